@@ -1,0 +1,3 @@
+//! D statements to eBPF, records, and the output.
+
+pub mod record;

@@ -1,0 +1,222 @@
+//! What a record looks like, chosen once by `lower` and used by both sides: the generated code
+//! stores by it, the consumer decodes by it.
+//!
+//! A record is what one ECB writes in one firing:
+//!
+//! ```text
+//!      0        4        8              heap             end
+//!      +--------+--------+---------------+----------------+
+//!      |  epid  |  cpu   | fixed fields  | strings        |
+//!      |  u32   |  u32   | naturally     | NUL-terminated,|
+//!      |        |        | aligned       | back to back   |
+//!      +--------+--------+---------------+----------------+
+//! ```
+//!
+//! A string field in the fixed part is a `u16` offset from the start of the record and a `u16`
+//! length without the NUL. The heap may hold strings of the same firing that this record does not
+//! name: clauses share what they read. Nothing constant travels (probe names, literals, formats):
+//! the consumer knows them from the EPID.
+//!
+//! EPIDs from [`FIRST_SPECIAL_EPID`] up mark the kernel side's own records.
+
+use std::sync::Arc;
+
+use dlang::format::Format;
+use dlang::program::{AggFunc, AggId, Expr};
+use dlang::types::{Int, Type};
+use provider::object::MapId;
+
+/// An enabled probe's id: one clause on one probe. Counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Epid(pub u32);
+
+/// EPIDs from here on are not ECBs.
+pub const FIRST_SPECIAL_EPID: u32 = 0xffff_ff00;
+
+/// A fault record: `{ u32 FAULT_EPID, u32 cpu, u32 epid, u32 kind, u64 pc, u64 address }`, in 32
+/// bytes; `kind` is a [`Fault`] and `pc` the index of the faulting instruction.
+pub const FAULT_EPID: u32 = 0xffff_ff01;
+
+/// Bytes of the header that every record starts with: EPID and CPU.
+pub const HEADER_SIZE: u32 = 8;
+
+/// A run-time fault, numbered as DTrace numbers them (`DTRACEFLT_*`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum Fault {
+    /// An address that cannot be read.
+    BadAddress = 1,
+    /// An address that is not aligned.
+    BadAlign = 2,
+    /// An opcode that is not allowed.
+    IllegalOperation = 3,
+    /// Division by zero.
+    DivideByZero = 4,
+    /// No scratch space left.
+    NoScratch = 5,
+    /// An address in the kernel that must not be read.
+    KernelAddress = 6,
+    /// An address in user space that cannot be read.
+    UserAddress = 7,
+    /// A string or tuple that does not fit.
+    TupleOverflow = 8,
+    /// A stack that cannot be walked.
+    BadStack = 9,
+}
+
+/// One clause on one probe, as the consumer knows it.
+#[derive(Clone, Debug)]
+pub struct Ecb {
+    /// Its id.
+    pub epid: Epid,
+    /// The probe, for the default format and `probename` and its like.
+    pub probe: Arc<provider::probe::Probe>,
+    /// Which clause of the program.
+    pub clause: usize,
+    /// The layout of its records.
+    pub layout: RecordLayout,
+}
+
+/// How to decode and show the records of one ECB.
+#[derive(Clone, Debug, Default)]
+pub struct RecordLayout {
+    /// Size of header and fixed fields: where the heap starts.
+    pub fixed: u32,
+    /// The recorded values; [`dlang::program::ExprKind::Recorded`] is an index into this.
+    pub fields: Vec<Field>,
+    /// What to do, in program order.
+    pub outputs: Vec<Output>,
+    /// The field with the thread's id, present when the run shows flow (`-F`).
+    pub thread: Option<u16>,
+    /// Whether flow indentation takes this record as an entry, a return, or neither.
+    pub flow: Flow,
+    /// What `-F` prints for this probe in the place of the function, when the provider says more
+    /// than `probefunc`: an expression over the fields.
+    pub flow_name: Option<Expr>,
+}
+
+/// A recorded value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// An integer in native byte order.
+    Int {
+        /// Offset in the record, a multiple of its size.
+        offset: u32,
+        /// Width and sign.
+        int: Int,
+    },
+    /// A string: two `u16`, its offset in the record and its length.
+    Str {
+        /// Offset of the pair in the record, a multiple of 4.
+        offset: u32,
+    },
+    /// Bytes of memory, in the fixed part.
+    Bytes {
+        /// Offset in the record.
+        offset: u32,
+        /// How many.
+        len: u32,
+    },
+}
+
+/// How `-F` indents around a record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Flow {
+    /// Neither entry nor return: `| `.
+    #[default]
+    None,
+    /// An entry: `-> `.
+    Entry,
+    /// A return: `<- `.
+    Return,
+}
+
+/// One action of a clause, as the consumer does it.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// A condition of the clause under which the action ran: a field that must not be zero.
+    pub guard: Option<u16>,
+    /// The action.
+    pub kind: OutputKind,
+}
+
+/// What the consumer does for an action. Every [`Expr`] here computes from constants,
+/// [`ExprKind::Recorded`](dlang::program::ExprKind::Recorded) fields and the built-ins that the
+/// ECB knows (`probename`, `epid`, ...).
+#[derive(Clone, Debug)]
+pub enum OutputKind {
+    /// `trace(e)`, shown by the type of `e`.
+    Trace(Expr),
+    /// `printf`.
+    Printf(Arc<Format>, Vec<Expr>),
+    /// `printa`.
+    Printa(Option<Arc<Format>>, Vec<AggId>),
+    /// `exit(e)`.
+    Exit(Expr),
+    /// `clear(@a)`.
+    Clear(AggId),
+    /// `trunc(@a[, n])`.
+    Trunc(AggId, Option<Expr>),
+    /// `normalize(@a, n)`.
+    Normalize(AggId, Expr),
+    /// `denormalize(@a)`.
+    Denormalize(AggId),
+}
+
+/// Where an aggregation's data is and how to read it.
+///
+/// A key is its integers, 8 bytes each in tuple order and canonical for their types, then its
+/// strings back to back in tuple order, each with its NUL, then zeros to the size of the map's
+/// key. The same tuple always lands in the same map: the one with the smallest key that holds
+/// it. An unkeyed aggregation is entry 0 of a per-CPU array.
+///
+/// A value, per CPU, is `u64` words:
+///
+/// ```text
+/// count      hits
+/// sum        hits, sum
+/// min, max   hits, value
+/// avg        hits, sum
+/// stddev     hits, sum, sum of squares (low), (high)
+/// quantize   hits, 127 buckets: value < 0 ... 0 ... > 0, as libdtrace's DTRACE_QUANTIZE_*
+/// lquantize  hits, below, (high - low) / step buckets, above
+/// llquantize hits, below, buckets of each magnitude in turn, above
+/// ```
+///
+/// `hits` counts the updates (for the quantizing functions too, whatever the increment). A
+/// record with no hits on any CPU does not exist.
+#[derive(Clone, Debug)]
+pub struct AggregationLayout {
+    /// The aggregation's name and function are found by this id.
+    pub id: AggId,
+    /// The function.
+    pub func: AggFunc,
+    /// The key's types in tuple order.
+    pub key: Vec<Type>,
+    /// The maps that hold it, by ascending key size.
+    pub maps: Vec<MapId>,
+}
+
+/// Words in one CPU's value of an aggregation.
+#[must_use]
+pub fn value_words(func: AggFunc) -> u32 {
+    match func {
+        AggFunc::Count => 1,
+        AggFunc::Sum | AggFunc::Min | AggFunc::Max | AggFunc::Avg => 2,
+        AggFunc::Stddev => 4,
+        AggFunc::Quantize => 128,
+        AggFunc::Lquantize { low, high, step } => 3 + high.abs_diff(low) / u32::from(step).max(1),
+        AggFunc::Llquantize { factor, low, high, steps } => {
+            3 + llquantize_buckets(factor, low, high, steps)
+        }
+    }
+}
+
+/// Buckets of an `llquantize` without those below and above: for each magnitude from `low` to
+/// `high` the steps that are not already in the magnitude below (as in libdtrace).
+#[must_use]
+pub fn llquantize_buckets(factor: u16, low: u16, high: u16, steps: u16) -> u32 {
+    let (factor, steps) = (u32::from(factor).max(1), u32::from(steps));
+    let magnitudes = u32::from(high.saturating_sub(low)) + 1;
+    magnitudes * (steps - steps / factor)
+}

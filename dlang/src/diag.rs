@@ -1,0 +1,55 @@
+//! Diagnostics: what is wrong with a D program, where, and what to do about it.
+
+use std::fmt;
+
+use crate::tags::Tag;
+
+/// A range of bytes in one source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Span {
+    /// Which source: an index into the list that was parsed.
+    pub source: u16,
+    /// First byte.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+}
+
+/// One D source: a script, or the text of a `-n` option.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// How messages name it.
+    pub origin: Origin,
+    /// The text.
+    pub text: String,
+}
+
+/// Where a source came from, which decides a message's first words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// `-s FILE`: `failed to compile script FILE: line N: `.
+    Script(String),
+    /// `-n TEXT` and the like: `invalid probe specifier TEXT: `.
+    Specifier(String),
+}
+
+/// An error in a D program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// libdtrace's name for the error.
+    pub tag: Tag,
+    /// Where it is.
+    pub span: Span,
+    /// What is wrong; the first line keeps libdtrace's words where scripts may rely on them.
+    pub message: String,
+    /// Other places that matter, each with a few words.
+    pub labels: Vec<(Span, String)>,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,96 @@
+//! `printf` and `printa` formats, parsed once: `check` matches them with their arguments, and
+//! the consumer prints by them. The conversions and flags are those of libdtrace's `dt_printf`.
+
+/// A parsed format string.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Format {
+    /// Literal text and conversions in order. `%%` is literal text.
+    pub pieces: Vec<Piece>,
+}
+
+/// A part of a format.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// Bytes printed as they are, escapes resolved.
+    Literal(String),
+    /// A conversion.
+    Conversion(Conversion),
+}
+
+/// A `%` conversion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conversion {
+    /// The flags.
+    pub flags: Flags,
+    /// The minimum width.
+    pub width: Option<Amount>,
+    /// The precision.
+    pub precision: Option<Amount>,
+    /// What is printed, and how.
+    pub spec: Spec,
+    /// `%@...`: in `printa`, the aggregation's value and not the next key.
+    pub aggregation: bool,
+    /// The text as written, from `%` on; messages show it.
+    pub text: String,
+}
+
+/// Conversion flags.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one character of the format")]
+pub struct Flags {
+    /// `#`: alternate form.
+    pub alternate: bool,
+    /// `0`: pad with zeros.
+    pub zero: bool,
+    /// `-`: pad on the right.
+    pub left: bool,
+    /// `+`: always a sign.
+    pub plus: bool,
+    /// ` `: a blank where a plus sign would be.
+    pub space: bool,
+    /// `'`: thousands grouped, which the C locale does not do.
+    pub group: bool,
+}
+
+/// A width or a precision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Amount {
+    /// A number in the format.
+    Fixed(u32),
+    /// `*`: the next argument; a negative width means `-`, a negative precision none.
+    Argument,
+}
+
+/// The conversion letter. Size prefixes (`h`, `l`, `ll`) are accepted and dropped: the
+/// argument's type decides, as in libdtrace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spec {
+    /// `%d`, `%i`.
+    Decimal,
+    /// `%u`.
+    Unsigned,
+    /// `%o`.
+    Octal,
+    /// `%x`.
+    Hex,
+    /// `%X`.
+    HexUpper,
+    /// `%c`.
+    Char,
+    /// `%s`.
+    String,
+    /// `%S`: escapes instead of unprintable bytes.
+    Escaped,
+    /// `%p`: hexadecimal without `0x`.
+    Pointer,
+    /// `%Y`: nanoseconds since 1970 as `2026 Nov 23 06:37:15`.
+    Date,
+    /// `%a`, `%A`: an address as a symbol, where it can be resolved.
+    Address,
+    /// `%k`: a stack.
+    Stack,
+    /// `%e %E %f %g %G`: floating point; integers never match.
+    Float(char),
+    /// `%@` alone or `%@d`-like with the letter left to the aggregating function.
+    Default,
+}

@@ -1,0 +1,7 @@
+//! D text to a checked, typed program. This crate does no I/O.
+
+pub mod diag;
+pub mod format;
+pub mod program;
+pub mod tags;
+pub mod types;

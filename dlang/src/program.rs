@@ -1,0 +1,409 @@
+//! The checked, typed program: what `check` gives and every later stage reads.
+//!
+//! Everything a later stage would have to look up or infer is settled here: names are ids,
+//! inlines and macro arguments are expanded, `sizeof` is a number, every implicit conversion is
+//! a [`ExprKind::Cast`] and every expression has a type. What rdtrace parses but cannot run never
+//! gets this far; `check` refuses it at its position.
+
+use crate::diag::Span;
+use crate::format::Format;
+use crate::types::Type;
+
+/// A whole D program, from one or more sources.
+#[derive(Clone, Debug, Default)]
+pub struct Program {
+    /// The clauses in program order, which is the order they run in on a common probe.
+    pub clauses: Vec<Clause>,
+    /// Every variable of every scope; a [`VarId`] is an index into this.
+    pub variables: Vec<Variable>,
+    /// Every aggregation; an [`AggId`] is an index into this.
+    pub aggregations: Vec<Aggregation>,
+    /// `#pragma D option` lines in order: name and value, if one was given.
+    pub options: Vec<(String, Option<String>)>,
+}
+
+/// Probe descriptions, an optional predicate and what to do.
+#[derive(Clone, Debug)]
+pub struct Clause {
+    /// The comma-separated probe descriptions, macros expanded.
+    pub probes: Vec<ProbeSpec>,
+    /// The predicate, of a scalar type.
+    pub predicate: Option<Expr>,
+    /// The statements; none means the default action.
+    pub body: Vec<Stmt>,
+    /// Where the clause starts (its probe descriptions).
+    pub span: Span,
+}
+
+/// A probe description as written, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeSpec {
+    /// The four fields.
+    pub desc: ProbeDesc,
+    /// Where it stands in the source.
+    pub span: Span,
+}
+
+/// `provider:module:function:name`; an empty field matches anything, and each may be a glob
+/// (`*`, `?`, `[...]`). Shared with `provider`, where the fields of a real probe are all literal.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ProbeDesc {
+    /// The provider with its process id, as in `python1234`.
+    pub provider: String,
+    /// The module: the file's name.
+    pub module: String,
+    /// The function that holds the probe.
+    pub function: String,
+    /// The probe's name, in D's spelling (`function-entry`).
+    pub name: String,
+}
+
+/// Index into [`Program::variables`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct VarId(pub u32);
+
+/// Index into [`Program::aggregations`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AggId(pub u32);
+
+/// A variable, scalar or associative array, of any scope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// The name without `self->` or `this->`.
+    pub name: String,
+    /// Where it lives.
+    pub scope: Scope,
+    /// The type of the value (of an element, for an associative array).
+    pub ty: Type,
+    /// The key types of an associative array; `None` for a scalar.
+    pub key: Option<Vec<Type>>,
+}
+
+/// Where a variable lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// `x`: one for all threads and CPUs.
+    Global,
+    /// `self->x`: one for each thread, zero until assigned.
+    ThreadLocal,
+    /// `this->x`: lives through all clauses of one firing; undefined before it is assigned.
+    ClauseLocal,
+}
+
+/// An aggregation: its name, the one aggregating function it is used with, and its key types.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Aggregation {
+    /// The name without `@`; `_` for the anonymous one.
+    pub name: String,
+    /// The aggregating function with its constant parameters.
+    pub func: AggFunc,
+    /// The types of the tuple; empty for an unkeyed aggregation.
+    pub key: Vec<Type>,
+    /// Where it is first used.
+    pub span: Span,
+}
+
+/// An aggregating function and its compile-time parameters (as in libdtrace's `dt_agg`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AggFunc {
+    /// `count()`.
+    Count,
+    /// `sum(e)`.
+    Sum,
+    /// `avg(e)`.
+    Avg,
+    /// `min(e)`.
+    Min,
+    /// `max(e)`.
+    Max,
+    /// `stddev(e)`.
+    Stddev,
+    /// `quantize(e[, incr])`: power-of-two buckets.
+    Quantize,
+    /// `lquantize(e, low, high[, step[, incr]])`.
+    Lquantize {
+        /// Lower bound of the first bucket.
+        low: i32,
+        /// Upper bound of the last bucket.
+        high: i32,
+        /// Width of a bucket; `(high - low) / step` buckets, plus one below and one above.
+        step: u16,
+    },
+    /// `llquantize(e, factor, low, high, steps[, incr])`: log-linear buckets.
+    Llquantize {
+        /// The base of the magnitudes.
+        factor: u16,
+        /// The lowest magnitude.
+        low: u16,
+        /// The highest magnitude.
+        high: u16,
+        /// Linear buckets in each magnitude.
+        steps: u16,
+    },
+}
+
+impl AggFunc {
+    /// The function's name in D.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::Sum => "sum",
+            Self::Avg => "avg",
+            Self::Min => "min",
+            Self::Max => "max",
+            Self::Stddev => "stddev",
+            Self::Quantize => "quantize",
+            Self::Lquantize { .. } => "lquantize",
+            Self::Llquantize { .. } => "llquantize",
+        }
+    }
+}
+
+/// A statement.
+#[derive(Clone, Debug)]
+pub struct Stmt {
+    /// What it does.
+    pub kind: StmtKind,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// What a statement does.
+#[derive(Clone, Debug)]
+pub enum StmtKind {
+    /// An expression run for its effect.
+    Expr(Expr),
+    /// `if (cond) ... else ...`.
+    If {
+        /// The condition, of a scalar type.
+        cond: Expr,
+        /// What runs when it is not zero.
+        then: Vec<Stmt>,
+        /// What runs when it is zero.
+        otherwise: Vec<Stmt>,
+    },
+    /// An action: something recorded or changed outside the program's variables.
+    Action(Action),
+    /// `@name[keys] = func(value[, increment])`.
+    Aggregate {
+        /// The aggregation.
+        agg: AggId,
+        /// The tuple, converted to the aggregation's key types.
+        keys: Vec<Expr>,
+        /// The value, `int64_t`; `None` for `count()`.
+        value: Option<Expr>,
+        /// The increment of the quantizing functions, when given.
+        increment: Option<Expr>,
+    },
+}
+
+/// An action, with its arguments checked.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// `trace(e)`.
+    Trace(Expr),
+    /// `printf(format, ...)`; one expression for each argument the format consumes, `*` widths
+    /// and precisions included, in order.
+    Printf(Format, Vec<Expr>),
+    /// `printa([format,] @a, ...)`.
+    Printa(Option<Format>, Vec<AggId>),
+    /// `exit(status)`.
+    Exit(Expr),
+    /// `clear(@a)`.
+    Clear(AggId),
+    /// `trunc(@a[, n])`: keep the `n` largest, or the `-n` smallest; none: remove all.
+    Trunc(AggId, Option<Expr>),
+    /// `normalize(@a, n)`.
+    Normalize(AggId, Expr),
+    /// `denormalize(@a)`.
+    Denormalize(AggId),
+}
+
+/// An expression with its type.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expr {
+    /// What it computes.
+    pub kind: ExprKind,
+    /// The type of the result.
+    pub ty: Type,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// What an expression computes. Integer operands of one operator have one type, which is the
+/// operator's own (C's promotions are explicit casts); results are canonical as in
+/// [`Int::wrap`](crate::types::Int::wrap).
+#[derive(Clone, Debug, PartialEq)]
+pub enum ExprKind {
+    /// An integer or character constant, canonical for its type.
+    Int(i64),
+    /// A string literal, escapes resolved, without its terminating NUL.
+    Str(String),
+    /// A scalar variable.
+    Var(VarId),
+    /// An element of an associative array; the key expressions have the array's key types.
+    Element(VarId, Vec<Expr>),
+    /// A built-in variable without an index.
+    Builtin(Builtin),
+    /// `arg0` to `arg9`: the raw argument, `int64_t`.
+    Arg(u8),
+    /// `args[n]`: the argument with the probe's own type.
+    TypedArg(u8),
+    /// A prefix operator without a side effect.
+    Unary(UnaryOp, Box<Expr>),
+    /// An arithmetic, bitwise or comparing operator. Comparisons may have two strings; shifts
+    /// keep the left operand's type. Pointer arithmetic is already scaled to bytes.
+    Binary(BinaryOp, Box<Expr>, Box<Expr>),
+    /// `&&`, `||` or `^^`, on scalars; the result is `int` 0 or 1. The first two short-circuit.
+    Logic(LogicOp, Box<Expr>, Box<Expr>),
+    /// `cond ? then : otherwise`, the branches of one type.
+    Ternary(Box<Expr>, Box<Expr>, Box<Expr>),
+    /// `target = value`: the target is a variable, an element or a dereference, the value has
+    /// its type. `target op= value` has the operator; then the operation is done in
+    /// `value`'s type and the result converted to the target's.
+    Assign(Option<BinaryOp>, Box<Expr>, Box<Expr>),
+    /// `++x`, `x++` and the decrementing ones; for pointers `by` is the element size.
+    Step {
+        /// What is changed.
+        target: Box<Expr>,
+        /// What is added: 1 or -1, times the element size for pointers.
+        by: i64,
+        /// Whether the result is the old value (postfix).
+        post: bool,
+    },
+    /// A conversion to this expression's own type: between integers and pointers; from a pointer
+    /// or a `char` array to `string` it is `stringof`.
+    Cast(Box<Expr>),
+    /// The object at an address: `*p`, `p->m`, `a[i]`, all reduced to address arithmetic.
+    /// The type may be an integer, a pointer, or (only below a `stringof`) an array.
+    Deref(Box<Expr>),
+    /// `bits` of the integer below, from bit `first`, sign-extended if the type is signed.
+    BitField {
+        /// The integer that holds the field.
+        of: Box<Expr>,
+        /// The lowest bit.
+        first: u8,
+        /// How many bits.
+        bits: u8,
+    },
+    /// A call of a subroutine.
+    Call(Subroutine, Vec<Expr>),
+    /// `a, b`: both evaluated, the value is the second's.
+    Comma(Box<Expr>, Box<Expr>),
+    /// A value that the record carries: never made by `check`, but put by `actions` in the place
+    /// of what the kernel side computes, so that the consumer can compute the rest.
+    Recorded(u16),
+}
+
+/// Operators with one operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UnaryOp {
+    /// `-e`.
+    Negate,
+    /// `~e`.
+    Complement,
+    /// `!e`: `int` 0 or 1.
+    Not,
+}
+
+/// Operators with two operands that are always evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names are the operators")]
+pub enum BinaryOp {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Remainder,
+    And,
+    Or,
+    Xor,
+    ShiftLeft,
+    ShiftRight,
+    Equal,
+    NotEqual,
+    Less,
+    LessEqual,
+    Greater,
+    GreaterEqual,
+}
+
+/// `&&`, `||`, `^^`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names are the operators")]
+pub enum LogicOp {
+    And,
+    Or,
+    Xor,
+}
+
+/// Built-in variables; the type is on the expression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Builtin {
+    /// `pid`, `int`: the process, that is the thread group.
+    Pid,
+    /// `tid`, `int`: the thread.
+    Tid,
+    /// `ppid`, `int`: the parent process.
+    Ppid,
+    /// `uid`, `uint32_t`: the real user.
+    Uid,
+    /// `gid`, `uint32_t`: the real group.
+    Gid,
+    /// `execname`: the thread's command name.
+    Execname,
+    /// `timestamp`, `uint64_t`: monotonic nanoseconds.
+    Timestamp,
+    /// `walltimestamp`, `int64_t`: nanoseconds since 1970.
+    Walltimestamp,
+    /// `vtimestamp`, `uint64_t`: nanoseconds this thread has run on a CPU.
+    Vtimestamp,
+    /// `cpu`, `int`: the CPU that fires.
+    Cpu,
+    /// `probeprov`: the provider.
+    Probeprov,
+    /// `probemod`: the module.
+    Probemod,
+    /// `probefunc`: the function.
+    Probefunc,
+    /// `probename`: the name.
+    Probename,
+    /// `id`, `uint32_t`: the probe's id, as `-l` shows it.
+    Id,
+    /// `epid`, `uint32_t`: the enabled probe's id.
+    Epid,
+    /// `errno`, `int`: the error of the current system call, 0 outside of one.
+    Errno,
+}
+
+/// Subroutines: functions that give a value. Signatures as in libdtrace's identifier table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Subroutine {
+    /// `string copyinstr(uintptr_t addr[, size_t max])`.
+    Copyinstr,
+    /// `void *copyin(uintptr_t addr, size_t size)`.
+    Copyin,
+    /// `string basename(const char *)`.
+    Basename,
+    /// `string dirname(const char *)`.
+    Dirname,
+    /// `size_t strlen(const char *)`.
+    Strlen,
+    /// `string strjoin(const char *, const char *)`.
+    Strjoin,
+    /// `string strstr(const char *, const char *)`: from the match on, or the null string.
+    Strstr,
+    /// `string strchr(const char *, char)`.
+    Strchr,
+    /// `string strrchr(const char *, char)`.
+    Strrchr,
+    /// `string substr(const char *, int index[, int length])`.
+    Substr,
+    /// `int index(const char *, const char *[, int start])`: -1 when absent.
+    Index,
+    /// `int rindex(const char *, const char *[, int start])`.
+    Rindex,
+    /// `string lltostr(int64_t[, int base])`.
+    Lltostr,
+}

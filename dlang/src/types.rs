@@ -1,0 +1,170 @@
+//! D's types as the later stages need them: sizes, signs and what a value is.
+//!
+//! The data model is LP64 little-endian, the only one that rdtrace's targets have. A type names
+//! what the compiler and the output do with a value; the spelling in the source (typedefs, enum
+//! names) is kept only where printing the program back needs it.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// An integer type: how many bytes a value has and whether it is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Int {
+    /// Size in bytes: 1, 2, 4 or 8.
+    pub size: u8,
+    /// Whether values are two's complement.
+    pub signed: bool,
+}
+
+impl Int {
+    /// `char`, D's `int8_t`.
+    pub const I8: Self = Self { size: 1, signed: true };
+    /// `short`, D's `int16_t`.
+    pub const I16: Self = Self { size: 2, signed: true };
+    /// `int`, the type that C's promotions lead to.
+    pub const I32: Self = Self { size: 4, signed: true };
+    /// `int64_t`, also `long` and `long long`.
+    pub const I64: Self = Self { size: 8, signed: true };
+    /// `unsigned char`.
+    pub const U8: Self = Self { size: 1, signed: false };
+    /// `unsigned short`.
+    pub const U16: Self = Self { size: 2, signed: false };
+    /// `unsigned int`.
+    pub const U32: Self = Self { size: 4, signed: false };
+    /// `uint64_t`, also `size_t` and `uintptr_t`.
+    pub const U64: Self = Self { size: 8, signed: false };
+
+    /// Cuts `value` to this type and extends it again to 64 bits: the canonical form in which
+    /// every stage (folding, generated code, consumer) keeps an integer.
+    #[must_use]
+    pub const fn wrap(self, value: i64) -> i64 {
+        match (self.size, self.signed) {
+            (1, true) => value as i8 as i64,
+            (1, false) => value as u8 as i64,
+            (2, true) => value as i16 as i64,
+            (2, false) => value as u16 as i64,
+            (4, true) => value as i32 as i64,
+            (4, false) => value as u32 as i64,
+            _ => value,
+        }
+    }
+}
+
+/// The type of an expression, variable or probe argument.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Type {
+    /// No value: the type of an action call.
+    Void,
+    /// An integer, an enumerator or a `char`.
+    Int(Int),
+    /// D's `string`: NUL-terminated bytes of at most `strsize`, the NUL included.
+    String,
+    /// A pointer; the machine word it holds is a user or kernel address.
+    Pointer(Arc<Type>),
+    /// An array inside a struct or behind a pointer: element type and count.
+    Array(Arc<Type>, u32),
+    /// A struct or union.
+    Struct(Arc<Struct>),
+}
+
+/// A struct or union type with its members laid out.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Struct {
+    /// The tag, without `struct`; empty when anonymous.
+    pub name: String,
+    /// Whether it is a union.
+    pub union: bool,
+    /// Size in bytes, padding included.
+    pub size: u32,
+    /// Alignment in bytes.
+    pub align: u32,
+    /// The members in source order.
+    pub members: Vec<Member>,
+}
+
+/// One member of a struct or union.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Member {
+    /// The name; empty for an anonymous struct or union member.
+    pub name: String,
+    /// The type.
+    pub ty: Type,
+    /// Byte offset in the struct.
+    pub offset: u32,
+    /// For a bit-field, its first bit from `offset` and its width in bits.
+    pub bits: Option<(u8, u8)>,
+}
+
+impl Type {
+    /// `int`.
+    pub const INT: Self = Self::Int(Int::I32);
+    /// `int64_t`.
+    pub const I64: Self = Self::Int(Int::I64);
+    /// `uint64_t`.
+    pub const U64: Self = Self::Int(Int::U64);
+
+    /// A pointer to `to`.
+    #[must_use]
+    pub fn pointer_to(to: Self) -> Self {
+        Self::Pointer(Arc::new(to))
+    }
+
+    /// Size in bytes of a stored value; a string's is `strsize`.
+    #[must_use]
+    pub fn size(&self, strsize: u32) -> u32 {
+        match self {
+            Self::Void => 0,
+            Self::Int(int) => u32::from(int.size),
+            Self::String => strsize,
+            Self::Pointer(_) => 8,
+            Self::Array(of, count) => of.size(strsize) * count,
+            Self::Struct(s) => s.size,
+        }
+    }
+
+    /// The integer that holds a value of this type in a register: itself for integers, `uint64_t`
+    /// for pointers and arrays (their address); `None` for what no register holds.
+    #[must_use]
+    pub fn as_int(&self) -> Option<Int> {
+        match self {
+            Self::Int(int) => Some(*int),
+            Self::Pointer(_) | Self::Array(..) => Some(Int::U64),
+            Self::Void | Self::String | Self::Struct(_) => None,
+        }
+    }
+
+    /// Whether this is an integer or a pointer, which is what a predicate must be.
+    #[must_use]
+    pub fn is_scalar(&self) -> bool {
+        matches!(self, Self::Int(_) | Self::Pointer(_))
+    }
+}
+
+impl fmt::Display for Int {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match (self.size, self.signed) {
+            (1, true) => "char",
+            (1, false) => "uint8_t",
+            (2, true) => "short",
+            (2, false) => "uint16_t",
+            (4, true) => "int",
+            (4, false) => "uint32_t",
+            (_, true) => "int64_t",
+            (_, false) => "uint64_t",
+        })
+    }
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Void => f.write_str("void"),
+            Self::Int(int) => int.fmt(f),
+            Self::String => f.write_str("string"),
+            Self::Pointer(to) => write!(f, "{to} *"),
+            Self::Array(of, count) => write!(f, "{of} [{count}]"),
+            Self::Struct(s) if s.union => write!(f, "union {}", s.name),
+            Self::Struct(s) => write!(f, "struct {}", s.name),
+        }
+    }
+}

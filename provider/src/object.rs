@@ -1,0 +1,136 @@
+//! What code generation hands over to be loaded: maps, programs with symbolic maps, and what each
+//! program is attached to. Plain data; `plan` and `apply` turn it into kernel objects.
+
+use crate::probe::{File, Scope};
+use std::sync::Arc;
+
+/// Index into the list of maps of one enabling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MapId(pub u32);
+
+/// A map to create.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MapSpec {
+    /// A name for the kernel's listings, at most 15 bytes.
+    pub name: String,
+    /// Its kind.
+    pub kind: MapKind,
+    /// Bytes in a key; 0 for a ring buffer.
+    pub key_size: u32,
+    /// Bytes in a value; 0 for a ring buffer.
+    pub value_size: u32,
+    /// Entries; for a ring buffer its size in bytes, a power of two and a multiple of a page;
+    /// ignored for task storage.
+    pub max_entries: u32,
+    /// The first entry's value, for read-only data and preset options; written before any
+    /// program is loaded. Array maps only.
+    pub initial: Option<Vec<u8>>,
+    /// Whether programs may only read it; the map is frozen after `initial` is written.
+    pub read_only: bool,
+}
+
+/// The kinds of map that generated code uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MapKind {
+    /// `BPF_MAP_TYPE_ARRAY`.
+    Array,
+    /// `BPF_MAP_TYPE_PERCPU_ARRAY`.
+    PerCpuArray,
+    /// `BPF_MAP_TYPE_HASH`, allocated as it grows.
+    Hash,
+    /// `BPF_MAP_TYPE_PERCPU_HASH`, allocated as it grows.
+    PerCpuHash,
+    /// `BPF_MAP_TYPE_RINGBUF`.
+    RingBuf,
+    /// `BPF_MAP_TYPE_TASK_STORAGE`: a value for each thread, freed with the thread.
+    TaskStorage,
+}
+
+/// A program to load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// A name for the kernel's listings, at most 15 bytes of `[A-Za-z0-9_]`.
+    pub name: String,
+    /// How it is run, which decides its context.
+    pub kind: ProgramKind,
+    /// The instructions, each `struct bpf_insn` as a little-endian word; `ld_imm64` takes two.
+    pub insns: Vec<u64>,
+    /// The `ld_imm64` instructions that name a map.
+    pub relocations: Vec<Relocation>,
+}
+
+/// How a program is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProgramKind {
+    /// By uprobes; the context is `struct pt_regs`, the cookie tells the site.
+    Uprobe,
+    /// By rdtrace itself, once for each firing (BEGIN, END), as a raw tracepoint program under
+    /// `BPF_PROG_TEST_RUN`.
+    Direct,
+    /// By a timer on a CPU: a software perf event; the context is `struct bpf_perf_event_data`.
+    Timer,
+}
+
+/// An `ld_imm64` whose value is a map or an address in an array map's first entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Relocation {
+    /// Index of the instruction in [`Program::insns`].
+    pub insn: usize,
+    /// The map.
+    pub map: MapId,
+    /// `None` for the map itself; else the byte offset into the value
+    /// (`BPF_PSEUDO_MAP_VALUE`).
+    pub value_offset: Option<u32>,
+}
+
+/// Index into the list of programs of one enabling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProgramId(pub u32);
+
+/// A program and what runs it.
+#[derive(Clone, Debug)]
+pub struct Attachment {
+    /// The program.
+    pub program: ProgramId,
+    /// What runs it.
+    pub target: Target,
+}
+
+/// What runs a program.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// Instructions of one file.
+    Uprobes {
+        /// The file.
+        file: Arc<File>,
+        /// Whose executions count.
+        scope: Scope,
+        /// The instructions.
+        sites: Vec<UprobeSite>,
+    },
+    /// A timer on one CPU.
+    Tick {
+        /// Nanoseconds between firings.
+        period: u64,
+    },
+    /// A timer on every CPU.
+    Profile {
+        /// Nanoseconds between firings.
+        period: u64,
+    },
+    /// Run once by rdtrace before anything else is attached.
+    Begin,
+    /// Run once by rdtrace after everything else is detached.
+    End,
+}
+
+/// One instruction to attach to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UprobeSite {
+    /// File offset of the instruction.
+    pub file_offset: u64,
+    /// File offset of the semaphore to raise.
+    pub semaphore: Option<u64>,
+    /// What `bpf_get_attach_cookie` gives at this site.
+    pub cookie: u64,
+}

@@ -1,0 +1,153 @@
+//! Probes as the later stages see them: a name, typed arguments, and the places in files where
+//! they fire.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use dlang::program::ProbeDesc;
+use dlang::types::Int;
+
+/// A probe's id, as `-l` shows it and `id` gives it: counted from 1 in order of discovery
+/// (`dtrace:::BEGIN` 1, `END` 2, `ERROR` 3), unique in one run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProbeId(pub u32);
+
+/// One probe: something with a full name that can fire.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// Its id.
+    pub id: ProbeId,
+    /// Its full name; no field is a glob.
+    pub desc: ProbeDesc,
+    /// Its arguments, for `args[]` and `-lv`.
+    pub args: Vec<ProbeArg>,
+    /// What makes it fire.
+    pub kind: ProbeKind,
+}
+
+/// A probe argument as D sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeArg {
+    /// The type of `args[n]`: what the site stores, sign and width.
+    pub ty: Int,
+    /// Its name and what it points to, when the provider knows: `const char * (filename)`.
+    pub meaning: Option<&'static str>,
+}
+
+/// What makes a probe fire.
+#[derive(Clone, Debug)]
+pub enum ProbeKind {
+    /// `dtrace:::BEGIN`.
+    Begin,
+    /// `dtrace:::END`.
+    End,
+    /// `dtrace:::ERROR`.
+    Error,
+    /// `profile:::tick-N`: on one CPU, every `period` nanoseconds.
+    Tick {
+        /// Nanoseconds between firings.
+        period: u64,
+    },
+    /// `profile:::profile-N`: the same on every CPU.
+    Profile {
+        /// Nanoseconds between firings.
+        period: u64,
+    },
+    /// Instructions in a file.
+    Sites(Sites),
+}
+
+/// The sites of a probe in one file, for one process or for all.
+#[derive(Clone, Debug)]
+pub struct Sites {
+    /// The file, by a path that this process can open (it may lead through `/proc/PID/root`).
+    pub file: Arc<File>,
+    /// Whose executions of the file fire the probe.
+    pub scope: Scope,
+    /// The places; any of them fires the probe.
+    pub sites: Vec<Site>,
+}
+
+/// An ELF file with probes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// A path that this process can open.
+    pub path: PathBuf,
+    /// The path in the target's own mount namespace, for messages.
+    pub shown: PathBuf,
+    /// Device and inode, which identify the file to the kernel.
+    pub identity: (u64, u64),
+}
+
+/// Whose executions count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// One process, all its threads.
+    Process(u32),
+    /// Every process on the machine, those that start later included.
+    System,
+}
+
+/// One instruction that fires a probe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// Where the instruction is in the file.
+    pub file_offset: u64,
+    /// The instruction's virtual address as linked.
+    pub address: u64,
+    /// File offset of the 16-bit semaphore that must be raised while the probe is enabled.
+    pub semaphore: Option<u64>,
+    /// Where each argument is when the instruction is reached.
+    pub args: Vec<ArgLocation>,
+}
+
+/// Where a probe argument is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ArgLocation {
+    /// A constant.
+    Constant(i64),
+    /// A register, or a part of it.
+    Register {
+        /// The register.
+        register: Register,
+        /// Bits to shift right first: 8 for `%ah` and its like.
+        shift: u8,
+        /// Width and sign of the value.
+        int: Int,
+    },
+    /// Memory at `base + index * scale + displacement`.
+    Memory {
+        /// Base register, if any.
+        base: Option<Register>,
+        /// Index register and its scale (1, 2, 4 or 8).
+        index: Option<(Register, u8)>,
+        /// Added to the registers.
+        displacement: i64,
+        /// Width and sign of the value.
+        int: Int,
+    },
+    /// Memory at a fixed place of the file, as `sym(%rip)`: at run time, the address is
+    /// the site's own plus `from_site`.
+    Relative {
+        /// Distance from the site's instruction.
+        from_site: i64,
+        /// Width and sign of the value.
+        int: Int,
+    },
+    /// A location that cannot be read: a floating-point register, or one that is not understood.
+    /// Using the argument is an error that says why; the probe's others work.
+    Unreadable {
+        /// The argument string and the reason.
+        why: String,
+    },
+}
+
+/// A general register of the traced machine, as the byte offset of its slot in the kernel's
+/// `struct pt_regs` (x86-64) or `struct user_pt_regs` (aarch64), where a uprobe program finds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Register(pub u16);
+
+impl Register {
+    /// The instruction pointer on the machine that this was built for.
+    pub const IP: Self = Self(if cfg!(target_arch = "aarch64") { 256 } else { 128 });
+}

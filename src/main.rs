@@ -1,0 +1,2 @@
+//! The `rdtrace` command.
+fn main() {}
