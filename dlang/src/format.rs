@@ -36,7 +36,10 @@ pub struct Conversion {
 
 /// Conversion flags.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one character of the format")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one character of the format"
+)]
 pub struct Flags {
     /// `#`: alternate form.
     pub alternate: bool,

@@ -18,25 +18,54 @@ pub struct Int {
 
 impl Int {
     /// `char`, D's `int8_t`.
-    pub const I8: Self = Self { size: 1, signed: true };
+    pub const I8: Self = Self {
+        size: 1,
+        signed: true,
+    };
     /// `short`, D's `int16_t`.
-    pub const I16: Self = Self { size: 2, signed: true };
+    pub const I16: Self = Self {
+        size: 2,
+        signed: true,
+    };
     /// `int`, the type that C's promotions lead to.
-    pub const I32: Self = Self { size: 4, signed: true };
+    pub const I32: Self = Self {
+        size: 4,
+        signed: true,
+    };
     /// `int64_t`, also `long` and `long long`.
-    pub const I64: Self = Self { size: 8, signed: true };
+    pub const I64: Self = Self {
+        size: 8,
+        signed: true,
+    };
     /// `unsigned char`.
-    pub const U8: Self = Self { size: 1, signed: false };
+    pub const U8: Self = Self {
+        size: 1,
+        signed: false,
+    };
     /// `unsigned short`.
-    pub const U16: Self = Self { size: 2, signed: false };
+    pub const U16: Self = Self {
+        size: 2,
+        signed: false,
+    };
     /// `unsigned int`.
-    pub const U32: Self = Self { size: 4, signed: false };
+    pub const U32: Self = Self {
+        size: 4,
+        signed: false,
+    };
     /// `uint64_t`, also `size_t` and `uintptr_t`.
-    pub const U64: Self = Self { size: 8, signed: false };
+    pub const U64: Self = Self {
+        size: 8,
+        signed: false,
+    };
 
     /// Cuts `value` to this type and extends it again to 64 bits: the canonical form in which
     /// every stage (folding, generated code, consumer) keeps an integer.
     #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "cutting and reinterpreting is what this is for"
+    )]
     pub const fn wrap(self, value: i64) -> i64 {
         match (self.size, self.signed) {
             (1, true) => value as i8 as i64,

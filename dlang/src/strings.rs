@@ -1,0 +1,334 @@
+//! D's string subroutines on byte slices.
+//!
+//! This is their one definition: the constant folder, the output consumer and the tests of the
+//! generated code all use it. A string here is its bytes without the NUL. Cutting to `strsize`
+//! is the caller's ([`cut`]), since only strings that are stored are cut.
+//!
+//! The meanings are DTrace's: `index`, `rindex` and `substr` follow Perl, with Perl's treatment
+//! of positions outside of the string; `basename` and `dirname` follow POSIX.
+
+use std::borrow::Cow;
+
+/// The most that fits a string variable: `strsize - 1` bytes, up to the first NUL.
+#[must_use]
+pub fn cut(s: &[u8], strsize: usize) -> &[u8] {
+    let s = &s[..s.len().min(strsize.saturating_sub(1))];
+    s.iter().position(|&b| b == 0).map_or(s, |nul| &s[..nul])
+}
+
+/// The last component of a path, without trailing slashes; `.` for the empty path.
+#[must_use]
+pub fn basename(path: &[u8]) -> &[u8] {
+    if path.is_empty() {
+        return b".";
+    }
+    let path = without_trailing_slashes(path);
+    if path.is_empty() {
+        return b"/";
+    }
+    path.iter()
+        .rposition(|&b| b == b'/')
+        .map_or(path, |slash| &path[slash + 1..])
+}
+
+/// All but the last component of a path; `.` when there is only one, `/` for the root.
+#[must_use]
+pub fn dirname(path: &[u8]) -> &[u8] {
+    if path.is_empty() {
+        return b".";
+    }
+    let path = without_trailing_slashes(path);
+    if path.is_empty() {
+        return b"/";
+    }
+    match path.iter().rposition(|&b| b == b'/') {
+        None => b".",
+        Some(slash) => match without_trailing_slashes(&path[..slash]) {
+            [] => b"/",
+            dir => dir,
+        },
+    }
+}
+
+fn without_trailing_slashes(path: &[u8]) -> &[u8] {
+    let end = path
+        .iter()
+        .rposition(|&b| b != b'/')
+        .map_or(0, |last| last + 1);
+    &path[..end]
+}
+
+/// Both strings, one after the other.
+#[must_use]
+pub fn strjoin(a: &[u8], b: &[u8]) -> Vec<u8> {
+    [a, b].concat()
+}
+
+/// `s` from the first occurrence of `sub` on; `None` (D's null string) when there is none.
+#[must_use]
+pub fn strstr<'a>(s: &'a [u8], sub: &[u8]) -> Option<&'a [u8]> {
+    find(s, sub).map(|at| &s[at..])
+}
+
+/// `s` from the first `c` on; the NUL at the end counts.
+#[must_use]
+pub fn strchr(s: &[u8], c: u8) -> Option<&[u8]> {
+    if c == 0 {
+        return Some(&s[s.len()..]);
+    }
+    s.iter().position(|&b| b == c).map(|at| &s[at..])
+}
+
+/// `s` from the last `c` on; the NUL at the end counts.
+#[must_use]
+pub fn strrchr(s: &[u8], c: u8) -> Option<&[u8]> {
+    if c == 0 {
+        return Some(&s[s.len()..]);
+    }
+    s.iter().rposition(|&b| b == c).map(|at| &s[at..])
+}
+
+/// The part of `s` from `index` on, of `length` bytes or to the end.
+///
+/// A negative index counts from the end, a negative length leaves that many bytes off at the end.
+/// A part that begins before the string and reaches into it is cut to the string.
+#[must_use]
+pub fn substr(s: &[u8], index: i64, length: Option<i64>) -> &[u8] {
+    let len = to_i64(s.len());
+    let mut index = index;
+    let mut remaining = length.unwrap_or(len);
+    if index < 0 {
+        index = index.saturating_add(len);
+        if index < 0 && index.saturating_add(remaining) > 0 {
+            remaining += index;
+            index = 0;
+        }
+    }
+    if index < 0 || index >= len {
+        return b"";
+    }
+    if remaining < 0 {
+        remaining = remaining.saturating_add(len - index);
+    }
+    let remaining = remaining.clamp(0, len - index);
+    &s[to_usize(index)..to_usize(index + remaining)]
+}
+
+/// Where `sub` first occurs in `s` at or after `start`; -1 when it does not.
+#[must_use]
+pub fn index(s: &[u8], sub: &[u8], start: Option<i64>) -> i64 {
+    let len = to_i64(s.len());
+    if s.is_empty() && sub.is_empty() {
+        return 0;
+    }
+    let start = start.unwrap_or(0).max(0);
+    if start >= len {
+        return if sub.is_empty() { len } else { -1 };
+    }
+    find(&s[to_usize(start)..], sub).map_or(-1, |at| start + to_i64(at))
+}
+
+/// Where `sub` last occurs in `s` at or before `start`; -1 when it does not.
+#[must_use]
+pub fn rindex(s: &[u8], sub: &[u8], start: Option<i64>) -> i64 {
+    let len = to_i64(s.len());
+    if s.is_empty() && sub.is_empty() {
+        return 0;
+    }
+    let start = start.unwrap_or(len);
+    if start < 0 {
+        return if sub.is_empty() { 0 } else { -1 };
+    }
+    let Some(last) = s.len().checked_sub(sub.len()) else {
+        return -1;
+    };
+    let last = last.min(to_usize(start.min(len)));
+    (0..=last)
+        .rev()
+        .find(|&at| s[at..].starts_with(sub))
+        .map_or(-1, to_i64)
+}
+
+/// The number in `base` (2 to 36): `0x` before base 16, `0` before base 8, a sign only in base
+/// 10; the others show the two's complement.
+#[must_use]
+pub fn lltostr(value: i64, base: u32) -> Vec<u8> {
+    if base == 10 {
+        return value.to_string().into_bytes();
+    }
+    let base = u64::from(base.clamp(2, 36));
+    let mut rest = value.cast_unsigned();
+    let mut text = Vec::with_capacity(66);
+    while rest != 0 {
+        text.push(b"0123456789abcdefghijklmnopqrstuvwxyz"[to_digit(rest % base)]);
+        rest /= base;
+    }
+    if base == 16 {
+        if value == 0 {
+            text.push(b'0');
+        }
+        text.push(b'x');
+    }
+    if value == 0 || base == 8 || base == 16 {
+        text.push(b'0');
+    }
+    text.reverse();
+    text
+}
+
+/// Applies a slicing function to a string that is borrowed or owned, copying only the latter.
+pub(crate) fn slice_cow<'a>(
+    s: Cow<'a, [u8]>,
+    part: impl for<'b> FnOnce(&'b [u8]) -> &'b [u8],
+) -> Cow<'a, [u8]> {
+    match s {
+        Cow::Borrowed(s) => Cow::Borrowed(part(s)),
+        Cow::Owned(s) => {
+            let piece = part(&s);
+            if piece.len() == s.len() {
+                Cow::Owned(s)
+            } else {
+                Cow::Owned(piece.to_vec())
+            }
+        }
+    }
+}
+
+fn find(s: &[u8], sub: &[u8]) -> Option<usize> {
+    if sub.is_empty() {
+        return Some(0);
+    }
+    s.windows(sub.len()).position(|window| window == sub)
+}
+
+fn to_i64(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+fn to_usize(n: i64) -> usize {
+    usize::try_from(n).unwrap_or(0)
+}
+
+fn to_digit(n: u64) -> usize {
+    usize::try_from(n).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(s: &[u8]) -> &str {
+        std::str::from_utf8(s).unwrap()
+    }
+
+    #[test]
+    fn basename_and_dirname_follow_posix() {
+        for (path, base, dir) in [
+            ("", ".", "."),
+            ("/", "/", "/"),
+            ("//", "/", "/"),
+            ("a", "a", "."),
+            ("/a", "a", "/"),
+            ("a/b/", "b", "a"),
+            ("a//b", "b", "a"),
+            ("//a", "a", "/"),
+            ("/usr/lib/x.py", "x.py", "/usr/lib"),
+        ] {
+            assert_eq!(text(basename(path.as_bytes())), base, "basename({path:?})");
+            assert_eq!(text(dirname(path.as_bytes())), dir, "dirname({path:?})");
+        }
+    }
+
+    #[test]
+    fn substr_follows_perl() {
+        for (start, length, part) in [
+            (1, None, "ello"),
+            (-2, None, "lo"),
+            (5, None, ""),
+            (6, None, ""),
+            (1, Some(2), "el"),
+            (1, Some(-1), "ell"),
+            (1, Some(-9), ""),
+            (-9, Some(5), "h"),
+            (-9, Some(4), ""),
+            (-3, Some(2), "ll"),
+            (-7, Some(4), "he"),
+            (i64::MIN, Some(i64::MAX), "hell"),
+            (i64::MAX, Some(i64::MIN), ""),
+            (0, Some(i64::MIN), ""),
+        ] {
+            assert_eq!(
+                text(substr(b"hello", start, length)),
+                part,
+                "{start}, {length:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn index_and_rindex_clamp_their_positions() {
+        for (sub, start, first, last) in [
+            ("l", None, 2, 3),
+            ("x", None, -1, -1),
+            ("", None, 0, 5),
+            ("l", Some(3), 3, 3),
+            ("l", Some(2), 2, 2),
+            ("l", Some(-1), 2, -1),
+            ("h", Some(0), 0, 0),
+            ("l", Some(9), -1, 3),
+            ("", Some(9), 5, 5),
+            ("", Some(-1), 0, 0),
+            ("hello!", None, -1, -1),
+        ] {
+            assert_eq!(
+                index(b"hello", sub.as_bytes(), start),
+                first,
+                "index {sub:?} {start:?}"
+            );
+            assert_eq!(
+                rindex(b"hello", sub.as_bytes(), start),
+                last,
+                "rindex {sub:?} {start:?}"
+            );
+        }
+        assert_eq!(
+            (index(b"", b"", Some(-7)), rindex(b"", b"", Some(7))),
+            (0, 0)
+        );
+    }
+
+    #[test]
+    fn searches_return_the_rest_of_the_string() {
+        assert_eq!(strstr(b"hello", b"ll"), Some(&b"llo"[..]));
+        assert_eq!(strstr(b"hello", b""), Some(&b"hello"[..]));
+        assert_eq!(strstr(b"hello", b"x"), None);
+        assert_eq!(strchr(b"hello", b'l'), Some(&b"llo"[..]));
+        assert_eq!(strrchr(b"hello", b'l'), Some(&b"lo"[..]));
+        assert_eq!(strchr(b"hello", 0), Some(&b""[..]));
+    }
+
+    #[test]
+    fn lltostr_prefixes_as_illumos_does() {
+        for (value, base, shown) in [
+            (0, 10, "0"),
+            (-5, 10, "-5"),
+            (i64::MIN, 10, "-9223372036854775808"),
+            (255, 16, "0xff"),
+            (0, 16, "0x0"),
+            (8, 8, "010"),
+            (0, 8, "0"),
+            (5, 2, "101"),
+            (-1, 16, "0xffffffffffffffff"),
+            (35, 36, "z"),
+        ] {
+            assert_eq!(text(&lltostr(value, base)), shown);
+        }
+    }
+
+    #[test]
+    fn cut_leaves_room_for_the_nul() {
+        assert_eq!(cut(b"abcdefgh", 8), b"abcdefg");
+        assert_eq!(cut(b"ab\0cd", 8), b"ab");
+        assert_eq!(cut(b"ab", 0), b"");
+    }
+}
