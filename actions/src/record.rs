@@ -180,7 +180,9 @@ pub enum OutputKind {
 /// stddev     hits, sum, sum of squares (low), (high)
 /// quantize   hits, 127 buckets: value < 0 ... 0 ... > 0, as libdtrace's DTRACE_QUANTIZE_*
 /// lquantize  hits, below, (high - low) / step buckets, above
-/// llquantize hits, below, buckets of each magnitude in turn, above
+/// llquantize hits, <= -end, n negative buckets (largest magnitude first), |v| < factor^low,
+///            n positive buckets (ascending), >= end      with n and the bounds from
+///            [`llquantize_bounds`], end = factor^(high + 1)
 /// ```
 ///
 /// `hits` counts the updates (for the quantizing functions too, whatever the increment). A
@@ -206,17 +208,47 @@ pub fn value_words(func: AggFunc) -> u32 {
         AggFunc::Stddev => 4,
         AggFunc::Quantize => 128,
         AggFunc::Lquantize { low, high, step } => 3 + high.abs_diff(low) / u32::from(step).max(1),
-        AggFunc::Llquantize { factor, low, high, steps } => {
-            3 + llquantize_buckets(factor, low, high, steps)
-        }
+        AggFunc::Llquantize {
+            factor,
+            low,
+            high,
+            steps,
+        } => 4 + 2 * llquantize_buckets(factor, low, high, steps),
     }
 }
 
-/// Buckets of an `llquantize` without those below and above: for each magnitude from `low` to
-/// `high` the steps that are not already in the magnitude below (as in libdtrace).
+/// Positive buckets of an `llquantize`; there are as many negative ones.
 #[must_use]
 pub fn llquantize_buckets(factor: u16, low: u16, high: u16, steps: u16) -> u32 {
-    let (factor, steps) = (u32::from(factor).max(1), u32::from(steps));
-    let magnitudes = u32::from(high.saturating_sub(low)) + 1;
-    magnitudes * (steps - steps / factor)
+    u32::try_from(llquantize_bounds(factor, low, high, steps).len()).unwrap_or(u32::MAX)
+}
+
+/// The lower bounds of an `llquantize`'s positive buckets, ascending, as DTrace 2.0 has them: a
+/// magnitude from `factor^order` to `factor^(order + 1)` is cut at the multiples of that end
+/// divided by `steps`, or at every integer when it has fewer than `steps`. A value `v` of the
+/// bucket with bound `b` has `b <= v`; the negative buckets mirror them (`v <= -b`), so that
+/// `-b` is the bound printed. Magnitudes beyond 63 bits are left out.
+#[must_use]
+pub fn llquantize_bounds(factor: u16, low: u16, high: u16, steps: u16) -> Vec<u64> {
+    let factor = u64::from(factor.max(2));
+    let steps = u64::from(steps.max(1));
+    let mut bounds = Vec::new();
+    for order in u32::from(low)..=u32::from(high) {
+        let Some(start) = factor.checked_pow(order) else {
+            break;
+        };
+        let Some(end) = start
+            .checked_mul(factor)
+            .filter(|end| i64::try_from(*end).is_ok())
+        else {
+            break;
+        };
+        let width = (end / steps).max(1);
+        let mut bound = start;
+        while bound < end {
+            bounds.push(bound);
+            bound = (bound / width + 1) * width;
+        }
+    }
+    bounds
 }
