@@ -7,6 +7,8 @@ use std::sync::Arc;
 use dlang::program::ProbeDesc;
 use dlang::types::Int;
 
+use crate::object::UprobeSite;
+
 /// A probe's id, as `-l` shows it and `id` gives it: counted from 1 in order of discovery
 /// (`dtrace:::BEGIN` 1, `END` 2, `ERROR` 3), unique in one run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -66,6 +68,9 @@ pub struct Sites {
     pub scope: Scope,
     /// The places; any of them fires the probe.
     pub sites: Vec<Site>,
+    /// Instructions to attach an empty program to, only for the semaphores it raises: what else
+    /// the target must see before the sites are reached. `Session::attach_wakes` does it.
+    pub wake: Vec<UprobeSite>,
 }
 
 /// An ELF file with probes.
@@ -149,5 +154,9 @@ pub struct Register(pub u16);
 
 impl Register {
     /// The instruction pointer on the machine that this was built for.
-    pub const IP: Self = Self(if cfg!(target_arch = "aarch64") { 256 } else { 128 });
+    pub const IP: Self = Self(if cfg!(target_arch = "aarch64") {
+        256
+    } else {
+        128
+    });
 }

@@ -1,0 +1,161 @@
+//! What the machine can refuse, and what to do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::remedy::{Remedy, Wanted};
+
+/// An operation that the kernel or the file system refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A map could not be made.
+    #[error("cannot create the map `{name}` ({kind}): {source}{}", Remedy::of(Wanted::Bpf, .source))]
+    CreateMap {
+        /// The map's name.
+        name: String,
+        /// What kind of map.
+        kind: &'static str,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// A map could not be read or changed.
+    #[error("cannot {operation} the map `{name}`: {source}")]
+    Map {
+        /// What was tried: `read`, `update`, ...
+        operation: &'static str,
+        /// The map's name.
+        name: String,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// A program was refused.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// Instructions could not be attached to.
+    #[error(
+        "cannot attach to {path} at {}: {source}{}",
+        Offsets(.offsets), Remedy::of(Wanted::Uprobe, .source)
+    )]
+    Uprobe {
+        /// The file, as the target sees it.
+        path: String,
+        /// The file offsets.
+        offsets: Vec<u64>,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// A timer could not be set up.
+    #[error("cannot set up a timer on CPU {cpu}: {source}{}", Remedy::of(Wanted::Perf, .source))]
+    Timer {
+        /// The CPU.
+        cpu: u32,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// A program could not be run directly.
+    #[error("cannot run the program `{name}`: {source}{}", Remedy::of(Wanted::Bpf, .source))]
+    Run {
+        /// The program's name.
+        name: String,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// Watching for processes that start failed.
+    #[error("cannot watch for new programs: {source}{}", Remedy::of(Wanted::Bpf, .source))]
+    ExecWatch {
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// A file could not be read.
+    #[error("cannot read {path}: {source}", path = .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// There is no process with this id, or it has no program (kernel threads).
+    #[error("failed to grab pid {pid}: {source}{}", Remedy::of(Wanted::Process, .source))]
+    Grab {
+        /// The process.
+        pid: u32,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A command could not be started.
+    #[error("failed to execute {command}: {}", crate::remedy::errno_text(.source))]
+    Execute {
+        /// The command's name.
+        command: String,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A command could not be followed to its first instruction.
+    #[error("cannot follow {command} ({operation}): {source}{}", Remedy::of(Wanted::Process, .source))]
+    Follow {
+        /// The command's name.
+        command: String,
+        /// What failed.
+        operation: &'static str,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A file is not one that can be probed.
+    #[error("cannot probe {path}: {why}")]
+    Elf {
+        /// The file, as the target sees it.
+        path: String,
+        /// What is the matter with it.
+        why: String,
+    },
+    /// The list of attachments names something that does not exist.
+    #[error("internal error: no {what} {id} in this session")]
+    Unknown {
+        /// `map` or `program`.
+        what: &'static str,
+        /// Its number.
+        id: u32,
+    },
+}
+
+/// A program that the kernel did not take.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot load the program `{name}`: {source}{}", Remedy::of(Wanted::Bpf, .source))]
+pub struct LoadError {
+    /// The program's name.
+    pub name: String,
+    /// The kernel's answer.
+    pub source: io::Error,
+    /// What the verifier wrote, whole; empty when it was not asked, as for a lack of rights.
+    pub log: String,
+}
+
+impl LoadError {
+    /// Whether the verifier looked at the program and refused it, which is a bug of ours, as
+    /// against a machine that allows no loading at all.
+    #[must_use]
+    pub fn rejected_by_verifier(&self) -> bool {
+        !self.log.trim().is_empty()
+            && matches!(
+                self.source.raw_os_error(),
+                Some(libc::EACCES | libc::EINVAL | libc::E2BIG | libc::ENOSPC | libc::EPERM)
+            )
+    }
+}
+
+/// Prints the first few of a list of offsets.
+struct Offsets<'a>(&'a [u64]);
+
+impl std::fmt::Display for Offsets<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        const SHOWN: usize = 4;
+        for (i, offset) in self.0.iter().take(SHOWN).enumerate() {
+            write!(f, "{}{offset:#x}", if i == 0 { "" } else { ", " })?;
+        }
+        if self.0.len() > SHOWN {
+            write!(f, " and {} more places", self.0.len() - SHOWN)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,254 @@
+//! From attachments to the links that realise them: deciding, without doing.
+//!
+//! Links are few: detaching one takes the kernel some 40 ms however many instructions it covers,
+//! so all sites of one program in one file and scope share a link. Where the kernel has no such
+//! links, each site gets a perf event of its own.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::features::KernelFeatures;
+use crate::object::{Attachment, ProgramId, Target, UprobeSite};
+use crate::probe::{File, Scope};
+
+/// The links to make, in order.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// Each is one kernel object that stays until it is dropped.
+    pub links: Vec<PlannedLink>,
+}
+
+/// One link.
+#[derive(Clone, Debug)]
+pub enum PlannedLink {
+    /// Many instructions of one file (`BPF_TRACE_UPROBE_MULTI`).
+    UprobeMulti {
+        /// The program.
+        program: ProgramId,
+        /// The file.
+        file: Arc<File>,
+        /// Whose executions count.
+        scope: Scope,
+        /// The instructions.
+        sites: Vec<UprobeSite>,
+    },
+    /// One instruction (a perf event of the `uprobe` type).
+    UprobeEvent {
+        /// The program.
+        program: ProgramId,
+        /// The file.
+        file: Arc<File>,
+        /// Whose executions count.
+        scope: Scope,
+        /// The instruction.
+        site: UprobeSite,
+    },
+    /// A timer on one CPU (a perf event of the software clock).
+    Timer {
+        /// The program.
+        program: ProgramId,
+        /// The CPU.
+        cpu: u32,
+        /// Nanoseconds between firings.
+        period: u64,
+    },
+}
+
+/// Decides which links realise `attachments` on a kernel with these features. BEGIN and END need
+/// none: rdtrace runs their programs itself.
+#[must_use]
+pub fn plan(attachments: &[Attachment], features: &KernelFeatures) -> Plan {
+    let mut links = Vec::new();
+    let mut multi: HashMap<(ProgramId, (u64, u64), Scope), usize> = HashMap::new();
+    let first_cpu = features.online_cpus.first().copied().unwrap_or(0);
+    for Attachment { program, target } in attachments {
+        let program = *program;
+        match target {
+            Target::Uprobes { file, scope, sites } if features.has_uprobe_multi => {
+                if sites.is_empty() {
+                    continue;
+                }
+                let at = *multi
+                    .entry((program, file.identity, *scope))
+                    .or_insert_with(|| {
+                        links.push(PlannedLink::UprobeMulti {
+                            program,
+                            file: Arc::clone(file),
+                            scope: *scope,
+                            sites: Vec::new(),
+                        });
+                        links.len() - 1
+                    });
+                if let PlannedLink::UprobeMulti { sites: all, .. } = &mut links[at] {
+                    all.extend(sites);
+                }
+            }
+            Target::Uprobes { file, scope, sites } => {
+                links.extend(sites.iter().map(|&site| PlannedLink::UprobeEvent {
+                    program,
+                    file: Arc::clone(file),
+                    scope: *scope,
+                    site,
+                }));
+            }
+            Target::Tick { period } => {
+                links.push(PlannedLink::Timer {
+                    program,
+                    cpu: first_cpu,
+                    period: *period,
+                });
+            }
+            Target::Profile { period } => {
+                links.extend(features.online_cpus.iter().map(|&cpu| PlannedLink::Timer {
+                    program,
+                    cpu,
+                    period: *period,
+                }));
+            }
+            Target::Begin | Target::End => {}
+        }
+    }
+    Plan { links }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(inode: u64) -> Arc<File> {
+        let path = format!("/bin/{inode}");
+        Arc::new(File {
+            path: path.clone().into(),
+            shown: path.into(),
+            identity: (1, inode),
+        })
+    }
+
+    fn uprobes(program: u32, inode: u64, scope: Scope, offsets: &[u64]) -> Attachment {
+        let sites = offsets
+            .iter()
+            .map(|&file_offset| UprobeSite {
+                file_offset,
+                semaphore: None,
+                cookie: file_offset,
+            })
+            .collect();
+        Attachment {
+            program: ProgramId(program),
+            target: Target::Uprobes {
+                file: file(inode),
+                scope,
+                sites,
+            },
+        }
+    }
+
+    /// A plan in a few words: `multi 0 /bin/7 [1, 2]`.
+    fn shown(attachments: &[Attachment], features: &KernelFeatures) -> Vec<String> {
+        plan(attachments, features)
+            .links
+            .iter()
+            .map(|link| match link {
+                PlannedLink::UprobeMulti {
+                    program,
+                    file,
+                    sites,
+                    ..
+                } => {
+                    let offsets: Vec<_> = sites.iter().map(|site| site.file_offset).collect();
+                    format!("multi {} {} {offsets:?}", program.0, file.path.display())
+                }
+                PlannedLink::UprobeEvent {
+                    program,
+                    file,
+                    site,
+                    ..
+                } => {
+                    format!(
+                        "event {} {} {}",
+                        program.0,
+                        file.path.display(),
+                        site.file_offset
+                    )
+                }
+                PlannedLink::Timer {
+                    program,
+                    cpu,
+                    period,
+                } => {
+                    format!("timer {} {cpu} {period}", program.0)
+                }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn one_link_for_each_program_file_and_scope() {
+        let attachments = [
+            uprobes(0, 7, Scope::System, &[1]),
+            uprobes(0, 8, Scope::System, &[1]),
+            uprobes(0, 7, Scope::System, &[2, 3]),
+            uprobes(0, 7, Scope::Process(9), &[1]),
+            uprobes(1, 7, Scope::System, &[4]),
+        ];
+        assert_eq!(
+            shown(&attachments, &KernelFeatures::complete()),
+            [
+                "multi 0 /bin/7 [1, 2, 3]",
+                "multi 0 /bin/8 [1]",
+                "multi 0 /bin/7 [1]",
+                "multi 1 /bin/7 [4]"
+            ]
+        );
+    }
+
+    #[test]
+    fn one_event_for_each_site_without_multi_links() {
+        let features = KernelFeatures {
+            has_uprobe_multi: false,
+            ..KernelFeatures::complete()
+        };
+        assert_eq!(
+            shown(&[uprobes(0, 7, Scope::System, &[1, 2])], &features),
+            ["event 0 /bin/7 1", "event 0 /bin/7 2"]
+        );
+    }
+
+    #[test]
+    fn profile_runs_on_every_cpu_and_tick_on_one() {
+        let features = KernelFeatures {
+            online_cpus: vec![2, 3],
+            ..KernelFeatures::complete()
+        };
+        let timer = |target| {
+            [Attachment {
+                program: ProgramId(5),
+                target,
+            }]
+        };
+        assert_eq!(
+            shown(&timer(Target::Profile { period: 10 }), &features),
+            ["timer 5 2 10", "timer 5 3 10"]
+        );
+        assert_eq!(
+            shown(&timer(Target::Tick { period: 9 }), &features),
+            ["timer 5 2 9"]
+        );
+    }
+
+    #[test]
+    fn nothing_to_attach_makes_no_link() {
+        let nothing = [
+            uprobes(0, 7, Scope::System, &[]),
+            Attachment {
+                program: ProgramId(1),
+                target: Target::Begin,
+            },
+            Attachment {
+                program: ProgramId(1),
+                target: Target::End,
+            },
+        ];
+        assert!(shown(&nothing, &KernelFeatures::complete()).is_empty());
+    }
+}

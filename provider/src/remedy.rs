@@ -1,0 +1,167 @@
+//! From an errno to advice: which right is missing, or which setting of the machine forbids it.
+
+use std::fmt;
+use std::io;
+
+use nix::errno::Errno;
+
+/// What was being done, which decides which rights it took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// Making maps, loading and running programs.
+    Bpf,
+    /// Attaching to instructions.
+    Uprobe,
+    /// Opening timers.
+    Perf,
+    /// Looking into or stopping another process.
+    Process,
+}
+
+/// Advice that follows an error message, or nothing.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Remedy(Option<String>);
+
+impl fmt::Display for Remedy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(text) => write!(f, "; {text}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Remedy {
+    /// The advice for an error, looking at this process's rights and the machine's settings.
+    pub(crate) fn of(wanted: Wanted, error: &io::Error) -> Self {
+        let Some(errno) = error.raw_os_error() else {
+            return Self(None);
+        };
+        Self(advice(wanted, errno, effective_capabilities(), &lockdown()))
+    }
+}
+
+/// An errno's text without Rust's "(os error N)", as other commands print it.
+pub(crate) fn errno_text(error: &io::Error) -> String {
+    error.raw_os_error().map_or_else(
+        || error.to_string(),
+        |raw| Errno::from_raw(raw).desc().into(),
+    )
+}
+
+const CAP_SYS_PTRACE: u32 = 19;
+const CAP_SYS_ADMIN: u32 = 21;
+const CAP_PERFMON: u32 = 38;
+const CAP_BPF: u32 = 39;
+
+fn advice(wanted: Wanted, errno: i32, capabilities: u64, lockdown: &str) -> Option<String> {
+    let has = |cap: u32| capabilities & (1 << cap) != 0;
+    let all: &[(u32, &str)] = match wanted {
+        Wanted::Bpf | Wanted::Uprobe => &[(CAP_BPF, "CAP_BPF"), (CAP_PERFMON, "CAP_PERFMON")],
+        Wanted::Perf => &[(CAP_PERFMON, "CAP_PERFMON")],
+        Wanted::Process => &[(CAP_SYS_PTRACE, "CAP_SYS_PTRACE")],
+    };
+    // CAP_SYS_ADMIN stands in for the two that were split from it.
+    let missing: Vec<&str> = all
+        .iter()
+        .filter(|&&(cap, _)| !has(cap) && (cap == CAP_SYS_PTRACE || !has(CAP_SYS_ADMIN)))
+        .map(|&(_, name)| name)
+        .collect();
+    match errno {
+        libc::EPERM | libc::EACCES if !missing.is_empty() => {
+            Some(format!("this needs root, or {}", missing.join(" and ")))
+        }
+        libc::EPERM | libc::EACCES if lockdown == "confidentiality" => Some(
+            "the kernel is locked down (confidentiality), which forbids reading memory from eBPF"
+                .into(),
+        ),
+        libc::EPERM if matches!(wanted, Wanted::Bpf) => Some(
+            "the machine forbids bpf(2) here: a container's seccomp profile, a security module, or \
+             too low a limit on locked memory (`ulimit -l unlimited`)"
+                .into(),
+        ),
+        libc::EPERM if matches!(wanted, Wanted::Uprobe) => {
+            Some("uprobes are forbidden here, by a security module or a container's profile".into())
+        }
+        libc::EPERM if wanted == Wanted::Process => Some(
+            "another tracer (gdb, strace) may hold the process, or kernel.yama.ptrace_scope \
+             forbids it"
+                .into(),
+        ),
+        libc::ENOMEM if wanted == Wanted::Bpf => {
+            Some("try a smaller buffer (-b, -x aggsize, -x dynvarsize)".into())
+        }
+        libc::EINVAL if wanted == Wanted::Uprobe => Some(
+            "the kernel refused the place: another tracer holds this probe's semaphore in another \
+             way, or the file was replaced after it was read"
+                .into(),
+        ),
+        libc::ENOTSUP | 524 if wanted == Wanted::Uprobe => {
+            Some("the kernel cannot put a probe on this instruction".into())
+        }
+        libc::ENOSYS | libc::ENOENT | libc::ENODEV if wanted == Wanted::Uprobe => {
+            Some("is the kernel built with CONFIG_UPROBES and CONFIG_BPF_EVENTS?".into())
+        }
+        libc::ENOSYS if matches!(wanted, Wanted::Bpf) => {
+            Some("is the kernel built with CONFIG_BPF_SYSCALL?".into())
+        }
+        _ => None,
+    }
+}
+
+fn effective_capabilities() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
+        .unwrap_or(0)
+}
+
+/// The kernel's lockdown mode: `none`, `integrity`, `confidentiality`, or nothing when unknown.
+fn lockdown() -> String {
+    let text = std::fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
+    let chosen = text
+        .split('[')
+        .nth(1)
+        .and_then(|rest| rest.split(']').next());
+    chosen.unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_rights_are_named() {
+        let advice = |wanted, caps: &[u32]| {
+            let caps = caps.iter().fold(0, |all, cap| all | 1 << cap);
+            super::advice(wanted, libc::EPERM, caps, "none").unwrap()
+        };
+        assert_eq!(
+            advice(Wanted::Bpf, &[]),
+            "this needs root, or CAP_BPF and CAP_PERFMON"
+        );
+        assert_eq!(
+            advice(Wanted::Bpf, &[CAP_BPF]),
+            "this needs root, or CAP_PERFMON"
+        );
+        assert_eq!(
+            advice(Wanted::Process, &[CAP_SYS_ADMIN]),
+            "this needs root, or CAP_SYS_PTRACE"
+        );
+        assert!(advice(Wanted::Bpf, &[CAP_SYS_ADMIN]).contains("seccomp"));
+        assert!(advice(Wanted::Process, &[CAP_SYS_PTRACE]).contains("another tracer"));
+    }
+
+    #[test]
+    fn lockdown_is_named() {
+        let text = advice(Wanted::Uprobe, libc::EPERM, u64::MAX, "confidentiality").unwrap();
+        assert!(text.contains("locked down"), "{text}");
+    }
+
+    #[test]
+    fn unknown_errors_get_no_advice() {
+        assert_eq!(advice(Wanted::Bpf, libc::EFAULT, u64::MAX, "none"), None);
+    }
+}

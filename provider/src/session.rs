@@ -1,0 +1,461 @@
+//! One enabling's kernel objects: its maps, its programs and what they are attached to.
+//!
+//! Everything lives as long as the session: dropping it detaches and frees all. Maps and rings are
+//! handles of their own, so that another thread can read them while this one goes on.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+
+use aya_obj::generated::{bpf_attach_type, bpf_prog_type};
+
+use crate::error::{Error, LoadError};
+use crate::features::{KernelFeatures, NOTHING};
+use crate::map::Map;
+use crate::object::{
+    Attachment, MapId, MapKind, MapSpec, Program, ProgramId, ProgramKind, Target, UprobeSite,
+};
+use crate::plan::{Plan, PlannedLink, plan};
+use crate::probe::{File, Probe, ProbeKind, Scope};
+use crate::sys;
+use crate::sys::prog::NewProgram;
+pub use crate::sys::ring::Ring;
+
+/// An enabling in the kernel.
+#[derive(Debug)]
+pub struct Session {
+    features: KernelFeatures,
+    maps: Vec<Map>,
+    programs: Vec<Loaded>,
+    attachments: Vec<Vec<Link>>,
+    /// The empty program and the semaphores it holds raised.
+    waker: Option<OwnedFd>,
+    wakes: Vec<(Arc<File>, Scope, Vec<UprobeSite>, Vec<Link>)>,
+}
+
+#[derive(Debug)]
+struct Loaded {
+    name: String,
+    kind: ProgramKind,
+    fd: OwnedFd,
+}
+
+/// What keeps a program attached; the order of the fields is the order of closing.
+#[derive(Debug)]
+struct Link {
+    _link: Option<OwnedFd>,
+    _event: Option<OwnedFd>,
+}
+
+/// One call of [`Session::attach`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LinkId(usize);
+
+impl Session {
+    /// A session on a kernel with these features; nothing is made yet.
+    #[must_use]
+    pub fn new(features: KernelFeatures) -> Self {
+        raise_memlock();
+        Self {
+            features,
+            maps: Vec::new(),
+            programs: Vec::new(),
+            attachments: Vec::new(),
+            waker: None,
+            wakes: Vec::new(),
+        }
+    }
+
+    /// What the kernel can do.
+    #[must_use]
+    pub fn features(&self) -> &KernelFeatures {
+        &self.features
+    }
+
+    /// Makes maps; the first gets the id after the last that there was. May be called again.
+    pub fn create_maps(&mut self, specs: &[MapSpec]) -> Result<(), Error> {
+        for spec in specs {
+            self.maps.push(Map::create(spec)?);
+        }
+        Ok(())
+    }
+
+    /// A map, as a handle that any thread may use.
+    pub fn map(&self, id: MapId) -> Result<Map, Error> {
+        self.find_map(id).cloned()
+    }
+
+    /// A new consumer of a ring buffer. There must be one only that drains.
+    pub fn ring(&self, id: MapId) -> Result<Ring, Error> {
+        let map = self.find_map(id)?;
+        if map.spec().kind != MapKind::RingBuf {
+            return Err(Error::Unknown {
+                what: "ring buffer",
+                id: id.0,
+            });
+        }
+        Ring::new(map.as_fd()).map_err(|source| Error::Map {
+            operation: "map into memory",
+            name: map.spec().name.clone(),
+            source,
+        })
+    }
+
+    /// Loads a program; ids count up from 0.
+    pub fn load(&mut self, program: &Program) -> Result<ProgramId, Error> {
+        let insns = self.relocate(program)?;
+        let (prog_type, attach_type) = match program.kind {
+            ProgramKind::Uprobe => (
+                bpf_prog_type::BPF_PROG_TYPE_KPROBE,
+                self.features
+                    .has_uprobe_multi
+                    .then_some(bpf_attach_type::BPF_TRACE_UPROBE_MULTI),
+            ),
+            ProgramKind::Direct => (bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT, None),
+            ProgramKind::Timer => (bpf_prog_type::BPF_PROG_TYPE_PERF_EVENT, None),
+        };
+        let fd = load_explained(&NewProgram {
+            prog_type,
+            attach_type,
+            name: &program.name,
+            insns: &insns,
+        })?;
+        self.programs.push(Loaded {
+            name: program.name.clone(),
+            kind: program.kind,
+            fd,
+        });
+        Ok(ProgramId(
+            u32::try_from(self.programs.len() - 1).unwrap_or(u32::MAX),
+        ))
+    }
+
+    /// Attaches a program to what fires it. Nothing for BEGIN and END, which
+    /// [`run`](Self::run) runs.
+    pub fn attach(&mut self, attachment: &Attachment) -> Result<LinkId, Error> {
+        self.attach_all(std::slice::from_ref(attachment))
+    }
+
+    /// Attaches several programs with as few links as possible; all or none.
+    pub fn attach_all(&mut self, attachments: &[Attachment]) -> Result<LinkId, Error> {
+        let links = self.apply(&plan(attachments, &self.features))?;
+        self.attachments.push(links);
+        Ok(LinkId(self.attachments.len() - 1))
+    }
+
+    /// Raises the semaphores that the probes' quirks ask for beside their own (see
+    /// [`Sites::wake`](crate::probe::Sites)). Semaphores that this session holds already are not
+    /// taken twice.
+    pub fn attach_wakes(&mut self, probes: &[Arc<Probe>]) -> Result<(), Error> {
+        for probe in probes {
+            let ProbeKind::Sites(sites) = &probe.kind else {
+                continue;
+            };
+            let held = self.wakes.iter().any(|(file, scope, wakes, _)| {
+                file.identity == sites.file.identity
+                    && *scope == sites.scope
+                    && *wakes == sites.wake
+            });
+            if sites.wake.is_empty() || held {
+                continue;
+            }
+            let links = self.wake(&sites.file, sites.scope, &sites.wake)?;
+            self.wakes.push((
+                Arc::clone(&sites.file),
+                sites.scope,
+                sites.wake.clone(),
+                links,
+            ));
+        }
+        Ok(())
+    }
+
+    fn wake(
+        &mut self,
+        file: &Arc<File>,
+        scope: Scope,
+        sites: &[UprobeSite],
+    ) -> Result<Vec<Link>, Error> {
+        if self.waker.is_none() {
+            self.waker = Some(load_explained(&NewProgram {
+                prog_type: bpf_prog_type::BPF_PROG_TYPE_KPROBE,
+                attach_type: self
+                    .features
+                    .has_uprobe_multi
+                    .then_some(bpf_attach_type::BPF_TRACE_UPROBE_MULTI),
+                name: "rdtrace_wake",
+                insns: &NOTHING,
+            })?);
+        }
+        let attachment = Attachment {
+            program: ProgramId(0), // the plan only passes it on
+            target: Target::Uprobes {
+                file: Arc::clone(file),
+                scope,
+                sites: sites.to_vec(),
+            },
+        };
+        let plan = plan(&[attachment], &self.features);
+        let Some(waker) = &self.waker else {
+            return Ok(Vec::new());
+        };
+        plan.links
+            .iter()
+            .map(|link| self.make_link(link, waker.as_fd()))
+            .collect()
+    }
+
+    /// Runs a `Direct` program once, on whatever CPU this thread is on, and waits for its end.
+    pub fn run(&self, program: ProgramId) -> Result<(), Error> {
+        let program = self.program(program)?;
+        sys::prog::run(program.fd.as_fd(), None)
+            .map(drop)
+            .map_err(|source| Error::Run {
+                name: program.name.clone(),
+                source,
+            })
+    }
+
+    /// Detaches what one call of [`attach`](Self::attach) attached.
+    pub fn detach(&mut self, id: LinkId) {
+        if let Some(links) = self.attachments.get_mut(id.0) {
+            close_all(std::mem::take(links));
+        }
+    }
+
+    /// Detaches everything; returns when no program runs any more. Maps and programs stay.
+    pub fn detach_all(&mut self) {
+        let wakes = self.wakes.drain(..).flat_map(|(.., links)| links);
+        close_all(
+            self.attachments
+                .iter_mut()
+                .flat_map(std::mem::take)
+                .chain(wakes)
+                .collect(),
+        );
+    }
+
+    fn find_map(&self, id: MapId) -> Result<&Map, Error> {
+        self.maps.get(id.0 as usize).ok_or(Error::Unknown {
+            what: "map",
+            id: id.0,
+        })
+    }
+
+    fn program(&self, id: ProgramId) -> Result<&Loaded, Error> {
+        self.programs.get(id.0 as usize).ok_or(Error::Unknown {
+            what: "program",
+            id: id.0,
+        })
+    }
+
+    /// The program's instructions with the maps' descriptors in them.
+    ///
+    /// ```text
+    ///     ld_imm64  word 0: opcode 8 | dst 4 | src 4 | offset 16 | imm 32    word 1: imm in the upper half
+    ///     src 1 (BPF_PSEUDO_MAP_FD)       imm 0 = descriptor
+    ///     src 2 (BPF_PSEUDO_MAP_VALUE)    imm 0 = descriptor, imm 1 = offset into the first value
+    /// ```
+    fn relocate(&self, program: &Program) -> Result<Vec<u64>, Error> {
+        const KEPT: u64 = 0xffff_0fff; // opcode, destination, offset
+        let mut insns = program.insns.clone();
+        for relocation in &program.relocations {
+            use std::os::fd::AsRawFd;
+            let fd = self
+                .find_map(relocation.map)?
+                .as_fd()
+                .as_raw_fd()
+                .cast_unsigned();
+            let (source, offset) = match relocation.value_offset {
+                None => (1, 0),
+                Some(offset) => (2, offset),
+            };
+            let Some([first, second]) = insns.get_mut(relocation.insn..relocation.insn + 2) else {
+                return Err(LoadError {
+                    name: program.name.clone(),
+                    source: io::ErrorKind::InvalidInput.into(),
+                    log: format!(
+                        "relocation of instruction {}, which is not there",
+                        relocation.insn
+                    ),
+                }
+                .into());
+            };
+            *first = *first & KEPT | source << 12 | u64::from(fd) << 32;
+            *second = u64::from(offset) << 32;
+        }
+        Ok(insns)
+    }
+
+    fn apply(&self, plan: &Plan) -> Result<Vec<Link>, Error> {
+        plan.links
+            .iter()
+            .map(|link| {
+                let (PlannedLink::UprobeMulti { program, .. }
+                | PlannedLink::UprobeEvent { program, .. }
+                | PlannedLink::Timer { program, .. }) = link;
+                self.make_link(link, self.program(*program)?.fd.as_fd())
+            })
+            .collect()
+    }
+
+    fn make_link(&self, link: &PlannedLink, program: BorrowedFd<'_>) -> Result<Link, Error> {
+        match link {
+            PlannedLink::UprobeMulti {
+                file, scope, sites, ..
+            } => uprobe_multi(program, file, *scope, sites)
+                .map_err(|source| uprobe_error(file, sites, source)),
+            PlannedLink::UprobeEvent {
+                file, scope, site, ..
+            } => self
+                .uprobe_event(program, file, *scope, site)
+                .map_err(|source| uprobe_error(file, std::slice::from_ref(site), source)),
+            PlannedLink::Timer { cpu, period, .. } => {
+                timer(program, *cpu, *period).map_err(|source| Error::Timer { cpu: *cpu, source })
+            }
+        }
+    }
+
+    fn uprobe_event(
+        &self,
+        program: BorrowedFd<'_>,
+        file: &File,
+        scope: Scope,
+        site: &UprobeSite,
+    ) -> io::Result<Link> {
+        let Some(kind) = self.features.uprobe_event_type else {
+            return Err(io::Error::from_raw_os_error(libc::ENODEV));
+        };
+        let pid = match scope {
+            Scope::Process(pid) => Some(pid),
+            Scope::System => None,
+        };
+        let event = sys::perf::uprobe(
+            kind,
+            &c_path(&file.path)?,
+            site.file_offset,
+            site.semaphore.unwrap_or(0),
+            pid,
+        )?;
+        let link = if self.features.has_bpf_cookie {
+            Some(sys::link::perf_event(program, event.as_fd(), site.cookie)?)
+        } else {
+            sys::perf::set_bpf(event.as_fd(), program)?;
+            None
+        };
+        sys::perf::enable(event.as_fd())?;
+        Ok(Link {
+            _link: link,
+            _event: Some(event),
+        })
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.detach_all();
+    }
+}
+
+fn uprobe_multi(
+    program: BorrowedFd<'_>,
+    file: &File,
+    scope: Scope,
+    sites: &[UprobeSite],
+) -> io::Result<Link> {
+    let offsets: Vec<u64> = sites.iter().map(|site| site.file_offset).collect();
+    let semaphores: Vec<u64> = sites
+        .iter()
+        .map(|site| site.semaphore.unwrap_or(0))
+        .collect();
+    let cookies: Vec<u64> = sites.iter().map(|site| site.cookie).collect();
+    let pid = match scope {
+        Scope::Process(pid) => pid,
+        Scope::System => 0,
+    };
+    let path = c_path(&file.path)?;
+    let link = sys::link::uprobe_multi(program, &path, &offsets, &semaphores, &cookies, pid)?;
+    Ok(Link {
+        _link: Some(link),
+        _event: None,
+    })
+}
+
+fn timer(program: BorrowedFd<'_>, cpu: u32, period: u64) -> io::Result<Link> {
+    let event = sys::perf::cpu_clock(cpu, period)?;
+    sys::perf::set_bpf(event.as_fd(), program)?;
+    sys::perf::enable(event.as_fd())?;
+    Ok(Link {
+        _link: None,
+        _event: Some(event),
+    })
+}
+
+fn uprobe_error(file: &File, sites: &[UprobeSite], source: io::Error) -> Error {
+    Error::Uprobe {
+        path: file.shown.display().to_string(),
+        offsets: sites.iter().map(|site| site.file_offset).collect(),
+        source,
+    }
+}
+
+fn c_path(path: &Path) -> io::Result<CString> {
+    CString::new(path.as_os_str().as_bytes()).map_err(io::Error::other)
+}
+
+/// Closes links, at the same time where there are several: each waits some 20-40 ms for programs
+/// that still run.
+fn close_all(links: Vec<Link>) {
+    const AT_ONCE: usize = 16;
+    if links.len() < 2 {
+        return drop(links);
+    }
+    let mut shares: Vec<Vec<Link>> = (0..AT_ONCE.min(links.len())).map(|_| Vec::new()).collect();
+    let count = shares.len();
+    for (i, link) in links.into_iter().enumerate() {
+        shares[i % count].push(link);
+    }
+    thread::scope(|scope| {
+        for share in shares {
+            scope.spawn(move || drop(share));
+        }
+    });
+}
+
+/// Loads without a log, which is quicker, and again with one if the kernel says no.
+pub(crate) fn load_explained(new: &NewProgram<'_>) -> Result<OwnedFd, LoadError> {
+    const LARGEST_LOG: usize = 1 << 26;
+    let source = match sys::prog::load(new, None) {
+        Ok(fd) => return Ok(fd),
+        Err(source) => source,
+    };
+    let mut log = vec![0; 1 << 18];
+    let source = loop {
+        match sys::prog::load(new, Some(&mut log)) {
+            Ok(fd) => return Ok(fd),
+            // Kernels before 6.4 stop when the buffer is full; later ones keep the log's end.
+            Err(error) if error.raw_os_error() == Some(libc::ENOSPC) && log.len() < LARGEST_LOG => {
+                log = vec![0; log.len() * 4];
+            }
+            Err(_) => break source,
+        }
+    };
+    let end = log.iter().position(|&byte| byte == 0).unwrap_or(log.len());
+    let log = String::from_utf8_lossy(&log[..end]).into_owned();
+    Err(LoadError {
+        name: new.name.to_owned(),
+        source,
+        log,
+    })
+}
+
+/// Before 5.11, maps and programs counted as locked memory, of which a process may have little.
+/// Failing is no error: newer kernels don't need it, and on older ones making a map will say so.
+fn raise_memlock() {
+    use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
+    let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
+}

@@ -1,0 +1,108 @@
+//! Perf events: timers, and uprobes where the kernel lacks multi-uprobe links.
+
+use std::ffi::CStr;
+use std::io;
+use std::mem::{size_of, zeroed};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use aya_obj::generated::{
+    PERF_EVENT_IOC_ENABLE, PERF_EVENT_IOC_SET_BPF, PERF_FLAG_FD_CLOEXEC, perf_event_attr,
+    perf_sw_ids, perf_type_id,
+};
+
+fn attr() -> perf_event_attr {
+    // SAFETY: a struct of integers and unions of integers, for which all zeroes is a value.
+    let mut attr: perf_event_attr = unsafe { zeroed() };
+    attr.size = size_of::<perf_event_attr>() as u32;
+    attr
+}
+
+/// Opens an event.
+///
+/// # Safety
+///
+/// Pointers in `attr` must be valid for the event's type.
+unsafe fn open(attr: &perf_event_attr, pid: i32, cpu: i32) -> io::Result<OwnedFd> {
+    // SAFETY: `attr` is readable for `attr.size` bytes; the caller vouches for pointers in it.
+    let ret = unsafe {
+        libc::syscall(
+            libc::SYS_perf_event_open,
+            std::ptr::from_ref(attr),
+            pid,
+            cpu,
+            -1,
+            PERF_FLAG_FD_CLOEXEC,
+        )
+    };
+    if ret < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let raw = RawFd::try_from(ret).map_err(io::Error::other)?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+}
+
+/// An event that fires on one CPU every `period` nanoseconds, whatever runs there.
+#[doc(alias = "PERF_COUNT_SW_CPU_CLOCK")]
+pub(crate) fn cpu_clock(cpu: u32, period: u64) -> io::Result<OwnedFd> {
+    let mut attr = attr();
+    attr.type_ = perf_type_id::PERF_TYPE_SOFTWARE as u32;
+    attr.config = perf_sw_ids::PERF_COUNT_SW_CPU_CLOCK as u64;
+    attr.__bindgen_anon_1.sample_period = period;
+    let cpu = i32::try_from(cpu).map_err(io::Error::other)?;
+    // SAFETY: this type of event has no pointer in its attributes.
+    unsafe { open(&attr, -1, cpu) }
+}
+
+/// An event for one instruction of a file. `pid` `None` means every process. `kind` is the number
+/// of the `uprobe` event type, from `/sys/bus/event_source/devices/uprobe/type`.
+pub(crate) fn uprobe(
+    kind: u32,
+    path: &CStr,
+    offset: u64,
+    ref_ctr_offset: u64,
+    pid: Option<u32>,
+) -> io::Result<OwnedFd> {
+    let mut attr = attr();
+    attr.type_ = kind;
+    attr.config = ref_ctr_offset << 32; // the upper half of `config`, in every kernel so far
+    attr.__bindgen_anon_3.uprobe_path = path.as_ptr() as u64;
+    attr.__bindgen_anon_4.probe_offset = offset;
+    let (pid, cpu) = match pid {
+        Some(pid) => (i32::try_from(pid).map_err(io::Error::other)?, -1),
+        None => (-1, 0),
+    };
+    // SAFETY: the path is a C string that outlives the call.
+    unsafe { open(&attr, pid, cpu) }
+}
+
+/// Has a program run at each overflow or hit of an event: the way of kernels before 5.15, which
+/// knows no cookie.
+#[doc(alias = "PERF_EVENT_IOC_SET_BPF")]
+pub(crate) fn set_bpf(event: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: both descriptors stay open for the call, and the argument is passed by value.
+    let ret = unsafe {
+        libc::ioctl(
+            event.as_raw_fd(),
+            PERF_EVENT_IOC_SET_BPF.into(),
+            program.as_raw_fd(),
+        )
+    };
+    if ret < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// Starts an event.
+#[doc(alias = "PERF_EVENT_IOC_ENABLE")]
+pub(crate) fn enable(event: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: the descriptor stays open for the call, which has no other argument.
+    let ret = unsafe { libc::ioctl(event.as_raw_fd(), PERF_EVENT_IOC_ENABLE.into(), 0) };
+    if ret < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}

@@ -1,0 +1,64 @@
+//! Programs: loading them, and running one directly.
+
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use aya_obj::generated::{bpf_attach_type, bpf_cmd, bpf_prog_type};
+
+use super::{address, address_mut, attr, bpf, bpf_fd, object_name, raw};
+
+/// Our code is "MIT OR Apache-2.0"; many helpers ask for a licence compatible with the GPL, and
+/// this is how the kernel spells one that we also grant.
+const LICENSE: &[u8] = b"Dual MIT/GPL\0";
+
+/// A program to load, in the kernel's terms.
+#[derive(Debug)]
+pub(crate) struct NewProgram<'a> {
+    pub(crate) prog_type: bpf_prog_type,
+    /// What it will be attached to, where the kernel wants to know when loading.
+    pub(crate) attach_type: Option<bpf_attach_type>,
+    pub(crate) name: &'a str,
+    /// The instructions, map descriptors filled in.
+    pub(crate) insns: &'a [u64],
+}
+
+/// Loads a program; with a buffer, the verifier writes its log there, NUL-terminated.
+#[doc(alias = "BPF_PROG_LOAD")]
+pub(crate) fn load(new: &NewProgram<'_>, log: Option<&mut [u8]>) -> io::Result<OwnedFd> {
+    let mut attr = attr();
+    attr.__bindgen_anon_3.prog_type = new.prog_type as u32;
+    attr.__bindgen_anon_3.expected_attach_type = new.attach_type.map_or(0, |at| at as u32);
+    attr.__bindgen_anon_3.prog_name = object_name(new.name);
+    attr.__bindgen_anon_3.insns = address(new.insns);
+    attr.__bindgen_anon_3.insn_cnt = u32::try_from(new.insns.len()).map_err(io::Error::other)?;
+    attr.__bindgen_anon_3.license = address(LICENSE);
+    if let Some(log) = log {
+        attr.__bindgen_anon_3.log_level = 1;
+        attr.__bindgen_anon_3.log_size = u32::try_from(log.len()).map_err(io::Error::other)?;
+        attr.__bindgen_anon_3.log_buf = address_mut(log);
+    }
+    // SAFETY: instructions and licence are only read, the log is a buffer of ours of the size
+    // given; all outlive the call, which returns a new descriptor.
+    unsafe { bpf_fd(bpf_cmd::BPF_PROG_LOAD, &mut attr) }
+}
+
+/// Runs a raw tracepoint program once, on this thread's CPU or on `cpu`, and waits for its end.
+#[doc(alias = "BPF_PROG_TEST_RUN")]
+pub(crate) fn run(program: BorrowedFd<'_>, cpu: Option<u32>) -> io::Result<u32> {
+    const ON_CPU: u32 = 1; // BPF_F_TEST_RUN_ON_CPU
+    // As many arguments as a raw tracepoint can have; the kernel asks that what the program
+    // reads of its context be there.
+    let context = [0_u64; 12];
+    let mut attr = attr();
+    attr.test.prog_fd = raw(program);
+    attr.test.ctx_in = address(&context);
+    attr.test.ctx_size_in = size_of_val(&context) as u32;
+    if let Some(cpu) = cpu {
+        attr.test.flags = ON_CPU;
+        attr.test.cpu = cpu;
+    }
+    // SAFETY: the kernel reads the context, whose size is given, and writes only to `attr`.
+    unsafe { bpf(bpf_cmd::BPF_PROG_TEST_RUN, &mut attr) }?;
+    // SAFETY: an integer, which the kernel has just written.
+    Ok(unsafe { attr.test.retval })
+}

@@ -1,0 +1,100 @@
+//! What the tests that need the real kernel share.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    reason = "each test file uses a part of it"
+)]
+#![allow(clippy::print_stderr, reason = "tests say so when they are skipped")]
+
+use provider::object::{MapId, MapKind, MapSpec, Program, ProgramKind, Relocation};
+
+/// Whether this is root; says `skipped: needs root` when not, which CI looks for.
+pub fn root() -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        eprintln!("skipped: needs root");
+    }
+    root
+}
+
+/// Whether a file that a test needs is there; says so when not.
+pub fn has(path: &str) -> bool {
+    let there = std::path::Path::new(path).exists();
+    if !there {
+        eprintln!("skipped: needs {path}");
+    }
+    there
+}
+
+/// A map with plausible sizes.
+pub fn map(kind: MapKind, key_size: u32, value_size: u32, max_entries: u32) -> MapSpec {
+    MapSpec {
+        name: format!("{kind:?}"),
+        kind,
+        key_size,
+        value_size,
+        max_entries,
+        initial: None,
+        read_only: false,
+    }
+}
+
+pub fn insn(code: u8, dst: u8, src: u8, off: i16, imm: i32) -> u64 {
+    u64::from(code)
+        | u64::from(dst | src << 4) << 8
+        | u64::from(off.cast_unsigned()) << 16
+        | u64::from(imm.cast_unsigned()) << 32
+}
+
+/// A program that adds 1 to the first 8 bytes of an array map's first value, atomically.
+pub fn counter(kind: ProgramKind, map: MapId) -> Program {
+    Program {
+        name: "counter".into(),
+        kind,
+        insns: vec![
+            insn(0x18, 1, 0, 0, 0), // r1 = &value
+            0,
+            insn(0xb7, 2, 0, 0, 1), // r2 = 1
+            insn(0xdb, 1, 2, 0, 0), // lock *(u64 *)r1 += r2
+            insn(0xb7, 0, 0, 0, 0), // r0 = 0
+            insn(0x95, 0, 0, 0, 0), // exit
+        ],
+        relocations: vec![Relocation {
+            insn: 0,
+            map,
+            value_offset: Some(0),
+        }],
+    }
+}
+
+/// A program that outputs the 8-byte attach cookie (or, for a direct one, the number 42) to a
+/// ring buffer.
+pub fn reporter(kind: ProgramKind, ring: MapId) -> Program {
+    let value = match kind {
+        ProgramKind::Uprobe => insn(0x85, 0, 0, 0, 174), // r0 = bpf_get_attach_cookie(ctx)
+        ProgramKind::Direct | ProgramKind::Timer => insn(0xb7, 0, 0, 0, 42),
+    };
+    Program {
+        name: "reporter".into(),
+        kind,
+        insns: vec![
+            value,
+            insn(0x7b, 10, 0, -8, 0), // *(u64 *)(fp - 8) = r0
+            insn(0x18, 1, 0, 0, 0),   // r1 = ring
+            0,
+            insn(0xbf, 2, 10, 0, 0), // r2 = fp - 8
+            insn(0x07, 2, 0, 0, -8),
+            insn(0xb7, 3, 0, 0, 8), // r3 = 8
+            insn(0xb7, 4, 0, 0, 1), // r4 = BPF_RB_NO_WAKEUP
+            insn(0x85, 0, 0, 0, 130),
+            insn(0xb7, 0, 0, 0, 0),
+            insn(0x95, 0, 0, 0, 0),
+        ],
+        relocations: vec![Relocation {
+            insn: 2,
+            map: ring,
+            value_offset: None,
+        }],
+    }
+}
