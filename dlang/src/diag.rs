@@ -30,7 +30,25 @@ pub enum Origin {
     /// `-s FILE`: `failed to compile script FILE: line N: `.
     Script(String),
     /// `-n TEXT` and the like: `invalid probe specifier TEXT: `.
-    Specifier(String),
+    Specifier {
+        /// The text as given, which messages show.
+        text: String,
+        /// Which option gave it.
+        kind: SpecifierKind,
+    },
+}
+
+/// Which field of a probe description the last part of a probe specifier names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpecifierKind {
+    /// `-P provider`.
+    Provider,
+    /// `-m [provider:]module`.
+    Module,
+    /// `-f [[provider:]module:]function`.
+    Function,
+    /// `-n [[[provider:]module:]function:]name`, and what `-i` was turned into.
+    Name,
 }
 
 /// An error in a D program.
@@ -51,5 +69,44 @@ pub struct Diagnostic {
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+impl Diagnostic {
+    /// An error with just a message.
+    #[must_use]
+    pub fn new(tag: Tag, span: Span, message: &str) -> Self {
+        Self {
+            tag,
+            span,
+            message: message.to_owned(),
+            labels: Vec::new(),
+            hint: None,
+        }
+    }
+
+    /// The same with a hint.
+    #[must_use]
+    pub fn with_hint(mut self, hint: &str) -> Self {
+        self.hint = Some(hint.to_owned());
+        self
+    }
+
+    /// The same with a label on another place.
+    #[must_use]
+    pub fn with_label(mut self, span: Span, text: &str) -> Self {
+        self.labels.push((span, text.to_owned()));
+        self
+    }
+}
+
+impl Span {
+    /// From the start of this span to the end of `other`.
+    #[must_use]
+    pub fn to(self, other: Self) -> Self {
+        Self {
+            end: other.end.max(self.end),
+            ..self
+        }
     }
 }

@@ -1,9 +1,14 @@
 //! D text to a checked, typed program. This crate does no I/O.
 
+pub mod ast;
 pub mod diag;
+pub mod dump;
 pub mod eval;
 pub mod format;
+pub mod parse;
 pub mod program;
 pub mod strings;
 pub mod tags;
 pub mod types;
+
+pub use parse::{Macros, parse};

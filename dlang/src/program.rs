@@ -407,3 +407,13 @@ pub enum Subroutine {
     /// `string lltostr(int64_t[, int base])`.
     Lltostr,
 }
+
+impl std::fmt::Display for ProbeDesc {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{}:{}:{}:{}",
+            self.provider, self.module, self.function, self.name
+        )
+    }
+}

@@ -4,8 +4,8 @@
 //! generated code all use it. A string here is its bytes without the NUL. Cutting to `strsize`
 //! is the caller's ([`cut`]), since only strings that are stored are cut.
 //!
-//! The meanings are DTrace's: `index`, `rindex` and `substr` follow Perl, with Perl's treatment
-//! of positions outside of the string; `basename` and `dirname` follow POSIX.
+//! The meanings are those of `DTrace` 2.0.7, which follows Perl in `substr` and POSIX in `basename`
+//! and `dirname`; a position outside of the string finds nothing.
 
 use std::borrow::Cow;
 
@@ -96,7 +96,7 @@ pub fn strrchr(s: &[u8], c: u8) -> Option<&[u8]> {
 pub fn substr(s: &[u8], index: i64, length: Option<i64>) -> &[u8] {
     let len = to_i64(s.len());
     let mut index = index;
-    let mut remaining = length.unwrap_or(len);
+    let mut remaining = length.unwrap_or(i64::MAX);
     if index < 0 {
         index = index.saturating_add(len);
         if index < 0 && index.saturating_add(remaining) > 0 {
@@ -108,7 +108,7 @@ pub fn substr(s: &[u8], index: i64, length: Option<i64>) -> &[u8] {
         return b"";
     }
     if remaining < 0 {
-        remaining = remaining.saturating_add(len - index);
+        remaining += len - index;
     }
     let remaining = remaining.clamp(0, len - index);
     &s[to_usize(index)..to_usize(index + remaining)]
@@ -117,13 +117,9 @@ pub fn substr(s: &[u8], index: i64, length: Option<i64>) -> &[u8] {
 /// Where `sub` first occurs in `s` at or after `start`; -1 when it does not.
 #[must_use]
 pub fn index(s: &[u8], sub: &[u8], start: Option<i64>) -> i64 {
-    let len = to_i64(s.len());
-    if s.is_empty() && sub.is_empty() {
-        return 0;
-    }
     let start = start.unwrap_or(0).max(0);
-    if start >= len {
-        return if sub.is_empty() { len } else { -1 };
+    if start > to_i64(s.len()) {
+        return -1;
     }
     find(&s[to_usize(start)..], sub).map_or(-1, |at| start + to_i64(at))
 }
@@ -132,12 +128,9 @@ pub fn index(s: &[u8], sub: &[u8], start: Option<i64>) -> i64 {
 #[must_use]
 pub fn rindex(s: &[u8], sub: &[u8], start: Option<i64>) -> i64 {
     let len = to_i64(s.len());
-    if s.is_empty() && sub.is_empty() {
-        return 0;
-    }
     let start = start.unwrap_or(len);
     if start < 0 {
-        return if sub.is_empty() { 0 } else { -1 };
+        return -1;
     }
     let Some(last) = s.len().checked_sub(sub.len()) else {
         return -1;
@@ -243,6 +236,7 @@ mod tests {
     fn substr_follows_perl() {
         for (start, length, part) in [
             (1, None, "ello"),
+            (-9, None, "hello"),
             (-2, None, "lo"),
             (5, None, ""),
             (6, None, ""),
@@ -276,8 +270,8 @@ mod tests {
             ("l", Some(-1), 2, -1),
             ("h", Some(0), 0, 0),
             ("l", Some(9), -1, 3),
-            ("", Some(9), 5, 5),
-            ("", Some(-1), 0, 0),
+            ("", Some(9), -1, 5),
+            ("", Some(-1), 0, -1),
             ("hello!", None, -1, -1),
         ] {
             assert_eq!(

@@ -1,0 +1,339 @@
+//! D text to the [`Ast`].
+//!
+//! Three steps for each source: `scan` takes out control lines and limits nesting, the pest
+//! grammar in `grammar.pest` gives tokens in their structure, and the files beside this one build
+//! the tree from it, with macros expanded and constants read. A source with a syntax error gives
+//! that one error; the other sources are parsed all the same.
+
+mod decl;
+mod expr;
+mod literal;
+mod macros;
+mod probe;
+mod scan;
+
+use std::cell::{Cell, RefCell};
+
+use pest::Parser;
+use pest::error::InputLocation;
+use pest::iterators::Pair;
+
+use crate::ast::{Ast, Clause, Item, Name, Stmt, StmtKind};
+use crate::diag::{Diagnostic, Origin, Source, Span, SpecifierKind};
+use crate::tags::Tag;
+
+pub use macros::Macros;
+
+use macros::Expander;
+
+#[expect(unreachable_pub, reason = "pest derives a public enum")]
+mod grammar {
+    #[derive(pest_derive::Parser)]
+    #[grammar = "grammar.pest"]
+    pub struct Grammar;
+}
+
+use grammar::{Grammar, Rule};
+
+/// How deep an expression may nest, operators that follow each other included.
+const MAX_DEPTH: usize = 400;
+
+/// Parses the sources, in order, into one tree.
+///
+/// # Errors
+///
+/// What is not D (one syntax error for each source), bad constants, undefined macros; when all
+/// is well, a macro argument that no source uses.
+pub fn parse(sources: &[Source], macros: &Macros) -> Result<Ast, Vec<Diagnostic>> {
+    let expander = Expander::new(macros);
+    let mut ast = Ast::default();
+    let mut errors = Vec::new();
+    for (index, source) in sources.iter().enumerate() {
+        let index = u16::try_from(index).unwrap_or(u16::MAX);
+        match parse_source(source, index, &expander) {
+            Ok(mut part) => {
+                ast.items.append(&mut part.items);
+                ast.pragmas.append(&mut part.pragmas);
+            }
+            Err(mut found) => errors.append(&mut found),
+        }
+    }
+    if errors.is_empty() {
+        errors.extend(expander.unused());
+    }
+    if errors.is_empty() {
+        Ok(ast)
+    } else {
+        Err(errors)
+    }
+}
+
+fn parse_source(
+    source: &Source,
+    index: u16,
+    macros: &Expander<'_>,
+) -> Result<Ast, Vec<Diagnostic>> {
+    if source.text.len() > u32::MAX as usize {
+        return Err(vec![Diagnostic::new(
+            Tag::Syntax,
+            Span::default(),
+            "program is too large",
+        )]);
+    }
+    let scanned = scan::scan(&source.text, index).map_err(|error| vec![error])?;
+    let program = Grammar::parse(Rule::program, &scanned.text)
+        .map_err(|error| vec![syntax_error(&scanned.text, index, &error)])?;
+    let kind = match &source.origin {
+        Origin::Script(_) => SpecifierKind::Name,
+        Origin::Specifier { kind, .. } => *kind,
+    };
+    let builder = Builder {
+        source: index,
+        kind,
+        macros,
+        errors: RefCell::default(),
+        depth: Cell::new(0),
+    };
+    let mut ast = Ast::default();
+    for pair in program.flat_map(Pair::into_inner) {
+        ast.items.extend(builder.item(pair));
+    }
+    for mut pragma in scanned.pragmas {
+        pragma.rest = builder.report(macros.expand(&pragma.rest, pragma.span), String::new());
+        ast.pragmas.push(pragma);
+    }
+    let errors = builder.errors.into_inner();
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    if ast.items.is_empty() && ast.pragmas.is_empty() {
+        let end = span(index, 0, 0);
+        return Err(vec![Diagnostic::new(
+            Tag::Empty,
+            end,
+            "empty D program translation unit",
+        )]);
+    }
+    Ok(ast)
+}
+
+/// Builds the tree of one source. Errors are collected; what they spoil becomes a harmless
+/// stand-in that nobody sees, since a source with errors gives no tree.
+struct Builder<'a> {
+    source: u16,
+    kind: SpecifierKind,
+    macros: &'a Expander<'a>,
+    errors: RefCell<Vec<Diagnostic>>,
+    depth: Cell<usize>,
+}
+
+impl Builder<'_> {
+    fn item(&self, pair: Pair<'_, Rule>) -> Option<Item> {
+        Some(match pair.as_rule() {
+            Rule::clause => Item::Clause(self.clause(pair)),
+            Rule::declaration => Item::Declaration(self.declaration(pair)),
+            Rule::inline_def => Item::Inline(self.inline(pair)),
+            Rule::translator_def => Item::Translator(self.translator(pair)),
+            Rule::provider_def => Item::Provider(self.provider(pair)),
+            _ => return None,
+        })
+    }
+
+    fn clause(&self, pair: Pair<'_, Rule>) -> Clause {
+        let mut clause = Clause {
+            probes: Vec::new(),
+            predicate: None,
+            body: Vec::new(),
+            span: self.span(&pair),
+        };
+        for part in pair.into_inner() {
+            match part.as_rule() {
+                Rule::probes => {
+                    clause.span = self.span(&part);
+                    clause.probes = part
+                        .into_inner()
+                        .map(|spec| self.probe_spec(spec))
+                        .collect();
+                }
+                Rule::predicate => {
+                    clause.predicate = part.into_inner().next().map(|e| self.comma_expr(e));
+                }
+                _ => clause.body = self.statements(part),
+            }
+        }
+        clause
+    }
+
+    fn statements(&self, pair: Pair<'_, Rule>) -> Vec<Stmt> {
+        pair.into_inner()
+            .filter_map(|part| self.statement(part))
+            .collect()
+    }
+
+    fn statement(&self, pair: Pair<'_, Rule>) -> Option<Stmt> {
+        let mut span = self.span(&pair);
+        let kind = match pair.as_rule() {
+            Rule::expr_statement => {
+                let expr = self.comma_expr(pair.into_inner().next()?);
+                span = expr.span;
+                StmtKind::Expr(expr)
+            }
+            Rule::block => StmtKind::Block(self.statements(pair)),
+            Rule::if_statement => return self.if_statement(pair),
+            _ => return None,
+        };
+        Some(Stmt { kind, span })
+    }
+
+    /// `if`, its `else if`s and its `else`: they stand side by side in the grammar and inside
+    /// each other in the tree.
+    fn if_statement(&self, pair: Pair<'_, Rule>) -> Option<Stmt> {
+        let whole = self.span(&pair);
+        let mut parts = pair.into_inner().skip(1);
+        let mut branches = vec![(
+            whole,
+            self.comma_expr(parts.next()?),
+            self.branch(parts.next()),
+        )];
+        let mut otherwise = Vec::new();
+        for part in parts {
+            let span = self.span(&part);
+            let is_else_if = part.as_rule() == Rule::else_if;
+            let mut inner = part.into_inner().skip(if is_else_if { 2 } else { 1 });
+            if is_else_if {
+                branches.push((
+                    span,
+                    self.comma_expr(inner.next()?),
+                    self.branch(inner.next()),
+                ));
+            } else {
+                otherwise = self.branch(inner.next());
+            }
+        }
+        if branches.len() > scan::MAX_NESTING {
+            self.too_deep(whole);
+            return None;
+        }
+        for (span, cond, then) in branches.into_iter().rev() {
+            let span = span.to(whole);
+            otherwise = vec![Stmt {
+                kind: StmtKind::If {
+                    cond,
+                    then,
+                    otherwise,
+                },
+                span,
+            }];
+        }
+        otherwise.pop()
+    }
+
+    /// A branch of an `if`: a block's own statements, or the one statement.
+    fn branch(&self, pair: Option<Pair<'_, Rule>>) -> Vec<Stmt> {
+        match pair {
+            Some(pair) if pair.as_rule() == Rule::block => self.statements(pair),
+            Some(pair) => self.statement(pair).into_iter().collect(),
+            None => Vec::new(),
+        }
+    }
+
+    fn name(&self, pair: &Pair<'_, Rule>) -> Name {
+        Name {
+            text: pair.as_str().to_owned(),
+            span: self.span(pair),
+        }
+    }
+
+    fn span(&self, pair: &Pair<'_, Rule>) -> Span {
+        let text = pair.as_str();
+        let start = pair.as_span().start();
+        span(self.source, start, start + text.trim_end().len())
+    }
+
+    /// Gives the value, or notes the error and gives the stand-in.
+    fn report<T>(&self, result: Result<T, Diagnostic>, instead: T) -> T {
+        result.unwrap_or_else(|error| {
+            self.errors.borrow_mut().push(error);
+            instead
+        })
+    }
+
+    fn too_deep(&self, at: Span) {
+        let message = "expression nests too deep";
+        let error = Diagnostic::new(Tag::Nesting, at, message)
+            .with_hint("split the expression, using this-> variables for its parts");
+        self.errors.borrow_mut().push(error);
+    }
+}
+
+/// A span from byte offsets.
+fn span(source: u16, start: usize, end: usize) -> Span {
+    let offset = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    Span {
+        source,
+        start: offset(start),
+        end: offset(end),
+    }
+}
+
+/// libdtrace's words for a text that is not D: the token that cannot stand where it does.
+fn syntax_error(text: &str, source: u16, error: &pest::error::Error<Rule>) -> Diagnostic {
+    let at = match error.location {
+        InputLocation::Pos(at) | InputLocation::Span((at, _)) => at,
+    };
+    let at = skip_blank(text, at);
+    let token = token_at(&text[at..]);
+    if token.is_empty() {
+        return Diagnostic::new(
+            Tag::Syntax,
+            span(source, at, at),
+            "syntax error near end of input",
+        );
+    }
+    let message = format!("syntax error near \"{token}\"");
+    let mut diagnostic = Diagnostic::new(Tag::Syntax, span(source, at, at + token.len()), &message);
+    diagnostic.hint = match token {
+        "for" | "while" | "do" | "goto" => Some("D has no loops".into()),
+        "return" => Some("a clause ends at its closing brace; use a predicate or if".into()),
+        "switch" | "case" => Some("D has no switch: use if, or ?:".into()),
+        _ => None,
+    };
+    diagnostic
+}
+
+/// Skips blanks and comments.
+fn skip_blank(text: &str, mut at: usize) -> usize {
+    loop {
+        let rest = &text[at..];
+        let blank = rest.len() - rest.trim_start().len();
+        let comment = match rest[blank..].get(..2) {
+            Some("/*") => rest[blank + 2..].find("*/").map(|n| n + 4),
+            Some("//") => Some(rest[blank..].find('\n').unwrap_or(rest.len() - blank)),
+            _ => None,
+        };
+        match comment {
+            Some(length) => at += blank + length,
+            None => return at + blank,
+        }
+    }
+}
+
+/// The token at the start of a text, for messages.
+fn token_at(text: &str) -> &str {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '$';
+    let length = match text.chars().next() {
+        None => 0,
+        Some(c) if word(c) => text.find(|c| !word(c)).unwrap_or(text.len()),
+        Some(c) => {
+            let operators = [
+                "<<=", ">>=", "->", "++", "--", "<<", ">>", "<=", ">=", "==", "!=", "&&", "||",
+                "^^", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=",
+            ];
+            operators
+                .iter()
+                .find(|op| text.starts_with(**op))
+                .map_or(c.len_utf8(), |op| op.len())
+        }
+    };
+    &text[..length]
+}
