@@ -1,1 +1,13 @@
-//! predicates
+//! D expressions to eBPF: instructions, assembler, registers, expressions, strings.
+
+pub mod asm;
+pub mod emit;
+pub mod insn;
+mod int;
+mod memory;
+mod scan;
+pub mod stack;
+pub mod storage;
+pub mod string;
+pub mod tuple;
+mod variable;

@@ -1,0 +1,674 @@
+//! Integer expressions.
+//!
+//! Every value is kept canonical for its type: cut to its width and extended, by its sign, to 64
+//! bits. So comparisons are plain 64-bit ones, widening costs nothing, and only operations that
+//! can leave the range (`+ - * << ~` and the like on narrow types) are followed by a cut.
+//!
+//! Conditions are not computed as 0 and 1 and then tested: [`Emit::jump_when`] turns a whole
+//! condition with its short circuits into jumps.
+
+use dlang::diag::Span;
+use dlang::eval::Value;
+use dlang::program::{BinaryOp, Builtin, Expr, ExprKind, LogicOp, Subroutine, UnaryOp};
+use dlang::types::{Int, Type};
+
+use crate::asm::Label;
+use crate::emit::{Argument, Emit, Emitted, Refusal, fault};
+use crate::insn::{Alu, Cond, Helper, Insn, Reg, Size};
+use crate::stack::Val;
+use crate::storage::{Place, own_globals};
+
+impl Emit<'_> {
+    /// Computes an integer or pointer expression.
+    pub fn int(&mut self, expr: &Expr) -> Emitted<Val> {
+        if let Some(Value::Int(value)) = self.constant(expr) {
+            return Ok(Val::Const(value));
+        }
+        let span = expr.span;
+        match &expr.kind {
+            ExprKind::Int(value) => Ok(Val::Const(*value)),
+            ExprKind::Var(_) | ExprKind::Element(..) => {
+                let place = self.open(expr)?;
+                let val = self.read_place(&place, type_of(expr)?, span)?;
+                self.close(place);
+                Ok(val)
+            }
+            ExprKind::Builtin(builtin) => self.builtin(*builtin, span),
+            ExprKind::Arg(n) | ExprKind::TypedArg(n) => self.argument(*n, span),
+            ExprKind::Unary(UnaryOp::Not, _) | ExprKind::Logic(..) => self.condition(expr),
+            ExprKind::Unary(op, of) => self.unary(*op, of, type_of(expr)?, span),
+            ExprKind::Binary(op, a, b) => match alu_of(*op) {
+                Some(_) => self.arithmetic(*op, a, b, type_of(expr)?, span),
+                None => self.condition(expr),
+            },
+            ExprKind::Ternary(cond, then, otherwise) => self.ternary(cond, then, otherwise, span),
+            ExprKind::Assign(op, target, value) => self.assign_int(*op, target, value, true),
+            ExprKind::Step { target, by, post } => self.step(target, *by, Some(*post)),
+            ExprKind::Cast(of) => self.cast(of, expr),
+            ExprKind::Deref(address) => self.deref(address, type_of(expr)?, span),
+            ExprKind::BitField { of, first, bits } => {
+                let val = self.int(of)?;
+                let int = type_of(expr)?;
+                self.modify(val, span, |e, reg| {
+                    e.asm.alu_imm(Alu::Lsh, reg, 64 - i32::from(first + bits));
+                    let op = if int.signed { Alu::Arsh } else { Alu::Rsh };
+                    e.asm.alu_imm(op, reg, 64 - i32::from(*bits));
+                })
+            }
+            ExprKind::Call(Subroutine::Copyin, args) => self.copyin(args, span),
+            ExprKind::Call(subroutine, args) => self.int_subroutine(*subroutine, args, span),
+            ExprKind::Comma(first, second) => {
+                self.effect(first)?;
+                self.int(second)
+            }
+            ExprKind::Str(_) | ExprKind::Recorded(_) => Err(internal(expr)),
+        }
+    }
+
+    /// Runs an expression for its effect only.
+    pub fn effect(&mut self, expr: &Expr) -> Emitted<()> {
+        match &expr.kind {
+            ExprKind::Assign(_, target, value) if target.ty == Type::String => {
+                self.assign_string(target, value)
+            }
+            ExprKind::Assign(op, target, value) => {
+                let val = self.assign_int(*op, target, value, false)?;
+                self.stack.give(val);
+                Ok(())
+            }
+            ExprKind::Step { target, by, .. } => {
+                let val = self.step(target, *by, None)?;
+                self.stack.give(val);
+                Ok(())
+            }
+            ExprKind::Comma(first, second) => {
+                self.effect(first)?;
+                self.effect(second)
+            }
+            _ if expr.ty == Type::String => {
+                if self.constant(expr).is_none() {
+                    let string = self.string(expr)?;
+                    self.give_string(string);
+                }
+                Ok(())
+            }
+            _ if expr.ty == Type::Void => Ok(()),
+            _ => {
+                let val = self.int(expr)?;
+                self.stack.give(val);
+                Ok(())
+            }
+        }
+    }
+
+    /// Changes a value in a register: loads it, runs `change`, stores it back.
+    fn modify(
+        &mut self,
+        val: Val,
+        span: Span,
+        change: impl FnOnce(&mut Self, Reg),
+    ) -> Emitted<Val> {
+        let val = match val {
+            Val::Const(_) => {
+                self.load(Reg::R0, &val);
+                self.keep(Reg::R0, span)?
+            }
+            other => other,
+        };
+        let reg = self.reg(&val, Reg::R0);
+        change(self, reg);
+        self.put(&val, reg);
+        Ok(val)
+    }
+
+    /// Makes the value in `reg` canonical for `int`.
+    pub(crate) fn wrap(&mut self, reg: Reg, int: Int) {
+        let bits = 64 - 8 * i32::from(int.size);
+        if bits > 0 {
+            self.asm.alu_imm(Alu::Lsh, reg, bits);
+            self.asm
+                .alu_imm(if int.signed { Alu::Arsh } else { Alu::Rsh }, reg, bits);
+        }
+    }
+
+    /// `dst = *(int *)(base + offset)`, canonical.
+    pub(crate) fn load_int(&mut self, dst: Reg, base: Reg, offset: i16, int: Int) {
+        self.asm.load(Size::of(int.size), dst, base, offset);
+        if int.signed {
+            self.wrap(dst, int);
+        }
+    }
+
+    fn builtin(&mut self, builtin: Builtin, span: Span) -> Emitted<Val> {
+        match builtin {
+            Builtin::Pid => {
+                self.pid_tgid(Reg::R0, span)?;
+                self.asm.alu_imm(Alu::Rsh, Reg::R0, 32);
+            }
+            Builtin::Tid => {
+                self.pid_tgid(Reg::R0, span)?;
+                self.wrap(Reg::R0, Int::U32);
+            }
+            Builtin::Uid => {
+                self.uid_gid(Reg::R0, span)?;
+                self.wrap(Reg::R0, Int::U32);
+            }
+            Builtin::Gid => {
+                self.uid_gid(Reg::R0, span)?;
+                self.asm.alu_imm(Alu::Rsh, Reg::R0, 32);
+            }
+            Builtin::Timestamp => self.timestamp(Reg::R0, span)?,
+            Builtin::Walltimestamp => {
+                self.timestamp(Reg::R0, span)?;
+                let globals = self.storage.globals;
+                self.asm
+                    .map_value(Reg::R1, globals, own_globals::WALL_OFFSET);
+                self.asm.load(Size::Double, Reg::R1, Reg::R1, 0);
+                self.asm.alu(Alu::Add, Reg::R0, Reg::R1);
+            }
+            Builtin::Cpu => self.asm.call(Helper::GetSmpProcessorId),
+            Builtin::Ppid => self.parent_pid(span)?,
+            Builtin::Vtimestamp => self.vtimestamp(span)?,
+            Builtin::Errno
+            | Builtin::Id
+            | Builtin::Epid
+            | Builtin::Execname
+            | Builtin::Probeprov
+            | Builtin::Probemod
+            | Builtin::Probefunc
+            | Builtin::Probename => {
+                return Err(Refusal {
+                    span,
+                    message: "not an integer".into(),
+                });
+            }
+        }
+        self.keep(Reg::R0, span)
+    }
+
+    fn argument(&mut self, n: u8, span: Span) -> Emitted<Val> {
+        match self
+            .machine
+            .args
+            .get(usize::from(n))
+            .unwrap_or(&Argument::Absent)
+        {
+            Argument::Slot(slot) => {
+                let slot = *slot;
+                let val = self.take(span)?;
+                let reg = if let Val::Reg(reg) = val {
+                    reg
+                } else {
+                    Reg::R0
+                };
+                self.asm.load(Size::Double, reg, Reg::FP, slot);
+                self.put(&val, reg);
+                Ok(val)
+            }
+            Argument::Constant(value) => Ok(Val::Const(*value)),
+            Argument::Absent => Ok(Val::Const(0)),
+            Argument::Unreadable(why) => Err(Refusal {
+                span,
+                message: format!("arg{n} cannot be read here: {why}"),
+            }),
+        }
+    }
+
+    fn unary(&mut self, op: UnaryOp, of: &Expr, int: Int, span: Span) -> Emitted<Val> {
+        let val = self.int(of)?;
+        self.modify(val, span, |e, reg| {
+            match op {
+                UnaryOp::Negate => e.asm.alu_imm(Alu::Neg, reg, 0),
+                UnaryOp::Complement => e.asm.alu_imm(Alu::Xor, reg, -1),
+                UnaryOp::Not => {}
+            }
+            e.wrap(reg, int);
+        })
+    }
+
+    /// Both operands, the deeper one first when neither has an effect, so that long chains to
+    /// the right take no more registers than chains to the left.
+    fn operands(&mut self, a: &Expr, b: &Expr) -> Emitted<(Val, Val)> {
+        if depth(b) > depth(a) && !has_effect(a) && !has_effect(b) {
+            let right = self.int(b)?;
+            let left = self.int(a)?;
+            return Ok((left, right));
+        }
+        let left = self.int(a)?;
+        let right = self.int(b)?;
+        Ok((left, right))
+    }
+
+    fn arithmetic(
+        &mut self,
+        op: BinaryOp,
+        a: &Expr,
+        b: &Expr,
+        int: Int,
+        span: Span,
+    ) -> Emitted<Val> {
+        let (left, right) = self.operands(a, b)?;
+        let result = self.modify(left, span, |e, reg| e.operate(op, reg, &right, int))?;
+        self.stack.give(right);
+        Ok(result)
+    }
+
+    /// `reg = reg op right`, canonical for `int`. `reg` is not `r1` or `r2`.
+    fn operate(&mut self, op: BinaryOp, reg: Reg, right: &Val, int: Int) {
+        if matches!(op, BinaryOp::Divide | BinaryOp::Remainder) {
+            self.divide(op, reg, right, int);
+            return;
+        }
+        let alu = match op {
+            BinaryOp::ShiftRight if int.signed => Alu::Arsh,
+            _ => alu_of(op).expect("comparisons are conditions, not arithmetic"),
+        };
+        let shift = matches!(op, BinaryOp::ShiftLeft | BinaryOp::ShiftRight);
+        let mask = if int.size == 8 { 63 } else { 31 };
+        match right {
+            Val::Const(value) if shift => {
+                self.asm
+                    .alu_imm(alu, reg, i32::try_from(value & mask).unwrap_or(0));
+            }
+            Val::Const(value) if i32::try_from(*value).is_ok() => {
+                self.asm
+                    .alu_imm(alu, reg, i32::try_from(*value).unwrap_or(0));
+            }
+            _ if shift => {
+                self.load(Reg::R1, right);
+                self.asm
+                    .alu_imm(Alu::And, Reg::R1, i32::try_from(mask).unwrap_or(63));
+                self.asm.alu(alu, reg, Reg::R1);
+            }
+            _ => {
+                let operand = self.reg(right, Reg::R1);
+                self.asm.alu(alu, reg, operand);
+            }
+        }
+        if !matches!(
+            op,
+            BinaryOp::And | BinaryOp::Or | BinaryOp::Xor | BinaryOp::ShiftRight
+        ) {
+            self.wrap(reg, int);
+        }
+    }
+
+    /// Division and remainder, rounding towards zero.
+    ///
+    /// eBPF divides unsigned and defines division by zero as 0 (the remainder as the dividend);
+    /// in D it is a fault that ends the clause. Signed operands are divided as magnitudes.
+    ///
+    /// ```text
+    ///     if (b == 0) fault(DIVIDE_BY_ZERO);
+    ///     r2 = sign of the result; a = |a|; b = |b|;
+    ///     a = a / b;  if (r2) a = -a;
+    /// ```
+    fn divide(&mut self, op: BinaryOp, reg: Reg, right: &Val, int: Int) {
+        let alu = if op == BinaryOp::Divide {
+            Alu::Div
+        } else {
+            Alu::Mod
+        };
+        self.load(Reg::R1, right);
+        if !matches!(right, Val::Const(value) if *value != 0) {
+            let zero = self.fault(fault::DIVIDE_BY_ZERO, &Val::Const(0));
+            self.asm.jump_if_imm(Cond::Eq, Reg::R1, 0, zero);
+        }
+        if !int.signed {
+            self.asm.alu(alu, reg, Reg::R1);
+            return;
+        }
+        // The quotient is negative if the signs differ, the remainder if the dividend is.
+        self.asm.mov(Reg::R2, reg);
+        if op == BinaryOp::Divide {
+            self.asm.alu(Alu::Xor, Reg::R2, Reg::R1);
+        }
+        self.magnitude(reg);
+        self.magnitude(Reg::R1);
+        self.asm.alu(alu, reg, Reg::R1);
+        let positive = self.asm.label();
+        self.asm.jump_if_imm(Cond::SGe, Reg::R2, 0, positive);
+        self.asm.alu_imm(Alu::Neg, reg, 0);
+        self.asm.bind(positive);
+        self.wrap(reg, int);
+    }
+
+    fn magnitude(&mut self, reg: Reg) {
+        let positive = self.asm.label();
+        self.asm.jump_if_imm(Cond::SGe, reg, 0, positive);
+        self.asm.alu_imm(Alu::Neg, reg, 0);
+        self.asm.bind(positive);
+    }
+
+    /// A condition as `int` 0 or 1.
+    fn condition(&mut self, expr: &Expr) -> Emitted<Val> {
+        let (no, done) = (self.asm.label(), self.asm.label());
+        let before = self.known();
+        // The place is taken first so that both ways meet with the same registers in use.
+        let val = self.take(expr.span)?;
+        self.jump_when(expr, false, no)?;
+        self.put_imm(&val, 1);
+        self.asm.jump(done);
+        self.asm.bind(no);
+        self.put_imm(&val, 0);
+        self.asm.bind(done);
+        self.forget(&before);
+        Ok(val)
+    }
+
+    /// `val = constant`.
+    pub(crate) fn put_imm(&mut self, val: &Val, value: i64) {
+        match *val {
+            Val::Reg(reg) => self.asm.mov_imm(reg, value),
+            _ => {
+                self.asm.mov_imm(Reg::R0, value);
+                self.put(val, Reg::R0);
+            }
+        }
+    }
+
+    fn ternary(&mut self, cond: &Expr, a: &Expr, b: &Expr, span: Span) -> Emitted<Val> {
+        let (no, done) = (self.asm.label(), self.asm.label());
+        let result = self.take(span)?;
+        self.jump_when(cond, false, no)?;
+        let known = self.known();
+        for (branch, label, last) in [(a, no, false), (b, done, true)] {
+            let val = self.int(branch)?;
+            let reg = self.reg(&val, Reg::R0);
+            self.put(&result, reg);
+            self.stack.give(val);
+            if !last {
+                self.asm.jump(done);
+            }
+            self.asm.bind(label);
+            self.forget(&known);
+        }
+        Ok(result)
+    }
+
+    /// Jumps to `to` when the scalar expression is true (`when`) or false; else falls through.
+    pub fn jump_when(&mut self, expr: &Expr, when: bool, to: Label) -> Emitted<()> {
+        if let Some(Value::Int(value)) = self.constant(expr) {
+            if (value != 0) == when {
+                self.asm.jump(to);
+            }
+            return Ok(());
+        }
+        match &expr.kind {
+            ExprKind::Unary(UnaryOp::Not, of) => self.jump_when(of, !when, to),
+            ExprKind::Cast(of) if keeps_truth(of, expr) => self.jump_when(of, when, to),
+            ExprKind::Logic(LogicOp::And, a, b) => self.short_circuit(a, b, false, when, to),
+            ExprKind::Logic(LogicOp::Or, a, b) => self.short_circuit(a, b, true, when, to),
+            ExprKind::Logic(LogicOp::Xor, a, b) => {
+                let left = self.truth(a)?;
+                let right = self.truth(b)?;
+                let (x, y) = (self.reg(&left, Reg::R0), self.reg(&right, Reg::R1));
+                self.asm
+                    .jump_if(if when { Cond::Ne } else { Cond::Eq }, x, y, to);
+                self.stack.give(left);
+                self.stack.give(right);
+                Ok(())
+            }
+            ExprKind::Binary(op, a, b) if alu_of(*op).is_none() => {
+                if a.ty == Type::String {
+                    return self.compare_strings(expr, *op, a, b, when, to);
+                }
+                let cond = cond_of(*op, type_of(a)?.signed);
+                let cond = if when { cond } else { cond.negated() };
+                let (left, right) = self.operands(a, b)?;
+                let x = self.reg(&left, Reg::R0);
+                match right {
+                    Val::Const(value) if i32::try_from(value).is_ok() => {
+                        let value = i32::try_from(value).unwrap_or(0);
+                        self.asm.jump_if_imm(cond, x, value, to);
+                    }
+                    _ => {
+                        let y = self.reg(&right, Reg::R1);
+                        self.asm.jump_if(cond, x, y, to);
+                    }
+                }
+                self.stack.give(left);
+                self.stack.give(right);
+                Ok(())
+            }
+            _ => {
+                let val = self.int(expr)?;
+                let reg = self.reg(&val, Reg::R0);
+                self.asm
+                    .jump_if_imm(if when { Cond::Ne } else { Cond::Eq }, reg, 0, to);
+                self.stack.give(val);
+                Ok(())
+            }
+        }
+    }
+
+    /// `a && b` (`decisive` false) or `a || b` (`decisive` true): `b` is computed only when `a`
+    /// is not `decisive`.
+    fn short_circuit(
+        &mut self,
+        a: &Expr,
+        b: &Expr,
+        decisive: bool,
+        when: bool,
+        to: Label,
+    ) -> Emitted<()> {
+        if when == decisive {
+            self.jump_when(a, decisive, to)?;
+            let known = self.known();
+            self.jump_when(b, when, to)?;
+            self.forget(&known);
+            return Ok(());
+        }
+        let skip = self.asm.label();
+        self.jump_when(a, decisive, skip)?;
+        let known = self.known();
+        self.jump_when(b, when, to)?;
+        self.asm.bind(skip);
+        self.forget(&known);
+        Ok(())
+    }
+
+    /// An expression's truth as 0 or 1.
+    fn truth(&mut self, expr: &Expr) -> Emitted<Val> {
+        self.condition(expr)
+    }
+
+    fn cast(&mut self, of: &Expr, expr: &Expr) -> Emitted<Val> {
+        if of.ty == Type::String {
+            // A string used as a pointer: only whether there is one can be asked.
+            return self.string_presence(of, expr.span);
+        }
+        let val = match &of.kind {
+            // An array's value is its address.
+            ExprKind::Deref(address) if matches!(of.ty, Type::Array(..) | Type::Struct(_)) => {
+                self.int(address)?
+            }
+            _ => self.int(of)?,
+        };
+        let (Some(from), Some(to)) = (of.ty.as_int(), expr.ty.as_int()) else {
+            return Ok(val);
+        };
+        let fits = to.size > from.size && (to.signed || !from.signed || to.size == 8)
+            || to == from
+            || to.size == 8 && from.size == 8;
+        if fits {
+            return Ok(val);
+        }
+        self.modify(val, expr.span, |e, reg| e.wrap(reg, to))
+    }
+
+    /// `++`, `--`: with `want` the value before (`true`) or after the change, else only the
+    /// effect. On globals of 4 and 8 bytes it is atomic, so that no count is lost between CPUs.
+    fn step(&mut self, target: &Expr, by: i64, want: Option<bool>) -> Emitted<Val> {
+        let int = type_of(target)?;
+        if let Some(offset) = self.atomic_global(target, int) {
+            let globals = self.storage.globals;
+            self.asm.map_value(Reg::R1, globals, offset);
+            self.asm.mov_imm(Reg::R2, by);
+            let size = Size::of(int.size);
+            self.asm
+                .push(Insn::atomic_add(size, Reg::R1, 0, Reg::R2, want.is_some()));
+            let Some(post) = want else {
+                return Ok(Val::Const(0));
+            };
+            self.asm.mov(Reg::R0, Reg::R2);
+            if !post {
+                self.asm
+                    .alu_imm(Alu::Add, Reg::R0, i32::try_from(by).unwrap_or(1));
+            }
+            self.wrap(Reg::R0, int);
+            return self.keep(Reg::R0, target.span);
+        }
+        let place = self.open(target)?;
+        let old = self.read_place(&place, int, target.span)?;
+        let new = self.take(target.span)?;
+        let reg = self.reg(&old, Reg::R0);
+        self.asm.mov(Reg::R1, reg);
+        if let Ok(by) = i32::try_from(by) {
+            self.asm.alu_imm(Alu::Add, Reg::R1, by);
+        }
+        self.wrap(Reg::R1, int);
+        self.put(&new, Reg::R1);
+        self.write_place(&place, &new, int, target.span)?;
+        self.close(place);
+        let (keep, drop) = if want == Some(true) {
+            (old, new)
+        } else {
+            (new, old)
+        };
+        self.stack.give(drop);
+        Ok(keep)
+    }
+
+    /// The offset of a global that hardware can change atomically.
+    fn atomic_global(&self, target: &Expr, int: Int) -> Option<u32> {
+        match target.kind {
+            ExprKind::Var(var) if int.size >= 4 => match self.storage.places[var.0 as usize] {
+                Place::Global(offset) => Some(offset),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn assign_int(
+        &mut self,
+        op: Option<BinaryOp>,
+        target: &Expr,
+        value: &Expr,
+        wanted: bool,
+    ) -> Emitted<Val> {
+        let int = type_of(target)?;
+        let value_int = type_of(value)?;
+        let Some(op) = op else {
+            let val = self.int(value)?;
+            let place = self.open(target)?;
+            self.write_place(&place, &val, int, target.span)?;
+            self.close(place);
+            return Ok(val);
+        };
+        let adds = matches!(op, BinaryOp::Add | BinaryOp::Subtract);
+        if adds
+            && !wanted
+            && let Some(offset) = self.atomic_global(target, int)
+        {
+            let val = self.int(value)?;
+            self.load(Reg::R2, &val);
+            if op == BinaryOp::Subtract {
+                self.asm.alu_imm(Alu::Neg, Reg::R2, 0);
+            }
+            let globals = self.storage.globals;
+            self.asm.map_value(Reg::R1, globals, offset);
+            self.asm.push(Insn::atomic_add(
+                Size::of(int.size),
+                Reg::R1,
+                0,
+                Reg::R2,
+                false,
+            ));
+            return Ok(val);
+        }
+        let right = self.int(value)?;
+        let place = self.open(target)?;
+        let old = self.read_place(&place, int, target.span)?;
+        let new = self.modify(old, value.span, |e, reg| {
+            e.wrap(reg, value_int);
+            e.operate(op, reg, &right, value_int);
+            e.wrap(reg, int);
+        })?;
+        self.stack.give(right);
+        self.write_place(&place, &new, int, target.span)?;
+        self.close(place);
+        Ok(new)
+    }
+}
+
+/// The integer type of an expression.
+pub(crate) fn type_of(expr: &Expr) -> Emitted<Int> {
+    expr.ty.as_int().ok_or_else(|| internal(expr))
+}
+
+/// An expression that `check` should not have let through.
+pub(crate) fn internal(expr: &Expr) -> Refusal {
+    Refusal {
+        span: expr.span,
+        message: format!("an expression of type {} has no place here", expr.ty),
+    }
+}
+
+/// The instruction for an operator; `None` for comparisons.
+fn alu_of(op: BinaryOp) -> Option<Alu> {
+    Some(match op {
+        BinaryOp::Add => Alu::Add,
+        BinaryOp::Subtract => Alu::Sub,
+        BinaryOp::Multiply => Alu::Mul,
+        BinaryOp::Divide => Alu::Div,
+        BinaryOp::Remainder => Alu::Mod,
+        BinaryOp::And => Alu::And,
+        BinaryOp::Or => Alu::Or,
+        BinaryOp::Xor => Alu::Xor,
+        BinaryOp::ShiftLeft => Alu::Lsh,
+        BinaryOp::ShiftRight => Alu::Rsh,
+        _ => return None,
+    })
+}
+
+/// The jump condition for a comparison of two integers.
+pub(crate) fn cond_of(op: BinaryOp, signed: bool) -> Cond {
+    match (op, signed) {
+        (BinaryOp::NotEqual, _) => Cond::Ne,
+        (BinaryOp::Less, true) => Cond::SLt,
+        (BinaryOp::Less, false) => Cond::Lt,
+        (BinaryOp::LessEqual, true) => Cond::SLe,
+        (BinaryOp::LessEqual, false) => Cond::Le,
+        (BinaryOp::Greater, true) => Cond::SGt,
+        (BinaryOp::Greater, false) => Cond::Gt,
+        (BinaryOp::GreaterEqual, true) => Cond::SGe,
+        (BinaryOp::GreaterEqual, false) => Cond::Ge,
+        _ => Cond::Eq,
+    }
+}
+
+/// Whether a cast cannot turn a true value into a false one.
+fn keeps_truth(of: &Expr, to: &Expr) -> bool {
+    match (of.ty.as_int(), to.ty.as_int()) {
+        (Some(from), Some(to)) => to.size >= from.size,
+        _ => false,
+    }
+}
+
+fn depth(expr: &Expr) -> usize {
+    let mut deepest = 0;
+    crate::emit::walk(expr, &mut |child| deepest = deepest.max(depth(child)));
+    deepest + 1
+}
+
+/// Whether computing an expression changes anything.
+pub(crate) fn has_effect(expr: &Expr) -> bool {
+    if matches!(expr.kind, ExprKind::Assign(..) | ExprKind::Step { .. }) {
+        return true;
+    }
+    let mut found = false;
+    crate::emit::walk(expr, &mut |child| found |= has_effect(child));
+    found
+}

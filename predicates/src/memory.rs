@@ -1,0 +1,81 @@
+//! Memory that a pointer names: dereferences, and `copyin`.
+//!
+//! An address in the lower half of the address space belongs to the traced program, one in the
+//! upper half to the kernel: what `copyin` brought into the scratch has such an address. Both are
+//! read by helpers that cannot crash; an address that cannot be read is a fault.
+
+use dlang::diag::Span;
+use dlang::program::Expr;
+use dlang::types::Int;
+
+use crate::emit::{Emit, Emitted, Refusal, fault, imm};
+use crate::insn::{Alu, Cond, Helper, Reg, Size};
+use crate::stack::Val;
+
+impl Emit<'_> {
+    /// The integer at an address.
+    pub(crate) fn deref(&mut self, address: &Expr, int: Int, span: Span) -> Emitted<Val> {
+        let address = self.int(address)?;
+        let slot = self.buffer(8, span)?;
+        let (kernel, done) = (self.asm.label(), self.asm.label());
+        self.stack_address(Reg::R1, slot);
+        self.asm.mov_imm(Reg::R2, i64::from(int.size));
+        self.load(Reg::R3, &address);
+        self.asm.jump_if_imm(Cond::SLt, Reg::R3, 0, kernel);
+        self.asm.call(Helper::ProbeReadUser);
+        self.asm.jump(done);
+        self.asm.bind(kernel);
+        self.asm.call(Helper::ProbeReadKernel);
+        self.asm.bind(done);
+        let bad = self.fault(fault::BAD_ADDRESS, &address);
+        self.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, bad);
+        self.load_int(Reg::R0, Reg::FP, slot, int);
+        self.stack.give_buffer(slot, 8);
+        self.stack.give(address);
+        self.keep(Reg::R0, span)
+    }
+
+    /// `copyin(address, size)`: the address of a copy in the scratch, as a plain number.
+    ///
+    /// The size must be a constant, since the scratch is laid out when the code is made.
+    pub(crate) fn copyin(&mut self, args: &[Expr], span: Span) -> Emitted<Val> {
+        let size = match self.constant(&args[1]) {
+            Some(dlang::eval::Value::Int(size)) => u32::try_from(size).ok(),
+            _ => None,
+        };
+        let Some(size) = size else {
+            let message = "copyin() of a size that is not a constant is not supported yet";
+            return Err(Refusal {
+                span,
+                message: message.into(),
+            });
+        };
+        let at = self.copied;
+        self.copied += size.next_multiple_of(8);
+        if self.copied > self.storage.copied.1 {
+            return Err(Refusal {
+                span,
+                message: "copyin() needs more scratch space".into(),
+            });
+        }
+        let offset = self.storage.copied.0 + at;
+        let temps = self.storage.temps;
+        let address = self.int(&args[0])?;
+        self.scratch_at(Reg::R1, offset, span)?;
+        self.asm.mov_imm(Reg::R2, i64::from(size));
+        self.load(Reg::R3, &address);
+        self.asm.call(Helper::ProbeReadUser);
+        let bad = self.fault(fault::BAD_ADDRESS, &address);
+        self.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, bad);
+        self.stack.give(address);
+        // Through memory, so that the verifier takes it for a number and not for a pointer on
+        // which it would forbid arithmetic.
+        self.scratch_known(Reg::R1);
+        self.asm.mov(Reg::R0, Reg::R1);
+        self.asm.alu_imm(Alu::Add, Reg::R0, imm(offset));
+        self.asm.alu_imm(Alu::Add, Reg::R1, imm(temps));
+        self.asm.store(Size::Double, Reg::R1, 0, Reg::R0);
+        self.asm.load(Size::Double, Reg::R0, Reg::R1, 0);
+        self.keep(Reg::R0, span)
+    }
+}

@@ -1,0 +1,296 @@
+//! Where a program's variables and buffers live, decided once before any code is made.
+//!
+//! * Globals share the one value of an array map, addressed directly: no helper call.
+//! * All `self->` scalars and strings of a thread are one value of task storage, found once per
+//!   firing. The same value holds the thread's scratch: whatever must be built in memory before
+//!   it leaves for a map or the ring. Two threads that preempt each other on one CPU can
+//!   therefore never see each other's bytes, which per-CPU scratch cannot promise. Timer programs
+//!   interrupt threads in the middle of their own scratch, so they have per-CPU scratch instead;
+//!   timers of one CPU do not interrupt each other.
+//! * Associative arrays are hash maps, one for each length class of their keys.
+//!
+//! ```text
+//! one thread's state:
+//!   0          rdtrace's own words (`own_state`)
+//!   16         self-> variables
+//!   temps      loop results, pointers that must become plain numbers
+//!   locals     this-> variables that the stack cannot hold
+//!   copied     what copyin() brought
+//!   key        one tuple
+//!   heap-fixed the record's fixed part, ending at
+//!   heap       strings of this firing, back to back; the record runs into them
+//!   ...        strsize bytes that are always readable after any string
+//! ```
+
+use dlang::program::{Program, Scope, VarId};
+use dlang::types::Type;
+
+use crate::asm::MapRef;
+
+/// Bytes at `temps`: 8 words.
+pub const TEMP_BYTES: u32 = 64;
+
+/// Where a variable is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// At this offset in the globals' value.
+    Global(u32),
+    /// At this offset in the thread's state; `self->` variables and spilled-over `this->` ones.
+    State(u32),
+    /// A scalar `this->` variable: its number among those, each with a stack slot.
+    Local(usize),
+    /// In hash maps.
+    Array(TupleMaps),
+}
+
+/// The maps of an associative array or aggregation, and its key's shape.
+///
+/// A key is its integers, 8 bytes each in tuple order, then its strings back to back, then zeros
+/// up to the key size of the smallest map that holds it. Small keys are the common ones, and a
+/// map look-up costs by the key's size, so each length class has a map of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TupleMaps {
+    /// Number of integers, the thread's serial included.
+    pub ints: u32,
+    /// Number of strings.
+    pub strings: u32,
+    /// Whether the first integer is the thread's serial (`self->` arrays).
+    pub thread: bool,
+    /// Key size and map, ascending; exactly one without strings.
+    pub classes: Vec<(u32, MapRef)>,
+}
+
+/// The key sizes for tuples of so many integers and strings.
+#[must_use]
+pub fn key_sizes(ints: u32, strings: u32, strsize: u32) -> Vec<u32> {
+    let base = 8 * ints;
+    let full = base + (strings * strsize).next_multiple_of(8);
+    let small = base + if strings > 1 { 64 } else { 32 };
+    let mut sizes = vec![small, small + 96, full];
+    if strings == 0 {
+        sizes = vec![base];
+    }
+    sizes.retain(|&size| size <= full);
+    sizes.dedup();
+    sizes
+}
+
+/// The layout of globals and of a thread's state, and the maps that hold them.
+#[derive(Clone, Debug)]
+pub struct Storage {
+    /// `strsize`: bytes of a string variable, and the most that a string has, NUL included.
+    pub strsize: u32,
+    /// The array map of globals.
+    pub globals: MapRef,
+    /// Bytes of its value.
+    pub globals_size: u32,
+    /// The task storage map.
+    pub thread: MapRef,
+    /// The per-CPU array with a Timer program's scratch, laid out as a thread's state.
+    pub timer_scratch: MapRef,
+    /// The array map of read-only bytes: literals and zeros.
+    pub rodata: MapRef,
+    /// Per-CPU counters: see [`Counter`].
+    pub counters: MapRef,
+    /// Per-CPU: when this CPU last changed threads, in monotonic nanoseconds; kept by a program
+    /// on `sched_switch` while `vtimestamp` is in use.
+    pub switches: MapRef,
+    /// What is known of the kernel's `struct task_struct`.
+    pub task: TaskFields,
+    /// A place for each variable, by [`VarId`].
+    pub places: Vec<Place>,
+    /// Number of `this->` scalars on the stack.
+    pub locals: usize,
+    /// Offset of the temporaries in the state.
+    pub temps: u32,
+    /// Offset and size of what `copyin` may fill in one firing.
+    pub copied: (u32, u32),
+    /// Offset of the tuple under construction.
+    pub key: u32,
+    /// Offset of the heap; the record's fixed part ends here.
+    pub heap: u32,
+}
+
+/// Globals that rdtrace itself keeps, at the start of the globals' value.
+pub mod own_globals {
+    /// Set once `exit()` has run: nothing but END fires from then on.
+    pub const EXITED: u32 = 0;
+    /// Nanoseconds to add to the monotonic clock for the time since 1970.
+    pub const WALL_OFFSET: u32 = 8;
+    /// The last thread serial that was given out.
+    pub const SERIAL: u32 = 16;
+    /// Where the program's variables start.
+    pub const END: u32 = 24;
+}
+
+/// Per-CPU counters of what had to be given up, as `u64`s of one value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Counter {
+    /// Records that the ring buffer had no room for.
+    Drops = 0,
+    /// Aggregation keys that could not be added.
+    AggregationDrops = 1,
+    /// Variables that could not be allocated.
+    DynamicDrops = 2,
+    /// Faults inside ERROR clauses.
+    ErrorFaults = 3,
+}
+
+/// Number of [`Counter`]s.
+pub const COUNTERS: u32 = 4;
+
+/// The most `this->` scalars that live on the stack.
+const STACK_LOCALS: usize = 8;
+
+/// What [`Storage::plan`] needs to know beside the program.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    /// `strsize`.
+    pub strsize: u32,
+    /// Upper bound of any record's header and fixed part.
+    pub record: u32,
+    /// The largest key of any aggregation or associative array.
+    pub key: u32,
+    /// Bytes for `copyin` in one firing.
+    pub copied: u32,
+    /// What is known of the kernel's tasks.
+    pub task: TaskFields,
+}
+
+/// The maps that every enabling has, numbered by the caller.
+#[derive(Clone, Copy, Debug)]
+pub struct CommonMaps {
+    /// See [`Storage::globals`].
+    pub globals: MapRef,
+    /// See [`Storage::thread`].
+    pub thread: MapRef,
+    /// See [`Storage::timer_scratch`].
+    pub timer_scratch: MapRef,
+    /// See [`Storage::rodata`].
+    pub rodata: MapRef,
+    /// See [`Storage::counters`].
+    pub counters: MapRef,
+    /// See [`Storage::switches`].
+    pub switches: MapRef,
+}
+
+/// Offsets in the running kernel's `struct task_struct`, where they are known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TaskFields {
+    /// Of `real_parent`.
+    pub real_parent: Option<u32>,
+    /// Of `tgid`.
+    pub tgid: Option<u32>,
+}
+
+/// Words at the start of a thread's state that rdtrace itself keeps.
+pub mod own_state {
+    /// A number that no other thread has had; 0 until it is needed.
+    pub const SERIAL: i16 = 0;
+    /// Nanoseconds on a CPU up to the last time the thread left one.
+    pub const ON_CPU: i16 = 8;
+    /// Where the program's variables start.
+    pub const END: u32 = 16;
+}
+
+impl Storage {
+    /// Gives every variable a place. `array` numbers the maps of an associative array, given the
+    /// variable and its key sizes.
+    pub fn plan(
+        program: &Program,
+        maps: CommonMaps,
+        sizes: Sizes,
+        mut array: impl FnMut(VarId, &[u32]) -> Vec<MapRef>,
+    ) -> Self {
+        let strsize = sizes.strsize;
+        let mut globals_size = own_globals::END;
+        let mut state = own_state::END;
+        let mut spilled = Vec::new();
+        let mut locals = 0;
+        let mut places = Vec::with_capacity(program.variables.len());
+        for (index, variable) in program.variables.iter().enumerate() {
+            let size = variable.ty.size(strsize).next_multiple_of(8);
+            let allot = |end: &mut u32| {
+                *end += size;
+                *end - size
+            };
+            places.push(if let Some(key) = &variable.key {
+                let strings = count_strings(key);
+                let thread = variable.scope == Scope::ThreadLocal;
+                let all = u32::try_from(key.len()).expect("a tuple has few members");
+                let ints = all - strings + u32::from(thread);
+                let sizes = key_sizes(ints, strings, strsize);
+                let id = VarId(u32::try_from(index).expect("a program has few variables"));
+                let maps = array(id, &sizes);
+                let classes = sizes.into_iter().zip(maps).collect();
+                Place::Array(TupleMaps {
+                    ints,
+                    strings,
+                    thread,
+                    classes,
+                })
+            } else {
+                match variable.scope {
+                    Scope::Global => Place::Global(allot(&mut globals_size)),
+                    Scope::ThreadLocal => Place::State(allot(&mut state)),
+                    Scope::ClauseLocal if variable.ty.is_scalar() && locals < STACK_LOCALS => {
+                        locals += 1;
+                        Place::Local(locals - 1)
+                    }
+                    Scope::ClauseLocal => {
+                        spilled.push((index, size));
+                        Place::State(0)
+                    }
+                }
+            });
+        }
+        let temps = state;
+        let mut end = temps + TEMP_BYTES;
+        for (index, size) in spilled {
+            places[index] = Place::State(end);
+            end += size;
+        }
+        let copied = (end, sizes.copied.next_multiple_of(8));
+        let key = end + copied.1;
+        let heap = key + sizes.key.next_multiple_of(8) + sizes.record.next_multiple_of(8);
+        Self {
+            strsize,
+            globals: maps.globals,
+            globals_size,
+            thread: maps.thread,
+            timer_scratch: maps.timer_scratch,
+            rodata: maps.rodata,
+            counters: maps.counters,
+            switches: maps.switches,
+            task: sizes.task,
+            places,
+            locals,
+            temps,
+            copied,
+            key,
+            heap,
+        }
+    }
+}
+
+/// How many of a tuple's members are strings.
+#[must_use]
+pub fn count_strings(key: &[Type]) -> u32 {
+    u32::try_from(key.iter().filter(|ty| **ty == Type::String).count())
+        .expect("a tuple has few members")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_classes_ascend_to_what_any_tuple_needs() {
+        assert_eq!(key_sizes(2, 0, 256), [16]);
+        assert_eq!(key_sizes(0, 1, 256), [32, 128, 256]);
+        assert_eq!(key_sizes(1, 2, 256), [72, 168, 520]);
+        assert_eq!(key_sizes(0, 1, 32), [32]);
+        assert_eq!(key_sizes(0, 1, 16), [16]);
+    }
+}

@@ -1,0 +1,457 @@
+//! String expressions.
+//!
+//! Every string that is computed is put on the *heap*: the part of the scratch behind the
+//! record's fixed part, where strings of one firing stand back to back, each with its NUL. One
+//! helper call copies a string there, cuts it to `strsize` and tells its length, so no code here
+//! loops to find an end. A record that shows strings is then just its fixed part and the heap
+//! behind it: nothing is copied twice.
+//!
+//! Strings from the traced program whose address cannot change in a firing are read once and
+//! shared by all clauses. One that is only compared with a literal is read no further than that
+//! takes, into the stack.
+
+use dlang::diag::Span;
+use dlang::program::{BinaryOp, Builtin, Expr, ExprKind, Subroutine};
+use dlang::types::Type;
+
+use crate::asm::Label;
+use crate::emit::{Emit, Emitted, Refusal, compared_with_literal, fault};
+use crate::insn::{Alu, Cond, Helper, Reg, Size};
+use crate::int::{cond_of, internal};
+use crate::stack::Val;
+
+/// A string on the heap.
+#[derive(Debug)]
+pub struct Str {
+    /// Offset of its first byte in the heap.
+    pub start: Val,
+    /// Its length without the NUL.
+    pub len: Val,
+}
+
+impl Emit<'_> {
+    /// Computes a string expression.
+    pub fn string(&mut self, expr: &Expr) -> Emitted<Str> {
+        let span = expr.span;
+        if let Some(bytes) = self.constant_string(expr) {
+            return self.literal(bytes, span);
+        }
+        match &expr.kind {
+            ExprKind::Var(_) | ExprKind::Element(..) => self.read_string_variable(expr),
+            ExprKind::Builtin(Builtin::Execname) => self.execname(span),
+            ExprKind::Call(Subroutine::Copyinstr, args) => self.copyinstr(args, span),
+            ExprKind::Call(Subroutine::Strjoin, args) => self.strjoin(&args[0], &args[1], span),
+            ExprKind::Call(subroutine, args) => self.string_subroutine(*subroutine, args, span),
+            ExprKind::Cast(of) => self.stringof(of, span),
+            ExprKind::Ternary(cond, a, b) => self.string_ternary(cond, a, b, span),
+            ExprKind::Comma(first, second) => {
+                self.effect(first)?;
+                self.string(second)
+            }
+            ExprKind::Assign(None, target, value) => {
+                self.assign_string(target, value)?;
+                self.string(target)
+            }
+            _ => Err(internal(expr)),
+        }
+    }
+
+    /// Gives a string's registers back; its bytes stay on the heap until the firing ends.
+    pub fn give_string(&mut self, string: Str) {
+        self.stack.give(string.start);
+        self.stack.give(string.len);
+    }
+
+    /// A literal, copied to the heap.
+    fn literal(&mut self, mut bytes: Vec<u8>, span: Span) -> Emitted<Str> {
+        bytes.push(0);
+        let offset = self.rodata.put(bytes);
+        let rodata = self.storage.rodata;
+        self.push_kernel_string(span, |e| {
+            e.asm.map_value(Reg::R3, rodata, offset);
+            Ok(())
+        })
+    }
+
+    /// Copies a string in kernel memory to the heap; `source` brings its address to `r3`.
+    pub(crate) fn push_kernel_string(
+        &mut self,
+        span: Span,
+        source: impl FnOnce(&mut Self) -> Emitted<()>,
+    ) -> Emitted<Str> {
+        self.scratch(Reg::R1, span)?;
+        source(self)?;
+        let used = Val::Slot(self.heap_used(span)?);
+        self.heap_address_known(Reg::R1, &used);
+        self.asm.mov_imm(Reg::R2, i64::from(self.storage.strsize));
+        self.asm.call(Helper::ProbeReadKernelStr);
+        self.pushed(&Val::Const(0), span)
+    }
+
+    /// Reads a string of the traced program to the heap: at most `max` bytes, if given.
+    fn push_user_string(&mut self, address: &Val, max: Option<&Val>, span: Span) -> Emitted<Str> {
+        let strsize = i64::from(self.storage.strsize);
+        let used = Val::Slot(self.heap_used(span)?);
+        self.heap_at(Reg::R1, &used, span)?;
+        match max {
+            None => self.asm.mov_imm(Reg::R2, strsize),
+            Some(Val::Const(max)) if (0..strsize).contains(max) => {
+                self.asm.mov_imm(Reg::R2, max + 1);
+            }
+            Some(max) => {
+                let fits = self.asm.label();
+                self.load(Reg::R2, max);
+                let most = i32::try_from(strsize - 1).unwrap_or(255);
+                self.asm.jump_if_imm(Cond::Le, Reg::R2, most, fits);
+                self.asm.mov_imm(Reg::R2, strsize - 1);
+                self.asm.bind(fits);
+                self.asm.alu_imm(Alu::Add, Reg::R2, 1);
+            }
+        }
+        self.load(Reg::R3, address);
+        self.asm.call(Helper::ProbeReadUserStr);
+        self.pushed(address, span)
+    }
+
+    /// After a helper has put a string at the end of the heap: checks its result in `r0` (bytes
+    /// with the NUL, or an error) and takes the string into the heap.
+    fn pushed(&mut self, address: &Val, span: Span) -> Emitted<Str> {
+        let bad = self.fault(fault::BAD_ADDRESS, address);
+        self.asm.jump_if_imm(Cond::SLt, Reg::R0, 1, bad);
+        self.take_pushed(span)
+    }
+
+    /// Takes the `r0` bytes at the end of the heap, a string with its NUL, into the heap.
+    pub(crate) fn take_pushed(&mut self, span: Span) -> Emitted<Str> {
+        self.heap_grows(self.storage.strsize);
+        let used = self.heap_used(span)?;
+        self.asm.load(Size::Double, Reg::R1, Reg::FP, used);
+        let start = self.keep(Reg::R1, span)?;
+        self.asm.alu(Alu::Add, Reg::R1, Reg::R0);
+        self.asm.store(Size::Double, Reg::FP, used, Reg::R1);
+        self.asm.alu_imm(Alu::Add, Reg::R0, -1);
+        let len = self.keep(Reg::R0, span)?;
+        Ok(Str { start, len })
+    }
+
+    fn copyinstr(&mut self, args: &[Expr], span: Span) -> Emitted<Str> {
+        let [address, max @ ..] = args else {
+            return Err(Refusal {
+                span,
+                message: "copyinstr() needs an address".into(),
+            });
+        };
+        if max.is_empty()
+            && let Some((length, start, known)) = self.shared_string(address)?
+        {
+            return self.shared_copyinstr(address, length, start, known, span);
+        }
+        let source = self.int(address)?;
+        let most = max.first().map(|max| self.int(max)).transpose()?;
+        let string = self.push_user_string(&source, most.as_ref(), span)?;
+        if let Some(most) = most {
+            self.stack.give(most);
+        }
+        self.stack.give(source);
+        Ok(string)
+    }
+
+    /// A string that this firing reads once: from its slots, or now.
+    ///
+    /// ```text
+    ///     if (length == 0) { length = read; start = where; }
+    /// ```
+    fn shared_copyinstr(
+        &mut self,
+        address: &Expr,
+        length: i16,
+        start: i16,
+        known: bool,
+        span: Span,
+    ) -> Emitted<Str> {
+        if !known {
+            let have = self.asm.label();
+            // The scratch outside of the branch: what uses the string needs it either way.
+            self.scratch(Reg::R1, span)?;
+            self.asm.load(Size::Double, Reg::R0, Reg::FP, length);
+            self.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, have);
+            let source = self.int(address)?;
+            let read = self.push_user_string(&source, None, span)?;
+            let reg = self.reg(&read.start, Reg::R1);
+            self.asm.store(Size::Double, Reg::FP, start, reg);
+            let reg = self.reg(&read.len, Reg::R0);
+            self.asm.mov(Reg::R0, reg);
+            self.asm.alu_imm(Alu::Add, Reg::R0, 1);
+            self.asm.store(Size::Double, Reg::FP, length, Reg::R0);
+            self.give_string(read);
+            self.stack.give(source);
+            self.asm.bind(have);
+        }
+        self.asm.load(Size::Double, Reg::R0, Reg::FP, length);
+        self.asm.alu_imm(Alu::Add, Reg::R0, -1);
+        let len = self.keep(Reg::R0, span)?;
+        self.asm.load(Size::Double, Reg::R0, Reg::FP, start);
+        let start = self.keep(Reg::R0, span)?;
+        Ok(Str { start, len })
+    }
+
+    fn execname(&mut self, span: Span) -> Emitted<Str> {
+        let comm = self.buffer(16, span)?;
+        let string = self.push_kernel_string(span, |e| {
+            e.stack_address(Reg::R1, comm);
+            e.asm.mov_imm(Reg::R2, 16);
+            e.asm.call(Helper::GetCurrentComm);
+            e.stack_address(Reg::R3, comm);
+            Ok(())
+        });
+        self.stack.give_buffer(comm, 16);
+        string
+    }
+
+    /// `stringof(address)`: the bytes there up to a NUL. Addresses in the lower half are the
+    /// traced program's, the others the kernel's (what `copyin` gave).
+    fn stringof(&mut self, of: &Expr, span: Span) -> Emitted<Str> {
+        if of.ty == Type::String {
+            return self.string(of);
+        }
+        let address = match &of.kind {
+            ExprKind::Deref(address) if matches!(of.ty, Type::Array(..)) => self.int(address)?,
+            _ => self.int(of)?,
+        };
+        let (kernel, done) = (self.asm.label(), self.asm.label());
+        let used = Val::Slot(self.heap_used(span)?);
+        self.heap_at(Reg::R1, &used, span)?;
+        self.asm.mov_imm(Reg::R2, i64::from(self.storage.strsize));
+        self.load(Reg::R3, &address);
+        self.asm.jump_if_imm(Cond::SLt, Reg::R3, 0, kernel);
+        self.asm.call(Helper::ProbeReadUserStr);
+        self.asm.jump(done);
+        self.asm.bind(kernel);
+        self.asm.call(Helper::ProbeReadKernelStr);
+        self.asm.bind(done);
+        let string = self.pushed(&address, span)?;
+        self.stack.give(address);
+        Ok(string)
+    }
+
+    fn string_ternary(&mut self, cond: &Expr, a: &Expr, b: &Expr, span: Span) -> Emitted<Str> {
+        let (no, done) = (self.asm.label(), self.asm.label());
+        // The scratch before the branches, since both need it and what follows does.
+        self.scratch(Reg::R1, span)?;
+        let result = Str {
+            start: self.take(span)?,
+            len: self.take(span)?,
+        };
+        self.jump_when(cond, false, no)?;
+        let known = self.known();
+        for (branch, label, last) in [(a, no, false), (b, done, true)] {
+            let string = self.string(branch)?;
+            let reg = self.reg(&string.start, Reg::R0);
+            self.put(&result.start, reg);
+            let reg = self.reg(&string.len, Reg::R0);
+            self.put(&result.len, reg);
+            self.give_string(string);
+            if !last {
+                self.asm.jump(done);
+            }
+            self.asm.bind(label);
+            self.forget(&known);
+        }
+        Ok(result)
+    }
+
+    /// `strjoin(a, b)`: a copy of `a`, then `b` over its NUL, cut to `strsize` together.
+    fn strjoin(&mut self, a: &Expr, b: &Expr, span: Span) -> Emitted<Str> {
+        let left = self.string(a)?;
+        let right = self.string(b)?;
+        let alias = left.start.alias();
+        let joined = self.push_kernel_string(span, |e| {
+            e.heap_address_known(Reg::R3, &alias);
+            Ok(())
+        })?;
+        self.give_string(left);
+        let strsize = self.storage.strsize;
+        let used = self.heap_used(span)?;
+        // Back over the NUL; what is left of strsize bounds the second part.
+        self.asm.load(Size::Double, Reg::R1, Reg::FP, used);
+        self.asm.alu_imm(Alu::Add, Reg::R1, -1);
+        self.asm.store(Size::Double, Reg::FP, used, Reg::R1);
+        self.heap_address_known(Reg::R3, &right.start);
+        let end = Val::Slot(used);
+        self.heap_address_known(Reg::R1, &end);
+        self.asm.mov_imm(Reg::R2, i64::from(strsize));
+        let len = self.reg(&joined.len, Reg::R5);
+        self.asm.alu(Alu::Sub, Reg::R2, len);
+        self.asm.call(Helper::ProbeReadKernelStr);
+        let bad = self.fault(fault::BAD_ADDRESS, &Val::Const(0));
+        self.asm.jump_if_imm(Cond::SLt, Reg::R0, 1, bad);
+        self.heap_grows(strsize);
+        self.asm.load(Size::Double, Reg::R1, Reg::FP, used);
+        self.asm.alu(Alu::Add, Reg::R1, Reg::R0);
+        self.asm.store(Size::Double, Reg::FP, used, Reg::R1);
+        let len = self.reg(&joined.len, Reg::R1);
+        self.asm.alu(Alu::Add, len, Reg::R0);
+        self.asm.alu_imm(Alu::Add, len, -1);
+        self.put(&joined.len, len);
+        self.give_string(right);
+        Ok(joined)
+    }
+
+    /// Whether a string that may be null (a `strstr` that found nothing) is there: its length.
+    pub(crate) fn string_presence(&mut self, of: &Expr, span: Span) -> Emitted<Val> {
+        let _ = span;
+        let string = self.string(of)?;
+        self.stack.give(string.start);
+        Ok(string.len)
+    }
+
+    /// Jumps to `to` if the comparison of two strings is `when`.
+    pub(crate) fn compare_strings(
+        &mut self,
+        expr: &Expr,
+        op: BinaryOp,
+        a: &Expr,
+        b: &Expr,
+        when: bool,
+        to: Label,
+    ) -> Emitted<()> {
+        let equality = matches!(op, BinaryOp::Equal | BinaryOp::NotEqual);
+        let jump_if_equal = (op == BinaryOp::Equal) == when;
+        if let Some((address, literal)) = compared_with_literal(expr, self)
+            && !self.is_shared(address)
+        {
+            return self.compare_user_string(address, literal, jump_if_equal, to);
+        }
+        if equality {
+            for (string, constant) in [(a, b), (b, a)] {
+                if let Some(literal) = self.constant_string(constant) {
+                    return self.compare_with_literal(string, literal, jump_if_equal, to);
+                }
+            }
+        }
+        let left = self.string(a)?;
+        let right = self.string(b)?;
+        self.difference(&left, &right, expr.span)?;
+        self.give_string(left);
+        self.give_string(right);
+        let cond = cond_of(op, true);
+        let cond = if when { cond } else { cond.negated() };
+        self.asm.jump_if_imm(cond, Reg::R0, 0, to);
+        Ok(())
+    }
+
+    /// Compares a user string that nothing else needs: reads just enough of it to the stack.
+    fn compare_user_string(
+        &mut self,
+        address: &Expr,
+        mut literal: Vec<u8>,
+        jump_if_equal: bool,
+        to: Label,
+    ) -> Emitted<()> {
+        let span = address.span;
+        // One byte more than the literal and its NUL, so that a longer string shows.
+        let size = i16::try_from(literal.len() + 2).expect("such literals are short");
+        let room = (size + 7) & !7;
+        let source = self.int(address)?;
+        let buffer = self.buffer(room, span)?;
+        self.stack_address(Reg::R1, buffer);
+        self.asm.mov_imm(Reg::R2, i64::from(size));
+        self.load(Reg::R3, &source);
+        self.asm.call(Helper::ProbeReadUserStr);
+        let bad = self.fault(fault::BAD_ADDRESS, &source);
+        self.asm.jump_if_imm(Cond::SLt, Reg::R0, 1, bad);
+        literal.push(0);
+        self.match_bytes(Reg::FP, buffer, &literal, jump_if_equal, to);
+        self.stack.give_buffer(buffer, room);
+        self.stack.give(source);
+        Ok(())
+    }
+
+    fn compare_with_literal(
+        &mut self,
+        string: &Expr,
+        mut literal: Vec<u8>,
+        jump_if_equal: bool,
+        to: Label,
+    ) -> Emitted<()> {
+        let string = self.string(string)?;
+        literal.push(0);
+        self.heap_address_known(Reg::R0, &string.start);
+        self.match_bytes(Reg::R0, 0, &literal, jump_if_equal, to);
+        self.give_string(string);
+        Ok(())
+    }
+
+    /// Jumps to `to` if the bytes at `base + offset` are (or are not) `bytes`. Destroys `r1`, `r2`.
+    fn match_bytes(
+        &mut self,
+        base: Reg,
+        offset: i16,
+        bytes: &[u8],
+        jump_if_equal: bool,
+        to: Label,
+    ) {
+        let different = if jump_if_equal { self.asm.label() } else { to };
+        let mut rest = bytes;
+        let mut at = offset;
+        while !rest.is_empty() {
+            let size = [8, 4, 2, 1]
+                .into_iter()
+                .find(|&size| size <= rest.len())
+                .unwrap_or(1);
+            let (chunk, after) = rest.split_at(size);
+            let mut word = [0; 8];
+            word[..size].copy_from_slice(chunk);
+            let value = i64::from_le_bytes(word);
+            let bytes = u8::try_from(size).unwrap_or(1);
+            self.asm.load(Size::of(bytes), Reg::R1, base, at);
+            if let Ok(value) = i32::try_from(value) {
+                self.asm.jump_if_imm(Cond::Ne, Reg::R1, value, different);
+            } else {
+                self.asm.mov_imm(Reg::R2, value);
+                self.asm.jump_if(Cond::Ne, Reg::R1, Reg::R2, different);
+            }
+            at += i16::from(bytes);
+            rest = after;
+        }
+        if jump_if_equal {
+            self.asm.jump(to);
+            self.asm.bind(different);
+        }
+    }
+
+    /// `r0 = difference of the first bytes that differ`, 0 for equal strings.
+    ///
+    /// The loop's result goes through memory so that the verifier, which follows every way out of
+    /// the loop, sees one unknown number behind it and not as many cases as there are turns.
+    fn difference(&mut self, a: &Str, b: &Str, span: Span) -> Emitted<()> {
+        let (again, done) = (self.asm.label(), self.asm.label());
+        let strsize = i32::try_from(self.storage.strsize).unwrap_or(i32::MAX);
+        let temps = i16::try_from(self.storage.temps).ok();
+        self.heap_at(Reg::R1, &a.start, span)?;
+        self.heap_address_known(Reg::R2, &b.start);
+        self.asm.mov_imm(Reg::R3, 0);
+        self.asm.bind(again);
+        self.asm.load(Size::Byte, Reg::R0, Reg::R1, 0);
+        self.asm.load(Size::Byte, Reg::R4, Reg::R2, 0);
+        self.asm.mov(Reg::R5, Reg::R0);
+        self.asm.alu(Alu::Sub, Reg::R0, Reg::R4);
+        self.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, done);
+        self.asm.jump_if_imm(Cond::Eq, Reg::R5, 0, done);
+        for reg in [Reg::R1, Reg::R2, Reg::R3] {
+            self.asm.alu_imm(Alu::Add, reg, 1);
+        }
+        self.asm.jump_if_imm(Cond::Lt, Reg::R3, strsize, again);
+        self.asm.bind(done);
+        self.scratch_known(Reg::R1);
+        let Some(temps) = temps else {
+            return Err(Refusal {
+                span,
+                message: "too many thread-local strings".into(),
+            });
+        };
+        self.asm.store(Size::Double, Reg::R1, temps, Reg::R0);
+        self.asm.load(Size::Double, Reg::R0, Reg::R1, temps);
+        Ok(())
+    }
+}

@@ -1,0 +1,387 @@
+//! Variables: reading and writing scalars, and associative arrays.
+//!
+//! A scalar integer is stored in its own width at the start of its place. An element of an
+//! associative array that was never assigned reads as 0 or the empty string; assigning 0 to an
+//! element removes it, as D has it.
+
+use dlang::diag::Span;
+use dlang::program::{Expr, ExprKind, VarId};
+use dlang::types::{Int, Type};
+
+use crate::asm::{Label, MapRef};
+use crate::emit::{Emit, Emitted, Refusal, imm};
+use crate::insn::{Alu, Cond, Helper, Insn, Reg, Size};
+use crate::int::internal;
+use crate::stack::Val;
+use crate::storage::{Counter, Place, TupleMaps, own_globals, own_state};
+use crate::string::Str;
+use crate::tuple::Tuple;
+
+/// What an assignment changes.
+#[derive(Debug)]
+pub(crate) enum Target {
+    /// A scalar variable.
+    Scalar(VarId),
+    /// An element of an associative array, its key in memory.
+    Element(TupleMaps, Tuple),
+}
+
+impl Emit<'_> {
+    fn place(&self, var: VarId) -> Place {
+        self.storage.places[var.0 as usize].clone()
+    }
+
+    /// Finds what an assignment changes: a variable, or an element, whose key is computed once
+    /// even where it is both read and written.
+    pub(crate) fn open(&mut self, target: &Expr) -> Emitted<Target> {
+        match &target.kind {
+            ExprKind::Var(var) => Ok(Target::Scalar(*var)),
+            ExprKind::Element(var, key) => {
+                let maps = self.array_maps(*var, target)?;
+                let tuple = self.tuple(&maps, key, target.span)?;
+                Ok(Target::Element(maps, tuple))
+            }
+            _ => Err(Refusal {
+                span: target.span,
+                message: "only variables can be assigned to".into(),
+            }),
+        }
+    }
+
+    /// Gives back what [`Emit::open`] took.
+    pub(crate) fn close(&mut self, target: Target) {
+        if let Target::Element(_, tuple) = target {
+            self.give_tuple(tuple);
+        }
+    }
+
+    /// The integer in a variable or element.
+    pub(crate) fn read_place(&mut self, target: &Target, int: Int, span: Span) -> Emitted<Val> {
+        match target {
+            Target::Scalar(var) => {
+                if let Place::Local(number) = self.place(*var) {
+                    let slot = self.local(number, span)?;
+                    self.asm.load(Size::Double, Reg::R0, Reg::FP, slot);
+                } else {
+                    self.variable_address(Reg::R0, *var, span)?;
+                    self.load_int(Reg::R0, Reg::R0, 0, int);
+                }
+                self.keep(Reg::R0, span)
+            }
+            Target::Element(maps, tuple) => {
+                let (absent, done) = (self.asm.label(), self.asm.label());
+                let val = self.take(span)?;
+                self.find_element(maps, tuple, absent)?;
+                self.load_int(Reg::R0, Reg::R0, 0, int);
+                self.put(&val, Reg::R0);
+                self.asm.jump(done);
+                self.asm.bind(absent);
+                self.put_imm(&val, 0);
+                self.asm.bind(done);
+                Ok(val)
+            }
+        }
+    }
+
+    /// Stores an integer, canonical for the target's type, in a variable or element.
+    pub(crate) fn write_place(
+        &mut self,
+        target: &Target,
+        value: &Val,
+        int: Int,
+        span: Span,
+    ) -> Emitted<()> {
+        match target {
+            Target::Scalar(var) => {
+                if let Place::Local(number) = self.place(*var) {
+                    let slot = self.local(number, span)?;
+                    let reg = self.reg(value, Reg::R0);
+                    self.asm.store(Size::Double, Reg::FP, slot, reg);
+                    return Ok(());
+                }
+                self.variable_address(Reg::R1, *var, span)?;
+                let reg = self.reg(value, Reg::R0);
+                self.asm.store(Size::of(int.size), Reg::R1, 0, reg);
+                Ok(())
+            }
+            Target::Element(maps, tuple) => {
+                let slot = self.buffer(8, span)?;
+                let reg = self.reg(value, Reg::R0);
+                self.asm.store(Size::Double, Reg::FP, slot, reg);
+                let (remove, done) = (self.asm.label(), self.asm.label());
+                self.asm.jump_if_imm(Cond::Eq, reg, 0, remove);
+                self.store_element(maps, tuple, span, |e| e.stack_address(Reg::R3, slot))?;
+                self.asm.jump(done);
+                self.asm.bind(remove);
+                self.remove_element(maps, tuple)?;
+                self.asm.bind(done);
+                self.stack.give_buffer(slot, 8);
+                Ok(())
+            }
+        }
+    }
+
+    /// `dst = address of a variable's memory`. Destroys `r0` to `r5`.
+    fn variable_address(&mut self, dst: Reg, var: VarId, span: Span) -> Emitted<()> {
+        match self.place(var) {
+            Place::Global(offset) => {
+                let globals = self.storage.globals;
+                self.asm.map_value(dst, globals, offset);
+                Ok(())
+            }
+            Place::State(offset) => {
+                // Variables of a thread stay with it even when a timer interrupts it.
+                self.thread_state(dst, span)?;
+                self.asm.alu_imm(Alu::Add, dst, imm(offset));
+                Ok(())
+            }
+            Place::Local(_) | Place::Array(_) => Err(Refusal {
+                span,
+                message: "an array cannot be used without an index".into(),
+            }),
+        }
+    }
+
+    fn array_maps(&self, var: VarId, at: &Expr) -> Emitted<TupleMaps> {
+        match self.place(var) {
+            Place::Array(maps) => Ok(maps),
+            _ => Err(internal(at)),
+        }
+    }
+
+    /// The string held by a string variable or element.
+    pub(crate) fn read_string_variable(&mut self, expr: &Expr) -> Emitted<Str> {
+        let span = expr.span;
+        match &expr.kind {
+            ExprKind::Var(var) => {
+                let var = *var;
+                self.push_kernel_string(span, |e| e.variable_address(Reg::R3, var, span))
+            }
+            ExprKind::Element(var, key) => {
+                let maps = self.array_maps(*var, expr)?;
+                let tuple = self.tuple(&maps, key, span)?;
+                let (absent, done) = (self.asm.label(), self.asm.label());
+                let pointer = self.take(span)?;
+                self.find_element(&maps, &tuple, absent)?;
+                self.put(&pointer, Reg::R0);
+                self.asm.jump(done);
+                self.asm.bind(absent);
+                // No such element: some zero bytes serve as the empty string.
+                let empty = self.rodata.put(vec![0; 8]);
+                let rodata = self.storage.rodata;
+                self.asm.map_value(Reg::R0, rodata, empty);
+                self.put(&pointer, Reg::R0);
+                self.asm.bind(done);
+                self.give_tuple(tuple);
+                let alias = pointer.alias();
+                let string = self.push_kernel_string(span, |e| {
+                    e.load(Reg::R3, &alias);
+                    Ok(())
+                })?;
+                self.stack.give(pointer);
+                Ok(string)
+            }
+            _ => Err(internal(expr)),
+        }
+    }
+
+    /// `target = string`.
+    pub(crate) fn assign_string(&mut self, target: &Expr, value: &Expr) -> Emitted<()> {
+        let span = target.span;
+        match &target.kind {
+            ExprKind::Var(var) => {
+                let string = self.string(value)?;
+                // The heap's address first: finding it destroys the argument registers.
+                self.heap_at(Reg::R0, &string.start, span)?;
+                let source = self.keep(Reg::R0, span)?;
+                self.variable_address(Reg::R1, *var, span)?;
+                self.load(Reg::R3, &source);
+                self.asm.mov_imm(Reg::R2, i64::from(self.storage.strsize));
+                self.asm.call(Helper::ProbeReadKernelStr);
+                self.stack.give(source);
+                self.give_string(string);
+                Ok(())
+            }
+            ExprKind::Element(var, key) => {
+                let maps = self.array_maps(*var, target)?;
+                let string = self.string(value)?;
+                let tuple = self.tuple(&maps, key, span)?;
+                let (remove, done) = (self.asm.label(), self.asm.label());
+                let length = self.reg(&string.len, Reg::R0);
+                self.asm.jump_if_imm(Cond::Eq, length, 0, remove);
+                let known = self.known();
+                let start = string.start.alias();
+                self.store_element(&maps, &tuple, span, |e| {
+                    e.heap_address_known(Reg::R3, &start);
+                })?;
+                self.asm.jump(done);
+                self.asm.bind(remove);
+                self.forget(&known);
+                self.remove_element(&maps, &tuple)?;
+                self.asm.bind(done);
+                self.forget(&known);
+                self.give_tuple(tuple);
+                self.give_string(string);
+                Ok(())
+            }
+            _ => Err(Refusal {
+                span,
+                message: "only variables can be assigned to".into(),
+            }),
+        }
+    }
+
+    /// `r0 = address of an element's value`, or a jump to `absent`.
+    fn find_element(&mut self, maps: &TupleMaps, tuple: &Tuple, absent: Label) -> Emitted<()> {
+        self.each_class(maps, tuple, |e, map, key| {
+            e.asm.map(Reg::R1, map);
+            key(e, Reg::R2);
+            e.asm.call(Helper::MapLookupElem);
+        })?;
+        self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, absent);
+        Ok(())
+    }
+
+    /// Puts a value, whose address `value` brings to `r3`, under a key.
+    fn store_element(
+        &mut self,
+        maps: &TupleMaps,
+        tuple: &Tuple,
+        span: Span,
+        mut value: impl FnMut(&mut Self),
+    ) -> Emitted<()> {
+        self.each_class(maps, tuple, |e, map, key| {
+            e.asm.map(Reg::R1, map);
+            key(e, Reg::R2);
+            value(e);
+            e.asm.mov_imm(Reg::R4, 0); // BPF_ANY
+            e.asm.call(Helper::MapUpdateElem);
+        })?;
+        let stored = self.asm.label();
+        self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, stored);
+        self.count(Counter::DynamicDrops, span)?;
+        self.asm.bind(stored);
+        Ok(())
+    }
+
+    fn remove_element(&mut self, maps: &TupleMaps, tuple: &Tuple) -> Emitted<()> {
+        self.each_class(maps, tuple, |e, map, key| {
+            e.asm.map(Reg::R1, map);
+            key(e, Reg::R2);
+            e.asm.call(Helper::MapDeleteElem);
+        })
+    }
+
+    /// `dst = the thread's serial`: a number that no other thread has had, so that a new thread
+    /// never finds the elements of an old one, whatever its id.
+    pub(crate) fn thread_serial(&mut self, dst: Reg, span: Span) -> Emitted<()> {
+        let have = self.asm.label();
+        let globals = self.storage.globals;
+        self.thread_state(Reg::R3, span)?;
+        self.asm
+            .load(Size::Double, Reg::R2, Reg::R3, own_state::SERIAL);
+        self.asm.jump_if_imm(Cond::Ne, Reg::R2, 0, have);
+        self.asm.map_value(Reg::R1, globals, own_globals::SERIAL);
+        self.asm.mov_imm(Reg::R2, 1);
+        self.asm
+            .push(Insn::atomic_add(Size::Double, Reg::R1, 0, Reg::R2, true));
+        self.asm.alu_imm(Alu::Add, Reg::R2, 1);
+        self.asm
+            .store(Size::Double, Reg::R3, own_state::SERIAL, Reg::R2);
+        self.asm.bind(have);
+        self.asm.mov(dst, Reg::R2);
+        Ok(())
+    }
+
+    /// `r0 = nanoseconds that this thread has run on a CPU` since it was first seen, less a
+    /// constant: what it had run when it last left one, and the time since it came back.
+    pub(crate) fn vtimestamp(&mut self, span: Span) -> Emitted<()> {
+        let switches = self.storage.switches;
+        let key = self.buffer(8, span)?;
+        let absent = self.asm.label();
+        self.timestamp(Reg::R0, span)?;
+        let now = self.keep(Reg::R0, span)?;
+        self.asm.store_imm(Size::Double, Reg::FP, key, 0);
+        self.asm.map(Reg::R1, switches);
+        self.stack_address(Reg::R2, key);
+        self.asm.call(Helper::MapLookupElem);
+        self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, absent);
+        self.asm.load(Size::Double, Reg::R1, Reg::R0, 0);
+        let reg = self.reg(&now, Reg::R2);
+        self.asm.alu(Alu::Sub, reg, Reg::R1);
+        self.put(&now, reg);
+        self.asm.bind(absent);
+        self.thread_state(Reg::R1, span)?;
+        self.asm
+            .load(Size::Double, Reg::R0, Reg::R1, own_state::ON_CPU);
+        let reg = self.reg(&now, Reg::R2);
+        self.asm.alu(Alu::Add, Reg::R0, reg);
+        self.stack.give(now);
+        self.stack.give_buffer(key, 8);
+        Ok(())
+    }
+
+    /// `r0 = process id of the parent`, through the kernel's own structures.
+    pub(crate) fn parent_pid(&mut self, span: Span) -> Emitted<()> {
+        let fields = self.storage.task;
+        let (Some(parent), Some(tgid)) = (fields.real_parent, fields.tgid) else {
+            let message = "ppid needs the kernel's type information (BTF), which this one lacks";
+            return Err(Refusal {
+                span,
+                message: message.into(),
+            });
+        };
+        let slot = self.buffer(8, span)?;
+        self.asm.store_imm(Size::Double, Reg::FP, slot, 0);
+        self.asm.call(Helper::GetCurrentTask);
+        self.asm.mov(Reg::R3, Reg::R0);
+        for (offset, size) in [(parent, 8), (tgid, 4)] {
+            self.asm.alu_imm(Alu::Add, Reg::R3, imm(offset));
+            self.stack_address(Reg::R1, slot);
+            self.asm.mov_imm(Reg::R2, size);
+            self.asm.call(Helper::ProbeReadKernel);
+            self.asm.load(Size::Double, Reg::R3, Reg::FP, slot);
+        }
+        self.asm.mov(Reg::R0, Reg::R3);
+        self.wrap(Reg::R0, Int::I32);
+        self.stack.give_buffer(slot, 8);
+        Ok(())
+    }
+
+    /// Runs `each` once for the map of the tuple's length class, with the map and a closure that
+    /// brings the key's address to a register.
+    pub fn each_class(
+        &mut self,
+        maps: &TupleMaps,
+        tuple: &Tuple,
+        mut each: impl FnMut(&mut Self, MapRef, &dyn Fn(&mut Self, Reg)),
+    ) -> Emitted<()> {
+        let done = self.asm.label();
+        for (index, &(size, map)) in maps.classes.iter().enumerate() {
+            if !tuple.may_have(size) {
+                continue;
+            }
+            let next = self.asm.label();
+            let last = index + 1 == maps.classes.len() || tuple.has_one_class();
+            if !last {
+                let class = self.tuple_class(tuple, Reg::R0);
+                self.asm.jump_if_imm(Cond::Ne, class, imm(size), next);
+            }
+            each(self, map, &|e: &mut Self, reg: Reg| {
+                e.tuple_address(reg, tuple, size)
+            });
+            if last {
+                break;
+            }
+            self.asm.jump(done);
+            self.asm.bind(next);
+        }
+        self.asm.bind(done);
+        Ok(())
+    }
+}
+
+/// The type of a tuple member as it is put in a key.
+pub(crate) fn is_string(ty: &Type) -> bool {
+    *ty == Type::String
+}
