@@ -1,0 +1,366 @@
+//! An ELF file as the analysis sees it: bytes at linked addresses, exported symbols, and what the
+//! dynamic linker will store where.
+//!
+//! Everything here is about the file, never about a process. Addresses are virtual addresses as
+//! linked; [`Image::file_offset`] is the one way from an address to a place in the file, and it
+//! goes through the `PT_LOAD` headers (a symbol's or section's own idea of an offset is not used:
+//! a breakpoint at a wrong offset corrupts data of the target).
+//!
+//! A pointer in a position-independent file is zero, or the addend, until the dynamic linker
+//! relocates it. [`Image::words`] gives the value that a pointer will have (less the load base),
+//! from `R_X86_64_RELATIVE`, from `DT_RELR`, or from the file itself in an `ET_EXEC`.
+
+use std::ops::Range;
+
+use object::read::elf::{ElfFile64, FileHeader as _, ProgramHeader as _};
+use object::{Endianness, Object as _, ObjectSymbol as _, elf};
+
+/// An ELF file for x86-64, with an index of its relocations.
+#[derive(Debug)]
+pub(super) struct Image<'d> {
+    elf: ElfFile64<'d, Endianness>,
+    segments: Vec<Segment<'d>>,
+    /// `ET_EXEC`: words in the file are addresses already.
+    fixed: bool,
+    /// Where the dynamic linker stores addresses of this file, in order: (where, address).
+    relative: Vec<(u64, u64)>,
+    /// Slots of the procedure linkage table, in order: (slot, name of the function).
+    imports: Vec<(u64, &'d [u8])>,
+    needed: Vec<&'d [u8]>,
+    soname: Option<&'d [u8]>,
+}
+
+#[derive(Debug)]
+struct Segment<'d> {
+    address: u64,
+    offset: u64,
+    bytes: &'d [u8],
+    executable: bool,
+}
+
+/// Why a file is not one that can be analysed at all.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BadImage {
+    #[error("{0}")]
+    NotElf(String),
+    #[error("it is not for x86-64")]
+    Machine,
+}
+
+/// An exported symbol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Symbol {
+    pub(super) address: u64,
+    pub(super) size: u64,
+}
+
+const R_RELATIVE: u32 = 8;
+const R_JUMP_SLOT: u32 = 7;
+const R_GLOB_DAT: u32 = 6;
+const R_64: u32 = 1;
+
+impl<'d> Image<'d> {
+    /// Reads the headers and the dynamic relocations.
+    pub(super) fn parse(data: &'d [u8]) -> Result<Self, BadImage> {
+        let not_elf = |e: object::Error| BadImage::NotElf(e.to_string());
+        let elf = ElfFile64::<Endianness>::parse(data).map_err(not_elf)?;
+        let header = elf.elf_header();
+        let endian = elf.endian();
+        if header.e_machine(endian) != elf::EM_X86_64 || endian != Endianness::Little {
+            return Err(BadImage::Machine);
+        }
+        let mut segments: Vec<Segment<'d>> = Vec::new();
+        for ph in elf.elf_program_headers() {
+            if ph.p_type(endian) == elf::PT_LOAD {
+                segments.push(Segment {
+                    address: ph.p_vaddr(endian),
+                    offset: ph.p_offset(endian),
+                    bytes: ph.data(endian, data).unwrap_or(&[]),
+                    executable: ph.p_flags(endian) & elf::PF_X != 0,
+                });
+            }
+        }
+        let fixed = header.e_type(endian) == elf::ET_EXEC;
+        let mut image = Self {
+            elf,
+            segments,
+            fixed,
+            relative: Vec::new(),
+            imports: Vec::new(),
+            needed: Vec::new(),
+            soname: None,
+        };
+        image.read_dynamic();
+        Ok(image)
+    }
+
+    /// The bytes from `address` to the end of its segment's file contents.
+    pub(super) fn bytes_at(&self, address: u64) -> Option<&'d [u8]> {
+        let (segment, start) = self.locate(address)?;
+        segment.bytes.get(start..)
+    }
+
+    /// Exactly `len` bytes at `address`.
+    pub(super) fn slice(&self, address: u64, len: usize) -> Option<&'d [u8]> {
+        self.bytes_at(address)?.get(..len)
+    }
+
+    /// The 64-bit word in the file at `address`, as it is before relocation.
+    pub(super) fn word(&self, address: u64) -> Option<u64> {
+        self.bytes_at(address)?
+            .first_chunk()
+            .map(|b| u64::from_le_bytes(*b))
+    }
+
+    /// Where `address` is in the file. `None` outside every `PT_LOAD`, and in its zero-filled
+    /// tail.
+    pub(super) fn file_offset(&self, address: u64) -> Option<u64> {
+        let (segment, start) = self.locate(address)?;
+        segment.offset.checked_add(u64::try_from(start).ok()?)
+    }
+
+    /// Whether `address` is in an executable segment.
+    pub(super) fn is_code(&self, address: u64) -> bool {
+        self.locate(address).is_some_and(|(s, _)| s.executable)
+    }
+
+    /// The executable segments: address and bytes.
+    pub(super) fn code(&self) -> impl Iterator<Item = (u64, &'d [u8])> + '_ {
+        self.segments
+            .iter()
+            .filter(|s| s.executable)
+            .map(|s| (s.address, s.bytes))
+    }
+
+    /// The other segments: address and bytes.
+    pub(super) fn data(&self) -> impl Iterator<Item = (u64, &'d [u8])> + '_ {
+        self.segments
+            .iter()
+            .filter(|s| !s.executable)
+            .map(|s| (s.address, s.bytes))
+    }
+
+    /// Every word that will hold an address of this file's code, in order of place:
+    /// (place, address).
+    pub(super) fn words(&self) -> Vec<(u64, u64)> {
+        if !self.fixed {
+            let is_code = |&(_, target): &(u64, u64)| self.is_code(target);
+            return self.relative.iter().copied().filter(is_code).collect();
+        }
+        let ranges: Vec<Range<u64>> = self
+            .code()
+            .map(|(a, b)| a..a.saturating_add(b.len() as u64))
+            .collect();
+        let mut words = Vec::new();
+        for (start, bytes) in self.data() {
+            let skip = start.wrapping_neg() & 7;
+            let aligned = usize::try_from(skip)
+                .ok()
+                .and_then(|s| bytes.get(s..))
+                .unwrap_or(&[]);
+            let places = (start.saturating_add(skip)..).step_by(8);
+            for (place, word) in places.zip(aligned.as_chunks::<8>().0) {
+                let target = u64::from_le_bytes(*word);
+                if ranges.iter().any(|r| r.contains(&target)) {
+                    words.push((place, target));
+                }
+            }
+        }
+        words
+    }
+
+    /// An exported (or imported and defined here) dynamic symbol.
+    pub(super) fn symbol(&self, name: &str) -> Option<Symbol> {
+        self.elf
+            .dynamic_symbols()
+            .find(|s| s.is_definition() && s.name_bytes() == Ok(name.as_bytes()))
+            .map(|s| Symbol {
+                address: s.address(),
+                size: s.size(),
+            })
+    }
+
+    /// Whether the file uses `name` from another file.
+    pub(super) fn imports(&self, name: &str) -> bool {
+        self.elf
+            .dynamic_symbols()
+            .any(|s| s.is_undefined() && s.name_bytes() == Ok(name.as_bytes()))
+    }
+
+    /// The function whose address the dynamic linker stores at `slot`.
+    pub(super) fn import_at(&self, slot: u64) -> Option<&'d [u8]> {
+        let at = self.imports.binary_search_by_key(&slot, |&(s, _)| s).ok()?;
+        self.imports.get(at).map(|&(_, name)| name)
+    }
+
+    /// The libraries that this file asks for.
+    pub(super) fn needed(&self) -> &[&'d [u8]] {
+        &self.needed
+    }
+
+    /// The file's own library name.
+    pub(super) fn soname(&self) -> Option<&'d [u8]> {
+        self.soname
+    }
+
+    /// The address of the first place where `needle` is in a segment that is not code, or in
+    /// code (string literals may lie in either).
+    pub(super) fn find(&self, needle: &regex::bytes::Regex) -> Option<u64> {
+        self.data().chain(self.code()).find_map(|(address, bytes)| {
+            needle
+                .find(bytes)
+                .map(|m| address.saturating_add(m.start() as u64))
+        })
+    }
+
+    /// A section's address and bytes.
+    pub(super) fn section(&self, name: &str) -> Option<(u64, &'d [u8])> {
+        use object::ObjectSection as _;
+        let section = self.elf.section_by_name(name)?;
+        Some((section.address(), section.data().ok()?))
+    }
+
+    fn locate(&self, address: u64) -> Option<(&Segment<'d>, usize)> {
+        self.segments.iter().find_map(|segment| {
+            let start = usize::try_from(address.checked_sub(segment.address)?).ok()?;
+            (start < segment.bytes.len()).then_some((segment, start))
+        })
+    }
+
+    /// Reads `PT_DYNAMIC`: section headers may be stripped, this never is.
+    fn read_dynamic(&mut self) {
+        let endian = self.elf.endian();
+        let data = self.elf.data();
+        let entries: Vec<(u64, u64)> = self
+            .elf
+            .elf_program_headers()
+            .iter()
+            .filter(|ph| ph.p_type(endian) == elf::PT_DYNAMIC)
+            .filter_map(|ph| ph.data(endian, data).ok())
+            .flat_map(|bytes| bytes.as_chunks::<16>().0)
+            .map(|entry| {
+                let (tag, value) = entry.split_at(8);
+                (read_u64(tag), read_u64(value))
+            })
+            .take_while(|&(tag, _)| tag != 0)
+            .collect();
+        let value = |tag: u64| entries.iter().find(|e| e.0 == tag).map(|e| e.1);
+
+        let strings = value(DT_STRTAB)
+            .and_then(|a| self.bytes_at(a))
+            .unwrap_or(&[]);
+        let string = |at: u64| {
+            let tail = strings.get(usize::try_from(at).ok()?..)?;
+            tail.split(|&b| b == 0).next()
+        };
+        self.needed = entries
+            .iter()
+            .filter(|e| e.0 == DT_NEEDED)
+            .filter_map(|e| string(e.1))
+            .collect();
+        self.soname = value(DT_SONAME).and_then(string);
+
+        let table = |at: u64, size: u64| -> &'d [u8] {
+            value(at)
+                .zip(value(size))
+                .and_then(|(a, n)| self.slice(a, usize::try_from(n).ok()?))
+                .unwrap_or(&[])
+        };
+        let symbols = value(DT_SYMTAB)
+            .and_then(|a| self.bytes_at(a))
+            .unwrap_or(&[]);
+        let symbol_name = |index: u64| {
+            let start = usize::try_from(index).ok()?.checked_mul(24)?;
+            string(u64::from(u32::from_le_bytes(
+                *symbols.get(start..)?.first_chunk()?,
+            )))
+        };
+        let mut relative = Vec::new();
+        let mut imports = Vec::new();
+        for rela in [table(DT_RELA, DT_RELASZ), table(DT_JMPREL, DT_PLTRELSZ)] {
+            for entry in rela.as_chunks::<24>().0 {
+                let (place, rest) = entry.split_at(8);
+                let (info, addend) = rest.split_at(8);
+                let (place, info, addend) = (read_u64(place), read_u64(info), read_u64(addend));
+                match u32::try_from(info & 0xffff_ffff).unwrap_or(0) {
+                    R_RELATIVE => relative.push((place, addend)),
+                    R_JUMP_SLOT | R_GLOB_DAT | R_64 => {
+                        imports.extend(symbol_name(info >> 32).map(|name| (place, name)));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let relr: Vec<u64> = table(DT_RELR, DT_RELRSZ)
+            .as_chunks::<8>()
+            .0
+            .iter()
+            .map(|w| read_u64(w))
+            .collect();
+        for place in relr_places(&relr) {
+            relative.extend(self.word(place).map(|target| (place, target)));
+        }
+        relative.sort_unstable();
+        imports.sort_unstable();
+        self.relative = relative;
+        self.imports = imports;
+    }
+}
+
+const DT_NEEDED: u64 = 1;
+const DT_PLTRELSZ: u64 = 2;
+const DT_STRTAB: u64 = 5;
+const DT_SYMTAB: u64 = 6;
+const DT_RELA: u64 = 7;
+const DT_RELASZ: u64 = 8;
+const DT_SONAME: u64 = 14;
+const DT_JMPREL: u64 = 23;
+const DT_RELRSZ: u64 = 35;
+const DT_RELR: u64 = 36;
+
+/// The places that a `DT_RELR` table names: an even word is a place, an odd one a bit map of the
+/// 63 words that follow the last.
+fn relr_places(table: &[u64]) -> Vec<u64> {
+    let mut places = Vec::new();
+    let mut next = 0_u64;
+    for &word in table {
+        if word & 1 == 0 {
+            places.push(word);
+            next = word.wrapping_add(8);
+        } else {
+            places.extend(
+                (0..63_u64)
+                    .filter(|bit| word >> (bit + 1) & 1 == 1)
+                    .map(|bit| next.wrapping_add(8 * bit)),
+            );
+            next = next.wrapping_add(63 * 8);
+        }
+    }
+    places
+}
+
+fn read_u64(bytes: &[u8]) -> u64 {
+    bytes.first_chunk().map_or(0, |b| u64::from_le_bytes(*b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn relr_bitmaps_continue_from_the_last_place() {
+        assert_eq!(
+            relr_places(&[0x1000, 0b1011, 0b11]),
+            [0x1000, 0x1008, 0x1018, 0x1008 + 63 * 8]
+        );
+    }
+
+    #[test]
+    fn what_is_not_elf_is_said_to_be_so() {
+        assert!(matches!(
+            Image::parse(b"#!/bin/sh\n"),
+            Err(BadImage::NotElf(_))
+        ));
+        assert!(matches!(Image::parse(b""), Err(BadImage::NotElf(_))));
+    }
+}

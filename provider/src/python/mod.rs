@@ -1,0 +1,300 @@
+//! Any CPython, from outside: where its functions start and end, found in the file alone.
+//!
+//! Few builds of CPython carry the USDT probes `function-entry` and `function-return`. This
+//! module finds, in the ELF file of an interpreter from 3.6 to 3.14 for x86-64, the instructions
+//! that play their part, and says what is in the registers there, so that eBPF on plain uprobes
+//! can report the same events with the same arguments. It needs no symbols but the dynamic ones,
+//! no debug information, and no help from the process. `docs/python.md` explains the method.
+//!
+//! The analysis is pure: bytes in, [`Build`] out, or a [`Refusal`] that says in plain words why
+//! this build cannot be traced so. It prefers to refuse: each step has a check that a build it
+//! does not understand fails.
+
+mod audit;
+mod code;
+mod flow;
+mod gc;
+mod identify;
+mod image;
+mod import;
+pub mod lines;
+pub mod offsets;
+pub mod opcodes;
+mod recipe_a;
+mod recipe_c;
+mod site;
+mod table;
+mod unwind;
+mod vote;
+
+use std::fmt;
+
+pub use self::audit::{AuditSite, Audits};
+pub use self::code::Emulated;
+pub use self::gc::Collector;
+use self::image::{BadImage, Image};
+pub use self::import::Import;
+use self::lines::LineFormat;
+use self::offsets::Offsets;
+use self::opcodes::Opcodes;
+pub use self::site::{Condition, Event, Execution, InstructionPointer, Site};
+use self::vote::Vote;
+
+/// What there is to know of one interpreter file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Build {
+    /// Which CPython it is.
+    pub version: Version,
+    /// By which method its functions are traced.
+    pub recipe: Recipe,
+    /// The instructions to probe for function-entry and function-return.
+    pub sites: Vec<Site>,
+    /// Where the fields of its objects are.
+    pub offsets: Offsets,
+    /// How its code objects map byte code to lines.
+    pub lines: LineFormat,
+    /// The opcodes that stand for others where a tool watches single lines or instructions:
+    /// found at a site instead of the expected opcode, they are no mistake.
+    pub masking_opcodes: &'static [u8],
+    /// The garbage collector, if it could be found.
+    pub collector: Result<Collector, String>,
+    /// Where an import looks for a module.
+    pub import: Import,
+    /// Where audit events are raised; none before 3.8.
+    pub audits: Option<Audits>,
+    /// Two builds with the same fingerprint have the same opcodes: a hash of the undefined ones.
+    /// 0 for the recipe that needs no dispatch table.
+    pub fingerprint: u64,
+    /// Remarks for `-lv` and the probe doctor.
+    pub notes: Vec<String>,
+}
+
+/// How function-entry and function-return are had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Recipe {
+    /// 3.6 to 3.10: at the start and the end of the interpreter function.
+    Calls,
+    /// 3.11 to 3.14: in the handlers of a few opcodes.
+    Handlers,
+}
+
+/// A version of CPython.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Version {
+    /// 3.
+    pub major: u8,
+    /// The minor version.
+    pub minor: u8,
+    /// The patch release, where the file says.
+    pub micro: Option<u8>,
+}
+
+impl Version {
+    /// From `PY_VERSION_HEX`.
+    pub(crate) fn from_hex(hex: u32) -> Self {
+        let [_, micro, minor, major] = hex.to_le_bytes();
+        Self {
+            major,
+            minor,
+            micro: Some(micro),
+        }
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)?;
+        self.micro.map_or(Ok(()), |micro| write!(f, ".{micro}"))
+    }
+}
+
+/// Why a file cannot be traced by this method.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Not an ELF file, or a broken one.
+    #[error("it is not an ELF file that can be read: {0}")]
+    NotElf(String),
+    /// Another machine's.
+    #[error("it is not for x86-64, the only machine that Python functions are found on so far")]
+    Machine,
+    /// Some other program.
+    #[error("it is not a CPython interpreter")]
+    NotPython,
+    /// The interpreter is elsewhere.
+    #[error("it is a starter only; the interpreter is in {library}, which it loads")]
+    InLibrary {
+        /// The library's name, as the file asks for it.
+        library: String,
+    },
+    /// Python 2, or before 3.6.
+    #[error("it is a CPython older than 3.6")]
+    TooOld,
+    /// No version could be read.
+    #[error("it is a CPython, but of what version could not be found out")]
+    UnknownVersion,
+    /// A version that is not supported.
+    #[error("CPython {version} is not one of 3.6 to 3.14, whose functions can be found{}", hint(*.version))]
+    Unsupported {
+        /// The version.
+        version: Version,
+    },
+    /// Two sources disagree.
+    #[error("it says that it is CPython {version}, but its cache tag is {tag}")]
+    Contradiction {
+        /// What the version word says.
+        version: Version,
+        /// The tag of its compiled files.
+        tag: String,
+    },
+    /// `--disable-gil`.
+    #[error("it is a free-threaded build of CPython {version}, which is not supported yet")]
+    FreeThreaded {
+        /// The version.
+        version: Version,
+    },
+    /// `--with-tail-call-interp`.
+    #[error(
+        "it is a build of CPython {version} whose interpreter is made of tail calls, which is not supported yet"
+    )]
+    TailCalls {
+        /// The version.
+        version: Version,
+    },
+    /// `--without-computed-gotos`, or another interpreter loop.
+    #[error(
+        "no dispatch table of CPython {version} was found in it; it was probably built without computed gotos"
+    )]
+    NoTable {
+        /// The version.
+        version: Version,
+    },
+    /// The table is not that of this version.
+    #[error("its dispatch table is not that of CPython {version}; a modified interpreter?")]
+    Fingerprint {
+        /// The version.
+        version: Version,
+    },
+    /// The handlers do not agree on the registers.
+    #[error("the handlers of its opcodes do not agree on where the frame is ({0})")]
+    Vote(String),
+    /// The file's own table of offsets contradicts ours.
+    #[error("it lays out {what} unlike the version that it says it is")]
+    Offsets {
+        /// Which object.
+        what: &'static str,
+    },
+    /// A place was not found.
+    #[error("in {what} there is no place for a probe: {why}")]
+    NoSite {
+        /// Which place.
+        what: String,
+        /// The reason.
+        why: String,
+    },
+}
+
+fn hint(version: Version) -> &'static str {
+    if version.minor >= 15 {
+        "; from 3.15 on, builds with DTrace support have probes of their own"
+    } else {
+        ""
+    }
+}
+
+/// Analyses the bytes of an interpreter: an executable, or a `libpython`.
+pub fn analyse(file: &[u8]) -> Result<Build, Refusal> {
+    let image = Image::parse(file).map_err(|bad| match bad {
+        BadImage::NotElf(why) => Refusal::NotElf(why),
+        BadImage::Machine => Refusal::Machine,
+    })?;
+    let identity = identify::identify(&image)?;
+    let version = identity.version;
+    let unsupported = Refusal::Unsupported { version };
+    let offsets = match (version.major, offsets::of(version.minor)) {
+        (3, Some(offsets)) => offsets,
+        _ => return Err(unsupported),
+    };
+    if let Some(published) = &identity.debug_offsets {
+        offsets::agrees(published, &offsets)?;
+    }
+    let mut notes = Vec::new();
+    if identity.has_jit {
+        notes.push(
+            "this build has a JIT compiler; with PYTHON_JIT=1, calls in hot code are not seen"
+                .to_owned(),
+        );
+    }
+    let functions = match opcodes::of(version.minor) {
+        Some(opcodes) => handlers(&image, version, opcodes, &mut notes)?,
+        None => Functions {
+            recipe: Recipe::Calls,
+            sites: recipe_a::sites(&image, version.minor)?,
+            fingerprint: 0,
+            masking_opcodes: &[],
+        },
+    };
+    Ok(Build {
+        version,
+        recipe: functions.recipe,
+        sites: functions.sites,
+        offsets,
+        lines: LineFormat::of(version.minor),
+        masking_opcodes: functions.masking_opcodes,
+        collector: gc::find(&image),
+        import: import::of(version.minor),
+        audits: audit::find(&image, version.minor),
+        fingerprint: functions.fingerprint,
+        notes,
+    })
+}
+
+struct Functions {
+    recipe: Recipe,
+    sites: Vec<Site>,
+    fingerprint: u64,
+    masking_opcodes: &'static [u8],
+}
+
+/// The sites in the handlers of a loop with computed gotos.
+fn handlers(
+    image: &Image<'_>,
+    version: Version,
+    opcodes: &Opcodes,
+    notes: &mut Vec<String>,
+) -> Result<Functions, Refusal> {
+    let undefined: Vec<u8> = opcodes.undefined().collect();
+    let table = table::find(image, &undefined).ok_or(Refusal::NoTable { version })?;
+    if table.is_of_functions(image) {
+        return Err(Refusal::TailCalls { version });
+    }
+    let shared = table::unknown_opcodes(&table.targets);
+    if !opcodes.fits(&shared) {
+        return Err(Refusal::Fingerprint { version });
+    }
+    let registers = match vote::vote(image, &table) {
+        Vote::Unanimous(registers) => registers,
+        Vote::Split(pairs) => return Err(Refusal::Vote(format!("{pairs:?}"))),
+    };
+    notes.push(format!(
+        "dispatch table at {:#x}; frame in {:?}, next instruction in {:?}, by {} of {} handlers, none against",
+        table.address, registers.frame, registers.next_instr, registers.votes.0, registers.votes.1
+    ));
+    let found = recipe_c::sites(image, &table, &registers, opcodes)?;
+    notes.extend(found.notes);
+    Ok(Functions {
+        recipe: Recipe::Handlers,
+        sites: found.sites,
+        fingerprint: fingerprint(&undefined),
+        masking_opcodes: opcodes.masking,
+    })
+}
+
+/// FNV-1a, which needs to be stable, not strong.
+fn fingerprint(undefined: &[u8]) -> u64 {
+    undefined.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests;

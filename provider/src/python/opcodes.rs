@@ -1,0 +1,133 @@
+//! The opcodes of each version that the recipes need, and those that the version leaves
+//! undefined.
+//!
+//! Opcode numbers change with the minor version and never within one (they are part of the byte
+//! code's magic number). The undefined ones all share one handler, so their positions in the
+//! dispatch table are a fingerprint of the minor version: seen equal in 3.11.2 and 3.11.7, in 3.12.1
+//! and 3.12.10, in 3.13.0 and 3.13.18. Some compilers send a few opcodes that cannot occur
+//! (`CACHE`, `RESERVED`) there too.
+
+use std::ops::RangeInclusive;
+
+/// What the recipe for 3.11 and later needs to know of one minor version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opcodes {
+    /// The minor version: 11 for 3.11.
+    pub minor: u8,
+    /// `RESUME` and the forms that specialisation and instrumentation put in its place.
+    pub resume: &'static [u8],
+    /// `RETURN_VALUE`, `RETURN_CONST`.
+    pub returns: &'static [u8],
+    /// Their instrumented forms.
+    pub instrumented_returns: &'static [u8],
+    /// `YIELD_VALUE` and its instrumented form.
+    pub yield_value: &'static [u8],
+    /// `RETURN_GENERATOR`, where it has to be told apart.
+    pub return_generator: Option<u8>,
+    /// The frame has the flag `is_entry`, and a frame with it is cleared outside of the loop.
+    pub has_entry_flag: bool,
+    /// `INSTRUMENTED_LINE` and `INSTRUMENTED_INSTRUCTION`, which a tool that watches lines (a
+    /// debugger, a coverage measure) puts in the place of any opcode.
+    pub masking: &'static [u8],
+    /// The undefined opcodes.
+    pub(super) undefined: &'static [RangeInclusive<u8>],
+    /// Defined opcodes that a compiler may treat as undefined, since they cannot occur.
+    pub(super) impossible: &'static [u8],
+}
+
+/// The opcodes of 3.`minor`.
+pub fn of(minor: u8) -> Option<&'static Opcodes> {
+    VERSIONS.iter().find(|v| v.minor == minor)
+}
+
+impl Opcodes {
+    /// The undefined opcodes, one by one.
+    pub(super) fn undefined(&self) -> impl Iterator<Item = u8> {
+        self.undefined.iter().cloned().flatten()
+    }
+
+    /// Whether a table in which `shared` are the opcodes with the most common handler can be of
+    /// this version.
+    pub(super) fn fits(&self, shared: &[u8]) -> bool {
+        self.undefined().all(|op| shared.contains(&op))
+            && shared.iter().all(|op| {
+                self.undefined.iter().any(|r| r.contains(op)) || self.impossible.contains(op)
+            })
+    }
+}
+
+const VERSIONS: [Opcodes; 4] = [
+    Opcodes {
+        minor: 11,
+        resume: &[151, 150],
+        returns: &[83],
+        instrumented_returns: &[],
+        yield_value: &[86],
+        return_generator: Some(75),
+        has_entry_flag: true,
+        masking: &[],
+        undefined: &[181..=254],
+        impossible: &[0],
+    },
+    Opcodes {
+        minor: 12,
+        resume: &[151, 240],
+        returns: &[83, 121],
+        instrumented_returns: &[242, 247],
+        yield_value: &[150, 243],
+        return_generator: None,
+        has_entry_flag: false,
+        masking: &[253, 254],
+        undefined: &[169..=170, 177..=236, 255..=255],
+        impossible: &[0, 17],
+    },
+    Opcodes {
+        minor: 13,
+        resume: &[149, 207, 236],
+        returns: &[36, 103],
+        instrumented_returns: &[239, 240],
+        yield_value: &[118, 241],
+        return_generator: None,
+        has_entry_flag: false,
+        masking: &[247, 254],
+        undefined: &[119..=148, 223..=235, 255..=255],
+        impossible: &[0, 17],
+    },
+    Opcodes {
+        minor: 14,
+        resume: &[128, 196, 245],
+        returns: &[35],
+        instrumented_returns: &[246],
+        yield_value: &[120, 247],
+        return_generator: None,
+        has_entry_flag: false,
+        masking: &[238, 254],
+        undefined: &[121..=127, 212..=233],
+        impossible: &[0, 17],
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_fits_its_own_version_only() {
+        for version in &VERSIONS {
+            let shared: Vec<u8> = version.undefined().collect();
+            for other in &VERSIONS {
+                assert_eq!(other.fits(&shared), version.minor == other.minor);
+            }
+        }
+    }
+
+    #[test]
+    fn impossible_opcodes_may_share_the_handler_of_undefined_ones() {
+        let version = of(12).unwrap();
+        let mut shared: Vec<u8> = version.undefined().collect();
+        shared.extend([0, 17]);
+        assert!(version.fits(&shared));
+        shared.push(83);
+        assert!(!version.fits(&shared));
+    }
+}

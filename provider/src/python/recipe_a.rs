@@ -1,0 +1,212 @@
+//! CPython 3.6 to 3.10: probes at the start and the end of the interpreter function.
+//!
+//! There, every Python call is a C call of `_PyEval_EvalFrameDefault`, generators included:
+//!
+//! ```text
+//!     if (Py_EnterRecursiveCall(...)) return NULL;    a call that is too deep never starts
+//!     tstate->frame = f;                              entry: the next jump
+//!     ...                                             the loop
+//!   exit_eval_frame:
+//!     tstate->frame = f->f_back;
+//!     return _Py_CheckFunctionResult(...);            exit: this call
+//! ```
+//!
+//! Both are in the same activation, so the stack pointer at the function's first instruction
+//! names it, together with the thread: at the entry site it follows from the pushes before, at
+//! the exit site from the epilogue after the call, and the two must agree. (Counting depth
+//! instead would go wrong where several stacks share a thread, as with greenlets.)
+
+use iced_x86::{Code, FlowControl, Instruction, Mnemonic, OpKind, Register as R};
+
+use super::Refusal;
+use super::code::{State, Value, branch_target, emulated, plt_name, pt_regs, straight};
+use super::flow::reachable;
+use super::image::Image;
+use super::site::{Event, Execution, InstructionPointer, Site};
+
+/// `frame` in `PyThreadState`.
+const TSTATE_FRAME: i64 = 24;
+
+/// `f_back` in `PyFrameObject`.
+const F_BACK: u64 = 24;
+
+/// How many instructions the entry's path and the exit's epilogue may have.
+const PATH_LIMIT: usize = 120;
+const EPILOGUE_LIMIT: usize = 16;
+const FUNCTION_LIMIT: usize = 100_000;
+
+/// Finds both sites in 3.`minor`.
+pub(super) fn sites(image: &Image<'_>, minor: u8) -> Result<Vec<Site>, Refusal> {
+    let name = "_PyEval_EvalFrameDefault";
+    let start = image
+        .symbol(name)
+        .ok_or_else(|| missing(name, "it is not exported"))?
+        .address;
+    let entry = entry(image, start, minor)?;
+    let exits = exits(image, start, entry.register, entry.stack)?;
+    let site = |insn: &Instruction, event| {
+        let kind = emulated(image, insn)?;
+        Some(Site {
+            file_offset: image.file_offset(insn.ip())?,
+            address: insn.ip(),
+            event,
+            execution: Execution::Emulated(kind),
+            frame: pt_regs(entry.register)?,
+            instruction: InstructionPointer::LastIndex,
+            opcodes: Vec::new(),
+            condition: None,
+            stack_at_entry: Some(entry.stack),
+        })
+    };
+    std::iter::once((&entry.insn, Event::Entry))
+        .chain(exits.iter().map(|insn| (insn, Event::Exit)))
+        .map(|(insn, event)| site(insn, event).ok_or_else(|| missing(name, "no place for a probe")))
+        .collect()
+}
+
+struct Entry {
+    insn: Instruction,
+    /// Holds the frame.
+    register: R,
+    /// What to add to the stack pointer to get its value at the function's first instruction.
+    stack: i64,
+}
+
+/// The first emulated instruction after `tstate->frame = f`.
+fn entry(image: &Image<'_>, start: u64, minor: u8) -> Result<Entry, Refusal> {
+    let what = "the entry of a function";
+    // The thread state became the first argument in 3.9.
+    let frame = State::initial(if minor >= 9 { R::RSI } else { R::RDI });
+    let mut state = State::new();
+    let mut stack = 0;
+    let mut started = false;
+    for insn in straight(image, start, PATH_LIMIT) {
+        if started && emulated(image, &insn).is_some() && insn.mnemonic() != Mnemonic::Push {
+            let register = state
+                .holders(frame)
+                .find(|r| CALLEE_SAVED.contains(r))
+                .ok_or_else(|| missing(what, "the frame is lost before a place for a probe"))?;
+            return Ok(Entry {
+                insn,
+                register,
+                stack,
+            });
+        }
+        started |= stores_frame(&state, &insn, frame);
+        stack += i64::from(-insn.stack_pointer_increment()) + subtracted(&insn);
+        if insn.flow_control() == FlowControl::Call {
+            stack -= 8;
+        }
+        state.step(&insn);
+    }
+    Err(missing(
+        what,
+        "the store of the frame in the thread's state was not found",
+    ))
+}
+
+/// `mov [tstate + 24], frame`.
+fn stores_frame(state: &State, insn: &Instruction, frame: Value) -> bool {
+    insn.code() == Code::Mov_rm64_r64
+        && insn.op0_kind() == OpKind::Memory
+        && insn.memory_base() != R::RSP
+        && state.get(insn.op1_register()) == Some(frame)
+        && state
+            .place(insn)
+            .is_some_and(|p| p.plus == TSTATE_FRAME && p.name != frame.name)
+}
+
+/// What `sub $n, %rsp` takes.
+fn subtracted(insn: &Instruction) -> i64 {
+    match insn.code() {
+        Code::Sub_rm64_imm8 | Code::Sub_rm64_imm32 if insn.op0_register() == R::RSP => {
+            insn.immediate(1).cast_signed()
+        }
+        _ => 0,
+    }
+}
+
+/// The calls of `_Py_CheckFunctionResult` that the function ends with.
+fn exits(image: &Image<'_>, start: u64, frame: R, stack: i64) -> Result<Vec<Instruction>, Refusal> {
+    let what = "the end of a function";
+    let checker = "_Py_CheckFunctionResult";
+    let target = image.symbol(checker).map(|s| s.address);
+    let code = reachable(
+        image,
+        std::iter::once(start).chain(handlers(image)),
+        FUNCTION_LIMIT,
+    );
+    let is_check = |insn: &&Instruction| {
+        insn.flow_control() == FlowControl::Call
+            && (Some(branch_target(image, insn)) == target
+                || plt_name(image, insn.near_branch_target()) == Some(checker))
+    };
+    let mut found = Vec::new();
+    for call in code.values().filter(is_check) {
+        if epilogue(image, call.next_ip()) != Some(stack) {
+            continue;
+        }
+        // tstate->frame = f->f_back, with the frame still in its register.
+        let reads_back = code
+            .range(call.ip().saturating_sub(BEFORE)..call.ip())
+            .any(|(_, i)| {
+                i.code() == Code::Mov_r64_rm64
+                    && i.memory_base() == frame
+                    && i.memory_displacement64() == F_BACK
+            });
+        if !reads_back {
+            return Err(missing(what, "the frame is not in its register there"));
+        }
+        found.push(*call);
+    }
+    match found.len() {
+        0 => Err(missing(
+            what,
+            "no call of _Py_CheckFunctionResult is followed by the epilogue",
+        )),
+        _ => Ok(found),
+    }
+}
+
+/// How many bytes before the exit call `f->f_back` is read.
+const BEFORE: u64 = 96;
+
+/// The handlers of the loop, through which all of the function is reached. Before 3.11, too, the
+/// table of computed gotos is a run of 256 code addresses; any such run will do here, since only
+/// what looks like the end of this function is taken from it.
+fn handlers(image: &Image<'_>) -> Vec<u64> {
+    let words = image.words();
+    words
+        .chunk_by(|a, b| b.0 == a.0.wrapping_add(8))
+        .filter(|run| run.len() >= super::table::OPCODES)
+        .flatten()
+        .map(|&(_, target)| target)
+        .collect()
+}
+
+/// How much an epilogue that starts at `address` moves the stack pointer before its `ret`; `None`
+/// if the code there does anything else.
+fn epilogue(image: &Image<'_>, address: u64) -> Option<i64> {
+    let mut stack = 0;
+    for insn in straight(image, address, EPILOGUE_LIMIT) {
+        match insn.code() {
+            Code::Retnq => return Some(stack),
+            Code::Pop_r64 => stack += 8,
+            Code::Add_rm64_imm8 | Code::Add_rm64_imm32 if insn.op0_register() == R::RSP => {
+                stack += insn.immediate(1).cast_signed();
+            }
+            _ if insn.flow_control() == FlowControl::UnconditionalBranch => {}
+            _ => return None,
+        }
+    }
+    None
+}
+
+fn missing(what: &str, why: &str) -> Refusal {
+    Refusal::NoSite {
+        what: what.to_owned(),
+        why: why.to_owned(),
+    }
+}
+
+const CALLEE_SAVED: [R; 6] = [R::RBX, R::RBP, R::R12, R::R13, R::R14, R::R15];

@@ -1,0 +1,434 @@
+//! CPython 3.11 to 3.14: probes in the handlers of a few opcodes.
+//!
+//! A Python-to-Python call does not call anything in C: it makes a new frame the current one and
+//! goes on in the same loop. So the events are to be seen where the loop executes the opcodes
+//! that every function starts and ends with:
+//!
+//! | event | where |
+//! | --- | --- |
+//! | entry, and going on after a yield | the handlers of `RESUME` and its variants |
+//! | going on by `throw()` or `close()`, which skips `RESUME` | the first instructions of `_PyEval_EvalFrameDefault`, if `throwflag` is set |
+//! | yield | the handlers of `YIELD_VALUE` and its variant |
+//! | return or exception, 3.12 on | the function that clears a finished frame |
+//! | return, 3.11 | the handler of `RETURN_VALUE` |
+//! | exception, 3.11 | the test of `frame->is_entry` at the label `exit_unwind` |
+//!
+//! 3.11 needs its own places because there an entry frame is cleared by the loop's caller, and
+//! link-time optimisation inlines the clearing into some callers and not into others.
+//!
+//! In a handler, the probe sits on the first instruction that the kernel emulates. Every
+//! execution of the handler passes it, since nothing before it branches; registers are followed
+//! from the handler's start to it, so it is known where the frame and the instruction pointer are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use iced_x86::{Code, FlowControl, Instruction, OpKind, Register as R};
+
+use super::Refusal;
+use super::code::{State, branch_target, emulated, pt_regs, straight};
+use super::flow::reachable;
+use super::image::Image;
+use super::opcodes::Opcodes;
+use super::site::{Condition, Event, Execution, InstructionPointer, Site};
+use super::table::{INSTRUCTION_POINTER, Table};
+use super::vote::LoopRegisters;
+
+/// The sites of one build, and remarks on how they were had.
+pub(super) struct Found {
+    pub(super) sites: Vec<Site>,
+    pub(super) notes: Vec<String>,
+}
+
+/// Finds every site.
+pub(super) fn sites(
+    image: &Image<'_>,
+    table: &Table,
+    registers: &LoopRegisters,
+    opcodes: &Opcodes,
+) -> Result<Found, Refusal> {
+    let finder = Finder {
+        image,
+        table,
+        registers,
+    };
+    let mut sites = Vec::new();
+    let mut notes = Vec::new();
+    for &opcode in opcodes.resume {
+        sites.push(finder.handler(Event::Entry, opcode, "RESUME")?);
+    }
+    sites.push(finder.throw()?);
+    for &opcode in opcodes.yield_value {
+        let site = match finder.handler(Event::Yield, opcode, "YIELD_VALUE") {
+            Ok(site) => site,
+            Err(refusal) => {
+                let stepped = finder.stepped(Event::Yield, opcode).ok_or(refusal)?;
+                notes.push(format!(
+                    "the handler of opcode {opcode} (YIELD_VALUE) has no instruction that the \
+                     kernel emulates: its probe is single-stepped, which makes a yield cost more"
+                ));
+                stepped
+            }
+        };
+        sites.push(site);
+    }
+    if opcodes.has_entry_flag {
+        for &opcode in opcodes.returns {
+            sites.push(finder.handler(Event::Return, opcode, "RETURN_VALUE")?);
+        }
+        sites.extend(finder.unwinding(opcodes)?);
+    } else {
+        let clearing = finder.clearing(opcodes)?;
+        sites.push(clearing.site);
+        notes.extend(clearing.note);
+        for opcode in clearing.not_cleared_by_call {
+            sites.push(finder.handler(Event::Return, opcode, "RETURN_VALUE")?);
+        }
+    }
+    merge(&mut sites);
+    Ok(Found { sites, notes })
+}
+
+/// One site for each instruction: handlers may share their tails.
+fn merge(sites: &mut Vec<Site>) {
+    let mut merged: Vec<Site> = Vec::new();
+    for site in sites.drain(..) {
+        match merged
+            .iter_mut()
+            .find(|s| s.address == site.address && s.event == site.event)
+        {
+            Some(old) => old.opcodes.extend(site.opcodes),
+            None => merged.push(site),
+        }
+    }
+    *sites = merged;
+}
+
+struct Finder<'a, 'd> {
+    image: &'a Image<'d>,
+    table: &'a Table,
+    registers: &'a LoopRegisters,
+}
+
+/// How far a handler is followed before giving up.
+const HANDLER_LIMIT: usize = 64;
+
+/// How many taken branches away from a handler's straight path a call is looked for.
+const BRANCHES: u32 = 3;
+
+/// `is_entry` in 3.11's `_PyInterpreterFrame`.
+const IS_ENTRY: i64 = 68;
+
+impl Finder<'_, '_> {
+    /// The site in the handler of `opcode`.
+    fn handler(&self, event: Event, opcode: u8, name: &str) -> Result<Site, Refusal> {
+        let missing = |why: &str| Refusal::NoSite {
+            what: format!("the handler of opcode {opcode} ({name})"),
+            why: why.to_owned(),
+        };
+        let start = self
+            .target(opcode)
+            .ok_or_else(|| missing("the dispatch table is short"))?;
+        let (mut state, frame, next_instr) = self.at_handler();
+        for insn in straight(self.image, start, HANDLER_LIMIT) {
+            if let Some(kind) = emulated(self.image, &insn) {
+                let holder = state.holders(frame).next();
+                let holder = holder
+                    .ok_or_else(|| missing("the frame is lost before a place for a probe"))?;
+                let saved = super::code::Value {
+                    plus: INSTRUCTION_POINTER,
+                    ..frame
+                };
+                let instruction = match state.memory(saved) {
+                    Some(v) if v.name == next_instr.name => {
+                        InstructionPointer::Saved { ahead: v.plus }
+                    }
+                    _ => {
+                        let r = state.holders(next_instr).find_map(pt_regs);
+                        let register =
+                            r.ok_or_else(|| missing("the instruction pointer is lost"))?;
+                        InstructionPointer::Register { register, ahead: 0 }
+                    }
+                };
+                let site = self.site(&insn, event, Execution::Emulated(kind), holder, instruction);
+                let site = site.ok_or_else(|| missing("the place is not in the file"))?;
+                return Ok(Site {
+                    opcodes: vec![opcode],
+                    ..site
+                });
+            }
+            state.step(&insn);
+        }
+        Err(missing(
+            "no instruction that the kernel can emulate under a probe",
+        ))
+    }
+
+    /// The first instruction of the handler of `opcode`, to be single-stepped.
+    fn stepped(&self, event: Event, opcode: u8) -> Option<Site> {
+        let insn = straight(self.image, self.target(opcode)?, 1).next()?;
+        let plain = insn.flow_control() == FlowControl::Next && !insn.is_ip_rel_memory_operand();
+        let register = pt_regs(self.registers.next_instr)?;
+        let instruction = InstructionPointer::Register { register, ahead: 0 };
+        let site = self.site(
+            &insn,
+            event,
+            Execution::Stepped,
+            self.registers.frame,
+            instruction,
+        );
+        site.filter(|_| plain).map(|site| Site {
+            opcodes: vec![opcode],
+            ..site
+        })
+    }
+
+    /// `_PyEval_EvalFrameDefault(tstate, frame, throwflag)`, with the flag set.
+    fn throw(&self) -> Result<Site, Refusal> {
+        let missing = |why: &str| Refusal::NoSite {
+            what: "the start of _PyEval_EvalFrameDefault".to_owned(),
+            why: why.to_owned(),
+        };
+        let symbol = self.image.symbol("_PyEval_EvalFrameDefault");
+        let start = symbol.ok_or_else(|| missing("it is not exported"))?.address;
+        let mut state = State::new();
+        let (frame, flag) = (State::initial(R::RSI), State::initial(R::RDX));
+        for insn in straight(self.image, start, HANDLER_LIMIT) {
+            if let Some(kind) = emulated(self.image, &insn) {
+                let registers = state
+                    .holders(frame)
+                    .next()
+                    .zip(state.holders(flag).find_map(pt_regs));
+                let (holder, flag) = registers.ok_or_else(|| missing("its arguments are lost"))?;
+                let instruction = InstructionPointer::Saved { ahead: 0 };
+                let site = self.site(
+                    &insn,
+                    Event::Throw,
+                    Execution::Emulated(kind),
+                    holder,
+                    instruction,
+                );
+                let site = site.ok_or_else(|| missing("the place is not in the file"))?;
+                return Ok(Site {
+                    condition: Some(Condition::NonZero32(flag)),
+                    ..site
+                });
+            }
+            state.step(&insn);
+        }
+        Err(missing(
+            "no instruction that the kernel can emulate under a probe",
+        ))
+    }
+
+    /// 3.11: the places that test `frame->is_entry` when an exception leaves a frame. The loop
+    /// tests the flag in `RETURN_VALUE`, in `RETURN_GENERATOR` and at `exit_unwind`; what is left
+    /// when those two handlers are taken away is the third.
+    fn unwinding(&self, opcodes: &Opcodes) -> Result<Vec<Site>, Refusal> {
+        let missing = |why: &str| Refusal::NoSite {
+            what: "the place where an exception leaves a function".to_owned(),
+            why: why.to_owned(),
+        };
+        let others: BTreeSet<u64> = opcodes
+            .returns
+            .iter()
+            .chain(&opcodes.return_generator)
+            .filter_map(|&op| self.target(op))
+            .flat_map(|start| straight(self.image, start, 2 * HANDLER_LIMIT))
+            .map(|insn| insn.ip())
+            .collect();
+        let all = reachable(self.image, self.table.targets.iter().copied(), LOOP_LIMIT);
+        let tests = all.values().filter(|insn| {
+            matches!(insn.code(), Code::Cmp_rm8_imm8)
+                && insn.op0_kind() == OpKind::Memory
+                && insn.memory_base() == self.registers.frame
+                && insn.memory_index() == R::None
+                && insn.memory_displacement64().cast_signed() == IS_ENTRY
+                && insn.immediate8() == 0
+        });
+        let mut sites = Vec::new();
+        let mut seen = 0;
+        for test in tests {
+            seen += 1;
+            if !others.contains(&test.ip()) {
+                sites.push(
+                    self.after_test(test)
+                        .ok_or_else(|| missing("no place for a probe"))?,
+                );
+            }
+        }
+        if sites.is_empty() {
+            return Err(missing("the test of frame->is_entry was not found"));
+        }
+        if seen
+            != sites.len() + opcodes.returns.len() + usize::from(opcodes.return_generator.is_some())
+        {
+            return Err(missing(
+                "the tests of frame->is_entry are not the three expected",
+            ));
+        }
+        Ok(sites)
+    }
+
+    fn after_test(&self, test: &Instruction) -> Option<Site> {
+        let mut state = State::new();
+        let frame = State::initial(test.memory_base());
+        for insn in straight(self.image, test.ip(), HANDLER_LIMIT) {
+            if let Some(kind) = emulated(self.image, &insn) {
+                let holder = state.holders(frame).next()?;
+                let instruction = InstructionPointer::Saved { ahead: 0 };
+                return self.site(
+                    &insn,
+                    Event::Exit,
+                    Execution::Emulated(kind),
+                    holder,
+                    instruction,
+                );
+            }
+            state.step(&insn);
+        }
+        None
+    }
+
+    /// 3.12 on: the function that clears a finished frame, from the calls in the handlers of the
+    /// returning opcodes: the one that gets the frame as its first or second argument.
+    fn clearing(&self, opcodes: &Opcodes) -> Result<Clearing, Refusal> {
+        let missing = |why: &str| Refusal::NoSite {
+            what: "the function that clears a finished frame".to_owned(),
+            why: why.to_owned(),
+        };
+        let mut calls: BTreeMap<(u64, R), BTreeSet<u8>> = BTreeMap::new();
+        for &opcode in opcodes.returns {
+            let start = self
+                .target(opcode)
+                .ok_or_else(|| missing("the dispatch table is short"))?;
+            for call in self.calls_with_frame(start) {
+                calls.entry(call).or_default().insert(opcode);
+            }
+        }
+        let best = calls.iter().max_by_key(|((address, register), handlers)| {
+            (
+                handlers.len(),
+                *register == R::RSI,
+                std::cmp::Reverse(*address),
+            )
+        });
+        let (&(function, argument), handlers) =
+            best.ok_or_else(|| missing("the returning opcodes call no function with the frame"))?;
+        let not_cleared_by_call = opcodes
+            .returns
+            .iter()
+            .copied()
+            .filter(|op| !handlers.contains(op))
+            .collect();
+
+        let frame = State::initial(argument);
+        let mut state = State::new();
+        for insn in straight(self.image, function, HANDLER_LIMIT) {
+            if let Some(kind) = emulated(self.image, &insn) {
+                let holder = state.holders(frame).next();
+                let holder = holder.ok_or_else(|| missing("its argument is lost"))?;
+                let instruction = InstructionPointer::Saved { ahead: 0 };
+                let site = self.site(
+                    &insn,
+                    Event::Exit,
+                    Execution::Emulated(kind),
+                    holder,
+                    instruction,
+                );
+                let site = site.ok_or_else(|| missing("the place is not in the file"))?;
+                let exported = self.image.symbol("_PyEval_FrameClearAndPop");
+                let note = exported.filter(|s| s.address != function).map(|_| {
+                    "frames are cleared by a local copy of _PyEval_FrameClearAndPop".to_owned()
+                });
+                return Ok(Clearing {
+                    site,
+                    not_cleared_by_call,
+                    note,
+                });
+            }
+            state.step(&insn);
+        }
+        Err(missing(
+            "it has no instruction that the kernel can emulate under a probe",
+        ))
+    }
+
+    /// The first calls on every path from a handler that pass the frame as first or second
+    /// argument: function and register.
+    fn calls_with_frame(&self, start: u64) -> BTreeSet<(u64, R)> {
+        let mut calls = BTreeSet::new();
+        let (state, frame, _) = self.at_handler();
+        let mut starts = vec![(start, state, 0_u32)];
+        let mut seen = BTreeSet::new();
+        while let Some((target, mut state, depth)) = starts.pop() {
+            if !seen.insert(target) {
+                continue;
+            }
+            for insn in straight(self.image, target, HANDLER_LIMIT) {
+                match insn.flow_control() {
+                    FlowControl::Call => {
+                        let function = branch_target(self.image, &insn);
+                        let passed = [R::RSI, R::RDI]
+                            .into_iter()
+                            .find(|&r| state.get(r) == Some(frame));
+                        if let Some(register) = passed {
+                            calls.insert((function, register));
+                            break;
+                        }
+                    }
+                    FlowControl::ConditionalBranch if depth < BRANCHES => {
+                        starts.push((insn.near_branch_target(), state.fork(), depth + 1));
+                    }
+                    _ => {}
+                }
+                state.step(&insn);
+            }
+        }
+        calls
+    }
+
+    /// What is known when a handler starts: the state, the frame, the next instruction.
+    fn at_handler(&self) -> (State, super::code::Value, super::code::Value) {
+        let mut state = State::new();
+        let frame = State::initial(self.registers.frame);
+        for &copy in &self.registers.frame_copies {
+            state.set(copy, frame);
+        }
+        (state, frame, State::initial(self.registers.next_instr))
+    }
+
+    fn target(&self, opcode: u8) -> Option<u64> {
+        self.table.targets.get(usize::from(opcode)).copied()
+    }
+
+    fn site(
+        &self,
+        insn: &Instruction,
+        event: Event,
+        execution: Execution,
+        frame: R,
+        instruction: InstructionPointer,
+    ) -> Option<Site> {
+        Some(Site {
+            file_offset: self.image.file_offset(insn.ip())?,
+            address: insn.ip(),
+            event,
+            execution,
+            frame: pt_regs(frame)?,
+            instruction,
+            opcodes: Vec::new(),
+            condition: None,
+            stack_at_entry: None,
+        })
+    }
+}
+
+/// More instructions than any interpreter loop has.
+const LOOP_LIMIT: usize = 100_000;
+
+struct Clearing {
+    site: Site,
+    /// Returning opcodes whose handlers clear the frame in line.
+    not_cleared_by_call: Vec<u8>,
+    note: Option<String>,
+}

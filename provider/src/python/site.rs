@@ -1,0 +1,92 @@
+//! What the analysis finds: the places where a Python function's entry and return can be seen,
+//! and what is in the registers there. Plain data; the eBPF is generated elsewhere.
+
+use super::code::Emulated;
+use crate::probe::Register;
+
+/// One instruction to probe.
+///
+/// The hit means what [`Site::event`] says only if every check holds: the condition, if there is
+/// one; the instruction pointer lies inside the frame's code object; and the opcode there is one
+/// of [`Site::opcodes`], unless that is empty. A hit that fails a check is counted, not reported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// Where the instruction is in the file.
+    pub file_offset: u64,
+    /// The instruction's virtual address as linked.
+    pub address: u64,
+    /// What a hit means.
+    pub event: Event,
+    /// How the kernel executes the instruction under the probe, which decides the cost of a hit.
+    pub execution: Execution,
+    /// Holds the frame: a `_PyInterpreterFrame *`, before 3.11 a `PyFrameObject *`.
+    pub frame: Register,
+    /// Where the instruction that the frame is at can be read.
+    pub instruction: InstructionPointer,
+    /// The opcodes that the instruction may have; empty for any.
+    pub opcodes: Vec<u8>,
+    /// What must hold besides.
+    pub condition: Option<Condition>,
+    /// Before 3.11: what to add to the stack pointer to get its value at the first instruction
+    /// of the interpreter function, which tells the activations of a thread apart.
+    pub stack_at_entry: Option<i64>,
+}
+
+/// What happens to the frame at a site.
+///
+/// Keep the set of active frames, keyed by the frame (before 3.11 by thread and the stack pointer
+/// at entry). [`Entry`](Self::Entry) and [`Throw`](Self::Throw) are a function-entry if the frame
+/// was not active, the others a function-return if it was; that removes the doubles that some
+/// builds show (an instruction that is executed again after it specialised or instrumented
+/// itself, a frame that is cleared without having run).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// The function starts, or a generator or coroutine goes on.
+    Entry,
+    /// An exception is thrown into a generator or coroutine, which goes on with it.
+    Throw,
+    /// A generator or coroutine hands a value out and is suspended.
+    Yield,
+    /// The function is about to return a value.
+    Return,
+    /// The function is left, by a return or by an exception.
+    Exit,
+}
+
+/// How the kernel executes a probed instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Execution {
+    /// It emulates it: one trap per hit.
+    Emulated(Emulated),
+    /// It executes a copy under single step: two traps per hit, several times the cost. Used only
+    /// where no path to an emulated instruction exists, and only for yields.
+    Stepped,
+}
+
+/// Where the address of a frame's current instruction is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum InstructionPointer {
+    /// In the frame, at [`FrameOffsets::instruction`](super::offsets::FrameOffsets); the value is
+    /// this many bytes ahead of the instruction.
+    Saved {
+        /// Bytes to subtract from the value.
+        ahead: i64,
+    },
+    /// In a register, this many bytes ahead of the instruction.
+    Register {
+        /// The register.
+        register: Register,
+        /// Bytes to subtract from the value.
+        ahead: i64,
+    },
+    /// Before 3.11: the frame holds `f_lasti`, a 32-bit index into the byte code, negative before
+    /// the first instruction.
+    LastIndex,
+}
+
+/// A condition on the registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Condition {
+    /// The low 32 bits are not all zero.
+    NonZero32(Register),
+}

@@ -1,0 +1,95 @@
+//! Which registers hold the frame and the next instruction in the interpreter loop.
+//!
+//! The compiler keeps both in one register each for the whole loop, because every handler uses
+//! them and computed gotos can jump from any handler to any other. Each handler's store
+//! `mov [frame + 0x38], next_instr` names the pair, so all of them vote. In every build seen
+//! the vote was unanimous; a single dissenting handler means that the loop is not what we take it
+//! to be, and the build is refused.
+//!
+//! Some compilers keep a copy of the frame in a second register. Where the copy is made before
+//! every dispatch it may be relied on at the start of a handler, which matters when a handler
+//! overwrites the first register before it reaches an instruction that a probe can sit on (GCC 12
+//! does both in 3.12's `YIELD_VALUE`).
+
+use std::collections::{BTreeSet, HashMap};
+
+use iced_x86::{FlowControl, Register as R};
+
+use super::code::{State, straight};
+use super::image::Image;
+use super::table::{Table, stored_pair};
+
+/// The loop's registers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LoopRegisters {
+    /// Holds the `_PyInterpreterFrame *`.
+    pub(super) frame: R,
+    /// Holds the address of the current instruction when a handler starts.
+    pub(super) next_instr: R,
+    /// Hold the frame too when a handler starts.
+    pub(super) frame_copies: Vec<R>,
+    /// How many distinct handlers agreed, of how many.
+    pub(super) votes: (usize, usize),
+}
+
+/// What the handlers say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Vote {
+    Unanimous(LoopRegisters),
+    /// Each pair and how many handlers use it.
+    Split(Vec<(R, R, usize)>),
+}
+
+/// Counts the votes of the distinct handlers.
+pub(super) fn vote(image: &Image<'_>, table: &Table) -> Vote {
+    let handlers: BTreeSet<u64> = table.targets.iter().copied().collect();
+    let mut pairs: HashMap<(R, R), usize> = HashMap::new();
+    for &handler in &handlers {
+        if let Some(pair) = stored_pair(image, handler) {
+            *pairs.entry(pair).or_default() += 1;
+        }
+    }
+    let mut pairs: Vec<(R, R, usize)> = pairs.into_iter().map(|((f, n), c)| (f, n, c)).collect();
+    pairs.sort_unstable_by_key(|p| std::cmp::Reverse(p.2));
+    match *pairs.as_slice() {
+        [(frame, next_instr, count)] if frame != next_instr => Vote::Unanimous(LoopRegisters {
+            frame,
+            next_instr,
+            frame_copies: copies(image, &handlers, frame),
+            votes: (count, handlers.len()),
+        }),
+        _ => Vote::Split(pairs),
+    }
+}
+
+/// Registers that equal `frame` at every indirect jump that ends a handler's straight path.
+fn copies(image: &Image<'_>, handlers: &BTreeSet<u64>, frame: R) -> Vec<R> {
+    let mut common: Option<BTreeSet<R>> = None;
+    let mut seen = 0;
+    for &handler in handlers {
+        let mut state = State::new();
+        for insn in straight(image, handler, 150) {
+            if insn.flow_control() == FlowControl::IndirectBranch {
+                let here: BTreeSet<R> = state
+                    .get(frame)
+                    .map(|v| state.holders(v).collect())
+                    .unwrap_or_default();
+                common = Some(match common {
+                    Some(old) => old.intersection(&here).copied().collect(),
+                    None => here,
+                });
+                seen += 1;
+            }
+            state.step(&insn);
+        }
+    }
+    let enough = seen >= FEWEST_DISPATCHES;
+    common
+        .into_iter()
+        .flatten()
+        .filter(|&r| enough && r != frame)
+        .collect()
+}
+
+/// Fewer dispatches seen than this prove nothing.
+const FEWEST_DISPATCHES: usize = 20;
