@@ -3,6 +3,7 @@
 //! Jumps name labels, which may be bound before or after them. Maps are numbers that mean
 //! something to the caller; `finish` lists where they stand, and nothing here opens one.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use crate::insn::{Alu, Cond, Helper, Insn, PSEUDO_MAP_FD, PSEUDO_MAP_VALUE, Reg, Size};
@@ -53,6 +54,8 @@ pub struct Asm {
     labels: Vec<Option<usize>>,
     /// Jumps and the labels they lead to.
     jumps: Vec<(usize, Label)>,
+    /// Instructions whose immediate is the index of another one.
+    indexes: Vec<(usize, usize)>,
 }
 
 impl Asm {
@@ -175,19 +178,86 @@ impl Asm {
         self.push(Insn::call(helper));
     }
 
-    /// Resolves the jumps.
-    pub fn finish(mut self) -> Result<Code, JumpTooFar> {
-        for &(at, label) in &self.jumps {
-            let target = self.labels[label.0].expect("every label that is jumped to is bound");
-            let distance = i64::try_from(target).unwrap_or(i64::MAX)
-                - i64::try_from(at).unwrap_or(i64::MAX)
-                - 1;
-            self.code.insns[at].offset = i16::try_from(distance).ok().ok_or(JumpTooFar {
-                distance: target.abs_diff(at),
-            })?;
-        }
-        Ok(self.code)
+    /// `dst = index in the finished code of the instruction that is now at `index``.
+    pub fn mov_index(&mut self, dst: Reg, index: usize) {
+        self.indexes.push((self.here(), index));
+        self.mov_imm(dst, 0);
     }
+
+    /// Leaves out what is never reached, which the verifier would refuse, and resolves the jumps.
+    pub fn finish(self) -> Result<Code, JumpTooFar> {
+        let targets: HashMap<usize, usize> = self
+            .jumps
+            .iter()
+            .map(|&(at, label)| {
+                let target = self.labels[label.0];
+                (at, target.expect("every label that is jumped to is bound"))
+            })
+            .collect();
+        let live = reachable(&self.code.insns, &targets);
+        // Where each instruction goes; what is left out goes to where the next one does.
+        let mut moved = Vec::with_capacity(live.len() + 1);
+        let mut kept = 0;
+        for &live in &live {
+            moved.push(kept);
+            kept += usize::from(live);
+        }
+        moved.push(kept);
+        let mut code = Code::default();
+        for (at, mut insn) in self.code.insns.into_iter().enumerate() {
+            if !live[at] {
+                continue;
+            }
+            if let Some(&target) = targets.get(&at) {
+                insn.offset = distance(moved[at] + 1, moved[target])?;
+            }
+            code.insns.push(insn);
+        }
+        for (at, index) in self.indexes {
+            if live[at] {
+                code.insns[moved[at]].imm = i32::try_from(moved[index]).unwrap_or(i32::MAX);
+            }
+        }
+        let uses = self.code.maps.into_iter().filter(|used| live[used.insn]);
+        code.maps = uses
+            .map(|used| MapUse {
+                insn: moved[used.insn],
+                ..used
+            })
+            .collect();
+        let notes = self.code.notes.into_iter();
+        code.notes = notes.map(|(at, text)| (moved[at], text)).collect();
+        Ok(code)
+    }
+}
+
+/// Which instructions can be reached from the first.
+fn reachable(insns: &[Insn], targets: &HashMap<usize, usize>) -> Vec<bool> {
+    let mut live = vec![false; insns.len()];
+    let mut waiting = vec![0];
+    while let Some(mut at) = waiting.pop() {
+        while at < insns.len() && !live[at] {
+            live[at] = true;
+            waiting.extend(targets.get(&at));
+            if insns[at].is_wide() {
+                live[at + 1] = true;
+                at += 1;
+            }
+            if !insns[at].falls_through() {
+                break;
+            }
+            at += 1;
+        }
+    }
+    live
+}
+
+fn distance(from: usize, to: usize) -> Result<i16, JumpTooFar> {
+    let distance = from.abs_diff(to);
+    i16::try_from(distance)
+        .map(|offset| if to < from { -offset } else { offset })
+        .ok()
+        .ok_or(JumpTooFar { distance })
 }
 
 impl Code {
@@ -227,12 +297,32 @@ mod tests {
     fn a_jump_that_is_too_far_is_an_error() {
         let mut asm = Asm::default();
         let end = asm.label();
-        asm.jump(end);
+        asm.jump_if_imm(Cond::Eq, Reg::R1, 0, end);
         for _ in 0..40_000 {
             asm.mov_imm(Reg::R0, 0);
         }
         asm.bind(end);
-        assert_eq!(asm.finish().unwrap_err(), JumpTooFar { distance: 40_001 });
+        asm.push(Insn::exit());
+        assert_eq!(asm.finish().unwrap_err(), JumpTooFar { distance: 40_000 });
+    }
+
+    #[test]
+    fn what_is_never_reached_is_left_out() {
+        let mut asm = Asm::default();
+        let end = asm.label();
+        asm.mov_index(Reg::R2, 5);
+        asm.jump(end);
+        asm.note("dead");
+        asm.map(Reg::R1, MapRef(1));
+        asm.bind(end);
+        asm.note("alive");
+        asm.map(Reg::R1, MapRef(2));
+        asm.push(Insn::exit());
+        let code = asm.finish().unwrap();
+        assert_eq!(code.insns.len(), 5);
+        assert_eq!((code.insns[0].imm, code.insns[1].offset), (3, 0));
+        assert_eq!((code.maps[0].map, code.maps[0].insn), (MapRef(2), 2));
+        assert_eq!(code.notes[1], (2, "alive".into()));
     }
 
     #[test]

@@ -413,6 +413,18 @@ impl Insn {
         ]
     }
 
+    /// Whether this is the first half of an `ld_imm64`.
+    #[must_use]
+    pub const fn is_wide(self) -> bool {
+        self.code == LD_IMM64
+    }
+
+    /// Whether the next instruction may run after this one.
+    #[must_use]
+    pub const fn falls_through(self) -> bool {
+        self.code != JA && self.code != EXIT
+    }
+
     /// The instruction as the kernel reads it.
     #[must_use]
     pub const fn encode(self) -> u64 {
