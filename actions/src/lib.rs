@@ -1,3 +1,9 @@
 //! D statements to eBPF, records, and the output.
 
+mod agg;
+mod clause;
+pub mod consume;
+pub mod lower;
+mod plan;
 pub mod record;
+mod trampoline;

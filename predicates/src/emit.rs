@@ -119,6 +119,18 @@ struct FaultStub {
     address: Val,
 }
 
+/// Faults whose stubs are still to be emitted, away from the straight path.
+#[derive(Debug)]
+pub struct Faults(Vec<FaultStub>);
+
+impl Faults {
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 /// Read-only bytes shared by the programs of one object: literals, and zeros.
 #[derive(Debug, Default)]
 pub struct Rodata {
@@ -145,7 +157,6 @@ impl Rodata {
 pub(crate) mod fault {
     pub(crate) const BAD_ADDRESS: u32 = 1;
     pub(crate) const DIVIDE_BY_ZERO: u32 = 4;
-    pub(crate) const NO_SCRATCH: u32 = 5;
 }
 
 /// Code generation for one program.
@@ -171,7 +182,8 @@ pub struct Emit<'a> {
     locals: Vec<Option<i16>>,
     /// Slot with the number of heap bytes in use.
     heap_used: Option<i16>,
-    /// The most heap that any path uses.
+    /// The most heap that a firing of this probe may use, and of any probe.
+    heap: u32,
     heap_max: u32,
     /// Bytes of `copyin` memory given out in this firing.
     pub(crate) copied: u32,
@@ -201,6 +213,7 @@ impl<'a> Emit<'a> {
             strings: Vec::new(),
             locals: vec![None; storage.locals],
             heap_used: None,
+            heap: 0,
             heap_max: 0,
             copied: 0,
             stubs: Vec::new(),
@@ -215,10 +228,28 @@ impl<'a> Emit<'a> {
     /// The slot that holds the context.
     pub const CONTEXT: i16 = -8;
 
+    /// Starts the code for a probe, of which one program may hold several: nothing has been
+    /// fetched yet, and the heap is empty.
+    pub fn start_probe(&mut self, machine: MachineState) {
+        self.machine = machine;
+        self.known.clear();
+        self.strings.clear();
+        self.copied = 0;
+        self.heap = 0;
+    }
+
+    /// Starts a clause of ERROR, in the middle of the probe that faulted: its arguments are
+    /// others, so it shares no strings, but what else has been fetched still holds.
+    pub fn enter_error(&mut self, machine: MachineState) {
+        self.machine = machine;
+        self.known.clear();
+        self.strings.clear();
+    }
+
     /// Says which addresses `copyinstr` reads whole somewhere in this firing: those strings are
     /// read once and shared; all others are compared with a literal and read no further.
-    pub fn share_strings(&mut self, clauses: impl IntoIterator<Item = &'a Expr>) {
-        for expr in clauses {
+    pub fn share_strings<'e>(&mut self, exprs: impl IntoIterator<Item = &'e Expr>) {
+        for expr in exprs {
             self.find_whole(expr);
         }
     }
@@ -444,6 +475,12 @@ impl<'a> Emit<'a> {
         self.asm.alu_imm(Alu::Add, dst, i32::from(offset));
     }
 
+    /// The slot with the number of heap bytes in use, if the heap is in use at all.
+    #[must_use]
+    pub fn heap_slot(&self) -> Option<i16> {
+        self.heap_used
+    }
+
     /// The slot with the number of heap bytes in use.
     pub fn heap_used(&mut self, span: Span) -> Emitted<i16> {
         if let Some(slot) = self.heap_used {
@@ -456,10 +493,11 @@ impl<'a> Emit<'a> {
 
     /// Notes that a string of at most `size` bytes is put on the heap.
     pub(crate) fn heap_grows(&mut self, size: u32) {
-        self.heap_max += size;
+        self.heap += size;
+        self.heap_max = self.heap_max.max(self.heap);
     }
 
-    /// The most heap that this program uses, and whether it uses any.
+    /// The most heap that a firing uses, in bytes.
     #[must_use]
     pub fn heap_max(&self) -> u32 {
         self.heap_max
@@ -497,20 +535,18 @@ impl<'a> Emit<'a> {
         label
     }
 
-    /// Whether any fault is waiting for [`Emit::flush_faults`].
-    #[must_use]
-    pub fn may_fault(&self) -> bool {
-        !self.stubs.is_empty()
+    /// The faults since the last call, whose stubs are still to be emitted.
+    pub fn take_faults(&mut self) -> Faults {
+        Faults(std::mem::take(&mut self.stubs))
     }
 
-    /// Emits the stubs of the faults since the last call; all lead to `handler`.
-    pub fn flush_faults(&mut self, handler: Label) {
-        for stub in std::mem::take(&mut self.stubs) {
+    /// Emits the stubs of some faults; all lead to `handler`.
+    pub fn emit_faults(&mut self, faults: Faults, handler: Label) {
+        for stub in faults.0 {
             self.asm.bind(stub.label);
             self.load(Reg::R3, &stub.address);
             self.asm.mov_imm(Reg::R1, i64::from(stub.kind));
-            self.asm
-                .mov_imm(Reg::R2, i64::try_from(stub.pc).unwrap_or(0));
+            self.asm.mov_index(Reg::R2, stub.pc);
             self.asm.jump(handler);
         }
     }

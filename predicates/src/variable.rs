@@ -233,9 +233,9 @@ impl Emit<'_> {
 
     /// `r0 = address of an element's value`, or a jump to `absent`.
     fn find_element(&mut self, maps: &TupleMaps, tuple: &Tuple, absent: Label) -> Emitted<()> {
-        self.each_class(maps, tuple, |e, map, key| {
+        self.each_class(maps, tuple, |e, map, size| {
             e.asm.map(Reg::R1, map);
-            key(e, Reg::R2);
+            e.tuple_address(Reg::R2, tuple, size);
             e.asm.call(Helper::MapLookupElem);
         })?;
         self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, absent);
@@ -250,9 +250,9 @@ impl Emit<'_> {
         span: Span,
         mut value: impl FnMut(&mut Self),
     ) -> Emitted<()> {
-        self.each_class(maps, tuple, |e, map, key| {
+        self.each_class(maps, tuple, |e, map, size| {
             e.asm.map(Reg::R1, map);
-            key(e, Reg::R2);
+            e.tuple_address(Reg::R2, tuple, size);
             value(e);
             e.asm.mov_imm(Reg::R4, 0); // BPF_ANY
             e.asm.call(Helper::MapUpdateElem);
@@ -265,9 +265,9 @@ impl Emit<'_> {
     }
 
     fn remove_element(&mut self, maps: &TupleMaps, tuple: &Tuple) -> Emitted<()> {
-        self.each_class(maps, tuple, |e, map, key| {
+        self.each_class(maps, tuple, |e, map, size| {
             e.asm.map(Reg::R1, map);
-            key(e, Reg::R2);
+            e.tuple_address(Reg::R2, tuple, size);
             e.asm.call(Helper::MapDeleteElem);
         })
     }
@@ -348,13 +348,13 @@ impl Emit<'_> {
         Ok(())
     }
 
-    /// Runs `each` once for the map of the tuple's length class, with the map and a closure that
-    /// brings the key's address to a register.
+    /// Runs `each` for every length class that the tuple may be of, with the class's map and key
+    /// size; only the code for the class that it is of runs.
     pub fn each_class(
         &mut self,
         maps: &TupleMaps,
         tuple: &Tuple,
-        mut each: impl FnMut(&mut Self, MapRef, &dyn Fn(&mut Self, Reg)),
+        mut each: impl FnMut(&mut Self, MapRef, u32),
     ) -> Emitted<()> {
         let done = self.asm.label();
         for (index, &(size, map)) in maps.classes.iter().enumerate() {
@@ -367,9 +367,7 @@ impl Emit<'_> {
                 let class = self.tuple_class(tuple, Reg::R0);
                 self.asm.jump_if_imm(Cond::Ne, class, imm(size), next);
             }
-            each(self, map, &|e: &mut Self, reg: Reg| {
-                e.tuple_address(reg, tuple, size)
-            });
+            each(self, map, size);
             if last {
                 break;
             }

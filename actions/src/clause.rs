@@ -1,0 +1,329 @@
+//! One clause on one probe: predicate, statements, record.
+
+use dlang::diag::Span;
+use dlang::program::{Action, Expr, Stmt, StmtKind};
+use predicates::asm::{Label, MapRef};
+use predicates::emit::{Emit, Emitted, Refusal};
+use predicates::insn::{Alu, Cond, Helper, Reg, Size};
+use predicates::storage::{Counter, TupleMaps, own_globals};
+
+use crate::agg::emit_aggregate;
+use crate::plan::{RecordPlan, Step};
+use crate::record::Field;
+
+/// `BPF_RB_NO_WAKEUP`: the consumer comes by itself. Waking it for each record costs the traced
+/// thread more than everything else in a hit.
+const NO_WAKEUP: i64 = 1;
+
+/// The largest record that is built on the stack, which saves finding the thread's scratch.
+const STACK_RECORD: u32 = 128;
+
+/// What the code of a clause needs to know beside its expressions.
+pub(crate) struct ClauseContext<'c> {
+    /// The ring buffer.
+    pub(crate) ring: MapRef,
+    /// The maps and functions of the aggregations, by id.
+    pub(crate) aggregations: &'c [(TupleMaps, dlang::program::AggFunc)],
+    /// The number that the clause's records carry.
+    pub(crate) epid: u32,
+}
+
+/// Emits a clause; control leaves it at its end, or at `end` when the predicate is false.
+pub(crate) fn emit_clause(
+    emit: &mut Emit<'_>,
+    context: &ClauseContext<'_>,
+    predicate: Option<&Expr>,
+    body: &[Stmt],
+    plan: &RecordPlan,
+    end: Label,
+) -> Emitted<()> {
+    if let Some(predicate) = predicate {
+        emit.asm.note("predicate");
+        emit.jump_when(predicate, false, end)?;
+    }
+    let mut record = Record::start(emit, plan)?;
+    let mut steps = plan.steps.iter();
+    emit_body(emit, context, body, &mut steps, &record)?;
+    if plan.recording {
+        record.send(emit, context)?;
+    }
+    record.give(emit);
+    Ok(())
+}
+
+fn emit_body<'p>(
+    emit: &mut Emit<'_>,
+    context: &ClauseContext<'_>,
+    body: &[Stmt],
+    steps: &mut impl Iterator<Item = &'p Step>,
+    record: &Record<'_>,
+) -> Emitted<()> {
+    for stmt in body {
+        match &stmt.kind {
+            StmtKind::Expr(expr) => emit.effect(expr)?,
+            StmtKind::If {
+                cond,
+                then,
+                otherwise,
+            } => {
+                let Some(Step::Guards(yes, no)) = steps.next() else {
+                    return Err(out_of_step(stmt.span));
+                };
+                let (else_, end) = (emit.asm.label(), emit.asm.label());
+                emit.jump_when(cond, false, else_)?;
+                let known = emit.known();
+                record.set_guard(emit, *yes, stmt.span)?;
+                emit_body(emit, context, then, steps, record)?;
+                emit.asm.jump(end);
+                emit.asm.bind(else_);
+                emit.forget(&known);
+                record.set_guard(emit, *no, stmt.span)?;
+                emit_body(emit, context, otherwise, steps, record)?;
+                emit.asm.bind(end);
+                emit.forget(&known);
+            }
+            StmtKind::Action(action) => {
+                let Some(Step::Fields(fields)) = steps.next() else {
+                    return Err(out_of_step(stmt.span));
+                };
+                for index in fields.clone() {
+                    record.store(emit, index)?;
+                }
+                if let Action::Exit(_) = action {
+                    let globals = emit.storage.globals;
+                    emit.asm.map_value(Reg::R1, globals, own_globals::EXITED);
+                    emit.asm.store_imm(Size::Double, Reg::R1, 0, 1);
+                }
+            }
+            StmtKind::Aggregate {
+                agg,
+                keys,
+                value,
+                increment,
+            } => {
+                let (maps, func) = &context.aggregations[agg.0 as usize];
+                let (value, increment) = (value.as_ref(), increment.as_ref());
+                emit_aggregate(emit, *func, maps, keys, value, increment, stmt.span)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A record while it is filled: on the stack if it is small and has no strings, else in the
+/// scratch, ending where the heap begins.
+struct Record<'p> {
+    plan: &'p RecordPlan,
+    on_stack: Option<i16>,
+}
+
+impl<'p> Record<'p> {
+    fn start(emit: &mut Emit<'_>, plan: &'p RecordPlan) -> Emitted<Self> {
+        let span = Span::default();
+        let fixed = plan.layout.fixed;
+        let mut record = Self {
+            plan,
+            on_stack: None,
+        };
+        if !plan.recording {
+            return Ok(record);
+        }
+        if !record.has_strings() && fixed <= STACK_RECORD {
+            let offset = emit.buffer(to_i16(fixed), span)?;
+            // Padding and fields of branches not taken must not be read uninitialized.
+            for word in (0..fixed).step_by(8) {
+                emit.asm
+                    .store_imm(Size::Double, Reg::FP, offset + to_i16(word), 0);
+            }
+            record.on_stack = Some(offset);
+        } else {
+            for (field, source) in plan.layout.fields.iter().zip(&plan.sources) {
+                if let (Field::Int { offset, int }, None) = (field, source) {
+                    let base = record.base(emit, Reg::R1, span)?;
+                    emit.asm
+                        .store_imm(Size::of(int.size), Reg::R1, base + to_i16(*offset), 0);
+                }
+            }
+        }
+        Ok(record)
+    }
+
+    fn has_strings(&self) -> bool {
+        self.plan
+            .layout
+            .fields
+            .iter()
+            .any(|field| matches!(field, Field::Str { .. }))
+    }
+
+    /// Brings the record's address to `reg` and gives what is to be added to field offsets.
+    fn base(&self, emit: &mut Emit<'_>, reg: Reg, span: Span) -> Emitted<i16> {
+        if let Some(offset) = self.on_stack {
+            emit.asm.mov(reg, Reg::FP);
+            return Ok(offset);
+        }
+        let start = emit.storage.heap - self.plan.layout.fixed;
+        emit.scratch_at(reg, start, span)?;
+        Ok(0)
+    }
+
+    /// Computes a field and stores it.
+    fn store(&self, emit: &mut Emit<'_>, index: usize) -> Emitted<()> {
+        let Some(source) = &self.plan.sources[index] else {
+            return Ok(());
+        };
+        match self.plan.layout.fields[index] {
+            Field::Int { offset, int } => {
+                let val = emit.int(source)?;
+                let base = self.base(emit, Reg::R1, source.span)?;
+                let reg = emit.reg(&val, Reg::R0);
+                emit.asm
+                    .store(Size::of(int.size), Reg::R1, base + to_i16(offset), reg);
+                emit.stack.give(val);
+            }
+            Field::Str { offset } => {
+                let string = emit.string(source)?;
+                let base = self.base(emit, Reg::R1, source.span)? + to_i16(offset);
+                let start = emit.reg(&string.start, Reg::R0);
+                emit.asm.mov(Reg::R2, start);
+                let fixed = i32::try_from(self.plan.layout.fixed).unwrap_or(0);
+                emit.asm.alu_imm(Alu::Add, Reg::R2, fixed);
+                emit.asm.store(Size::Half, Reg::R1, base, Reg::R2);
+                let len = emit.reg(&string.len, Reg::R0);
+                emit.asm.store(Size::Half, Reg::R1, base + 2, len);
+                emit.give_string(string);
+            }
+            Field::Bytes { .. } => return Err(out_of_step(source.span)),
+        }
+        Ok(())
+    }
+
+    fn set_guard(&self, emit: &mut Emit<'_>, guard: Option<u16>, span: Span) -> Emitted<()> {
+        if let Some(guard) = guard
+            && let Field::Int { offset, int } = self.plan.layout.fields[usize::from(guard)]
+        {
+            let base = self.base(emit, Reg::R1, span)?;
+            emit.asm
+                .store_imm(Size::of(int.size), Reg::R1, base + to_i16(offset), 1);
+        }
+        Ok(())
+    }
+
+    /// Fills in the header and puts the record in the ring, or counts a drop.
+    fn send(&self, emit: &mut Emit<'_>, context: &ClauseContext<'_>) -> Emitted<()> {
+        let span = Span::default();
+        emit.asm.note("record");
+        let layout = &self.plan.layout;
+        for index in self.plan.flow.clone() {
+            self.store(emit, index)?;
+        }
+        if let Some(thread) = layout.thread
+            && let Field::Int { offset, .. } = layout.fields[usize::from(thread)]
+        {
+            emit.pid_tgid(Reg::R0, span)?;
+            let tid = emit.keep(Reg::R0, span)?;
+            let base = self.base(emit, Reg::R1, span)?;
+            let reg = emit.reg(&tid, Reg::R0);
+            emit.asm
+                .store(Size::Word, Reg::R1, base + to_i16(offset), reg);
+            emit.stack.give(tid);
+        }
+        emit.asm.call(Helper::GetSmpProcessorId);
+        let cpu = emit.keep(Reg::R0, span)?;
+        let base = self.base(emit, Reg::R2, span)?;
+        let epid = context.epid.cast_signed();
+        emit.asm.store_imm(Size::Word, Reg::R2, base, epid);
+        let reg = emit.reg(&cpu, Reg::R0);
+        emit.asm.store(Size::Word, Reg::R2, base + 4, reg);
+        emit.stack.give(cpu);
+        emit.asm.alu_imm(Alu::Add, Reg::R2, i32::from(base));
+        emit.asm.mov_imm(Reg::R3, i64::from(layout.fixed));
+        if self.has_strings()
+            && let Some(used) = emit.heap_slot()
+        {
+            emit.asm.load(Size::Double, Reg::R4, Reg::FP, used);
+            emit.asm.alu(Alu::Add, Reg::R3, Reg::R4);
+        }
+        send(emit, context.ring, span)
+    }
+
+    fn give(&mut self, emit: &mut Emit<'_>) {
+        if let Some(offset) = self.on_stack.take() {
+            emit.stack
+                .give_buffer(offset, to_i16(self.plan.layout.fixed));
+        }
+    }
+}
+
+/// Puts the `r3` bytes at `r2` in the ring, or counts a drop.
+pub(crate) fn send(emit: &mut Emit<'_>, ring: MapRef, span: Span) -> Emitted<()> {
+    let sent = emit.asm.label();
+    emit.asm.map(Reg::R1, ring);
+    emit.asm.mov_imm(Reg::R4, NO_WAKEUP);
+    emit.asm.call(Helper::RingbufOutput);
+    emit.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, sent);
+    emit.count(Counter::Drops, span)?;
+    emit.asm.bind(sent);
+    Ok(())
+}
+
+/// Stack slots that hold a fault while it is reported: what ERROR's `arg1` to `arg5` are.
+pub(crate) struct FaultSlots {
+    /// The EPID, the kind, the instruction, the address; and the number of the clause.
+    pub(crate) epid: i16,
+    pub(crate) kind: i16,
+    pub(crate) pc: i16,
+    pub(crate) address: i16,
+    pub(crate) clause: i16,
+}
+
+/// Reports a fault: `r1` to `r3` as the stubs leave them, `r4` the EPID, `r5` the clause.
+pub(crate) fn emit_fault_record(
+    emit: &mut Emit<'_>,
+    ring: MapRef,
+    slots: &FaultSlots,
+) -> Emitted<()> {
+    use crate::record::FAULT_EPID;
+    let span = Span::default();
+    let pairs = [
+        (slots.kind, Reg::R1),
+        (slots.pc, Reg::R2),
+        (slots.address, Reg::R3),
+        (slots.epid, Reg::R4),
+        (slots.clause, Reg::R5),
+    ];
+    for (slot, reg) in pairs {
+        emit.asm.store(Size::Double, Reg::FP, slot, reg);
+    }
+    let record = emit.buffer(32, span)?;
+    emit.asm.call(Helper::GetSmpProcessorId);
+    emit.asm.store(Size::Word, Reg::FP, record + 4, Reg::R0);
+    emit.asm
+        .store_imm(Size::Word, Reg::FP, record, FAULT_EPID.cast_signed());
+    let words = [
+        (slots.epid, Size::Word, 8),
+        (slots.kind, Size::Word, 12),
+        (slots.pc, Size::Double, 16),
+        (slots.address, Size::Double, 24),
+    ];
+    for (slot, size, offset) in words {
+        emit.asm.load(Size::Double, Reg::R0, Reg::FP, slot);
+        emit.asm.store(size, Reg::FP, record + offset, Reg::R0);
+    }
+    emit.stack_address(Reg::R2, record);
+    emit.asm.mov_imm(Reg::R3, 32);
+    send(emit, ring, span)?;
+    emit.stack.give_buffer(record, 32);
+    Ok(())
+}
+
+fn to_i16(offset: u32) -> i16 {
+    i16::try_from(offset).unwrap_or(i16::MAX)
+}
+
+fn out_of_step(span: Span) -> Refusal {
+    Refusal {
+        span,
+        message: "the record's plan does not fit the clause".into(),
+    }
+}

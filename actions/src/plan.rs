@@ -1,0 +1,297 @@
+//! What a clause records: decided from the typed program alone, before any code is made.
+//!
+//! An action's arguments are taken apart. What only the kernel side can know (variables,
+//! arguments, memory) becomes a *field* of the record; what is a function of that, and only shown,
+//! stays an expression for the consumer to compute: `basename(copyinstr(arg0))` records the whole
+//! path. So a hit pays for fetching, never for formatting, and constants (`probename`, literals)
+//! do not travel at all.
+//!
+//! Left to the consumer are only expressions that cannot fault and whose operands are all
+//! needed: a conditional operand that reads memory is computed where its condition is.
+
+use std::sync::Arc;
+
+use dlang::program::{Action, BinaryOp, Builtin, Expr, ExprKind, Stmt, StmtKind, Subroutine};
+use dlang::types::{Int, Type};
+
+use crate::record::{Field, HEADER_SIZE, Output, OutputKind, RecordLayout};
+
+/// A clause's record and how its statements fill it.
+#[derive(Debug, Default)]
+pub(crate) struct RecordPlan {
+    /// The layout that the consumer decodes by.
+    pub(crate) layout: RecordLayout,
+    /// What to compute for each field; `None` for guards and the thread's id.
+    pub(crate) sources: Vec<Option<Expr>>,
+    /// The fields that `-F` needs, whatever the clause does.
+    pub(crate) flow: std::ops::Range<usize>,
+    /// The fields of each recording action and the guards of each `if`, in statement order.
+    pub(crate) steps: Vec<Step>,
+    /// Whether the firing leaves a record at all.
+    pub(crate) recording: bool,
+}
+
+/// What the code has to store for one statement.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// An action: these fields.
+    Fields(std::ops::Range<usize>),
+    /// An `if`: the guards of its branches, where they record something.
+    Guards(Option<u16>, Option<u16>),
+}
+
+/// Plans the record of a clause. `constant` tells which built-ins the consumer knows for it.
+pub(crate) fn plan_record(
+    body: &[Stmt],
+    flow: Option<Expr>,
+    with_thread: bool,
+    constant: &dyn Fn(Builtin) -> bool,
+) -> RecordPlan {
+    let mut planner = Planner {
+        plan: RecordPlan::default(),
+        fixed: HEADER_SIZE,
+        constant,
+    };
+    planner.plan.recording = body.is_empty() || records(body);
+    if planner.plan.recording {
+        if with_thread {
+            planner.plan.layout.thread = Some(planner.int_field(Int::U32, None));
+            planner.plan.layout.flow_name = flow.map(|expr| planner.defer(&expr));
+            planner.plan.flow = 1..planner.plan.sources.len();
+        }
+        planner.statements(body, None);
+        planner.plan.layout.fixed = planner.fixed.next_multiple_of(8);
+    }
+    planner.plan
+}
+
+/// Whether any of the statements leaves something in a record.
+fn records(body: &[Stmt]) -> bool {
+    body.iter().any(|stmt| match &stmt.kind {
+        StmtKind::Action(_) => true,
+        StmtKind::If {
+            then, otherwise, ..
+        } => records(then) || records(otherwise),
+        StmtKind::Expr(_) | StmtKind::Aggregate { .. } => false,
+    })
+}
+
+struct Planner<'a> {
+    plan: RecordPlan,
+    fixed: u32,
+    constant: &'a dyn Fn(Builtin) -> bool,
+}
+
+impl Planner<'_> {
+    fn statements(&mut self, body: &[Stmt], guard: Option<u16>) {
+        for stmt in body {
+            match &stmt.kind {
+                StmtKind::Action(action) => {
+                    let first = self.plan.sources.len();
+                    let kind = self.action(action);
+                    self.plan.layout.outputs.push(Output { guard, kind });
+                    self.plan
+                        .steps
+                        .push(Step::Fields(first..self.plan.sources.len()));
+                }
+                StmtKind::If {
+                    then, otherwise, ..
+                } => {
+                    let mut guard_of =
+                        |branch: &[Stmt]| records(branch).then(|| self.int_field(Int::U8, None));
+                    let (yes, no) = (guard_of(then), guard_of(otherwise));
+                    self.plan.steps.push(Step::Guards(yes, no));
+                    self.statements(then, yes);
+                    self.statements(otherwise, no);
+                }
+                StmtKind::Expr(_) | StmtKind::Aggregate { .. } => {}
+            }
+        }
+    }
+
+    fn action(&mut self, action: &Action) -> OutputKind {
+        match action {
+            Action::Trace(expr) => OutputKind::Trace(self.defer(expr)),
+            Action::Printf(format, args) => {
+                let args = args.iter().map(|arg| self.defer(arg)).collect();
+                OutputKind::Printf(Arc::new(format.clone()), args)
+            }
+            Action::Printa(format, aggs) => {
+                OutputKind::Printa(format.clone().map(Arc::new), aggs.clone())
+            }
+            Action::Exit(status) => OutputKind::Exit(self.defer(status)),
+            Action::Clear(agg) => OutputKind::Clear(*agg),
+            Action::Trunc(agg, count) => {
+                OutputKind::Trunc(*agg, count.as_ref().map(|count| self.defer(count)))
+            }
+            Action::Normalize(agg, factor) => OutputKind::Normalize(*agg, self.defer(factor)),
+            Action::Denormalize(agg) => OutputKind::Denormalize(*agg),
+        }
+    }
+
+    /// The expression that the consumer computes in the place of `expr`.
+    fn defer(&mut self, expr: &Expr) -> Expr {
+        if !self.can_defer(expr) {
+            return self.record(expr);
+        }
+        let mut deferred = expr.clone();
+        match &mut deferred.kind {
+            ExprKind::Unary(_, of) | ExprKind::Cast(of) | ExprKind::BitField { of, .. } => {
+                **of = self.defer(of);
+            }
+            ExprKind::Binary(_, a, b) => {
+                **a = self.defer(a);
+                **b = self.defer(b);
+            }
+            ExprKind::Ternary(cond, a, b) => {
+                for part in [cond, a, b] {
+                    **part = self.defer(part);
+                }
+            }
+            ExprKind::Call(_, args) => {
+                for arg in args {
+                    *arg = self.defer(arg);
+                }
+            }
+            _ => {}
+        }
+        deferred
+    }
+
+    /// Whether the consumer can compute the outermost operation of `expr`.
+    fn can_defer(&self, expr: &Expr) -> bool {
+        match &expr.kind {
+            ExprKind::Int(_) | ExprKind::Str(_) => true,
+            ExprKind::Builtin(builtin) => (self.constant)(*builtin),
+            _ if self.is_known(expr) => true,
+            // Arithmetic on numbers costs the kernel side nothing and saves fields.
+            _ if !mentions_string(expr) => false,
+            ExprKind::Binary(BinaryOp::Divide | BinaryOp::Remainder, _, divisor) => {
+                matches!(divisor.kind, ExprKind::Int(value) if value != 0)
+            }
+            ExprKind::Unary(..) | ExprKind::BitField { .. } | ExprKind::Binary(..) => true,
+            ExprKind::Cast(of) => {
+                of.ty == Type::String && expr.ty == Type::String
+                    || of.ty.is_scalar() && expr.ty.is_scalar()
+            }
+            ExprKind::Ternary(_, a, b) => self.is_known(a) && self.is_known(b),
+            ExprKind::Call(subroutine, _) => {
+                !matches!(subroutine, Subroutine::Copyin | Subroutine::Copyinstr)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the consumer knows all of `expr` without any field.
+    fn is_known(&self, expr: &Expr) -> bool {
+        let own = match &expr.kind {
+            ExprKind::Int(_) | ExprKind::Str(_) => true,
+            ExprKind::Builtin(builtin) => (self.constant)(*builtin),
+            ExprKind::Unary(..) | ExprKind::Ternary(..) | ExprKind::Logic(..) => true,
+            ExprKind::Binary(op, _, divisor) => {
+                !matches!(op, BinaryOp::Divide | BinaryOp::Remainder)
+                    || matches!(divisor.kind, ExprKind::Int(value) if value != 0)
+            }
+            ExprKind::Cast(of) => (of.ty == Type::String) == (expr.ty == Type::String),
+            ExprKind::Call(subroutine, _) => {
+                !matches!(subroutine, Subroutine::Copyin | Subroutine::Copyinstr)
+            }
+            _ => false,
+        };
+        let mut known = own;
+        predicates::emit::walk(expr, &mut |child| known = known && self.is_known(child));
+        known
+    }
+
+    /// Makes a field for `expr` and gives the expression that reads it.
+    fn record(&mut self, expr: &Expr) -> Expr {
+        let index = match expr.ty.as_int() {
+            Some(int) => self.int_field(int, Some(expr.clone())),
+            None => {
+                let offset = self.room(4, 4);
+                self.field(Field::Str { offset }, Some(expr.clone()))
+            }
+        };
+        Expr {
+            kind: ExprKind::Recorded(index),
+            ty: expr.ty.clone(),
+            span: expr.span,
+        }
+    }
+
+    fn int_field(&mut self, int: Int, source: Option<Expr>) -> u16 {
+        let size = u32::from(int.size);
+        let offset = self.room(size, size);
+        self.field(Field::Int { offset, int }, source)
+    }
+
+    fn room(&mut self, size: u32, align: u32) -> u32 {
+        let offset = self.fixed.next_multiple_of(align);
+        self.fixed = offset + size;
+        offset
+    }
+
+    fn field(&mut self, field: Field, source: Option<Expr>) -> u16 {
+        let index = u16::try_from(self.plan.sources.len()).unwrap_or(u16::MAX);
+        self.plan.layout.fields.push(field);
+        self.plan.sources.push(source);
+        index
+    }
+}
+
+/// Whether a string takes part in computing `expr`.
+fn mentions_string(expr: &Expr) -> bool {
+    let mut found = expr.ty == Type::String;
+    predicates::emit::walk(expr, &mut |child| found = found || mentions_string(child));
+    found
+}
+
+/// An upper bound of the header and fixed part of a clause's record, in bytes.
+pub(crate) fn most_fixed(body: &[Stmt]) -> u32 {
+    fn nodes(expr: &Expr) -> u32 {
+        let mut count = 1;
+        predicates::emit::walk(expr, &mut |child| count += nodes(child));
+        count
+    }
+    let mut fields = 4;
+    each_statement(body, &mut |stmt| {
+        fields += 2;
+        each_expr(stmt, &mut |expr| fields += nodes(expr));
+    });
+    HEADER_SIZE + 8 * fields
+}
+
+/// Calls `f` for every statement, those inside of `if` too.
+pub(crate) fn each_statement<'s>(body: &'s [Stmt], f: &mut dyn FnMut(&'s Stmt)) {
+    for stmt in body {
+        f(stmt);
+        if let StmtKind::If {
+            then, otherwise, ..
+        } = &stmt.kind
+        {
+            each_statement(then, f);
+            each_statement(otherwise, f);
+        }
+    }
+}
+
+/// Calls `f` for the expressions that stand directly in a statement.
+pub(crate) fn each_expr<'s>(stmt: &'s Stmt, f: &mut dyn FnMut(&'s Expr)) {
+    match &stmt.kind {
+        StmtKind::Expr(expr) | StmtKind::If { cond: expr, .. } => f(expr),
+        StmtKind::Action(action) => match action {
+            Action::Trace(expr) | Action::Exit(expr) | Action::Normalize(_, expr) => f(expr),
+            Action::Printf(_, args) => args.iter().for_each(f),
+            Action::Trunc(_, count) => count.iter().for_each(f),
+            Action::Printa(..) | Action::Clear(_) | Action::Denormalize(_) => {}
+        },
+        StmtKind::Aggregate {
+            keys,
+            value,
+            increment,
+            ..
+        } => {
+            keys.iter().chain(value).chain(increment).for_each(f);
+        }
+    }
+}
