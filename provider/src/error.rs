@@ -3,14 +3,14 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::remedy::{Remedy, Wanted};
+use crate::remedy::{Remedy, Wanted, errno_text};
 
 /// An operation that the kernel or the file system refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A map could not be made.
-    #[error("cannot create the map `{name}` ({kind}): {source}{}", Remedy::of(Wanted::Bpf, .source))]
+    #[error("cannot create the map `{name}` ({kind}): {}{}", errno_text(.source), Remedy::of(Wanted::Bpf, .source))]
     CreateMap {
         /// The map's name.
         name: String,
@@ -20,7 +20,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A map could not be read or changed.
-    #[error("cannot {operation} the map `{name}`: {source}")]
+    #[error("cannot {operation} the map `{name}`: {}", errno_text(.source))]
     Map {
         /// What was tried: `read`, `update`, ...
         operation: &'static str,
@@ -34,8 +34,8 @@ pub enum Error {
     Load(#[from] LoadError),
     /// Instructions could not be attached to.
     #[error(
-        "cannot attach to {path} at {}: {source}{}",
-        Offsets(.offsets), Remedy::of(Wanted::Uprobe, .source)
+        "cannot attach to {path} at {}: {}{}",
+        Offsets(.offsets), errno_text(.source), Remedy::of(Wanted::Uprobe, .source)
     )]
     Uprobe {
         /// The file, as the target sees it.
@@ -46,7 +46,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A timer could not be set up.
-    #[error("cannot set up a timer on CPU {cpu}: {source}{}", Remedy::of(Wanted::Perf, .source))]
+    #[error("cannot set up a timer on CPU {cpu}: {}{}", errno_text(.source), Remedy::of(Wanted::Perf, .source))]
     Timer {
         /// The CPU.
         cpu: u32,
@@ -54,7 +54,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A program could not be run directly.
-    #[error("cannot run the program `{name}`: {source}{}", Remedy::of(Wanted::Bpf, .source))]
+    #[error("cannot run the program `{name}`: {}{}", errno_text(.source), Remedy::of(Wanted::Bpf, .source))]
     Run {
         /// The program's name.
         name: String,
@@ -62,13 +62,13 @@ pub enum Error {
         source: io::Error,
     },
     /// Watching for processes that start failed.
-    #[error("cannot watch for new programs: {source}{}", Remedy::of(Wanted::Bpf, .source))]
+    #[error("cannot watch for new programs: {}{}", errno_text(.source), Remedy::of(Wanted::Bpf, .source))]
     ExecWatch {
         /// The kernel's answer.
         source: io::Error,
     },
     /// A file could not be read.
-    #[error("cannot read {path}: {source}", path = .path.display())]
+    #[error("cannot read {path}: {}", errno_text(.source), path = .path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -76,7 +76,7 @@ pub enum Error {
         source: io::Error,
     },
     /// There is no process with this id, or it has no program (kernel threads).
-    #[error("failed to grab pid {pid}: {source}{}", Remedy::of(Wanted::Process, .source))]
+    #[error("failed to grab pid {pid}: {}{}", errno_text(.source), Remedy::of(Wanted::Process, .source))]
     Grab {
         /// The process.
         pid: u32,
@@ -84,7 +84,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A command could not be started.
-    #[error("failed to execute {command}: {}", crate::remedy::errno_text(.source))]
+    #[error("failed to execute {command}: {}", errno_text(.source))]
     Execute {
         /// The command's name.
         command: String,
@@ -92,7 +92,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A command could not be followed to its first instruction.
-    #[error("cannot follow {command} ({operation}): {source}{}", Remedy::of(Wanted::Process, .source))]
+    #[error("cannot follow {command} ({operation}): {}{}", errno_text(.source), Remedy::of(Wanted::Process, .source))]
     Follow {
         /// The command's name.
         command: String,
@@ -121,7 +121,7 @@ pub enum Error {
 
 /// A program that the kernel did not take.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot load the program `{name}`: {source}{}", Remedy::of(Wanted::Bpf, .source))]
+#[error("cannot load the program `{name}`: {}{}", errno_text(.source), Remedy::of(Wanted::Bpf, .source))]
 pub struct LoadError {
     /// The program's name.
     pub name: String,

@@ -40,7 +40,6 @@ pub struct Session {
 #[derive(Debug)]
 struct Loaded {
     name: String,
-    kind: ProgramKind,
     fd: OwnedFd,
 }
 
@@ -126,7 +125,6 @@ impl Session {
         })?;
         self.programs.push(Loaded {
             name: program.name.clone(),
-            kind: program.kind,
             fd,
         });
         Ok(ProgramId(

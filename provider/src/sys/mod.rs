@@ -13,6 +13,7 @@ pub(crate) mod map;
 pub(crate) mod perf;
 pub(crate) mod prog;
 pub(crate) mod ring;
+pub(crate) mod trace;
 
 use std::io;
 use std::mem::{size_of, zeroed};

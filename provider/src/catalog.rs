@@ -1,0 +1,602 @@
+//! Which probes exist, and which of them a description means.
+//!
+//! There are two questions. A listing asks for every probe there is, process by process
+//! (`python1234`, [`Catalog::list`]). Tracing asks for as few things to attach as will do: a
+//! description with a process id means that process; one with a glob (`python*`) means every
+//! process, those that start later included, which is one probe for each file
+//! ([`Catalog::enable`]). Such a probe's provider is the bare name, `python`.
+//!
+//! A probe is made when it is first asked for and keeps its id for the run.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use dlang::program::ProbeDesc;
+use dlang::types::Int;
+
+use crate::glob::Glob;
+use crate::probe::{File, Probe, ProbeArg, ProbeId, ProbeKind, Scope, Site, Sites};
+use crate::process::files;
+use crate::profile;
+use crate::usdt::elf::ElfError;
+use crate::usdt::note::Note;
+use crate::usdt::{UsdtFile, UsdtSite, args, cpython};
+
+/// The probes that have been asked for, and the files that have been read for them.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    target: Option<u32>,
+    probes: Vec<Arc<Probe>>,
+    ids: HashMap<Key, ProbeId>,
+    origins: HashMap<ProbeId, (Arc<FileProbes>, usize)>,
+    files: HashMap<(u64, u64), Arc<FileProbes>>,
+}
+
+/// What makes a probe the same one as before.
+type Key = (ProbeDesc, Option<((u64, u64), Scope)>);
+
+/// A file's probes, ready to be matched.
+#[derive(Debug)]
+struct FileProbes {
+    file: Arc<File>,
+    usdt: UsdtFile,
+    groups: Vec<Group>,
+}
+
+/// The sites that share provider, function and name: one probe.
+#[derive(Debug)]
+struct Group {
+    provider: String,
+    module: String,
+    function: String,
+    name: String,
+    sites: Vec<usize>,
+}
+
+/// What `-lv` shows of a USDT probe beside its arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Details {
+    /// The file, as the target sees it.
+    pub file: PathBuf,
+    /// Its build id, lower-case hex.
+    pub build_id: Option<String>,
+    /// The notes of its sites, as `readelf -n` shows them.
+    pub notes: Vec<Note>,
+}
+
+impl Catalog {
+    /// A catalogue with `dtrace:::BEGIN`, `END` and `ERROR`, whose ids are 1, 2 and 3.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut catalog = Self::default();
+        for (name, kind) in [
+            ("BEGIN", ProbeKind::Begin),
+            ("END", ProbeKind::End),
+            ("ERROR", ProbeKind::Error),
+        ] {
+            catalog.builtin("dtrace", name, kind);
+        }
+        catalog
+    }
+
+    /// Names the process that `-c` or `-p` gave: a description without a provider means its
+    /// probes then, not every process's.
+    pub fn set_target(&mut self, pid: u32) {
+        self.target = Some(pid);
+    }
+
+    /// A probe by its id.
+    #[must_use]
+    pub fn probe(&self, id: ProbeId) -> Option<&Arc<Probe>> {
+        self.probes.get((id.0 as usize).checked_sub(1)?)
+    }
+
+    /// Every probe that `desc` matches, process by process: what `-l` shows, in order of id.
+    pub fn list(&mut self, desc: &ProbeDesc) -> Vec<Arc<Probe>> {
+        let mut found = self.builtins(desc);
+        if wants_usdt(desc, &found) {
+            for pid in self.processes(desc) {
+                for file in self.files_of(pid) {
+                    let provider = |bare: &str| {
+                        let full = format!("{bare}{pid}");
+                        Glob::new(&desc.provider).matches(&full).then_some(full)
+                    };
+                    self.match_file(&file, desc, &provider, Scope::Process(pid), &mut found);
+                }
+            }
+        }
+        found.sort_by_key(|probe| probe.id);
+        found
+    }
+
+    /// The probes to attach to for `desc`, in order of id.
+    pub fn enable(&mut self, desc: &ProbeDesc) -> Vec<Arc<Probe>> {
+        let mut found = self.builtins(desc);
+        if !wants_usdt(desc, &found) {
+            return found;
+        }
+        if !means_everywhere(desc, self.target) {
+            return self.list(desc);
+        }
+        let mut files: Vec<Arc<FileProbes>> = Vec::new();
+        for pid in files::all_processes() {
+            files.extend(self.files_of(pid));
+        }
+        if could_be_python(&desc.provider) {
+            files.extend(
+                installed_pythons()
+                    .iter()
+                    .filter_map(|file| self.file(file)),
+            );
+        }
+        self.match_everywhere(files, desc, &mut found);
+        found.sort_by_key(|probe| probe.id);
+        found
+    }
+
+    /// The probes that `desc` matches in these processes and that no earlier call has given: for
+    /// processes that start while tracing goes on. Empty unless `desc` means every process.
+    pub fn enable_new(&mut self, desc: &ProbeDesc, pids: &[u32]) -> Vec<Arc<Probe>> {
+        let known = self.probes.len();
+        if !means_everywhere(desc, self.target) {
+            return Vec::new();
+        }
+        let files = pids.iter().flat_map(|pid| self.files_of(*pid)).collect();
+        let mut found = Vec::new();
+        self.match_everywhere(files, desc, &mut found);
+        found.retain(|probe| probe.id.0 as usize > known);
+        found
+    }
+
+    /// Whether processes that start later may have more probes that `desc` matches.
+    #[must_use]
+    pub fn may_grow(&self, desc: &ProbeDesc) -> bool {
+        means_everywhere(desc, self.target)
+            && !Glob::new(&desc.name).matches("BEGIN")
+            && profile::parse(&desc.name).is_none()
+    }
+
+    /// What stands in the file about a USDT probe.
+    #[must_use]
+    pub fn details(&self, probe: &Probe) -> Option<Details> {
+        let (file, group) = self.origins.get(&probe.id)?;
+        let sites = &file.groups.get(*group)?.sites;
+        Some(Details {
+            file: file.file.shown.clone(),
+            build_id: file.usdt.build_id.clone(),
+            notes: sites
+                .iter()
+                .map(|site| file.usdt.sites[*site].note.clone())
+                .collect(),
+        })
+    }
+
+    /// Reads a process's files and gives the first program file's trouble, if it has any: why a
+    /// target cannot have probes at all (32-bit, another machine).
+    #[must_use]
+    pub fn trouble(pid: u32) -> Option<(PathBuf, ElfError)> {
+        let file = files::executable_files(pid).into_iter().next()?;
+        let error = UsdtFile::read(&file.path).err()?;
+        Some((file.shown.clone(), error))
+    }
+
+    fn builtins(&mut self, desc: &ProbeDesc) -> Vec<Arc<Probe>> {
+        let mut found: Vec<Arc<Probe>> = self.probes[..3]
+            .iter()
+            .filter(|probe| matches(desc, &probe.desc))
+            .map(Arc::clone)
+            .collect();
+        let names: Vec<&str> = if Glob::new(&desc.name).is_literal() {
+            vec![&desc.name]
+        } else {
+            profile::LISTED.to_vec()
+        };
+        for name in names {
+            let full = description("profile", "", "", name);
+            if let (true, Some(kind)) = (matches(desc, &full), profile::parse(name)) {
+                found.push(self.builtin("profile", name, kind));
+            }
+        }
+        found
+    }
+
+    fn builtin(&mut self, provider: &str, name: &str, kind: ProbeKind) -> Arc<Probe> {
+        self.intern(description(provider, "", "", name), None, || {
+            (Vec::new(), kind)
+        })
+        .0
+    }
+
+    /// The processes whose probes `desc` can mean.
+    fn processes(&self, desc: &ProbeDesc) -> Vec<u32> {
+        if desc.provider.is_empty()
+            && let Some(target) = self.target
+        {
+            return vec![target];
+        }
+        if !Glob::new(&desc.provider).is_literal() {
+            return files::all_processes();
+        }
+        split_provider(&desc.provider)
+            .into_iter()
+            .map(|(_, pid)| pid)
+            .collect()
+    }
+
+    /// The files with probes that a process executes.
+    fn files_of(&mut self, pid: u32) -> Vec<Arc<FileProbes>> {
+        files::executable_files(pid)
+            .iter()
+            .filter_map(|file| self.file(file))
+            .collect()
+    }
+
+    /// A file's probes; `None` if it has none. Read once in a run.
+    fn file(&mut self, file: &Arc<File>) -> Option<Arc<FileProbes>> {
+        let entry = self.files.entry(file.identity).or_insert_with(|| {
+            let usdt = UsdtFile::read(&file.path).unwrap_or_default();
+            let groups = group(&usdt, &file.shown);
+            Arc::new(FileProbes {
+                file: Arc::clone(file),
+                usdt,
+                groups,
+            })
+        });
+        if entry.groups.is_empty() {
+            return None;
+        }
+        // The cached path may lead through a process that is gone.
+        if entry.file.path != file.path && fs::metadata(&entry.file.path).is_err() {
+            let usdt = entry.usdt.clone();
+            let groups = group(&usdt, &file.shown);
+            *entry = Arc::new(FileProbes {
+                file: Arc::clone(file),
+                usdt,
+                groups,
+            });
+        }
+        Some(Arc::clone(entry))
+    }
+
+    /// One probe for each file and matching name, for all processes.
+    fn match_everywhere(
+        &mut self,
+        files: Vec<Arc<FileProbes>>,
+        desc: &ProbeDesc,
+        found: &mut Vec<Arc<Probe>>,
+    ) {
+        let mut seen = HashSet::new();
+        for file in files {
+            if seen.insert(same_contents(&file)) {
+                let provider =
+                    |bare: &str| everywhere(&desc.provider, bare).then(|| bare.to_owned());
+                self.match_file(&file, desc, &provider, Scope::System, found);
+            }
+        }
+    }
+
+    fn match_file(
+        &mut self,
+        file: &Arc<FileProbes>,
+        desc: &ProbeDesc,
+        provider: &dyn Fn(&str) -> Option<String>,
+        scope: Scope,
+        found: &mut Vec<Arc<Probe>>,
+    ) {
+        let name = desc.name.replace("__", "-");
+        for (index, group) in file.groups.iter().enumerate() {
+            let Some(provider) = provider(&group.provider) else {
+                continue;
+            };
+            if Glob::new(&desc.module).matches(&group.module)
+                && Glob::new(&desc.function).matches(&group.function)
+                && Glob::new(&name).matches(&group.name)
+            {
+                let full = description(&provider, &group.module, &group.function, &group.name);
+                let (probe, new) = self.intern(full, Some((file.file.identity, scope)), || {
+                    usdt_probe(file, group, scope)
+                });
+                if new {
+                    self.origins.insert(probe.id, (Arc::clone(file), index));
+                }
+                found.push(probe);
+            }
+        }
+    }
+
+    /// The probe with this key, made if there is none; and whether it was made.
+    fn intern(
+        &mut self,
+        desc: ProbeDesc,
+        place: Option<((u64, u64), Scope)>,
+        make: impl FnOnce() -> (Vec<ProbeArg>, ProbeKind),
+    ) -> (Arc<Probe>, bool) {
+        let key = (desc, place);
+        if let Some(probe) = self.ids.get(&key).and_then(|id| self.probe(*id)) {
+            return (Arc::clone(probe), false);
+        }
+        let id = ProbeId(u32::try_from(self.probes.len() + 1).unwrap_or(u32::MAX));
+        let (args, kind) = make();
+        let probe = Arc::new(Probe {
+            id,
+            desc: key.0.clone(),
+            args,
+            kind,
+        });
+        self.probes.push(Arc::clone(&probe));
+        self.ids.insert(key, id);
+        (probe, true)
+    }
+}
+
+fn description(provider: &str, module: &str, function: &str, name: &str) -> ProbeDesc {
+    ProbeDesc {
+        provider: provider.into(),
+        module: module.into(),
+        function: function.into(),
+        name: name.into(),
+    }
+}
+
+fn matches(desc: &ProbeDesc, probe: &ProbeDesc) -> bool {
+    Glob::new(&desc.provider).matches(&probe.provider)
+        && Glob::new(&desc.module).matches(&probe.module)
+        && Glob::new(&desc.function).matches(&probe.function)
+        && Glob::new(&desc.name).matches(&probe.name)
+}
+
+/// Whether `desc` may mean USDT probes at all. `BEGIN` and `tick-1s` without a provider don't: no
+/// need to look at every process for a probe of that name.
+fn wants_usdt(desc: &ProbeDesc, builtins: &[Arc<Probe>]) -> bool {
+    let named = Glob::new(&desc.name).is_literal() && !builtins.is_empty();
+    !(named || matches!(&*desc.provider, "dtrace" | "profile"))
+}
+
+/// Whether `desc` means every process: its provider is a glob for any process id, or empty while
+/// there is no target.
+fn means_everywhere(desc: &ProbeDesc, target: Option<u32>) -> bool {
+    match &*desc.provider {
+        "" => target.is_none(),
+        glob => !Glob::new(glob).is_literal() && glob.ends_with('*'),
+    }
+}
+
+/// Whether a glob means provider `bare` in every process: it matches both the name itself and
+/// the name with any process id.
+fn everywhere(glob: &str, bare: &str) -> bool {
+    let glob = Glob::new(glob);
+    glob.matches(bare) && glob.matches(&format!("{bare}1")) && glob.matches(&format!("{bare}98"))
+}
+
+fn could_be_python(provider: &str) -> bool {
+    everywhere(provider, cpython::PROVIDER)
+}
+
+/// The ways to read `python1234` as a name and a process id: names may end in digits themselves.
+#[must_use]
+pub fn split_provider(provider: &str) -> Vec<(&str, u32)> {
+    let name = provider.trim_end_matches(|c: char| c.is_ascii_digit());
+    (name.len().max(1)..provider.len())
+        .filter(|at| provider.is_char_boundary(*at) && provider.as_bytes()[*at] != b'0')
+        .filter_map(|at| Some((&provider[..at], provider[at..].parse().ok()?)))
+        .collect()
+}
+
+/// The probes of a file: its sites by provider, function and name, in order of appearance.
+fn group(usdt: &UsdtFile, shown: &Path) -> Vec<Group> {
+    let module = shown.file_name().unwrap_or_default().to_string_lossy();
+    let mut groups: Vec<Group> = Vec::new();
+    let mut places: HashMap<(&str, &str, String), usize> = HashMap::new();
+    for (index, UsdtSite { note, function, .. }) in usdt.sites.iter().enumerate() {
+        let function = function.as_deref().unwrap_or_default();
+        let at = *places
+            .entry((&note.provider, function, note.d_name()))
+            .or_insert_with(|| {
+                groups.push(Group {
+                    provider: note.provider.clone(),
+                    module: module.clone().into_owned(),
+                    function: function.to_owned(),
+                    name: note.d_name(),
+                    sites: Vec::new(),
+                });
+                groups.len() - 1
+            });
+        groups[at].sites.push(index);
+    }
+    groups
+}
+
+fn usdt_probe(file: &FileProbes, group: &Group, scope: Scope) -> (Vec<ProbeArg>, ProbeKind) {
+    let of_group = || group.sites.iter().map(|index| &file.usdt.sites[*index]);
+    let sites: Vec<Site> = of_group().map(|site| site.site.clone()).collect();
+    let types: Vec<Vec<Int>> = of_group()
+        .map(|site| args::types(&site.note.arguments))
+        .collect();
+    // Where the copies of a site differ, the widest type holds them all.
+    let count = types.iter().map(Vec::len).min().unwrap_or(0);
+    let widest = |index: usize| {
+        types
+            .iter()
+            .map(|types| types[index])
+            .max_by_key(|int| int.size)
+            .unwrap_or(Int::I64)
+    };
+    let args = (0..count)
+        .map(|index| ProbeArg {
+            ty: widest(index),
+            meaning: cpython::meaning(&group.provider, &group.name, index),
+        })
+        .collect();
+    let wake = if group.provider == cpython::PROVIDER && group.name == "function-entry" {
+        file.usdt.entry_wakes.clone()
+    } else {
+        Vec::new()
+    };
+    let file = Arc::clone(&file.file);
+    (
+        args,
+        ProbeKind::Sites(Sites {
+            file,
+            scope,
+            sites,
+            wake,
+        }),
+    )
+}
+
+/// Something that is the same for a file that is seen twice. On an overlay file system (the usual
+/// one of containers), the same file of a shared layer has another device number in
+/// each container but the same inode number; attaching to both would make every probe fire twice.
+fn same_contents(file: &FileProbes) -> (u64, u64, Option<String>, i64) {
+    use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, statfs};
+    use std::os::unix::fs::MetadataExt;
+    let (device, inode) = file.file.identity;
+    let overlay =
+        statfs(&file.file.path).is_ok_and(|info| info.filesystem_type() == OVERLAYFS_SUPER_MAGIC);
+    if !overlay {
+        return (device, inode, None, 0);
+    }
+    let time = fs::metadata(&file.file.path).map_or(0, |meta| meta.mtime());
+    (u64::MAX, inode, file.usdt.build_id.clone(), time)
+}
+
+/// The Pythons that a user would start: those in `PATH`, and the libraries that belong to them.
+fn installed_pythons() -> Vec<Arc<File>> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut dirs: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    dirs.sort();
+    dirs.dedup();
+    let mut files = Vec::new();
+    let mut libraries: HashSet<PathBuf> = ["/usr/lib64", "/usr/local/lib"]
+        .iter()
+        .map(PathBuf::from)
+        .collect();
+    libraries.insert(format!("/usr/lib/{}-linux-gnu", std::env::consts::ARCH).into());
+    for dir in &dirs {
+        let pythons = named(dir, "python");
+        if !pythons.is_empty() {
+            libraries.insert(dir.join("../lib"));
+        }
+        files.extend(pythons);
+    }
+    files.extend(libraries.iter().flat_map(|dir| named(dir, "libpython")));
+    let mut seen = HashSet::new();
+    files.retain(|file| seen.insert(file.identity));
+    files
+}
+
+/// The regular files of a directory whose names start so.
+fn named(dir: &Path, start: &str) -> Vec<Arc<File>> {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter(|entry| {
+            entry
+                .file_name()
+                .to_str()
+                .is_some_and(|name| name.starts_with(start))
+        })
+        .filter_map(|entry| files::file_at(&entry.path()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn desc(text: &str) -> ProbeDesc {
+        let fields: Vec<&str> = text.split(':').collect();
+        let [provider, module, function, name] = fields[..] else {
+            panic!("{text}")
+        };
+        description(provider, module, function, name)
+    }
+
+    fn names(probes: &[Arc<Probe>]) -> Vec<String> {
+        probes
+            .iter()
+            .map(|probe| format!("{} {}:{}", probe.id.0, probe.desc.provider, probe.desc.name))
+            .collect()
+    }
+
+    #[test]
+    fn begin_end_and_error_are_the_first_three() {
+        let mut catalog = Catalog::new();
+        assert_eq!(
+            names(&catalog.enable(&desc("dtrace:::"))),
+            ["1 dtrace:BEGIN", "2 dtrace:END", "3 dtrace:ERROR"]
+        );
+        assert_eq!(names(&catalog.enable(&desc(":::END"))), ["2 dtrace:END"]);
+        assert!(catalog.enable(&desc("dtrace:x::END")).is_empty());
+    }
+
+    #[test]
+    fn timers_exist_as_they_are_asked_for() {
+        let mut catalog = Catalog::new();
+        assert_eq!(
+            names(&catalog.enable(&desc(":::tick-1sec"))),
+            ["4 profile:tick-1sec"]
+        );
+        assert_eq!(
+            names(&catalog.enable(&desc("profile:::profile-97"))),
+            ["5 profile:profile-97"]
+        );
+        assert_eq!(
+            names(&catalog.enable(&desc("profile:::tick-1sec"))),
+            ["4 profile:tick-1sec"]
+        );
+        assert!(catalog.enable(&desc("profile:::tick-0")).is_empty());
+        assert_eq!(catalog.list(&desc("profile:::tick-*")).len(), 6);
+        assert_eq!(catalog.list(&desc("profile:::")).len(), 13);
+    }
+
+    #[test]
+    fn a_providers_digits_are_a_process_id() {
+        assert_eq!(
+            split_provider("python1234"),
+            [
+                ("python", 1234),
+                ("python1", 234),
+                ("python12", 34),
+                ("python123", 4)
+            ]
+        );
+        assert_eq!(split_provider("libc10"), [("libc", 10)]);
+        assert!(split_provider("python").is_empty());
+        assert!(split_provider("").is_empty());
+        assert!(split_provider("python0").is_empty());
+        assert!(
+            split_provider("python99999999999999999999")
+                .iter()
+                .all(|(name, _)| *name != "python")
+        );
+    }
+
+    #[test]
+    fn globs_for_any_process_id_mean_every_process() {
+        for (provider, target, everywhere) in [
+            ("python*", None, true),
+            ("*", None, true),
+            ("", None, true),
+            ("", Some(1), false),
+            ("python*", Some(1), true),
+            ("python1*2", None, false),
+            ("python1234", None, false),
+            ("python??", None, false),
+        ] {
+            let desc = description(provider, "", "", "x");
+            assert_eq!(
+                means_everywhere(&desc, target),
+                everywhere,
+                "{provider} {target:?}"
+            );
+        }
+        assert!(super::everywhere("python*", "python"));
+        assert!(!super::everywhere("python12*", "python"));
+        assert!(super::everywhere("p*", "postgres"));
+    }
+}

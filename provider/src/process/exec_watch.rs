@@ -1,0 +1,145 @@
+//! Noticing programs that start, anywhere on the machine.
+//!
+//! Probes are attached to files, so a process that starts later from a known file has them from its
+//! first instruction on. This is for the files that are not known yet: a program hooked to the
+//! tracepoint `sched_process_exec` reports each process that execs.
+//!
+//! At that moment the program is mapped but its libraries are not, and there is no event for that.
+//! So each process is reported again a little later, when the loader has run.
+
+use std::fs;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant};
+
+use aya_obj::generated::{bpf_map_type, bpf_prog_type};
+
+use super::files::all_processes;
+use crate::error::Error;
+use crate::session::{Ring, load_explained};
+use crate::sys;
+use crate::sys::map::NewMap;
+use crate::sys::prog::NewProgram;
+
+/// Reports of execs on the whole machine, from its making until it is dropped.
+#[derive(Debug)]
+pub struct ExecWatch {
+    _link: OwnedFd,
+    ring: Ring,
+    /// Processes to report again, and when; in no order.
+    again: Vec<(Instant, u32)>,
+    /// Whether the kernel's process ids are ours.
+    same_ids: bool,
+}
+
+/// When a process is reported again after its exec: loaders take some milliseconds, on a busy
+/// machine or from a cold disk longer.
+const AGAIN: [Duration; 3] = [
+    Duration::from_millis(5),
+    Duration::from_millis(40),
+    Duration::from_millis(400),
+];
+
+/// The inode of the initial pid namespace (`PROC_PID_INIT_INO`).
+const INITIAL_PIDS: u64 = 0xEFFF_FFFC;
+
+impl AsFd for ExecWatch {
+    /// Readable when a process has exec'd since [`take`](Self::take) was last called.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.ring.as_fd()
+    }
+}
+
+impl ExecWatch {
+    /// Starts watching.
+    pub fn start() -> Result<Self, Error> {
+        let failed = |source| Error::ExecWatch { source };
+        let map = sys::map::create(&NewMap {
+            map_type: bpf_map_type::BPF_MAP_TYPE_RINGBUF,
+            name: "rdtrace_execs",
+            key_size: 0,
+            value_size: 0,
+            max_entries: 1 << 16, // two thousand execs
+            no_prealloc: false,
+            read_only: false,
+            btf: None,
+        })
+        .map_err(failed)?;
+        let ring = Ring::new(map.as_fd()).map_err(failed)?;
+        let program = load_explained(&NewProgram {
+            prog_type: bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT,
+            attach_type: None,
+            name: "rdtrace_execs",
+            insns: &report_pid(map.as_fd()),
+        })?;
+        let link =
+            sys::link::raw_tracepoint(program.as_fd(), c"sched_process_exec").map_err(failed)?;
+        let same_ids =
+            fs::metadata("/proc/self/ns/pid").is_ok_and(|meta| meta.ino() == INITIAL_PIDS);
+        Ok(Self {
+            _link: link,
+            ring,
+            again: Vec::new(),
+            same_ids,
+        })
+    }
+
+    /// The processes that have exec'd, and those that it is time to look at again. Never waits.
+    pub fn take(&mut self) -> Vec<u32> {
+        self.take_at(Instant::now())
+    }
+
+    /// How long until [`take`](Self::take) has something without a new exec; `None`: never.
+    #[must_use]
+    pub fn due(&self) -> Option<Duration> {
+        let first = self.again.iter().map(|(when, _)| *when).min()?;
+        Some(first.saturating_duration_since(Instant::now()))
+    }
+
+    fn take_at(&mut self, now: Instant) -> Vec<u32> {
+        let mut pids = Vec::new();
+        let again = &mut self.again;
+        self.ring.drain(&mut |record| {
+            let pid = record.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes));
+            pids.extend(pid.and_then(|pid| u32::try_from(pid).ok()));
+        });
+        if !self.same_ids && !pids.is_empty() {
+            pids = all_processes();
+        }
+        let (due, later) = again.drain(..).partition(|(when, _)| *when <= now);
+        *again = later;
+        let later = AGAIN
+            .iter()
+            .flat_map(|wait| pids.iter().map(move |pid| (now + *wait, *pid)));
+        again.extend(later);
+        pids.extend(Vec::<(Instant, u32)>::into_iter(due).map(|(_, pid)| pid));
+        pids.sort_unstable();
+        pids.dedup();
+        pids
+    }
+}
+
+/// The program: outputs the process id as 8 bytes, waking the reader if it sleeps.
+fn report_pid(ring: BorrowedFd<'_>) -> [u64; 12] {
+    use std::os::fd::AsRawFd;
+    let insn = |code: u8, registers: u8, offset: i16, imm: i32| {
+        u64::from(code)
+            | u64::from(registers) << 8 // source in the upper half
+            | u64::from(offset.cast_unsigned()) << 16
+            | u64::from(imm.cast_unsigned()) << 32
+    };
+    [
+        insn(0x85, 0, 0, 14),                  // r0 = bpf_get_current_pid_tgid()
+        insn(0x77, 0, 0, 32),                  // r0 >>= 32, the process
+        insn(0x7b, 0x0a, -8, 0),               // *(fp - 8) = r0
+        insn(0x18, 0x11, 0, ring.as_raw_fd()), // r1 = ring
+        0,                                     //
+        insn(0xbf, 0xa2, 0, 0),                // r2 = fp
+        insn(0x07, 0x02, 0, -8),               // r2 -= 8
+        insn(0xb7, 0x03, 0, 8),                // r3 = 8
+        insn(0xb7, 0x04, 0, 0),                // r4 = 0
+        insn(0x85, 0, 0, 130),                 // bpf_ringbuf_output(r1, r2, r3, r4)
+        insn(0xb7, 0x00, 0, 0),                // r0 = 0
+        insn(0x95, 0, 0, 0),                   // exit
+    ]
+}

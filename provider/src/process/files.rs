@@ -1,0 +1,209 @@
+//! What `/proc` tells: which processes there are, and which files they execute.
+//!
+//! A file of another mount namespace, or one that has been deleted, is still reachable: through
+//! `/proc/PID/root`, or by its mapping in `/proc/PID/map_files`. Whatever the path, the kernel
+//! attaches to the inode. Paths that don't lead through `/proc/PID` are preferred: they outlive
+//! the process.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::probe::File;
+
+/// The ids of all processes, ascending.
+#[must_use]
+pub fn all_processes() -> Vec<u32> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let mut pids: Vec<u32> = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    pids.sort_unstable();
+    pids
+}
+
+/// The files that a process has mapped to execute: the program first, then its libraries. Empty for
+/// kernel threads, and for processes that are gone or not ours to look at.
+#[must_use]
+pub fn executable_files(pid: u32) -> Vec<Arc<File>> {
+    let Ok(maps) = fs::read_to_string(format!("/proc/{pid}/maps")) else {
+        return Vec::new();
+    };
+    let near = same_mounts(pid);
+    let exe = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+    let mut mappings: Vec<Mapping<'_>> = Vec::new();
+    for mapping in maps.lines().filter_map(Mapping::parse) {
+        if !mappings
+            .iter()
+            .any(|m| (m.device, m.inode) == (mapping.device, mapping.inode))
+        {
+            mappings.push(mapping);
+        }
+    }
+    mappings.sort_by_key(|mapping| Path::new(mapping.path) != exe);
+    mappings
+        .iter()
+        .filter_map(|mapping| mapping.find(pid, near))
+        .map(Arc::new)
+        .collect()
+}
+
+/// The program that a process runs.
+#[must_use]
+pub fn program(pid: u32) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{pid}/exe")).ok()
+}
+
+/// A file by its path, for those that no process runs yet.
+#[must_use]
+pub fn file_at(path: &Path) -> Option<Arc<File>> {
+    let path = fs::canonicalize(path).ok()?;
+    let meta = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
+    Some(Arc::new(File {
+        shown: path.clone(),
+        path,
+        identity: (meta.dev(), meta.ino()),
+    }))
+}
+
+/// Whether a process sees the file systems that we see, under the same names.
+fn same_mounts(pid: u32) -> bool {
+    let mounts = |who: &str| fs::read_link(format!("/proc/{who}/ns/mnt")).ok();
+    mounts(&pid.to_string()) == mounts("self")
+}
+
+/// A line of `/proc/PID/maps`.
+///
+/// ```text
+///     00400000-0041f000 r--p 00000000 fe:00 131135    /usr/bin/python3.11
+///     start    end      may  offset   device inode    path, " (deleted)" after it perhaps
+/// ```
+#[derive(Debug, PartialEq, Eq)]
+struct Mapping<'a> {
+    range: &'a str,
+    device: &'a str,
+    inode: u64,
+    path: &'a str,
+    deleted: bool,
+}
+
+impl<'a> Mapping<'a> {
+    /// Reads a line; `None` unless it maps a file to execute.
+    fn parse(line: &'a str) -> Option<Self> {
+        let mut rest = line;
+        let mut word = || {
+            let (word, after) = rest.split_once(' ')?;
+            rest = after.trim_start();
+            Some(word)
+        };
+        let (range, may, _offset, device, inode) = (word()?, word()?, word()?, word()?, word()?);
+        let inode = inode.parse().ok().filter(|inode| *inode != 0)?;
+        if !may.contains('x') || !rest.starts_with('/') {
+            return None;
+        }
+        let (path, deleted) = match rest.strip_suffix(" (deleted)") {
+            Some(path) => (path, true),
+            None => (rest, false),
+        };
+        Some(Self {
+            range,
+            device,
+            inode,
+            path,
+            deleted,
+        })
+    }
+
+    /// A way to open the file.
+    fn find(&self, pid: u32, near: bool) -> Option<File> {
+        let by_name = if near {
+            PathBuf::from(self.path)
+        } else {
+            PathBuf::from(format!("/proc/{pid}/root{}", self.path))
+        };
+        let by_mapping =
+            PathBuf::from(format!("/proc/{pid}/map_files/{}", short_range(self.range)));
+        // The name may lead to another file by now.
+        let named = Some(by_name).filter(|_| !self.deleted).into_iter();
+        named.chain([by_mapping]).find_map(|path| {
+            let meta = fs::metadata(&path).ok()?;
+            (meta.is_file() && meta.ino() == self.inode).then(|| File {
+                path,
+                shown: PathBuf::from(self.path),
+                identity: (meta.dev(), meta.ino()),
+            })
+        })
+    }
+}
+
+/// A range as `/proc/PID/map_files` names it: without the leading zeroes that `maps` has.
+fn short_range(range: &str) -> String {
+    let short = |text: &str| {
+        let digits = text.trim_start_matches('0');
+        if digits.is_empty() {
+            "0".to_owned()
+        } else {
+            digits.to_owned()
+        }
+    };
+    match range.split_once('-') {
+        Some((start, end)) => format!("{}-{}", short(start), short(end)),
+        None => range.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_maps_are_read() {
+        let parse = Mapping::parse;
+        let line =
+            "00420000-006c3000 r-xp 00020000 fe:00 131135                     /usr/bin/my python";
+        assert_eq!(
+            parse(line).unwrap(),
+            Mapping {
+                range: "00420000-006c3000",
+                device: "fe:00",
+                inode: 131_135,
+                path: "/usr/bin/my python",
+                deleted: false
+            }
+        );
+        let line = "00420000-006c3000 r-xp 00020000 fe:00 131135 /a/b (deleted)";
+        assert!(parse(line).unwrap().deleted);
+        for other in [
+            "7f7-7f8 rw-p 00000000 00:00 0 ",
+            "7f7-7f8 r--p 00000000 fe:00 12 /usr/bin/python3",
+            "7ffd-7ffe r-xp 00000000 00:00 0 [vdso]",
+            "",
+            "nonsense",
+        ] {
+            assert_eq!(parse(other), None, "for {other}");
+        }
+    }
+
+    #[test]
+    fn map_files_names_have_no_leading_zeroes() {
+        assert_eq!(short_range("00420000-006c3000"), "420000-6c3000");
+    }
+
+    #[test]
+    fn our_own_program_comes_first() {
+        let files = executable_files(std::process::id());
+        let exe = std::env::current_exe().unwrap();
+        assert_eq!(files.first().map(|file| file.shown.clone()), Some(exe));
+        assert!(files.len() > 1, "libc is mapped too: {files:?}");
+    }
+
+    #[test]
+    fn no_process_has_no_files() {
+        assert!(executable_files(0).is_empty());
+        assert!(executable_files(u32::MAX).is_empty());
+    }
+}

@@ -1,0 +1,16 @@
+//! Processes: the one that a command line starts, the one that `-p` names, and all the others.
+//!
+//! A command is started stopped ([`launch`]) and followed through its execs until the program that
+//! is to be traced is ready to run; a process that already runs is never stopped
+//! ([`Running::attach`]). What a process consists of is read from `/proc` ([`files`]).
+
+pub mod command;
+pub mod exec_watch;
+pub mod files;
+pub mod launch;
+pub mod running;
+
+pub use command::split_command;
+pub use exec_watch::ExecWatch;
+pub use launch::{Image, Stopped, launch_stopped};
+pub use running::{Exit, Running};

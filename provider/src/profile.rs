@@ -1,0 +1,132 @@
+//! The `profile` provider: `tick-N` fires on one CPU, `profile-N` on every CPU.
+//!
+//! N is a rate in hertz, or with a suffix a period: `tick-1s`, `profile-97`, `tick-500ms`. Names are
+//! unlimited in number, so that probes exist as they are asked for; a listing shows the rates that
+//! DTrace's shows.
+
+use crate::probe::ProbeKind;
+
+/// The rates that a listing shows, in DTrace's order.
+pub(crate) const LISTED: [&str; 13] = [
+    "profile-97",
+    "profile-199",
+    "profile-499",
+    "profile-997",
+    "profile-1999",
+    "profile-4001",
+    "profile-4999",
+    "tick-1",
+    "tick-10",
+    "tick-100",
+    "tick-500",
+    "tick-1000",
+    "tick-5000",
+];
+
+/// The shortest period, as in DTrace: 5000 Hz.
+const SHORTEST: u64 = 200_000;
+
+/// What a name stands for; `None` if it is no probe of this provider.
+pub(crate) fn parse(name: &str) -> Option<ProbeKind> {
+    let (tick, rate) = match name.split_once('-')? {
+        ("tick", rate) => (true, rate),
+        ("profile", rate) => (false, rate),
+        _ => return None,
+    };
+    let digits = rate.trim_end_matches(|c: char| c.is_ascii_lowercase());
+    let number: u64 = digits
+        .parse()
+        .ok()
+        .filter(|n| *n > 0 && !digits.starts_with('+'))?;
+    // Suffixes as in DTrace's profile provider.
+    let unit: u64 = match &rate[digits.len()..] {
+        "" | "hz" => 0,
+        "ns" | "nsec" => 1,
+        "us" | "usec" => 1000,
+        "ms" | "msec" => 1_000_000,
+        "s" | "sec" => 1_000_000_000,
+        "m" | "min" => 60_000_000_000,
+        "h" | "hour" => 3_600_000_000_000,
+        "d" | "day" => 86_400_000_000_000,
+        _ => return None,
+    };
+    let period = if unit == 0 {
+        1_000_000_000 / number
+    } else {
+        number.checked_mul(unit)?
+    };
+    if period < SHORTEST || i64::try_from(period).is_err() {
+        return None;
+    }
+    Some(if tick {
+        ProbeKind::Tick { period }
+    } else {
+        ProbeKind::Profile { period }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suffixes() {
+        for (name, nanoseconds) in [
+            ("tick-1", 1_000_000_000),
+            ("tick-97", 10_309_278),
+            ("tick-5000", 200_000),
+            ("tick-10hz", 100_000_000),
+            ("tick-1s", 1_000_000_000),
+            ("tick-1sec", 1_000_000_000),
+            ("tick-500ms", 500_000_000),
+            ("tick-500msec", 500_000_000),
+            ("tick-250us", 250_000),
+            ("tick-250usec", 250_000),
+            ("tick-300000ns", 300_000),
+            ("tick-300000nsec", 300_000),
+            ("tick-2m", 120_000_000_000),
+            ("tick-2min", 120_000_000_000),
+            ("tick-1h", 3_600_000_000_000),
+            ("tick-1hour", 3_600_000_000_000),
+            ("tick-1d", 86_400_000_000_000),
+            ("tick-1day", 86_400_000_000_000),
+        ] {
+            let Some(ProbeKind::Tick { period }) = parse(name) else {
+                panic!("{name}")
+            };
+            assert_eq!(period, nanoseconds, "{name}");
+        }
+        assert!(matches!(
+            parse("profile-1s"),
+            Some(ProbeKind::Profile {
+                period: 1_000_000_000
+            })
+        ));
+    }
+
+    #[test]
+    fn what_is_no_rate_is_no_probe() {
+        for name in [
+            "tick",
+            "tick-",
+            "tick-0",
+            "tick-x",
+            "tick-1xx",
+            "tick--1",
+            "tick-+1",
+            "tick-1.5s",
+            "profile-5001hz",
+            "tick-100us",
+            "BEGIN",
+            "tick-99999999999999d",
+            "ticks-1",
+        ] {
+            assert!(parse(name).is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_listed_exists() {
+        assert!(LISTED.iter().all(|name| parse(name).is_some()));
+    }
+}

@@ -1,0 +1,190 @@
+//! What rdtrace knows about CPython's own markers, beyond what the notes say.
+//!
+//! | marker | arguments |
+//! | --- | --- |
+//! | `function-entry`, `function-return`, `line` | file, function, line |
+//! | `gc-start` | generation |
+//! | `gc-done` | objects collected |
+//! | `import-find-load-start` | module |
+//! | `import-find-load-done` | module, whether it was found |
+//! | `audit` | event, the tuple of its arguments |
+//!
+//! **3.11's sleeping entry.** The interpreter of 3.11 calls a function inline, without a C call, and
+//! on that path looks for tracing at all only when the thread's `cframe.use_tracing` is set;
+//! the `line` marker's semaphore sets it. So `function-entry` alone sees the few calls that come
+//! from C (5 in a small run), and with that semaphore raised all of them (2259). The
+//! semaphore can be raised without paying for the `line` probe: by an empty program on an
+//! instruction that is hardly ever executed. The target then takes the slow tracing path in
+//! each call, which costs it 215-300 ns; a program on `line` itself would cost 700 ns per line.
+
+use object::ReadRef;
+
+use super::UsdtSite;
+use super::elf::Elf;
+use super::symbols;
+use crate::object::UprobeSite;
+
+/// The provider's name.
+pub const PROVIDER: &str = "python";
+
+/// The eight markers, in D's spelling, and their arguments.
+pub const MARKERS: [(&str, &[&str]); 8] = [
+    ("function-entry", FUNCTION),
+    ("function-return", FUNCTION),
+    ("line", FUNCTION),
+    ("gc-start", &["int (generation)"]),
+    ("gc-done", &["int64_t (collected)"]),
+    ("import-find-load-start", &["const char * (module)"]),
+    (
+        "import-find-load-done",
+        &["const char * (module)", "int (found)"],
+    ),
+    ("audit", &["const char * (event)", "PyObject * (arguments)"]),
+];
+
+const FUNCTION: &[&str] = &[
+    "const char * (filename)",
+    "const char * (function)",
+    "int (line)",
+];
+
+/// What argument `index` of a marker is; `None` for other providers' probes.
+#[must_use]
+pub fn meaning(provider: &str, name: &str, index: usize) -> Option<&'static str> {
+    if provider != PROVIDER {
+        return None;
+    }
+    let (_, arguments) = MARKERS.iter().find(|(marker, _)| *marker == name)?;
+    arguments.get(index).copied()
+}
+
+/// Instructions that run at most once in a process's life: the semaphores that a wake raises hang
+/// on one of them.
+const RARE: [&str; 4] = [
+    "Py_RunMain",
+    "Py_FinalizeEx",
+    "Py_Finalize",
+    "Py_InitializeFromConfig",
+];
+
+/// What must be raised besides a probe's own semaphore for it to fire (see the module's text).
+pub(super) fn wakes<'a, R: ReadRef<'a>>(
+    elf: &Elf<'a, R>,
+    sites: &[UsdtSite],
+    version: Option<Version>,
+) -> Vec<UprobeSite> {
+    if version.map(|version| (version.major, version.minor)) != Some((3, 11)) {
+        return Vec::new();
+    }
+    let line = sites
+        .iter()
+        .find(|site| site.note.provider == PROVIDER && site.note.d_name() == "line")
+        .and_then(|site| site.site.semaphore);
+    let rare = RARE.iter().find_map(|name| {
+        let address = symbols::address_of(elf, name)?;
+        elf.file_offset(address)
+            .filter(|(_, executable)| *executable)
+            .map(|(offset, _)| offset)
+    });
+    match (line, rare) {
+        (Some(semaphore), Some(file_offset)) => {
+            vec![UprobeSite {
+                file_offset,
+                semaphore: Some(semaphore),
+                cookie: 0,
+            }]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// A version of CPython.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version {
+    /// 3.
+    pub major: u8,
+    /// 11.
+    pub minor: u8,
+    /// 2.
+    pub micro: u8,
+}
+
+impl std::fmt::Display for Version {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.micro)
+    }
+}
+
+/// The version of the interpreter in a file. 3.11 and later say so in the constant `Py_Version`,
+/// which has `PY_VERSION_HEX`; earlier ones have only the string that `sys.version` starts with.
+#[must_use]
+pub fn version<'a, R: ReadRef<'a>>(elf: &Elf<'a, R>) -> Option<Version> {
+    if let Some(hex) = symbols::address_of(elf, "Py_Version").and_then(|at| elf.word_at(at)) {
+        let [_, micro, minor, major, ..] = hex.to_le_bytes();
+        return (major == 3).then_some(Version {
+            major,
+            minor,
+            micro,
+        });
+    }
+    symbols::address_of(elf, "_PyEval_EvalFrameDefault")?;
+    let strings = elf.section_data(".rodata").ok().flatten()?;
+    strings.split(|byte| *byte == 0).find_map(version_string)
+}
+
+/// `3.9.18`, `3.10.0rc1`, `3.8.2+`.
+fn version_string(text: &[u8]) -> Option<Version> {
+    let text = std::str::from_utf8(text)
+        .ok()
+        .filter(|text| text.len() < 16)?;
+    let mut parts = text.strip_prefix("3.")?.splitn(2, '.');
+    let minor = parts.next()?.parse().ok()?;
+    let rest = parts.next()?;
+    let digits = rest
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(rest.len());
+    let suffix = &rest[digits..];
+    if !(suffix.is_empty() || suffix.starts_with(['a', 'b', 'r', '+'])) {
+        return None;
+    }
+    Some(Version {
+        major: 3,
+        minor,
+        micro: rest[..digits].parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_have_meanings() {
+        assert_eq!(
+            meaning("python", "line", 1),
+            Some("const char * (function)")
+        );
+        assert_eq!(meaning("python", "gc-start", 0), Some("int (generation)"));
+        assert_eq!(meaning("python", "gc-start", 1), None);
+        assert_eq!(meaning("libc", "line", 1), None);
+    }
+
+    #[test]
+    fn version_strings() {
+        let version = |text: &str| version_string(text.as_bytes()).map(|v| v.to_string());
+        assert_eq!(version("3.9.18").as_deref(), Some("3.9.18"));
+        assert_eq!(version("3.10.0rc1").as_deref(), Some("3.10.0"));
+        assert_eq!(version("3.8.2+").as_deref(), Some("3.8.2"));
+        for other in [
+            "3.9",
+            "3.",
+            "2.7.18",
+            "3.9.x",
+            "3.999.1",
+            "3.1.4159 is pi",
+            "",
+        ] {
+            assert_eq!(version(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Which function holds an address, and where a symbol is.
+//!
+//! Looked up in `.symtab`, else in `.dynsym`, else in the symbol table that Fedora keeps compressed
+//! in `.gnu_debugdata`: a whole ELF file under xz, which is decompressed only when the
+//! others don't tell. A site in a stripped file may be in no known function.
+
+#![warn(clippy::indexing_slicing)]
+
+use std::io::{self, Write};
+
+use object::read::elf::{FileHeader, Sym, SymbolTable};
+use object::{ReadRef, elf};
+
+use super::elf::Elf;
+
+/// More than any real `.gnu_debugdata` (libpython's is 300 KB): a bomb stops here.
+const LARGEST_DEBUGDATA: usize = 64 << 20;
+
+/// The names of the functions that hold `addresses`, in the same order.
+pub(super) fn functions_at<'a, R: ReadRef<'a>>(
+    file: &Elf<'a, R>,
+    addresses: &[u64],
+) -> Vec<Option<String>> {
+    let mut names = vec![None; addresses.len()];
+    if let Some(table) = file.symbols(false) {
+        fill(&table, file.endian(), addresses, &mut names);
+        return names;
+    }
+    if let Some(table) = file.symbols(true) {
+        fill(&table, file.endian(), addresses, &mut names);
+    }
+    if names.iter().any(Option::is_none)
+        && let Ok(Some(packed)) = file.section_data(".gnu_debugdata")
+        && let Some(unpacked) = unpack(packed)
+        && let Ok(inner) = Elf::parse(&*unpacked)
+        && let Some(table) = inner.symbols(false)
+    {
+        fill(&table, inner.endian(), addresses, &mut names);
+    }
+    names
+}
+
+/// The linked address of a symbol.
+pub(super) fn address_of<'a, R: ReadRef<'a>>(file: &Elf<'a, R>, name: &str) -> Option<u64> {
+    [false, true].into_iter().find_map(|dynamic| {
+        let table = file.symbols(dynamic)?;
+        let endian = file.endian();
+        table
+            .iter()
+            .find(|symbol| {
+                symbol.st_shndx(endian) != elf::SHN_UNDEF
+                    && table
+                        .symbol_name(endian, symbol)
+                        .is_ok_and(|found| found == name.as_bytes())
+            })
+            .map(|symbol| symbol.st_value(endian))
+    })
+}
+
+/// Fills in the names that are still missing. Of several functions that hold an address, the
+/// smallest wins, then the first.
+fn fill<'a, H: FileHeader<Word = u64>, R: ReadRef<'a>>(
+    table: &SymbolTable<'a, H, R>,
+    endian: H::Endian,
+    addresses: &[u64],
+    names: &mut [Option<String>],
+) {
+    let mut best: Vec<Option<(u64, &H::Sym)>> = vec![None; addresses.len()];
+    for symbol in table.iter() {
+        if symbol.st_type() != elf::STT_FUNC || symbol.st_shndx(endian) == elf::SHN_UNDEF {
+            continue;
+        }
+        let (start, size) = (symbol.st_value(endian), symbol.st_size(endian));
+        for (address, best) in addresses.iter().zip(&mut best) {
+            let inside = address
+                .checked_sub(start)
+                .is_some_and(|within| within < size);
+            if inside && best.is_none_or(|(smallest, _)| size < smallest) {
+                *best = Some((size, symbol));
+            }
+        }
+    }
+    for (name, best) in names.iter_mut().zip(best) {
+        if let (None, Some((_, symbol))) = (&name, best) {
+            *name = table
+                .symbol_name(endian, symbol)
+                .ok()
+                .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+                .filter(|text| !text.is_empty());
+        }
+    }
+}
+
+fn unpack(packed: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Limited(Vec::new());
+    lzma_rs::xz_decompress(&mut io::Cursor::new(packed), &mut out).ok()?;
+    Some(out.0)
+}
+
+/// Bytes, but not more than [`LARGEST_DEBUGDATA`].
+struct Limited(Vec<u8>);
+
+impl Write for Limited {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > LARGEST_DEBUGDATA {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
