@@ -140,12 +140,21 @@ impl Value {
         Self { name, plus: 0 }
     }
 
-    fn plus(self, n: i64) -> Self {
+    pub(super) fn plus(self, n: i64) -> Self {
         Self {
             plus: self.plus.wrapping_add(n),
             ..self
         }
     }
+}
+
+/// Where the compiler keeps a variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Home {
+    /// In a 64-bit general register.
+    Register(R),
+    /// In memory, at this distance from the stack pointer.
+    Stack(i64),
 }
 
 /// What is known about registers and watched memory between two instructions.
@@ -159,6 +168,8 @@ impl Value {
 pub(super) struct State {
     registers: [Value; 16],
     memory: Vec<(Value, Value)>,
+    /// The unknowns that were in memory before the first instruction.
+    loaded: Vec<(Value, Value)>,
     fresh: u32,
     /// Whether moves of 32 bits are followed like those of 64.
     narrow: bool,
@@ -175,6 +186,7 @@ impl State {
         Self {
             registers,
             memory: Vec::new(),
+            loaded: Vec::new(),
             fresh: 16,
             narrow: false,
             info: InstructionInfoFactory::new(),
@@ -199,10 +211,54 @@ impl State {
         Self {
             registers: self.registers,
             memory: self.memory.clone(),
+            loaded: self.loaded.clone(),
             fresh: self.fresh,
             narrow: self.narrow,
             info: InstructionInfoFactory::new(),
         }
+    }
+
+    /// What a home holds before the first instruction.
+    pub(super) fn enter(&mut self, home: Home, value: Value) {
+        match home {
+            Home::Register(register) => self.set(register, value),
+            Home::Stack(offset) => {
+                let place = Self::initial(R::RSP).plus(offset);
+                self.memory.push((place, value));
+            }
+        }
+    }
+
+    /// The register or stack slot whose value was `name` before the first instruction.
+    pub(super) fn home(&self, name: u32) -> Option<Home> {
+        let stack = Self::initial(R::RSP);
+        Self::initial_register(name).map(Home::Register).or_else(|| {
+            let slot = |(place, value): &&(Value, Value)| value.name == name && place.name == stack.name;
+            self.loaded.iter().find(slot).map(|(place, _)| Home::Stack(place.plus))
+        })
+    }
+
+    /// What a home holds now.
+    pub(super) fn at_home(&self, home: Home) -> Option<Value> {
+        match home {
+            Home::Register(register) => self.get(register),
+            Home::Stack(offset) => self.memory(Self::initial(R::RSP).plus(offset)),
+        }
+    }
+
+    /// Where `value` is now: a register, or else a stack slot relative to the stack pointer.
+    pub(super) fn find(&self, value: Value) -> Option<Home> {
+        let stack = self.get(R::RSP)?;
+        let slot = |(place, v): &&(Value, Value)| *v == value && place.name == stack.name;
+        self.holders(value).next().map(Home::Register).or_else(|| {
+            self.memory.iter().find(slot).map(|(place, _)| Home::Stack(place.plus - stack.plus))
+        })
+    }
+
+    /// How far the stack pointer is below its value before the first instruction.
+    pub(super) fn pushed(&self) -> Option<i64> {
+        let stack = self.get(R::RSP)?;
+        (stack.name == Self::initial(R::RSP).name).then_some(-stack.plus)
     }
 
     /// The register that was `name` before the first instruction.
@@ -264,8 +320,7 @@ impl State {
             .map(|u| u.register().full_register())
             .collect();
         for register in written {
-            // rsp moves by known amounts only around calls, where it comes back.
-            if register != R::RSP {
+            if register != R::RSP || insn.stack_pointer_increment() == 0 {
                 self.forget(register);
             }
         }
@@ -275,7 +330,12 @@ impl State {
                     self.forget(register);
                 }
             }
-            _ => {}
+            _ => {
+                let moved = i64::from(insn.stack_pointer_increment());
+                if let Some(stack) = self.get(R::RSP).filter(|_| moved != 0) {
+                    self.set(R::RSP, stack.plus(moved));
+                }
+            }
         }
         match effect {
             Effect::Register(register, value) => self.set(register, value),
@@ -286,6 +346,7 @@ impl State {
             Effect::Load(register, place) => {
                 let value = self.get(register);
                 self.memory.extend(value.map(|v| (place, v)));
+                self.loaded.extend(value.map(|v| (place, v)));
             }
             Effect::Other => {}
         }

@@ -37,7 +37,7 @@ pub use self::import::Import;
 use self::lines::LineFormat;
 use self::offsets::Offsets;
 use self::opcodes::Opcodes;
-pub use self::site::{Condition, Event, Execution, InstructionPointer, Site};
+pub use self::site::{Condition, Event, Execution, InstructionPointer, Location, Site};
 use self::vote::Vote;
 
 /// What there is to know of one interpreter file.

@@ -19,10 +19,10 @@
 use iced_x86::{Code, FlowControl, Instruction, Mnemonic, OpKind, Register as R};
 
 use super::Refusal;
-use super::code::{State, Value, branch_target, emulated, plt_name, pt_regs, straight};
+use super::code::{Home, State, Value, branch_target, emulated, plt_name, straight};
 use super::flow::reachable;
 use super::image::Image;
-use super::site::{Event, Execution, InstructionPointer, Site};
+use super::site::{Event, Execution, InstructionPointer, Location, Site};
 
 /// `frame` in `PyThreadState`.
 const TSTATE_FRAME: i64 = 24;
@@ -51,7 +51,7 @@ pub(super) fn sites(image: &Image<'_>, minor: u8) -> Result<Vec<Site>, Refusal> 
             address: insn.ip(),
             event,
             execution: Execution::Emulated(kind),
-            frame: pt_regs(entry.register)?,
+            frame: Location::of(Home::Register(entry.register))?,
             instruction: InstructionPointer::LastIndex,
             opcodes: Vec::new(),
             condition: None,
@@ -78,7 +78,6 @@ fn entry(image: &Image<'_>, start: u64, minor: u8) -> Result<Entry, Refusal> {
     // The thread state became the first argument in 3.9.
     let frame = State::initial(if minor >= 9 { R::RSI } else { R::RDI });
     let mut state = State::new();
-    let mut stack = 0;
     let mut started = false;
     for insn in straight(image, start, PATH_LIMIT) {
         if started && emulated(image, &insn).is_some() && insn.mnemonic() != Mnemonic::Push {
@@ -86,6 +85,8 @@ fn entry(image: &Image<'_>, start: u64, minor: u8) -> Result<Entry, Refusal> {
                 .holders(frame)
                 .find(|r| CALLEE_SAVED.contains(r))
                 .ok_or_else(|| missing(what, "the frame is lost before a place for a probe"))?;
+            let stack = state.pushed();
+            let stack = stack.ok_or_else(|| missing(what, "the stack pointer is lost"))?;
             return Ok(Entry {
                 insn,
                 register,
@@ -93,10 +94,6 @@ fn entry(image: &Image<'_>, start: u64, minor: u8) -> Result<Entry, Refusal> {
             });
         }
         started |= stores_frame(&state, &insn, frame);
-        stack += i64::from(-insn.stack_pointer_increment()) + subtracted(&insn);
-        if insn.flow_control() == FlowControl::Call {
-            stack -= 8;
-        }
         state.step(&insn);
     }
     Err(missing(
@@ -114,16 +111,6 @@ fn stores_frame(state: &State, insn: &Instruction, frame: Value) -> bool {
         && state
             .place(insn)
             .is_some_and(|p| p.plus == TSTATE_FRAME && p.name != frame.name)
-}
-
-/// What `sub $n, %rsp` takes.
-fn subtracted(insn: &Instruction) -> i64 {
-    match insn.code() {
-        Code::Sub_rm64_imm8 | Code::Sub_rm64_imm32 if insn.op0_register() == R::RSP => {
-            insn.immediate(1).cast_signed()
-        }
-        _ => 0,
-    }
 }
 
 /// The calls of `_Py_CheckFunctionResult` that the function ends with.
@@ -185,19 +172,24 @@ fn handlers(image: &Image<'_>) -> Vec<u64> {
 }
 
 /// How much an epilogue that starts at `address` moves the stack pointer before its `ret`; `None`
-/// if the code there does anything else.
+/// if the code there does anything else. It may check the stack protector's canary.
 fn epilogue(image: &Image<'_>, address: u64) -> Option<i64> {
-    let mut stack = 0;
+    let mut state = State::new();
     for insn in straight(image, address, EPILOGUE_LIMIT) {
+        let is_canary = insn.segment_prefix() == R::FS || insn.memory_base() == R::RSP;
         match insn.code() {
-            Code::Retnq => return Some(stack),
-            Code::Pop_r64 => stack += 8,
-            Code::Add_rm64_imm8 | Code::Add_rm64_imm32 if insn.op0_register() == R::RSP => {
-                stack += insn.immediate(1).cast_signed();
-            }
-            _ if insn.flow_control() == FlowControl::UnconditionalBranch => {}
-            _ => return None,
+            Code::Retnq => return state.pushed().map(i64::wrapping_neg),
+            Code::Pop_r64 => {}
+            Code::Add_rm64_imm8 | Code::Add_rm64_imm32 if insn.op0_register() == R::RSP => {}
+            Code::Mov_r64_rm64 | Code::Sub_r64_rm64 | Code::Xor_r64_rm64 | Code::Cmp_r64_rm64
+                if is_canary && insn.op0_register() != R::RAX => {}
+            _ => match insn.flow_control() {
+                FlowControl::UnconditionalBranch => {}
+                FlowControl::ConditionalBranch if insn.mnemonic() == Mnemonic::Jne => {}
+                _ => return None,
+            },
         }
+        state.step(&insn);
     }
     None
 }

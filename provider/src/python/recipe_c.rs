@@ -25,11 +25,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use iced_x86::{Code, FlowControl, Instruction, OpKind, Register as R};
 
 use super::Refusal;
-use super::code::{State, branch_target, emulated, pt_regs, straight};
+use super::code::{Home, State, Value, branch_target, emulated, pt_regs, straight};
 use super::flow::reachable;
 use super::image::Image;
 use super::opcodes::Opcodes;
-use super::site::{Condition, Event, Execution, InstructionPointer, Site};
+use super::site::{Condition, Event, Execution, InstructionPointer, Location, Site};
 use super::table::{INSTRUCTION_POINTER, Table};
 use super::vote::LoopRegisters;
 
@@ -109,6 +109,10 @@ struct Finder<'a, 'd> {
     registers: &'a LoopRegisters,
 }
 
+/// The names of the loop's variables while a handler is followed.
+const FRAME: Value = Value::named(1 << 31);
+const NEXT_INSTR: Value = Value::named((1 << 31) + 1);
+
 /// How far a handler is followed before giving up.
 const HANDLER_LIMIT: usize = 64;
 
@@ -131,22 +135,17 @@ impl Finder<'_, '_> {
         let (mut state, frame, next_instr) = self.at_handler();
         for insn in straight(self.image, start, HANDLER_LIMIT) {
             if let Some(kind) = emulated(self.image, &insn) {
-                let holder = state.holders(frame).next();
+                let holder = state.find(frame);
                 let holder = holder
                     .ok_or_else(|| missing("the frame is lost before a place for a probe"))?;
-                let saved = super::code::Value {
-                    plus: INSTRUCTION_POINTER,
-                    ..frame
-                };
-                let instruction = match state.memory(saved) {
+                let instruction = match state.memory(frame.plus(INSTRUCTION_POINTER)) {
                     Some(v) if v.name == next_instr.name => {
                         InstructionPointer::Saved { ahead: v.plus }
                     }
                     _ => {
-                        let r = state.holders(next_instr).find_map(pt_regs);
-                        let register =
-                            r.ok_or_else(|| missing("the instruction pointer is lost"))?;
-                        InstructionPointer::Register { register, ahead: 0 }
+                        let home = state.find(next_instr).and_then(Location::of);
+                        let location = home.ok_or_else(|| missing("the instruction pointer is lost"))?;
+                        InstructionPointer::Variable { location, ahead: 0 }
                     }
                 };
                 let site = self.site(&insn, event, Execution::Emulated(kind), holder, instruction);
@@ -167,8 +166,8 @@ impl Finder<'_, '_> {
     fn stepped(&self, event: Event, opcode: u8) -> Option<Site> {
         let insn = straight(self.image, self.target(opcode)?, 1).next()?;
         let plain = insn.flow_control() == FlowControl::Next && !insn.is_ip_rel_memory_operand();
-        let register = pt_regs(self.registers.next_instr)?;
-        let instruction = InstructionPointer::Register { register, ahead: 0 };
+        let location = Location::of(self.registers.next_instr)?;
+        let instruction = InstructionPointer::Variable { location, ahead: 0 };
         let site = self.site(
             &insn,
             event,
@@ -195,8 +194,7 @@ impl Finder<'_, '_> {
         for insn in straight(self.image, start, HANDLER_LIMIT) {
             if let Some(kind) = emulated(self.image, &insn) {
                 let registers = state
-                    .holders(frame)
-                    .next()
+                    .find(frame)
                     .zip(state.holders(flag).find_map(pt_regs));
                 let (holder, flag) = registers.ok_or_else(|| missing("its arguments are lost"))?;
                 let instruction = InstructionPointer::Saved { ahead: 0 };
@@ -240,7 +238,7 @@ impl Finder<'_, '_> {
         let tests = all.values().filter(|insn| {
             matches!(insn.code(), Code::Cmp_rm8_imm8)
                 && insn.op0_kind() == OpKind::Memory
-                && insn.memory_base() == self.registers.frame
+                && self.may_be_frame(insn.memory_base())
                 && insn.memory_index() == R::None
                 && insn.memory_displacement64().cast_signed() == IS_ENTRY
                 && insn.immediate8() == 0
@@ -269,12 +267,21 @@ impl Finder<'_, '_> {
         Ok(sites)
     }
 
+    /// Whether a register can hold the frame outside of handlers: the frame's own, or any if the
+    /// frame is kept in memory.
+    fn may_be_frame(&self, register: R) -> bool {
+        match self.registers.frame {
+            Home::Register(own) => register == own,
+            Home::Stack(_) => register.is_gpr64() && register != R::RSP,
+        }
+    }
+
     fn after_test(&self, test: &Instruction) -> Option<Site> {
         let mut state = State::new();
         let frame = State::initial(test.memory_base());
         for insn in straight(self.image, test.ip(), HANDLER_LIMIT) {
             if let Some(kind) = emulated(self.image, &insn) {
-                let holder = state.holders(frame).next()?;
+                let holder = state.find(frame)?;
                 let instruction = InstructionPointer::Saved { ahead: 0 };
                 return self.site(
                     &insn,
@@ -325,7 +332,7 @@ impl Finder<'_, '_> {
         let mut state = State::new();
         for insn in straight(self.image, function, HANDLER_LIMIT) {
             if let Some(kind) = emulated(self.image, &insn) {
-                let holder = state.holders(frame).next();
+                let holder = state.find(frame);
                 let holder = holder.ok_or_else(|| missing("its argument is lost"))?;
                 let instruction = InstructionPointer::Saved { ahead: 0 };
                 let site = self.site(
@@ -388,13 +395,14 @@ impl Finder<'_, '_> {
     }
 
     /// What is known when a handler starts: the state, the frame, the next instruction.
-    fn at_handler(&self) -> (State, super::code::Value, super::code::Value) {
+    fn at_handler(&self) -> (State, Value, Value) {
         let mut state = State::new();
-        let frame = State::initial(self.registers.frame);
+        state.enter(self.registers.frame, FRAME);
+        state.enter(self.registers.next_instr, NEXT_INSTR);
         for &copy in &self.registers.frame_copies {
-            state.set(copy, frame);
+            state.set(copy, FRAME);
         }
-        (state, frame, State::initial(self.registers.next_instr))
+        (state, FRAME, NEXT_INSTR)
     }
 
     fn target(&self, opcode: u8) -> Option<u64> {
@@ -406,7 +414,7 @@ impl Finder<'_, '_> {
         insn: &Instruction,
         event: Event,
         execution: Execution,
-        frame: R,
+        frame: Home,
         instruction: InstructionPointer,
     ) -> Option<Site> {
         Some(Site {
@@ -414,7 +422,7 @@ impl Finder<'_, '_> {
             address: insn.ip(),
             event,
             execution,
-            frame: pt_regs(frame)?,
+            frame: Location::of(frame)?,
             instruction,
             opcodes: Vec::new(),
             condition: None,

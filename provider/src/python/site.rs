@@ -1,7 +1,7 @@
 //! What the analysis finds: the places where a Python function's entry and return can be seen,
 //! and what is in the registers there. Plain data; the eBPF is generated elsewhere.
 
-use super::code::Emulated;
+use super::code::{Emulated, Home, pt_regs};
 use crate::probe::Register;
 
 /// One instruction to probe.
@@ -20,7 +20,7 @@ pub struct Site {
     /// How the kernel executes the instruction under the probe, which decides the cost of a hit.
     pub execution: Execution,
     /// Holds the frame: a `_PyInterpreterFrame *`, before 3.11 a `PyFrameObject *`.
-    pub frame: Register,
+    pub frame: Location,
     /// Where the instruction that the frame is at can be read.
     pub instruction: InstructionPointer,
     /// The opcodes that the instruction may have; empty for any.
@@ -30,6 +30,15 @@ pub struct Site {
     /// Before 3.11: what to add to the stack pointer to get its value at the first instruction
     /// of the interpreter function, which tells the activations of a thread apart.
     pub stack_at_entry: Option<i64>,
+}
+
+/// Where a 64-bit value is at a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Location {
+    /// In a register.
+    Register(Register),
+    /// In memory, this many bytes above the stack pointer.
+    Stack(i64),
 }
 
 /// What happens to the frame at a site.
@@ -72,10 +81,10 @@ pub enum InstructionPointer {
         /// Bytes to subtract from the value.
         ahead: i64,
     },
-    /// In a register, this many bytes ahead of the instruction.
-    Register {
-        /// The register.
-        register: Register,
+    /// In a variable of the loop, this many bytes ahead of the instruction.
+    Variable {
+        /// Where the variable is.
+        location: Location,
         /// Bytes to subtract from the value.
         ahead: i64,
     },
@@ -89,4 +98,14 @@ pub enum InstructionPointer {
 pub enum Condition {
     /// The low 32 bits are not all zero.
     NonZero32(Register),
+}
+
+impl Location {
+    /// The location for a place that the analysis found.
+    pub(super) fn of(home: Home) -> Option<Self> {
+        match home {
+            Home::Register(register) => pt_regs(register).map(Self::Register),
+            Home::Stack(offset) => Some(Self::Stack(offset)),
+        }
+    }
 }

@@ -15,7 +15,7 @@ use std::collections::HashMap;
 
 use iced_x86::{Code, OpKind, Register as R};
 
-use super::code::{State, straight};
+use super::code::{Home, State, straight};
 use super::image::Image;
 use super::unwind::Functions;
 
@@ -52,7 +52,7 @@ pub(super) const INSTRUCTION_POINTER: i64 = 56;
 const PROLOGUE: usize = 12;
 
 /// A handler may store an instruction pointer that it has moved on: `YIELD_VALUE` of 3.13 does.
-const CODE_UNITS_AHEAD: i64 = 2;
+const AHEAD: i64 = 2;
 
 /// Fewer stores than this, and it is some other array of functions.
 const FEWEST_STORES: usize = 24;
@@ -94,21 +94,21 @@ pub(super) fn find(image: &Image<'_>, unknown: &[u8]) -> Option<Table> {
     })
 }
 
-/// The registers of the store `mov [frame + 0x38], next_instr` near the start of a handler: those
-/// that hold the two values when the handler starts, whatever copies were made on the way. A store
+/// Where a handler has the frame and the next instruction when it starts, from the store
+/// `mov [frame + 0x38], next_instr` near its start, whatever copies were made on the way. A store
 /// of something that the handler itself computed is not one.
-pub(super) fn stored_pair(image: &Image<'_>, handler: u64) -> Option<(R, R)> {
+pub(super) fn stored_pair(image: &Image<'_>, handler: u64) -> Option<(Home, Home)> {
     let mut state = State::new();
     for insn in straight(image, handler, PROLOGUE) {
         if insn.code() == Code::Mov_rm64_r64
             && insn.op0_kind() == OpKind::Memory
             && let Some(place) = state.place(&insn)
             && place.plus == INSTRUCTION_POINTER
-            && let Some(frame) = State::initial_register(place.name)
+            && let Some(frame) = state.home(place.name)
             && let Some(value) = state.get(insn.op1_register())
-            && let Some(next_instr) = State::initial_register(value.name)
-            && (0..=CODE_UNITS_AHEAD).contains(&value.plus)
-            && frame != R::RSP
+            && let Some(next_instr) = state.home(value.name)
+            && (0..=AHEAD).contains(&value.plus)
+            && frame != Home::Register(R::RSP)
         {
             return Some((frame, next_instr));
         }

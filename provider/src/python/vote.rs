@@ -1,10 +1,13 @@
 //! Which registers hold the frame and the next instruction in the interpreter loop.
 //!
-//! The compiler keeps both in one register each for the whole loop, because every handler uses
+//! The compiler keeps each in one place for the whole loop, a register as a rule, because every handler uses
 //! them and computed gotos can jump from any handler to any other. Each handler's store
 //! `mov [frame + 0x38], next_instr` names the pair, so all of them vote. In every build seen
 //! the vote was unanimous; a single dissenting handler means that the loop is not what we take it
 //! to be, and the build is refused.
+//!
+//! Where registers ran short, the loop has one of the two in a stack slot instead (GCC 14 does
+//! with 3.13's frame); the vote is then for the slot.
 //!
 //! Some compilers keep a copy of the frame in a second register. Where the copy is made before
 //! every dispatch it may be relied on at the start of a handler, which matters when a handler
@@ -15,17 +18,17 @@ use std::collections::{BTreeSet, HashMap};
 
 use iced_x86::{FlowControl, Register as R};
 
-use super::code::{State, straight};
+use super::code::{Home, State, Value, straight};
 use super::image::Image;
 use super::table::{Table, stored_pair};
 
-/// The loop's registers.
+/// Where the loop has its two main variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LoopRegisters {
     /// Holds the `_PyInterpreterFrame *`.
-    pub(super) frame: R,
+    pub(super) frame: Home,
     /// Holds the address of the current instruction when a handler starts.
-    pub(super) next_instr: R,
+    pub(super) next_instr: Home,
     /// Hold the frame too when a handler starts.
     pub(super) frame_copies: Vec<R>,
     /// How many distinct handlers agreed, of how many.
@@ -37,19 +40,19 @@ pub(super) struct LoopRegisters {
 pub(super) enum Vote {
     Unanimous(LoopRegisters),
     /// Each pair and how many handlers use it.
-    Split(Vec<(R, R, usize)>),
+    Split(Vec<(Home, Home, usize)>),
 }
 
 /// Counts the votes of the distinct handlers.
 pub(super) fn vote(image: &Image<'_>, table: &Table) -> Vote {
     let handlers: BTreeSet<u64> = table.targets.iter().copied().collect();
-    let mut pairs: HashMap<(R, R), usize> = HashMap::new();
+    let mut pairs: HashMap<(Home, Home), usize> = HashMap::new();
     for &handler in &handlers {
         if let Some(pair) = stored_pair(image, handler) {
             *pairs.entry(pair).or_default() += 1;
         }
     }
-    let mut pairs: Vec<(R, R, usize)> = pairs.into_iter().map(|((f, n), c)| (f, n, c)).collect();
+    let mut pairs: Vec<(Home, Home, usize)> = pairs.into_iter().map(|((f, n), c)| (f, n, c)).collect();
     pairs.sort_unstable_by_key(|p| std::cmp::Reverse(p.2));
     match *pairs.as_slice() {
         [(frame, next_instr, count)] if frame != next_instr => Vote::Unanimous(LoopRegisters {
@@ -63,15 +66,18 @@ pub(super) fn vote(image: &Image<'_>, table: &Table) -> Vote {
 }
 
 /// Registers that equal `frame` at every indirect jump that ends a handler's straight path.
-fn copies(image: &Image<'_>, handlers: &BTreeSet<u64>, frame: R) -> Vec<R> {
+fn copies(image: &Image<'_>, handlers: &BTreeSet<u64>, frame: Home) -> Vec<R> {
     let mut common: Option<BTreeSet<R>> = None;
     let mut seen = 0;
     for &handler in handlers {
         let mut state = State::new();
+        if let Home::Stack(_) = frame {
+            state.enter(frame, Value::named(u32::MAX));
+        }
         for insn in straight(image, handler, 150) {
             if insn.flow_control() == FlowControl::IndirectBranch {
                 let here: BTreeSet<R> = state
-                    .get(frame)
+                    .at_home(frame)
                     .map(|v| state.holders(v).collect())
                     .unwrap_or_default();
                 common = Some(match common {
@@ -87,7 +93,7 @@ fn copies(image: &Image<'_>, handlers: &BTreeSet<u64>, frame: R) -> Vec<R> {
     common
         .into_iter()
         .flatten()
-        .filter(|&r| enough && r != frame)
+        .filter(|&r| enough && Home::Register(r) != frame)
         .collect()
 }
 
