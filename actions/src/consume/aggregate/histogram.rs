@@ -1,0 +1,208 @@
+//! Histograms: buckets with their labels, and the bars.
+//!
+//! As in libdtrace, one empty bucket shows below and above the data, and a bar has 40 columns
+//! for the sum of all magnitudes, drawn to the left for negative counts.
+
+use dlang::program::AggFunc;
+
+use super::super::convert::{self, Style};
+use crate::record::llquantize_bounds;
+
+/// The bucket of `quantize` for zero.
+const QUANTIZE_ZERO: usize = 63;
+
+/// Columns of a bar.
+const BAR: usize = 40;
+
+/// A bucket's range, with the numbers that its label shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bucket {
+    /// Less than a number.
+    Below(i64),
+    /// At most a number: the far end of the negative half of `llquantize`.
+    AtMost(i64),
+    /// From a number on.
+    From(i64),
+    /// Nearer to zero than a number.
+    Around(i64),
+    /// A number or more.
+    AtLeast(i64),
+}
+
+/// The buckets of `func` in order, and which one shows first when there are no data.
+fn buckets(func: AggFunc) -> (Vec<Bucket>, usize) {
+    match func {
+        AggFunc::Quantize => {
+            let power = |n: usize| 1_i64 << n;
+            let negative = (0..QUANTIZE_ZERO).rev().map(|n| -power(n));
+            let positive = (0..QUANTIZE_ZERO).map(power);
+            let all = negative
+                .chain([0])
+                .chain(positive)
+                .map(Bucket::From)
+                .collect();
+            (all, QUANTIZE_ZERO - 1)
+        }
+        AggFunc::Lquantize { low, high, step } => {
+            let (low, step) = (i64::from(low), i64::from(step).max(1));
+            let levels = (i64::from(high) - low).max(0) / step;
+            let mut all = vec![Bucket::Below(low)];
+            all.extend((0..levels).map(|level| Bucket::From(low + level * step)));
+            all.push(Bucket::AtLeast(low + levels * step));
+            (all, 0)
+        }
+        AggFunc::Llquantize {
+            factor,
+            low,
+            high,
+            steps,
+        } => {
+            let bounds = llquantize_bounds(factor, low, high, steps);
+            let bounds = bounds
+                .iter()
+                .map(|bound| i64::try_from(*bound).unwrap_or(i64::MAX));
+            let power = |n: u16| i64::from(factor.max(2)).saturating_pow(u32::from(n));
+            let end = power(high.saturating_add(1));
+            let mut all = vec![Bucket::AtMost(-end)];
+            all.extend(bounds.clone().rev().map(|bound| Bucket::From(-bound)));
+            let zero = all.len();
+            all.push(if low == 0 {
+                Bucket::From(0)
+            } else {
+                Bucket::Around(power(low))
+            });
+            all.extend(bounds.map(Bucket::From));
+            all.push(Bucket::AtLeast(end));
+            (all, zero)
+        }
+        _ => (Vec::new(), 0),
+    }
+}
+
+/// What sorts histograms: the sum of the buckets' bounds times their counts, then the count at
+/// zero.
+pub(super) fn weight(func: AggFunc, words: &[u64]) -> (i128, i64) {
+    let mut sum = 0_i128;
+    let mut zeros = 0;
+    for (bucket, count) in buckets(func).0.into_iter().zip(counts(words)) {
+        let bound = match bucket {
+            Bucket::Below(n) => n - 1,
+            Bucket::AtLeast(n) => n.saturating_add(1),
+            Bucket::AtMost(n) | Bucket::From(n) => n,
+            Bucket::Around(_) => 0,
+        };
+        if bound == 0 {
+            zeros = count;
+        }
+        sum = sum.saturating_add(i128::from(bound).saturating_mul(i128::from(count)));
+    }
+    (sum, zeros)
+}
+
+/// The counts of a value's buckets, behind its hits.
+fn counts(words: &[u64]) -> impl ExactSizeIterator<Item = i64> + DoubleEndedIterator + Clone {
+    words
+        .get(1..)
+        .unwrap_or_default()
+        .iter()
+        .map(|word| word.cast_signed())
+}
+
+/// Prints the histogram of a value of `func`, its counts divided by `normal`.
+pub(super) fn put(out: &mut Vec<u8>, func: AggFunc, words: &[u64], normal: i64) {
+    out.extend_from_slice(
+        b"\n           value  ------------- Distribution ------------- count    \n",
+    );
+    let (buckets, nothing) = buckets(func);
+    let counts: Vec<i64> = counts(words).take(buckets.len()).collect();
+    let first = counts.iter().position(|count| *count != 0);
+    let last = counts.iter().rposition(|count| *count != 0);
+    let (first, last) = match (first, last) {
+        (Some(first), Some(last)) => (first.saturating_sub(1), last + 1),
+        _ => (nothing, nothing + 2),
+    };
+    let shown = first..buckets.len().min(counts.len()).min(last + 1);
+    let bars = Bars::new(&counts);
+    for i in shown {
+        put_label(out, buckets[i]);
+        bars.put(out, counts[i]);
+        out.push(b' ');
+        let flags = dlang::format::Flags {
+            left: true,
+            ..Default::default()
+        };
+        let count = counts[i].wrapping_div(if normal == 0 { 1 } else { normal });
+        convert::put_signed(
+            out,
+            count,
+            Style {
+                width: 9,
+                flags,
+                ..Style::default()
+            },
+        );
+        out.push(b'\n');
+    }
+}
+
+fn put_label(out: &mut Vec<u8>, bucket: Bucket) {
+    let label = match bucket {
+        Bucket::Below(n) => format!("< {n}"),
+        Bucket::AtMost(n) => format!("<= {n}"),
+        Bucket::From(n) => n.to_string(),
+        Bucket::Around(n) => format!("abs() < {n}"),
+        Bucket::AtLeast(n) => format!(">= {n}"),
+    };
+    let width = 16;
+    convert::put_text(
+        out,
+        label.as_bytes(),
+        Style {
+            width,
+            ..Style::default()
+        },
+    );
+    out.push(b' ');
+}
+
+/// The scale of one histogram's bars.
+struct Bars {
+    total: u128,
+    positive: bool,
+    negative: bool,
+}
+
+impl Bars {
+    fn new(counts: &[i64]) -> Self {
+        Self {
+            total: counts
+                .iter()
+                .map(|count| u128::from(count.unsigned_abs()))
+                .sum(),
+            positive: counts.iter().any(|count| *count > 0),
+            negative: counts.iter().any(|count| *count < 0),
+        }
+    }
+
+    fn put(&self, out: &mut Vec<u8>, count: i64) {
+        let (left, right) = match (self.negative, self.positive) {
+            (false, _) => (0, BAR),
+            (true, false) => (BAR, 0),
+            (true, true) => (BAR / 2, BAR / 2),
+        };
+        let depth = self.depth(count, left.max(right));
+        let (below, above) = if count < 0 { (depth, 0) } else { (0, depth) };
+        let mut fill = |byte, n: usize| out.resize(out.len() + n, byte);
+        fill(b' ', left.saturating_sub(below));
+        fill(b'@', below);
+        fill(b'|', 1);
+        fill(b'@', above);
+        fill(b' ', right.saturating_sub(above));
+    }
+
+    /// Columns of a bar, of `len` for everything, rounded to the nearest.
+    fn depth(&self, count: i64, len: usize) -> usize {
+        let share = u128::from(count.unsigned_abs()) * 2 * len as u128 + self.total;
+        usize::try_from(share / (2 * self.total).max(1)).map_or(len, |depth| depth.min(len))
+    }
+}

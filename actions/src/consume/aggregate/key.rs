@@ -1,0 +1,105 @@
+//! Keys of aggregations: the tuple out of a map's key bytes, its order, and how it prints.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+use dlang::eval::Value;
+use dlang::types::{Int, Type};
+
+use super::super::convert::{self, Style};
+use super::super::default::{self, Strings};
+
+/// A key as its tuple. Which map held it does not matter: the same tuple is the same key, also
+/// in another aggregation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Tuple(pub(super) Vec<Part>);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Part {
+    Int(i64),
+    Str(Box<[u8]>),
+}
+
+/// Reads a map's key: the integers, 8 bytes each, then the strings with their NULs. `None` when
+/// the bytes are too few.
+pub(super) fn decode_key(mut bytes: &[u8], types: &[Type]) -> Option<Tuple> {
+    let mut parts = vec![None; types.len()];
+    for (part, ty) in parts.iter_mut().zip(types) {
+        if let Some(int) = ty.as_int() {
+            let (raw, rest) = bytes.split_first_chunk::<8>()?;
+            *part = Some(Part::Int(int.wrap(i64::from_le_bytes(*raw))));
+            bytes = rest;
+        }
+    }
+    for part in parts.iter_mut().filter(|part| part.is_none()) {
+        let end = bytes.iter().position(|byte| *byte == 0)?;
+        *part = Some(Part::Str(bytes.get(..end)?.into()));
+        bytes = bytes.get(end + 1..)?;
+    }
+    parts.into_iter().collect::<Option<_>>().map(Tuple)
+}
+
+/// Compares two tuples of `types` from position `first` on, around the end. Integers compare
+/// without sign in the width of their type, as in libdtrace: -1 comes after 1.
+pub(super) fn compare(a: &Tuple, b: &Tuple, types: &[Type], first: usize) -> Ordering {
+    let count = a.0.len().min(b.0.len());
+    let first = if first < count { first } else { 0 };
+    let positions = (first..count).chain(0..first);
+    positions
+        .map(|i| match (&a.0[i], &b.0[i]) {
+            (Part::Int(a), Part::Int(b)) => {
+                let int = types.get(i).and_then(Type::as_int).unwrap_or(Int::U64);
+                let unsigned = Int {
+                    signed: false,
+                    ..int
+                };
+                let bits = |n: i64| unsigned.wrap(n).cast_unsigned();
+                bits(*a).cmp(&bits(*b))
+            }
+            (Part::Str(a), Part::Str(b)) => a.cmp(b),
+            (Part::Int(_), Part::Str(_)) => Ordering::Less,
+            (Part::Str(_), Part::Int(_)) => Ordering::Greater,
+        })
+        .find(|order| order.is_ne())
+        .unwrap_or(Ordering::Equal)
+}
+
+impl Tuple {
+    /// Prints the tuple in the columns of the default format.
+    pub(super) fn put(&self, out: &mut Vec<u8>, types: &[Type], strings: Strings) {
+        for (part, ty) in self.0.iter().zip(types) {
+            match part {
+                Part::Int(n) => {
+                    let int = ty.as_int().unwrap_or(Int::I64);
+                    let width = match int.size {
+                        1 => 3,
+                        2 => 5,
+                        4 => 8,
+                        _ => 16,
+                    };
+                    out.push(b' ');
+                    default::put_column(out, *n, width);
+                }
+                Part::Str(s) => default::put_string(out, s, strings, false),
+            }
+        }
+    }
+
+    /// Prints part `index` by a conversion.
+    pub(super) fn convert(
+        &self,
+        out: &mut Vec<u8>,
+        index: usize,
+        types: &[Type],
+        conversion: (dlang::format::Spec, Style),
+        dates: &mut convert::Dates,
+    ) {
+        let int = types.get(index).and_then(Type::as_int).unwrap_or(Int::I64);
+        let value = match self.0.get(index) {
+            Some(Part::Int(n)) => Value::Int(*n),
+            Some(Part::Str(s)) => Value::Str(Cow::Borrowed(s)),
+            None => return,
+        };
+        convert::put(out, conversion.0, conversion.1, &value, int, dates);
+    }
+}

@@ -1,0 +1,173 @@
+//! Rows of `printa`: the default columns, or a format with keys and `%@` values.
+
+use dlang::eval::Value;
+use dlang::format::{Amount, Format, Piece, Spec};
+use dlang::types::{Int, Type};
+
+use super::super::convert::{self, Dates, Style};
+use super::super::default::{self, Strings};
+use super::{Aggregation, Row, histogram, value};
+use crate::record::value_words;
+
+/// A `printa` format, each conversion bound to a key part or to an aggregation.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    steps: Vec<Step>,
+}
+
+#[derive(Debug)]
+enum Step {
+    Text(Vec<u8>),
+    Key {
+        index: usize,
+        spec: Spec,
+        style: Style,
+    },
+    Value {
+        index: usize,
+        spec: Spec,
+        style: Style,
+    },
+}
+
+impl Plan {
+    /// Plans `format` for `count` aggregations. Plain conversions take the parts of the key in
+    /// turn; `%@` ones take the aggregations in turn, and start again after the last.
+    pub(crate) fn new(format: &Format, count: usize) -> Self {
+        let (mut keys, mut values) = (0.., (0..count.max(1)).cycle());
+        let steps = format.pieces.iter().filter_map(|piece| {
+            Some(match piece {
+                Piece::Literal(text) => Step::Text(text.clone().into_bytes()),
+                Piece::Conversion(conversion) => {
+                    let mut style = Style {
+                        flags: conversion.flags,
+                        ..Style::default()
+                    };
+                    if let Some(Amount::Fixed(width)) = conversion.width {
+                        style.set_width(i64::from(width));
+                    }
+                    if let Some(Amount::Fixed(precision)) = conversion.precision {
+                        style.set_precision(i64::from(precision));
+                    }
+                    let spec = conversion.spec;
+                    if conversion.aggregation {
+                        Step::Value {
+                            index: values.next()?,
+                            spec,
+                            style,
+                        }
+                    } else {
+                        Step::Key {
+                            index: keys.next()?,
+                            spec,
+                            style,
+                        }
+                    }
+                }
+            })
+        });
+        Self {
+            steps: steps.collect(),
+        }
+    }
+}
+
+/// Where rows go, and what they need beside their data.
+#[derive(Debug)]
+pub(crate) struct Printer<'a> {
+    pub(crate) out: &'a mut Vec<u8>,
+    pub(crate) dates: &'a mut Dates,
+    /// Bytes of a string key, for those that are dumped.
+    pub(crate) strings: Strings,
+    /// `-x aggpercpu`: each CPU's value below the sum.
+    pub(crate) per_cpu: bool,
+}
+
+impl Printer<'_> {
+    pub(super) fn put_row(
+        &mut self,
+        columns: &[Option<&Aggregation>],
+        row: &Row,
+        plan: Option<&Plan>,
+    ) {
+        let types = columns
+            .iter()
+            .flatten()
+            .next()
+            .map_or(&[][..], |c| &c.data.layout.key);
+        match plan {
+            Some(plan) => self.put_planned(columns, row, types, plan),
+            None => self.put_default(columns, row, types),
+        }
+    }
+
+    fn put_default(&mut self, columns: &[Option<&Aggregation>], row: &Row, types: &[Type]) {
+        row.tuple.put(self.out, types, self.strings);
+        for (column, entry) in columns.iter().zip(&row.values) {
+            let Some(aggregation) = column else { continue };
+            let missing = vec![0; value_words(aggregation.data.layout.func) as usize];
+            let words = entry.as_ref().map_or(&missing, |entry| &entry.total);
+            self.put_value(aggregation, words);
+        }
+        self.out.push(b'\n');
+        if self.per_cpu {
+            for (column, entry) in columns.iter().zip(&row.values) {
+                let (Some(aggregation), Some(entry)) = (column, entry) else {
+                    continue;
+                };
+                for (cpu, words) in entry.cpus.iter().enumerate() {
+                    self.out
+                        .extend_from_slice(format!("    [CPU {cpu}]").as_bytes());
+                    self.put_value(aggregation, words);
+                    self.out.push(b'\n');
+                }
+            }
+        }
+    }
+
+    fn put_value(&mut self, aggregation: &Aggregation, words: &[u64]) {
+        let func = aggregation.data.layout.func;
+        match value::number(func, words, aggregation.normal) {
+            Some(number) => {
+                self.out.push(b' ');
+                default::put_column(self.out, number, 16);
+            }
+            None => histogram::put(self.out, func, words, aggregation.normal),
+        }
+    }
+
+    fn put_planned(
+        &mut self,
+        columns: &[Option<&Aggregation>],
+        row: &Row,
+        types: &[Type],
+        plan: &Plan,
+    ) {
+        for step in &plan.steps {
+            match step {
+                Step::Text(text) => self.out.extend_from_slice(text),
+                Step::Key { index, spec, style } => {
+                    let conversion = (*spec, *style);
+                    row.tuple
+                        .convert(self.out, *index, types, conversion, self.dates);
+                }
+                Step::Value { index, spec, style } => {
+                    let Some(Some(aggregation)) = columns.get(*index) else {
+                        continue;
+                    };
+                    let func = aggregation.data.layout.func;
+                    let missing = vec![0; value_words(func) as usize];
+                    let entry = row.values.get(*index).and_then(Option::as_ref);
+                    let words = entry.map_or(&missing, |entry| &entry.total);
+                    match value::number(func, words, aggregation.normal) {
+                        Some(number) => {
+                            let number = Value::Int(number);
+                            convert::put(self.out, *spec, *style, &number, Int::I64, self.dates);
+                        }
+                        None => histogram::put(self.out, func, words, aggregation.normal),
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,552 @@
+//! Aggregations in memory and their exact text, as DTrace 2.0.7 printed it.
+
+use dlang::program::{AggFunc, AggId};
+use dlang::types::{Int, Type};
+use provider::object::MapId;
+
+use super::super::testing::{FakeMaps, ecb, format, lay_out, quiet};
+use super::super::{Consumer, OutputOptions, SortOptions};
+use crate::record::{AggregationLayout, OutputKind, value_words};
+
+/// Aggregations in fake maps, and a consumer that reads them.
+struct Fixture {
+    maps: FakeMaps,
+    consumer: Consumer,
+    layouts: Vec<AggregationLayout>,
+}
+
+/// Two CPUs, to see that they are merged.
+const CPUS: usize = 2;
+
+impl Fixture {
+    fn new(options: OutputOptions, aggregations: &[(AggFunc, &[Type])]) -> Self {
+        let maps = FakeMaps::default();
+        let mut consumer = Consumer::new(options, Box::new(maps.clone()));
+        let layouts: Vec<AggregationLayout> = (0_u32..)
+            .zip(aggregations)
+            .map(|(id, (func, key))| AggregationLayout {
+                id: AggId(id),
+                func: *func,
+                key: key.to_vec(),
+                maps: vec![MapId(id)],
+            })
+            .collect();
+        consumer.add_aggregations(layouts.clone());
+        Self {
+            maps,
+            consumer,
+            layouts,
+        }
+    }
+
+    /// Counts as the generated code does: `hits` and then `set` on the words of one CPU.
+    fn update(&mut self, id: u8, key: &[u8], cpu: usize, set: impl FnOnce(&mut [u64])) {
+        let words = value_words(self.layouts[usize::from(id)].func) as usize;
+        let mut maps = self.maps.0.lock().unwrap();
+        let value = maps
+            .entry([&[id], key].concat())
+            .or_insert_with(|| vec![0; words * CPUS]);
+        let value = &mut value[cpu * words..(cpu + 1) * words];
+        value[0] += 1;
+        set(value);
+    }
+
+    fn sum(&mut self, id: u8, key: &[u8], n: i64) {
+        self.update(id, key, 0, |words| {
+            words[1] = words[1].wrapping_add(n.cast_unsigned());
+        });
+    }
+
+    fn run(&mut self, action: OutputKind) -> String {
+        self.consumer.add_ecbs([ecb(1, &[], vec![action])]);
+        let mut out = Vec::new();
+        self.consumer.record(&lay_out(1, 0, &[]).2, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn printa(&mut self, ids: &[u32]) -> String {
+        self.run(OutputKind::Printa(
+            None,
+            ids.iter().map(|id| AggId(*id)).collect(),
+        ))
+    }
+
+    fn printa_as(&mut self, text: &str, ids: &[u32]) -> String {
+        let ids = ids.iter().map(|id| AggId(*id)).collect();
+        self.run(OutputKind::Printa(Some(format(text).into()), ids))
+    }
+
+    fn trunc(&mut self, keep: Option<i64>) {
+        let keep = keep.map(super::super::testing::constant);
+        self.run(OutputKind::Trunc(AggId(0), keep));
+    }
+
+    fn finish(&mut self) -> String {
+        let mut out = Vec::new();
+        self.consumer.finish(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+}
+
+fn text(s: &str) -> Vec<u8> {
+    let mut key = s.as_bytes().to_vec();
+    key.resize(16, 0);
+    key
+}
+
+fn text_and_int(s: &str, n: i64) -> Vec<u8> {
+    [n.to_le_bytes().to_vec(), text(s)].concat()
+}
+
+const TEXT: &[Type] = &[Type::String];
+const TEXT_INT: &[Type] = &[Type::String, Type::INT];
+
+/// The four keys that show every sort order.
+fn sorted(sort: SortOptions) -> Vec<String> {
+    let options = OutputOptions { sort, ..quiet() };
+    let mut fixture = Fixture::new(options, &[(AggFunc::Sum, TEXT_INT)]);
+    for (s, n, value) in [("b", 2, 3), ("a", 9, 3), ("c", -1, 3), ("a", 1, 1)] {
+        fixture.sum(0, &text_and_int(s, n), value);
+    }
+    fixture
+        .printa_as("%s %d\n", &[0])
+        .lines()
+        .map(String::from)
+        .collect()
+}
+
+#[test]
+fn sorts_by_value_and_then_key_or_as_options_say() {
+    let by = SortOptions::default();
+    assert_eq!(sorted(by), ["a 1", "a 9", "b 2", "c -1"]);
+    assert_eq!(
+        sorted(SortOptions { key: true, ..by }),
+        ["a 1", "a 9", "b 2", "c -1"]
+    );
+    assert_eq!(
+        sorted(SortOptions {
+            key_position: 1,
+            ..by
+        }),
+        ["a 1", "b 2", "a 9", "c -1"]
+    );
+    assert_eq!(
+        sorted(SortOptions {
+            reverse: true,
+            ..by
+        }),
+        ["c -1", "b 2", "a 9", "a 1"]
+    );
+}
+
+#[test]
+fn the_rest_prints_at_the_end_in_columns() {
+    let mut fixture = Fixture::new(
+        quiet(),
+        &[
+            (AggFunc::Count, TEXT),
+            (AggFunc::Sum, TEXT_INT),
+            (AggFunc::Avg, &[]),
+        ],
+    );
+    fixture.update(0, &text("bb"), 0, |_| ());
+    fixture.update(0, &text("bb"), 1, |_| ());
+    fixture.update(0, &text("x"), 1, |_| ());
+    fixture.sum(1, &text_and_int("k", -7), -9);
+    fixture.sum(2, &[0; 4], -1);
+    fixture.sum(2, &[0; 4], -4);
+    let pad = " ".repeat(48);
+    assert_eq!(
+        fixture.finish(),
+        [
+            "\n",
+            &format!("  x {pad}                1\n"),
+            &format!("  bb{pad}                2\n"),
+            &format!("  k {pad}       -7               -9\n"),
+            "               -2\n",
+        ]
+        .concat()
+    );
+}
+
+#[test]
+fn what_was_printed_does_not_print_again() {
+    let mut fixture = Fixture::new(quiet(), &[(AggFunc::Count, &[])]);
+    assert_eq!(fixture.printa(&[0]), "\n");
+    fixture.update(0, &[0; 4], 0, |_| ());
+    assert_eq!(fixture.printa(&[0]), "\n                1\n");
+    assert_eq!(fixture.finish(), "\n");
+}
+
+#[test]
+fn integer_keys_have_the_columns_of_their_type() {
+    let key: Vec<Type> = [Int::I8, Int::I16, Int::I32, Int::I64, Int::U8]
+        .into_iter()
+        .map(Type::Int)
+        .collect();
+    let mut fixture = Fixture::new(quiet(), &[(AggFunc::Count, &key)]);
+    let bytes: Vec<u8> = [3_i64, 4, 7, -5, 200]
+        .iter()
+        .flat_map(|n| n.to_le_bytes())
+        .collect();
+    fixture.update(0, &bytes, 0, |_| ());
+    assert_eq!(
+        fixture.printa(&[0]),
+        "\n   3     4        7               -5 200                1\n"
+    );
+}
+
+#[test]
+fn several_aggregations_share_their_keys() {
+    let mut fixture = Fixture::new(quiet(), &[(AggFunc::Sum, TEXT), (AggFunc::Sum, TEXT)]);
+    for (id, key, value) in [
+        (0, "x", 1),
+        (0, "y", 2),
+        (1, "z", 9),
+        (1, "y", 2),
+        (1, "w", 3),
+    ] {
+        fixture.sum(id, &text(key), value);
+    }
+    assert_eq!(
+        fixture.printa_as("%s %@d %@d\n", &[0, 1]),
+        "w 0 3\nz 0 9\nx 1 0\ny 2 2\n"
+    );
+    assert_eq!(
+        fixture.printa_as("%@d %s %@x\n", &[0, 1]),
+        "0 w 3\n0 z 9\n1 x 0\n2 y 2\n"
+    );
+    let row = format!("  w{}                0                3\n", " ".repeat(49));
+    assert!(fixture.printa(&[0, 1]).starts_with(&format!("\n{row}")));
+}
+
+#[test]
+fn minimum_and_maximum_merge_only_cpus_with_data() {
+    let mut fixture = Fixture::new(quiet(), &[(AggFunc::Min, TEXT), (AggFunc::Max, TEXT)]);
+    fixture.update(0, &text("k"), 1, |words| words[1] = 4);
+    fixture.update(1, &text("k"), 1, |words| {
+        words[1] = (-4_i64).cast_unsigned();
+    });
+    assert_eq!(fixture.printa_as("%@d %@d", &[0, 1]), "4 -4");
+}
+
+#[test]
+fn stddev_divides_as_libdtrace() {
+    let mut fixture = Fixture::new(quiet(), &[(AggFunc::Stddev, TEXT)]);
+    for n in [1_i64, 101] {
+        fixture.update(0, &text("k"), 0, |words| {
+            words[1] = words[1].wrapping_add(n.cast_unsigned());
+            words[2] += (n * n).cast_unsigned();
+        });
+    }
+    assert_eq!(fixture.printa_as("%@d", &[0]), "50");
+    fixture.run(OutputKind::Normalize(
+        AggId(0),
+        super::super::testing::constant(5),
+    ));
+    assert_eq!(fixture.printa_as("%@d", &[0]), "30");
+    fixture.run(OutputKind::Denormalize(AggId(0)));
+    assert_eq!(fixture.printa_as("%@d", &[0]), "50");
+}
+
+const TABLE: &str = "           value  ------------- Distribution ------------- count    \n";
+
+fn histogram(func: AggFunc, counts: &[(usize, i64)]) -> String {
+    let mut fixture = Fixture::new(quiet(), &[(func, &[])]);
+    fixture.update(0, &[0; 4], 0, |words| {
+        for (bucket, count) in counts {
+            words[1 + bucket] = count.cast_unsigned();
+        }
+    });
+    let printed = fixture.printa_as("%@d", &[0]);
+    printed
+        .strip_prefix(&format!("\n{TABLE}"))
+        .unwrap()
+        .to_string()
+}
+
+fn rows(rows: &[(&str, &str, i64)]) -> String {
+    let lines = rows
+        .iter()
+        .map(|(label, bar, count)| format!("{label:>16} {bar} {count:<9}\n"));
+    lines.collect::<Vec<_>>().concat()
+}
+
+fn bar(n: usize) -> String {
+    format!("|{:<40}", "@".repeat(n))
+}
+
+#[test]
+fn quantize_shows_powers_of_two() {
+    assert_eq!(
+        histogram(AggFunc::Quantize, &[(63, 1)]),
+        rows(&[("-1", &bar(0), 0), ("0", &bar(40), 1), ("1", &bar(0), 0)])
+    );
+    assert_eq!(
+        histogram(
+            AggFunc::Quantize,
+            &[(61, 1), (62, 1), (64, 1), (66, 2), (64 + 9, 1)]
+        ),
+        rows(&[
+            ("-4", &bar(0), 0),
+            ("-2", &bar(7), 1),
+            ("-1", &bar(7), 1),
+            ("0", &bar(0), 0),
+            ("1", &bar(7), 1),
+            ("2", &bar(0), 0),
+            ("4", &bar(13), 2),
+            ("8", &bar(0), 0),
+            ("16", &bar(0), 0),
+            ("32", &bar(0), 0),
+            ("64", &bar(0), 0),
+            ("128", &bar(0), 0),
+            ("256", &bar(0), 0),
+            ("512", &bar(7), 1),
+            ("1024", &bar(0), 0),
+        ])
+    );
+    let ends = histogram(AggFunc::Quantize, &[(0, 1), (126, 1)]);
+    assert!(ends.starts_with("-4611686018427387904 |@@@@@@@@@@@@@@@@@@@@ "));
+    assert!(
+        ends.lines()
+            .last()
+            .unwrap()
+            .starts_with("4611686018427387904 |@@@@@@@@@@@@@@@@@@@@ ")
+    );
+    assert_eq!(ends.lines().count(), 127);
+}
+
+#[test]
+fn negative_counts_draw_to_the_left() {
+    let left = |n: usize| format!("{:>40}|", "@".repeat(n));
+    assert_eq!(
+        histogram(AggFunc::Quantize, &[(64 + 11, -7)]),
+        rows(&[
+            ("1024", &left(0), 0),
+            ("2048", &left(40), -7),
+            ("4096", &left(0), 0)
+        ])
+    );
+    let both = |n: usize| format!("{:20}|{:<20}", "", "@".repeat(n));
+    assert_eq!(
+        histogram(AggFunc::Quantize, &[(64, 500), (65, 1000), (66, -7)]),
+        rows(&[
+            ("0", &both(0), 0),
+            ("1", &both(7), 500),
+            ("2", &both(13), 1000),
+            ("4", &both(0), -7),
+            ("8", &both(0), 0),
+        ])
+    );
+}
+
+#[test]
+fn lquantize_shows_its_ends() {
+    let func = AggFunc::Lquantize {
+        low: 0,
+        high: 10,
+        step: 2,
+    };
+    assert_eq!(
+        histogram(func, &[(0, 1), (2, 1), (6, 1)]),
+        rows(&[
+            ("< 0", &bar(13), 1),
+            ("0", &bar(0), 0),
+            ("2", &bar(13), 1),
+            ("4", &bar(0), 0),
+            ("6", &bar(0), 0),
+            ("8", &bar(0), 0),
+            (">= 10", &bar(13), 1),
+        ])
+    );
+    assert_eq!(
+        histogram(
+            AggFunc::Lquantize {
+                low: 0,
+                high: 10,
+                step: 3
+            },
+            &[(4, 1)]
+        ),
+        rows(&[("6", &bar(0), 0), (">= 9", &bar(40), 1)])
+    );
+    assert_eq!(
+        histogram(func, &[]),
+        rows(&[("< 0", &bar(0), 0), ("0", &bar(0), 0), ("2", &bar(0), 0)])
+    );
+}
+
+#[test]
+fn llquantize_has_two_sides() {
+    let func = AggFunc::Llquantize {
+        factor: 10,
+        low: 1,
+        high: 2,
+        steps: 5,
+    };
+    assert_eq!(value_words(func), 1 + 1 + 10 + 1 + 10 + 1);
+    let labels = |counts| {
+        let text = histogram(func, counts);
+        text.lines()
+            .map(|line| line[..16].trim_start().to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        labels(&[(0, 1), (11, 1), (22, 1)]),
+        [
+            "<= -1000",
+            "-800",
+            "-600",
+            "-400",
+            "-200",
+            "-100",
+            "-80",
+            "-60",
+            "-40",
+            "-20",
+            "-10",
+            "abs() < 10",
+            "10",
+            "20",
+            "40",
+            "60",
+            "80",
+            "100",
+            "200",
+            "400",
+            "600",
+            "800",
+            ">= 1000"
+        ]
+    );
+    assert_eq!(labels(&[]), ["abs() < 10", "10", "20"]);
+    let func = AggFunc::Llquantize {
+        factor: 10,
+        low: 0,
+        high: 3,
+        steps: 10,
+    };
+    assert_eq!(
+        histogram(func, &[(1 + 36 + 5, 1)]),
+        rows(&[("4", &bar(0), 0), ("5", &bar(40), 1), ("6", &bar(0), 0)])
+    );
+}
+
+#[test]
+fn histograms_sort_by_what_they_hold() {
+    let mut fixture = Fixture::new(quiet(), &[(AggFunc::Quantize, TEXT)]);
+    fixture.update(0, &text("x"), 0, |words| words[1 + 64 + 9] = 1);
+    fixture.update(0, &text("y"), 1, |words| words[1 + 64] = 3);
+    let printed = fixture.printa(&[0]);
+    assert!(
+        printed.find("  y").unwrap() < printed.find("  x").unwrap(),
+        "{printed}"
+    );
+}
+
+#[test]
+fn per_cpu_values_stand_below_the_sum() {
+    let options = OutputOptions {
+        agg_per_cpu: true,
+        ..quiet()
+    };
+    let mut fixture = Fixture::new(options, &[(AggFunc::Max, &[])]);
+    fixture.update(0, &[0; 4], 1, |words| words[1] = 2);
+    assert_eq!(
+        fixture.finish(),
+        "\n                2\n    [CPU 0] -9223372036854775808\n    [CPU 1]                2\n"
+    );
+}
+
+#[test]
+fn clear_keeps_keys_and_trunc_keeps_the_largest() {
+    let mut fixture = Fixture::new(quiet(), &[(AggFunc::Sum, TEXT)]);
+    for (key, value) in [("x", 3), ("y", 4), ("z", 5)] {
+        fixture.sum(0, &text(key), value);
+    }
+    fixture.trunc(Some(2));
+    assert_eq!(fixture.printa_as("%s%@d ", &[0]), "y4 z5 ");
+    fixture.run(OutputKind::Clear(AggId(0)));
+    assert_eq!(fixture.printa_as("%s%@d ", &[0]), "y0 z0 ");
+    fixture.sum(0, &text("x"), 7);
+    fixture.sum(0, &text("z"), 1);
+    assert_eq!(fixture.printa_as("%s%@d ", &[0]), "y0 z1 x7 ");
+    fixture.trunc(Some(-1));
+    assert_eq!(fixture.printa_as("%s%@d ", &[0]), "y0 ");
+    fixture.trunc(None);
+    assert_eq!(fixture.printa_as("%s%@d ", &[0]), "");
+}
+
+#[test]
+fn cleared_extremes_start_again() {
+    let mut fixture = Fixture::new(quiet(), &[(AggFunc::Min, TEXT)]);
+    fixture.update(0, &text("u"), 0, |words| words[1] = 3);
+    fixture.run(OutputKind::Clear(AggId(0)));
+    assert_eq!(fixture.printa_as("%s%@d ", &[0]), "u9223372036854775807 ");
+    fixture.update(0, &text("u"), 0, |words| words[1] = 5);
+    assert_eq!(fixture.printa_as("%s%@d ", &[0]), "u5 ");
+    fixture.trunc(None);
+    assert_eq!(fixture.printa_as("%s%@d ", &[0]), "");
+}
+
+#[test]
+fn truncated_keys_leave_the_map_when_idle_and_nothing_is_lost() {
+    let mut fixture = Fixture::new(quiet(), &[(AggFunc::Sum, TEXT)]);
+    let mut seen = 0;
+    for round in 0..40 {
+        fixture.sum(0, &text("hot"), 1);
+        if round % 8 == 0 {
+            fixture.sum(0, &text("cold"), 1);
+        }
+        let printed = fixture.printa_as("%@d ", &[0]);
+        seen += printed
+            .split_whitespace()
+            .map(|n| n.parse::<i64>().unwrap())
+            .sum::<i64>();
+        fixture.trunc(None);
+    }
+    assert_eq!(seen, 40 + 5);
+    for _ in 0..8 {
+        assert_eq!(fixture.printa(&[0]), "\n");
+    }
+    assert!(fixture.maps.0.lock().unwrap().is_empty());
+}
+
+#[test]
+fn updates_between_reading_and_deleting_are_kept() {
+    use std::io;
+
+    use super::snapshot::{AggregationMaps, Data};
+
+    /// A map in which a key is hit just before it is deleted.
+    struct Racing(FakeMaps);
+    impl AggregationMaps for Racing {
+        fn entries(&mut self, map: MapId) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+            self.0.entries(map)
+        }
+        fn remove(&mut self, map: MapId, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+            self.0.0.lock().unwrap().values_mut().for_each(|words| {
+                words[0] += 1;
+                words[1] += 10;
+            });
+            self.0.remove(map, key)
+        }
+    }
+
+    let mut fixture = Fixture::new(quiet(), &[(AggFunc::Sum, TEXT)]);
+    fixture.sum(0, &text("k"), 5);
+    let mut data = Data::new(fixture.layouts[0].clone());
+    let mut maps = Racing(fixture.maps.clone());
+    let all = data.snapshot(&mut maps).unwrap();
+    data.truncate(all, &mut maps).unwrap();
+    let mut shown = Vec::new();
+    for _ in 0..6 {
+        shown = data.snapshot(&mut maps).unwrap();
+        if !shown.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(shown[0].total, [1, 10]);
+    fixture.sum(0, &text("k"), 1);
+    assert_eq!(data.snapshot(&mut maps).unwrap()[0].total, [2, 11]);
+}

@@ -1,0 +1,118 @@
+//! Records as fields: checked reads of the bytes that the kernel side wrote.
+//!
+//! Whatever the bytes are, reading gives a value or `None`; a record with a field that is not
+//! within it is corrupt, and is counted and left out.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+
+use dlang::eval::{Env, Value};
+use dlang::program::Builtin;
+use dlang::types::Int;
+
+use crate::record::{Ecb, Field};
+
+/// EPID and CPU of a record; `None` when it is too short to have them.
+pub(super) fn header(bytes: &[u8]) -> Option<(u32, u32)> {
+    Some((word(bytes, 0)?, word(bytes, 4)?))
+}
+
+/// The `u32` at `offset`.
+pub(super) fn word(bytes: &[u8], offset: usize) -> Option<u32> {
+    let end = offset.checked_add(4)?;
+    Some(u32::from_ne_bytes(bytes.get(offset..end)?.try_into().ok()?))
+}
+
+/// The `u64` at `offset`.
+pub(super) fn long(bytes: &[u8], offset: usize) -> Option<u64> {
+    let end = offset.checked_add(8)?;
+    Some(u64::from_ne_bytes(bytes.get(offset..end)?.try_into().ok()?))
+}
+
+/// The integer at `offset`, extended to 64 bits by its type.
+#[inline]
+pub(super) fn int(bytes: &[u8], offset: u32, int: Int) -> Option<i64> {
+    let start = offset as usize;
+    let bytes = bytes.get(start..start.checked_add(usize::from(int.size))?)?;
+    let mut raw = [0_u8; 8];
+    raw.get_mut(..bytes.len())?.copy_from_slice(bytes);
+    Some(int.wrap(i64::from_le_bytes(raw)))
+}
+
+/// The string whose offset and length stand at `offset`.
+#[inline]
+pub(super) fn string(bytes: &[u8], offset: u32) -> Option<&[u8]> {
+    let pair = word(bytes, offset as usize)?;
+    let start = (pair & 0xffff) as usize;
+    bytes.get(start..start + (pair >> 16) as usize)
+}
+
+/// The value of `field`.
+#[inline]
+pub(super) fn field(bytes: &[u8], field: Field) -> Option<Value<'_>> {
+    Some(match field {
+        Field::Int { offset, int: ty } => Value::Int(int(bytes, offset, ty)?),
+        Field::Str { offset } => Value::Str(Cow::Borrowed(string(bytes, offset)?)),
+        Field::Bytes { offset, len } => {
+            let start = offset as usize;
+            let bytes = bytes.get(start..start.checked_add(len as usize)?)?;
+            Value::Str(Cow::Borrowed(bytes))
+        }
+    })
+}
+
+/// One record of one ECB, as the expressions of its outputs see it.
+#[derive(Debug)]
+pub(super) struct Record<'a> {
+    /// All of its bytes, the header included.
+    pub(super) bytes: &'a [u8],
+    /// Whose it is.
+    pub(super) ecb: &'a Ecb,
+    /// The CPU that wrote it.
+    pub(super) cpu: u32,
+    /// The run's `strsize`.
+    pub(super) strsize: u32,
+    /// Set when a field was not within the record.
+    pub(super) corrupt: Cell<bool>,
+}
+
+impl<'a> Env<'a> for Record<'a> {
+    fn recorded(&self, index: u16) -> Value<'a> {
+        let layout = self.ecb.layout.fields.get(usize::from(index));
+        layout
+            .and_then(|layout| field(self.bytes, *layout))
+            .unwrap_or_else(|| {
+                self.corrupt.set(true);
+                match layout {
+                    Some(Field::Str { .. } | Field::Bytes { .. }) => Value::Str(Cow::Borrowed(b"")),
+                    Some(Field::Int { .. }) | None => Value::Int(0),
+                }
+            })
+    }
+
+    fn builtin(&self, builtin: Builtin) -> Option<Value<'a>> {
+        if builtin == Builtin::Cpu {
+            return Some(Value::Int(i64::from(self.cpu)));
+        }
+        known(self.ecb, builtin)
+    }
+
+    fn strsize(&self) -> usize {
+        self.strsize as usize
+    }
+}
+
+/// The built-in variables that are the same in every record of an ECB.
+pub(super) fn known(ecb: &Ecb, builtin: Builtin) -> Option<Value<'_>> {
+    let desc = &ecb.probe.desc;
+    let text = |s| Some(Value::Str(Cow::Borrowed(str::as_bytes(s))));
+    match builtin {
+        Builtin::Probeprov => text(&desc.provider),
+        Builtin::Probemod => text(&desc.module),
+        Builtin::Probefunc => text(&desc.function),
+        Builtin::Probename => text(&desc.name),
+        Builtin::Id => Some(Value::Int(i64::from(ecb.probe.id.0))),
+        Builtin::Epid => Some(Value::Int(i64::from(ecb.epid.0))),
+        _ => None,
+    }
+}

@@ -1,0 +1,477 @@
+//! The consumer: from the records that the probes write to the bytes that DTrace prints.
+//!
+//! [`Consumer`] does it for one record after another, in memory and without a system call but for
+//! reading aggregations; [`pipeline`] runs it on a thread of its own, behind another that drains
+//! the ring buffer.
+//!
+//! Output goes to a buffer of the caller. What belongs on standard error is collected apart, each
+//! message with the place in the output that it belongs at, so that both come out in order where
+//! they go to the same terminal.
+
+mod aggregate;
+mod convert;
+mod decode;
+mod default;
+mod drops;
+mod fault;
+mod flow;
+pub mod pipeline;
+mod printf;
+mod sys;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::cell::Cell;
+use std::fmt;
+use std::io;
+use std::mem;
+
+use dlang::eval::{self, EvalError, Value};
+use dlang::program::{AggId, Expr};
+
+pub use self::aggregate::{AggregationMaps, SortOptions};
+use self::aggregate::{Aggregations, Printer};
+use self::convert::Dates;
+use self::decode::Record;
+use self::default::Strings;
+pub use self::drops::{DropCounts, DropReporter};
+use self::fault::FaultRecord;
+use crate::record::{AggregationLayout, Ecb, FAULT_EPID, FIRST_SPECIAL_EPID, Fault, OutputKind};
+
+/// What the options say about the output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
+pub struct OutputOptions {
+    /// `-q`: only what the program prints.
+    pub quiet: bool,
+    /// `-F`: indent by entries and returns.
+    pub flow_indent: bool,
+    /// The order of aggregations.
+    pub sort: SortOptions,
+    /// `-x aggpercpu`: each CPU's value below the sum.
+    pub agg_per_cpu: bool,
+    /// `-x rawbytes`: strings of `trace()` and of keys as hex dumps.
+    pub raw_bytes: bool,
+    /// `-x droptags`: drop messages with their tag.
+    pub drop_tags: bool,
+    /// `-x strsize`: the size of strings, their NUL included.
+    pub strsize: u32,
+}
+
+impl Default for OutputOptions {
+    fn default() -> Self {
+        Self {
+            quiet: false,
+            flow_indent: false,
+            sort: SortOptions::default(),
+            agg_per_cpu: false,
+            raw_bytes: false,
+            drop_tags: false,
+            strsize: 256,
+        }
+    }
+}
+
+/// What a record asks of the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Go on.
+    Continue,
+    /// `exit(status)`.
+    Exit(i32),
+}
+
+/// A line for standard error, without the command's name and the newline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// How much of the output stands before it.
+    pub at: usize,
+    /// The line.
+    pub text: String,
+}
+
+/// What went through a consumer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConsumerStats {
+    /// Records decoded and shown.
+    pub records: u64,
+    /// Records of faults.
+    pub faults: u64,
+    /// Records left out because they were cut off or not of any ECB.
+    pub corrupt: u64,
+}
+
+/// Turns records into output.
+pub struct Consumer {
+    options: OutputOptions,
+    /// By EPID, from 1.
+    ecbs: Vec<Option<PlannedEcb>>,
+    aggregations: Aggregations,
+    maps: Box<dyn AggregationMaps + Send>,
+    threads: flow::Threads,
+    dates: Dates,
+    drops: DropReporter,
+    messages: Vec<Message>,
+    /// Where the last record ended in the output.
+    position: usize,
+    header_done: bool,
+    stats: ConsumerStats,
+}
+
+/// An ECB and its outputs, ready to run.
+#[derive(Debug)]
+struct PlannedEcb {
+    ecb: Ecb,
+    outputs: Vec<PlannedOutput>,
+}
+
+#[derive(Debug)]
+struct PlannedOutput {
+    guard: Option<u16>,
+    kind: Planned,
+}
+
+#[derive(Debug)]
+enum Planned {
+    Trace(Expr),
+    Printf(printf::Plan),
+    Printa(Option<aggregate::Plan>, Vec<AggId>),
+    Exit(Expr),
+    Clear(AggId),
+    Trunc(AggId, Option<Expr>),
+    Normalize(AggId, Expr),
+    Denormalize(AggId),
+}
+
+/// Why a record could not be shown to its end.
+#[derive(Debug)]
+enum Stop {
+    Eval(EvalError),
+    Maps(io::Error),
+}
+
+impl From<EvalError> for Stop {
+    fn from(error: EvalError) -> Self {
+        Self::Eval(error)
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Maps(error)
+    }
+}
+
+impl fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consumer")
+            .field("options", &self.options)
+            .field("ecbs", &self.ecbs.len())
+            .field("stats", &self.stats)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Consumer {
+    /// A consumer without ECBs; aggregations are read through `maps`.
+    pub fn new(options: OutputOptions, maps: Box<dyn AggregationMaps + Send>) -> Self {
+        Self {
+            aggregations: Aggregations::new(options.sort),
+            drops: DropReporter::new(options.drop_tags),
+            options,
+            ecbs: Vec::new(),
+            maps,
+            threads: flow::Threads::default(),
+            dates: Dates::default(),
+            messages: Vec::new(),
+            position: 0,
+            header_done: false,
+            stats: ConsumerStats::default(),
+        }
+    }
+
+    /// Adds aggregations; those that are known stay as they are. They must be known before their
+    /// first record comes.
+    pub fn add_aggregations(&mut self, layouts: impl IntoIterator<Item = AggregationLayout>) {
+        for layout in layouts {
+            self.aggregations.add(layout);
+        }
+    }
+
+    /// Adds ECBs, at any time, before their first record comes.
+    pub fn add_ecbs(&mut self, ecbs: impl IntoIterator<Item = Ecb>) {
+        for ecb in ecbs {
+            // EPIDs count from 1 without gaps, so that this is a dense table.
+            let Some(index) = index(ecb.epid.0) else {
+                continue;
+            };
+            if self.ecbs.len() <= index {
+                self.ecbs.resize_with(index + 1, || None);
+            }
+            self.ecbs[index] = Some(PlannedEcb::new(ecb, self.options.strsize));
+        }
+    }
+
+    /// Prints one record to `out` and does what it asks for.
+    pub fn record(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Outcome {
+        let Some((epid, cpu)) = decode::header(bytes) else {
+            return self.corrupt();
+        };
+        if epid == FAULT_EPID {
+            return self.fault(bytes, out.len());
+        }
+        // The plan is taken out for the time of its use, so that actions may change the rest.
+        let slot = index(epid).and_then(|index| self.ecbs.get_mut(index));
+        let Some(planned) = slot.and_then(Option::take) else {
+            return self.corrupt();
+        };
+        let record = Record {
+            bytes,
+            ecb: &planned.ecb,
+            cpu,
+            strsize: self.options.strsize,
+            corrupt: Cell::new(bytes.len() < planned.ecb.layout.fixed as usize),
+        };
+        let outcome = self.show(&planned.outputs, &record, out);
+        if let Some(slot) = index(epid).and_then(|index| self.ecbs.get_mut(index)) {
+            *slot = Some(planned);
+        }
+        self.position = out.len();
+        outcome
+    }
+
+    /// Reports the drops that `counts` has beyond the last report, behind the last record.
+    pub fn drops(&mut self, counts: &DropCounts) {
+        let at = self.position;
+        let texts = self.drops.report(counts);
+        self.messages
+            .extend(texts.into_iter().map(|text| Message { at, text }));
+    }
+
+    /// Ends the output: a newline, always, and then the aggregations that were never printed.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        out.push(b'\n');
+        let mut printer = Printer {
+            out,
+            dates: &mut self.dates,
+            strings: key_strings(&self.options),
+            per_cpu: self.options.agg_per_cpu,
+        };
+        let printed = self
+            .aggregations
+            .print_rest(&mut printer, self.maps.as_mut());
+        if let Err(error) = printed {
+            self.push(out, format!("cannot read aggregations: {error}"));
+        }
+        if self.stats.corrupt > 0 {
+            let plural = if self.stats.corrupt == 1 {
+                " was"
+            } else {
+                "s were"
+            };
+            self.push(
+                out,
+                format!("{} corrupt record{plural} left out", self.stats.corrupt),
+            );
+        }
+    }
+
+    /// The messages since the last call, in order. The output that they stand in is taken to be
+    /// written and cleared by the caller.
+    pub fn take_messages(&mut self) -> Vec<Message> {
+        self.position = 0;
+        mem::take(&mut self.messages)
+    }
+
+    /// What has gone through so far.
+    pub fn stats(&self) -> ConsumerStats {
+        self.stats
+    }
+
+    fn push(&mut self, out: &[u8], text: String) {
+        self.messages.push(Message {
+            at: out.len(),
+            text,
+        });
+    }
+
+    fn corrupt(&mut self) -> Outcome {
+        self.stats.corrupt += 1;
+        Outcome::Continue
+    }
+
+    fn fault(&mut self, bytes: &[u8], at: usize) -> Outcome {
+        let Some(fault) = fault::decode_fault(bytes) else {
+            return self.corrupt();
+        };
+        self.stats.faults += 1;
+        let planned = index(fault.epid.0).and_then(|index| self.ecbs.get(index));
+        let ecb = planned
+            .and_then(|planned| planned.as_ref())
+            .map(|planned| &planned.ecb);
+        self.messages.push(Message {
+            at,
+            text: fault::message(fault, ecb),
+        });
+        Outcome::Continue
+    }
+
+    /// Prefix, data and newline of a record. One that turns out corrupt leaves no trace.
+    fn show(
+        &mut self,
+        outputs: &[PlannedOutput],
+        record: &Record<'_>,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        if record.corrupt.get() {
+            return self.corrupt();
+        }
+        let (quiet, flow) = (self.options.quiet, self.options.flow_indent);
+        if !self.header_done && (flow || !quiet) {
+            out.extend_from_slice(if flow { flow::HEADER } else { default::HEADER });
+        }
+        self.header_done = true;
+        let start = out.len();
+        if flow {
+            self.threads.put_prefix(out, record);
+        } else if !quiet {
+            default::put_prefix(out, record.cpu, record.ecb);
+        }
+        let mut outcome = Outcome::Continue;
+        let done = outputs
+            .iter()
+            .try_for_each(|output| self.output(output, record, &mut outcome, out));
+        match done {
+            Ok(()) if !record.corrupt.get() => {
+                self.stats.records += 1;
+                if !quiet {
+                    out.push(b'\n');
+                }
+            }
+            Ok(()) | Err(Stop::Eval(EvalError::NotConstant)) => {
+                out.truncate(start);
+                self.corrupt();
+            }
+            Err(Stop::Eval(EvalError::DivideByZero)) => {
+                out.truncate(start);
+                self.stats.faults += 1;
+                let fault = FaultRecord::of(record.ecb.epid, Fault::DivideByZero);
+                self.push(out, fault::message(fault, Some(record.ecb)));
+            }
+            Err(Stop::Maps(error)) => self.push(out, format!("cannot read aggregations: {error}")),
+        }
+        outcome
+    }
+
+    fn output(
+        &mut self,
+        output: &PlannedOutput,
+        record: &Record<'_>,
+        outcome: &mut Outcome,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Stop> {
+        if let Some(guard) = output.guard {
+            let field = record.ecb.layout.fields.get(usize::from(guard));
+            match field.and_then(|field| decode::field(record.bytes, *field)) {
+                Some(Value::Int(0)) => return Ok(()),
+                Some(_) => {}
+                None => record.corrupt.set(true),
+            }
+        }
+        match &output.kind {
+            Planned::Printf(plan) => plan.print(record, &mut self.dates, out)?,
+            Planned::Trace(expr) => {
+                let value = eval::eval(expr, record)?;
+                let strings = trace_strings(&self.options);
+                default::put_trace(out, &value, &expr.ty, strings, self.options.quiet);
+            }
+            Planned::Printa(plan, ids) => {
+                let mut printer = Printer {
+                    out,
+                    dates: &mut self.dates,
+                    strings: key_strings(&self.options),
+                    per_cpu: self.options.agg_per_cpu,
+                };
+                let maps = self.maps.as_mut();
+                self.aggregations
+                    .printa(ids, plan.as_ref(), &mut printer, maps)?;
+            }
+            Planned::Exit(status) => {
+                let status = printf::integer(status, record)?;
+                // The status is an `int`, and canonical.
+                *outcome = Outcome::Exit(i32::try_from(status).unwrap_or(1));
+            }
+            Planned::Clear(id) => self.aggregations.clear(*id, self.maps.as_mut())?,
+            Planned::Trunc(id, keep) => {
+                let keep = keep
+                    .as_ref()
+                    .map_or(Ok(0), |keep| printf::integer(keep, record))?;
+                self.aggregations.truncate(*id, keep, self.maps.as_mut())?;
+            }
+            Planned::Normalize(id, normal) => {
+                self.aggregations
+                    .normalize(*id, printf::integer(normal, record)?);
+            }
+            Planned::Denormalize(id) => self.aggregations.normalize(*id, 1),
+        }
+        Ok(())
+    }
+}
+
+impl PlannedEcb {
+    fn new(ecb: Ecb, strsize: u32) -> Self {
+        let plan = |kind: &OutputKind| match kind {
+            OutputKind::Trace(expr) => Planned::Trace(expr.clone()),
+            OutputKind::Printf(format, args) => {
+                Planned::Printf(printf::Plan::new(format, args, &ecb, strsize))
+            }
+            OutputKind::Printa(format, ids) => {
+                let plan = format
+                    .as_ref()
+                    .map(|format| aggregate::Plan::new(format, ids.len()));
+                Planned::Printa(plan, ids.clone())
+            }
+            OutputKind::Exit(status) => Planned::Exit(status.clone()),
+            OutputKind::Clear(id) => Planned::Clear(*id),
+            OutputKind::Trunc(id, keep) => Planned::Trunc(*id, keep.clone()),
+            OutputKind::Normalize(id, normal) => Planned::Normalize(*id, normal.clone()),
+            OutputKind::Denormalize(id) => Planned::Denormalize(*id),
+        };
+        let outputs = ecb.layout.outputs.iter();
+        let outputs = outputs
+            .map(|output| PlannedOutput {
+                guard: output.guard,
+                kind: plan(&output.kind),
+            })
+            .collect();
+        Self { ecb, outputs }
+    }
+}
+
+/// Where an EPID's ECB is in the table; the special ones have no place.
+fn index(epid: u32) -> Option<usize> {
+    let index = epid.checked_sub(1).filter(|_| epid < FIRST_SPECIAL_EPID)?;
+    usize::try_from(index).ok()
+}
+
+fn trace_strings(options: &OutputOptions) -> Strings {
+    Strings {
+        size: options.strsize as usize,
+        width: 33,
+        raw: options.raw_bytes,
+    }
+}
+
+/// As in libdtrace, a key's string has one byte more than `strsize`.
+fn key_strings(options: &OutputOptions) -> Strings {
+    Strings {
+        size: options.strsize as usize + 1,
+        width: 50,
+        raw: options.raw_bytes,
+    }
+}

@@ -1,0 +1,262 @@
+//! The threads between the ring buffer and the output.
+//!
+//! ```text
+//!   ring --drain thread--> chunks of records --format thread--> Consumer --> output, messages
+//! ```
+//!
+//! One thread does nothing but empty the ring, so that a slow output (a full pipe, a disk that
+//! truncates a file) does not lose records; the other formats and writes. The kernel never wakes
+//! us, because waking costs the traced program more than anything else: the ring is polled, 1 ms
+//! after it had something and up to 10 ms when it is idle.
+//!
+//! Chunks are used again, and all together are bounded. When they are all full, the drain thread
+//! stops draining, the ring fills up, and the kernel side counts the drops: nothing waits for
+//! anything in a circle, and nothing is lost in silence.
+//!
+//! Output is written in large pieces while there is input, and at once when there is none.
+
+mod chunks;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::panic;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use self::chunks::{Chunk, Queue};
+use self::writer::Writer;
+use super::{Consumer, ConsumerStats, DropCounts};
+
+/// The ring buffer that the probes write records to.
+pub trait Ring: Send {
+    /// Hands every record to `take`, in order, until there is none or `take` breaks off. A record
+    /// handed over is consumed, the last one too. Gives how many there were.
+    fn drain(&mut self, take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> usize;
+}
+
+/// Something that the main thread must act on.
+#[derive(Debug)]
+pub enum Event {
+    /// `exit(status)` ran.
+    Exit(i32),
+    /// The reader of the output is gone (`EPIPE`): end the run quietly.
+    OutputClosed,
+    /// The output cannot be written, for example because the disk is full: end the run with the
+    /// error.
+    OutputFailed(io::Error),
+}
+
+/// Where everything goes. The functions are called from the format thread.
+pub struct Sinks {
+    /// The data.
+    pub output: Box<dyn Write + Send>,
+    /// A line for standard error, without the command's name. All output that comes before it
+    /// has been written.
+    pub report: Box<dyn FnMut(&str) + Send>,
+    /// Events, each kind at most once, except `Exit`.
+    pub event: Box<dyn FnMut(Event) + Send>,
+}
+
+impl std::fmt::Debug for Sinks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sinks").finish_non_exhaustive()
+    }
+}
+
+/// How much memory the records between the threads may take.
+const MEMORY: usize = 64 << 20;
+
+/// The shortest and longest time between two looks at the ring.
+const POLL: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(10));
+
+/// The running threads.
+#[derive(Debug)]
+pub struct Pipeline {
+    consumer: Arc<Mutex<Consumer>>,
+    queue: Arc<Queue>,
+    stop: Arc<AtomicBool>,
+    drain: JoinHandle<Box<dyn Ring>>,
+    format: JoinHandle<Writer>,
+}
+
+/// What has gone through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Records and faults.
+    pub consumer: ConsumerStats,
+    /// Bytes written to the output.
+    pub bytes: u64,
+}
+
+impl Pipeline {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    ///
+    /// When a thread cannot be started.
+    pub fn start(ring: Box<dyn Ring>, consumer: Consumer, sinks: Sinks) -> io::Result<Self> {
+        let consumer = Arc::new(Mutex::new(consumer));
+        let queue = Arc::new(Queue::new(MEMORY));
+        let stop = Arc::new(AtomicBool::new(false));
+        let writer = Writer::new(Arc::clone(&consumer), sinks);
+        let format = {
+            let queue = Arc::clone(&queue);
+            thread::Builder::new()
+                .name("format".into())
+                .spawn(move || format(writer, &queue))?
+        };
+        let drain = {
+            let (queue, stop) = (Arc::clone(&queue), Arc::clone(&stop));
+            thread::Builder::new()
+                .name("drain".into())
+                .spawn(move || drain(ring, &queue, &stop))
+        };
+        if drain.is_err() {
+            queue.close();
+        }
+        Ok(Self {
+            consumer,
+            queue,
+            stop,
+            drain: drain?,
+            format,
+        })
+    }
+
+    /// The consumer, to add ECBs before their probes are attached. Formatting waits as long as
+    /// the guard lives.
+    pub fn consumer(&self) -> MutexGuard<'_, Consumer> {
+        lock(&self.consumer)
+    }
+
+    /// Reports new drops, behind what has been formatted so far.
+    pub fn drops(&self, counts: &DropCounts) {
+        self.consumer().drops(counts);
+        self.queue.wake();
+    }
+
+    /// Empties the ring, formats and writes everything, and ends the threads. The probes may fire
+    /// on; what comes later is for [`Stopped::drain`].
+    pub fn stop(self) -> Stopped {
+        self.stop.store(true, Ordering::Release);
+        self.drain.thread().unpark();
+        let ring = self
+            .drain
+            .join()
+            .unwrap_or_else(|cause| panic::resume_unwind(cause));
+        let writer = self
+            .format
+            .join()
+            .unwrap_or_else(|cause| panic::resume_unwind(cause));
+        Stopped { ring, writer }
+    }
+}
+
+/// The pipeline without its threads, for the end of a run: END's records and the last output.
+#[derive(Debug)]
+pub struct Stopped {
+    ring: Box<dyn Ring>,
+    writer: Writer,
+}
+
+impl Stopped {
+    /// Formats and writes what is in the ring now.
+    pub fn drain(&mut self) {
+        let Self { ring, writer } = self;
+        ring.drain(&mut |record| {
+            writer.record(record);
+            ControlFlow::Continue(())
+        });
+        writer.flush();
+    }
+
+    /// The consumer.
+    pub fn consumer(&self) -> MutexGuard<'_, Consumer> {
+        self.writer.consumer()
+    }
+
+    /// Reports new drops.
+    pub fn drops(&mut self, counts: &DropCounts) {
+        self.writer.consumer().drops(counts);
+        self.writer.flush();
+    }
+
+    /// Prints the last newline and the aggregations that were never printed.
+    pub fn finish(mut self) -> Statistics {
+        self.writer.finish()
+    }
+}
+
+impl std::fmt::Debug for dyn Ring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ring")
+    }
+}
+
+/// A lock that a panic elsewhere does not take away; the panic itself shows when joining.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The drain thread: ring to chunks, until it is told to stop and the ring is empty.
+fn drain(mut ring: Box<dyn Ring>, queue: &Queue, stop: &AtomicBool) -> Box<dyn Ring> {
+    let mut pause = POLL.0;
+    let mut chunk = Chunk::default();
+    loop {
+        // Looked at first: what was in the ring when we were told to stop must come out.
+        let stopping = stop.load(Ordering::Acquire);
+        let mut full = false;
+        let count = ring.drain(&mut |record| {
+            chunk.push(record);
+            if !chunk.is_full() {
+                return ControlFlow::Continue(());
+            }
+            full = !queue.put(&mut chunk);
+            if full {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        });
+        if !chunk.is_empty() {
+            // A busy reader gets fewer, larger chunks.
+            full = (chunk.is_full() || stopping || queue.is_empty()) && !queue.put(&mut chunk);
+        }
+        if stopping && count == 0 && !full && chunk.is_empty() {
+            queue.close();
+            return ring;
+        }
+        if full {
+            // No memory left: wait for the writer, and leave the rest in the ring.
+            queue.wait_for_room(POLL.1);
+        } else if count > 0 || !chunk.is_empty() {
+            pause = POLL.0;
+            thread::park_timeout(if stopping { Duration::ZERO } else { pause });
+        } else {
+            thread::park_timeout(pause);
+            pause = (pause * 2).min(POLL.1);
+        }
+    }
+}
+
+/// The format thread: chunks to output.
+fn format(mut writer: Writer, queue: &Queue) -> Writer {
+    loop {
+        let Some(chunk) = queue.try_get() else {
+            writer.flush();
+            if queue.wait() {
+                continue;
+            }
+            return writer;
+        };
+        for record in chunk.records() {
+            writer.record(record);
+        }
+        queue.give_back(chunk);
+    }
+}

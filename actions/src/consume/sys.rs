@@ -1,0 +1,28 @@
+//! The C library's calendar, which knows the machine's time zone.
+
+#![expect(
+    unsafe_code,
+    reason = "localtime_r has no safe wrapper in the crates used here"
+)]
+
+use std::mem::MaybeUninit;
+
+/// `seconds` since 1970 as local time: year, month (0-11), day, hour, minute, second.
+pub(super) fn local_time(seconds: i64) -> Option<[i32; 6]> {
+    let mut tm = MaybeUninit::<libc::tm>::zeroed();
+    // SAFETY: both pointers are valid for the call, and `tm` is written by it.
+    let done = unsafe { libc::localtime_r(&raw const seconds, tm.as_mut_ptr()) };
+    if done.is_null() {
+        return None;
+    }
+    // SAFETY: zeroed at first and filled by a successful call; any bytes are a valid `tm`.
+    let tm = unsafe { tm.assume_init() };
+    Some([
+        tm.tm_year + 1900,
+        tm.tm_mon,
+        tm.tm_mday,
+        tm.tm_hour,
+        tm.tm_min,
+        tm.tm_sec,
+    ])
+}
