@@ -294,7 +294,7 @@ impl<'a> Emit<'a> {
         if let Some(&slot) = self.slots.get(&fetched) {
             return Ok(slot);
         }
-        let slot = self.buffer(8, span)?;
+        let slot = self.lasting(span)?;
         self.slots.insert(fetched, slot);
         Ok(slot)
     }
@@ -313,6 +313,11 @@ impl<'a> Emit<'a> {
     /// A place for a value.
     pub fn take(&mut self, span: Span) -> Emitted<Val> {
         self.stack.take().or_else(|_| Err(too_complex(span)))
+    }
+
+    /// A slot that keeps its value for the whole program, from the prologue on.
+    fn lasting(&mut self, span: Span) -> Emitted<i16> {
+        self.stack.slot().or_else(|_| Err(too_complex(span)))
     }
 
     /// Stack for a buffer.
@@ -486,7 +491,7 @@ impl<'a> Emit<'a> {
         if let Some(slot) = self.heap_used {
             return Ok(slot);
         }
-        let slot = self.buffer(8, span)?;
+        let slot = self.lasting(span)?;
         self.heap_used = Some(slot);
         Ok(slot)
     }
@@ -518,7 +523,7 @@ impl<'a> Emit<'a> {
         if let Some(slot) = self.locals[number] {
             return Ok(slot);
         }
-        let slot = self.buffer(8, span)?;
+        let slot = self.lasting(span)?;
         self.locals[number] = Some(slot);
         Ok(slot)
     }

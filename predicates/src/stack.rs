@@ -51,6 +51,8 @@ pub struct Stack {
     free: Vec<Reg>,
     /// One flag for each eight bytes, from the frame pointer down.
     used: [bool; STACK_SIZE as usize / 8],
+    /// Those that were in use at any time.
+    touched: [bool; STACK_SIZE as usize / 8],
 }
 
 impl Default for Stack {
@@ -58,6 +60,7 @@ impl Default for Stack {
         Self {
             free: vec![Reg::R9, Reg::R8, Reg::R7, Reg::R6],
             used: [false; STACK_SIZE as usize / 8],
+            touched: [false; STACK_SIZE as usize / 8],
         }
     }
 }
@@ -90,7 +93,18 @@ impl Stack {
             .find(|&first| self.used[first..first + words].iter().all(|used| !used))
             .ok_or(StackFull)?;
         self.used[first..first + words].fill(true);
+        self.touched[first..first + words].fill(true);
         let end = i16::try_from((first + words) * 8).expect("the stack has 512 bytes");
+        Ok(-end)
+    }
+
+    /// Eight bytes for good, which no code so far has used for anything else: what the prologue
+    /// puts there is still there, wherever the slot is first taken.
+    pub fn slot(&mut self) -> Result<i16, StackFull> {
+        let first = self.touched.iter().position(|touched| !touched);
+        let first = first.ok_or(StackFull)?;
+        (self.used[first], self.touched[first]) = (true, true);
+        let end = i16::try_from((first + 1) * 8).expect("the stack has 512 bytes");
         Ok(-end)
     }
 
@@ -129,6 +143,15 @@ mod tests {
         assert_eq!((first, stack.buffer(8).unwrap()), (-32, -40));
         stack.give_buffer(first, 32);
         assert_eq!(stack.buffer(16).unwrap(), -16);
+    }
+
+    #[test]
+    fn slots_were_never_anything_else() {
+        let mut stack = Stack::default();
+        let buffer = stack.buffer(16).unwrap();
+        stack.give_buffer(buffer, 16);
+        assert_eq!((stack.slot().unwrap(), stack.buffer(16).unwrap()), (-24, -16));
+        assert_eq!((stack.buffer(8).unwrap(), stack.slot().unwrap()), (-32, -40));
     }
 
     #[test]

@@ -74,8 +74,8 @@ fn compound_assignment_converts_to_the_target() {
         ),
         ("u = (uint32_t)arg0; u -= 1; u", &[n(0)], 0xffff_ffff),
         ("i = (int)arg0; i /= arg1; i", &[n(-8), n(3)], -2),
-        ("u = (uint8_t)arg0; u <<= 4; u", &[n(0xff)], 0xf0),
-        ("u = (uint8_t)arg0; u >>= 4; u", &[n(0xff)], 0xf),
+        ("v = (uint8_t)arg0; v <<= 4; v", &[n(0xff)], 0xf0),
+        ("v = (uint8_t)arg0; v >>= 4; v", &[n(0xff)], 0xf),
         ("c = (char)arg0; c >>= 4; c", &[n(-128)], -8),
         (
             "c = (char)arg0; c /= (uint32_t)arg1; c",

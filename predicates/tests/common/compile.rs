@@ -123,6 +123,7 @@ impl Checker {
                 make(ExprKind::Deref(Box::new(of)), ty)
             }
             ast::ExprKind::Step { target, up, post } => {
+                self.declare(target, &Type::I64);
                 let target = self.expr(target);
                 let ty = target.ty.clone();
                 let kind = ExprKind::Step {
