@@ -58,12 +58,26 @@ pub struct Diagnostic {
     pub tag: Tag,
     /// Where it is.
     pub span: Span,
+    /// Which part of a clause it was found in, which messages on specifiers tell.
+    pub region: Region,
     /// What is wrong; the first line keeps libdtrace's words where scripts may rely on them.
     pub message: String,
     /// Other places that matter, each with a few words.
     pub labels: Vec<(Span, String)>,
     /// What to do.
     pub hint: Option<String>,
+}
+
+/// The part of a clause that an error is in, where libdtrace tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Region {
+    /// Not told.
+    #[default]
+    None,
+    /// `in predicate: `.
+    Predicate,
+    /// `in action list: `.
+    Actions,
 }
 
 impl fmt::Display for Tag {
@@ -79,6 +93,7 @@ impl Diagnostic {
         Self {
             tag,
             span,
+            region: Region::None,
             message: message.to_owned(),
             labels: Vec::new(),
             hint: None,

@@ -1,6 +1,7 @@
 //! D text to a checked, typed program. This crate does no I/O.
 
 pub mod ast;
+pub mod check;
 pub mod diag;
 pub mod dump;
 pub mod eval;
@@ -11,4 +12,5 @@ pub mod strings;
 pub mod tags;
 pub mod types;
 
+pub use check::{CheckOptions, ProbeArgs, check};
 pub use parse::{Macros, parse};

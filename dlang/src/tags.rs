@@ -41,10 +41,6 @@ pub enum Tag {
     IdentBadref,
     /// A function is not known.
     FuncUndef,
-    /// A function is used like a variable.
-    FuncIdent,
-    /// A type is not known.
-    Type,
     /// A function has too many or too few arguments.
     ProtoLen,
     /// An argument has the wrong type.
@@ -61,49 +57,33 @@ pub enum Tag {
     OpLval,
     /// An operand must be a pointer.
     OpPtr,
-    /// An operand must be an array or pointer.
-    OpArray,
     /// An operand must be a struct or union.
     OpSou,
-    /// A pointer to an incomplete type cannot be followed.
+    /// A struct that is not defined is looked into.
     OpIncomplete,
-    /// A function or action stands where a value is needed.
-    OpVfptr,
-    /// An action stands inside an expression.
+    /// An action stands where a value is needed.
     OpAct,
     /// A variable that may only be read is assigned to.
     OpWrite,
     /// A cast between types that do not convert.
     CastInval,
-    /// The condition of `?:` or `if` is not a scalar.
-    CondScalar,
-    /// The branches of `?:` have types that do not go together.
-    CondIncompat,
     /// The predicate is not a scalar.
     PredScalar,
-    /// A struct or union has no such member.
-    MemNonexist,
     /// The operand of `offsetof` is not a struct or union.
     OffsetofType,
     /// The member of `offsetof` is a bit-field.
     OffsetofBitfield,
     /// The operand of `sizeof` has no size.
     SizeofType,
-    /// The members of `xlate` do not exist.
-    XlateNone,
     /// A key does not match an array's earlier use.
     KeyType,
-    /// An array index does not match the array's kind.
+    /// An array in memory is indexed by a tuple.
     ArrBadref,
-    /// An array has a bad size or element type.
-    DeclArray,
     /// A name is declared twice in different ways.
     DeclIdred,
     /// The specifiers of a declaration do not go together.
     DeclCombo,
-    /// A storage class does not fit the place.
-    DeclClass,
-    /// A scope's name is declared in a wrong place.
+    /// Both `self` and `this` in one declaration.
     DeclScope,
     /// A struct, union or enum is incomplete here.
     DeclIncomplete,
@@ -111,8 +91,6 @@ pub enum Tag {
     DeclBfsize,
     /// An enumerator's value is not a constant.
     DeclEnconst,
-    /// A declared name is reserved for a built-in.
-    DeclParmclass,
     /// Void is used as a variable's type.
     DeclVoidobj,
     /// A parameter's name is missing or repeated.
@@ -123,16 +101,8 @@ pub enum Tag {
     AggFunc,
     /// An argument that must be an aggregation is not one.
     AggScalar,
-    /// The argument of an aggregating function has the wrong type.
-    AggMdim,
-    /// An aggregation is used that is never assigned.
-    AggUndef,
-    /// An aggregation is used where a value is needed.
+    /// An aggregation or aggregating function stands where a value is needed.
     AggNull,
-    /// A key of an aggregation does not match an earlier use.
-    AggKey,
-    /// The first argument of `quantize` is not right.
-    QuantProto,
     /// `lquantize`'s base is not an integer constant.
     LquantBasetype,
     /// `lquantize`'s base is too large.
@@ -155,40 +125,12 @@ pub enum Tag {
     LlquantFactortype,
     /// `llquantize`'s factor is out of range.
     LlquantFactorval,
-    /// `llquantize`'s low magnitude is not an integer constant.
-    LlquantLowtype,
-    /// `llquantize`'s low magnitude is out of range.
-    LlquantLowval,
-    /// `llquantize`'s high magnitude is not an integer constant.
-    LlquantHightype,
-    /// `llquantize`'s high magnitude is out of range.
-    LlquantHighval,
-    /// `llquantize`'s number of steps is not an integer constant.
-    LlquantNsteptype,
-    /// `llquantize`'s number of steps is out of range.
-    LlquantNstepval,
-    /// `llquantize`'s magnitudes are in the wrong order.
-    LlquantMagrange,
-    /// `llquantize`'s factor does not divide its steps, or is larger.
-    LlquantFactorsteps,
-    /// `llquantize` gives more values than fit 64 bits.
-    LlquantMagtoobig,
     /// `clear` has no aggregation.
     ClearAggarg,
-    /// `clear`'s argument is not an aggregation.
-    ClearProto,
-    /// `trunc` has the wrong arguments.
-    TruncProto,
     /// `trunc`'s first argument is not an aggregation.
     TruncAggarg,
-    /// `trunc`'s second argument is not a number.
-    TruncScalar,
-    /// `normalize` has the wrong arguments.
-    NormalizeProto,
     /// `normalize`'s first argument is not an aggregation.
     NormalizeAggarg,
-    /// `normalize`'s second argument is not a number.
-    NormalizeScalar,
     /// `trace` of something that cannot be recorded.
     TraceDyn,
     /// `trace` of nothing.
@@ -203,9 +145,7 @@ pub enum Tag {
     PrintfArgType,
     /// A `*` width or precision is not an integer.
     PrintfDynType,
-    /// A format is a null string or the first argument is missing.
-    PrintfArgEmpty,
-    /// `printf` in a place where it cannot be.
+    /// A `*` width or precision has no argument.
     PrintfDynProto,
     /// `printa`'s arguments are not aggregations.
     PrintaAggarg,
@@ -215,14 +155,78 @@ pub enum Tag {
     PrintaAggkey,
     /// The index of `args[]` is not known.
     ArgsIdx,
-    /// The index of `args[]` is not a constant, or the probe has no typed arguments.
-    ArgsNone,
     /// The types of `args[]` differ between the probes of a clause.
     ArgsMulti,
-    /// An inline refers to itself or takes other arguments.
-    InlineProto,
-    /// An action needs `-w`.
-    Destructive,
+    /// An aggregation stands in an expression, where only a statement may change it.
+    AggComm,
+    /// A type is not known.
+    TypeErr,
+    /// A constant expression divides by zero.
+    DivZero,
+    /// A clause-local associative array.
+    DeclLocassc,
+    /// An array or struct is too large.
+    DeclArrbig,
+    /// An array size is not a constant.
+    DeclArrsub,
+    /// A bit-field width is not a constant.
+    DeclBfconst,
+    /// A struct or union is defined twice.
+    DeclTypered,
+    /// The index of `args[]` is not a constant.
+    ArgsType,
+    /// A thread-local or clause-local variable has not been assigned.
+    VarUndef,
+    /// A type does not convert to a string.
+    StringofType,
+    /// A struct or union has no such member.
+    TypeMember,
+    /// What is followed is not a pointer.
+    DerefNonptr,
+    /// A pointer to `void` is followed.
+    DerefVoid,
+    /// The address of a bit-field is taken.
+    AddrofBitfield,
+    /// The address of a D variable is taken.
+    AddrofVar,
+    /// The address of a value is taken.
+    AddrofLval,
+    /// A variable is called like a function.
+    FuncIdkind,
+    /// `%@` outside of `printa`.
+    PrintfAggConv,
+    /// A format has fewer conversions than arguments.
+    PrintfArgExtra,
+    /// A format is the empty string.
+    PrintfFmtEmpty,
+    /// `lquantize`'s base differs from an earlier use.
+    LquantMatchbase,
+    /// `lquantize`'s limit differs from an earlier use.
+    LquantMatchlim,
+    /// `lquantize`'s step differs from an earlier use.
+    LquantMatchstep,
+    /// `llquantize`'s factor differs from an earlier use.
+    LlquantMatchfactor,
+    /// `llquantize`'s low magnitude differs from an earlier use.
+    LlquantMatchlmag,
+    /// `llquantize`'s high magnitude differs from an earlier use.
+    LlquantMatchhmag,
+    /// `llquantize`'s steps differ from an earlier use.
+    LlquantMatchsteps,
+    /// `llquantize`'s low magnitude is not an integer constant.
+    LlquantLmagtype,
+    /// `llquantize`'s low magnitude is out of range.
+    LlquantLmagval,
+    /// `llquantize`'s high magnitude is not an integer constant.
+    LlquantHmagtype,
+    /// `llquantize`'s high magnitude is out of range.
+    LlquantHmagval,
+    /// `llquantize`'s number of steps is not an integer constant.
+    LlquantSteptype,
+    /// `llquantize`'s number of steps is out of range or does not go with its factor.
+    LlquantStepval,
+    /// A probe description matches no probe (given by the command).
+    PdescZero,
 }
 
 impl Tag {
@@ -243,14 +247,12 @@ impl Tag {
             Self::IntOflow => "D_INT_OFLOW",
             Self::ChrNull => "D_CHR_NULL",
             Self::ChrOflow => "D_CHR_OFLOW",
-            Self::ChrNl => "D_CHR_NEWLINE",
-            Self::StrNl => "D_STR_NEWLINE",
+            Self::ChrNl => "D_CHR_NL",
+            Self::StrNl => "D_STR_NL",
             Self::PdescInval => "D_PDESC_INVAL",
             Self::IdentUndef => "D_IDENT_UNDEF",
             Self::IdentBadref => "D_IDENT_BADREF",
             Self::FuncUndef => "D_FUNC_UNDEF",
-            Self::FuncIdent => "D_FUNC_IDENT",
-            Self::Type => "D_TYPE_ERR",
             Self::ProtoLen => "D_PROTO_LEN",
             Self::ProtoArg => "D_PROTO_ARG",
             Self::OpInt => "D_OP_INT",
@@ -259,42 +261,29 @@ impl Tag {
             Self::OpIncompat => "D_OP_INCOMPAT",
             Self::OpLval => "D_OP_LVAL",
             Self::OpPtr => "D_OP_PTR",
-            Self::OpArray => "D_OP_ARRAY",
             Self::OpSou => "D_OP_SOU",
             Self::OpIncomplete => "D_OP_INCOMPLETE",
-            Self::OpVfptr => "D_OP_VFPTR",
             Self::OpAct => "D_OP_ACT",
             Self::OpWrite => "D_OP_WRITE",
             Self::CastInval => "D_CAST_INVAL",
-            Self::CondScalar => "D_COND_SCALAR",
-            Self::CondIncompat => "D_COND_INCOMPAT",
             Self::PredScalar => "D_PRED_SCALAR",
-            Self::MemNonexist => "D_MEM_NONEXIST",
             Self::OffsetofType => "D_OFFSETOF_TYPE",
             Self::OffsetofBitfield => "D_OFFSETOF_BITFIELD",
             Self::SizeofType => "D_SIZEOF_TYPE",
-            Self::XlateNone => "D_XLATE_NONE",
             Self::KeyType => "D_KEY_TYPE",
             Self::ArrBadref => "D_ARR_BADREF",
-            Self::DeclArray => "D_DECL_ARRAY",
             Self::DeclIdred => "D_DECL_IDRED",
             Self::DeclCombo => "D_DECL_COMBO",
-            Self::DeclClass => "D_DECL_CLASS",
             Self::DeclScope => "D_DECL_SCOPE",
             Self::DeclIncomplete => "D_DECL_INCOMPLETE",
             Self::DeclBfsize => "D_DECL_BFSIZE",
             Self::DeclEnconst => "D_DECL_ENCONST",
-            Self::DeclParmclass => "D_DECL_PARMCLASS",
             Self::DeclVoidobj => "D_DECL_VOIDOBJ",
             Self::DeclParmname => "D_DECL_PARMNAME",
             Self::AggRedef => "D_AGG_REDEF",
             Self::AggFunc => "D_AGG_FUNC",
             Self::AggScalar => "D_AGG_SCALAR",
-            Self::AggMdim => "D_AGG_MDIM",
-            Self::AggUndef => "D_AGG_UNDEF",
             Self::AggNull => "D_AGG_NULL",
-            Self::AggKey => "D_AGG_KEY",
-            Self::QuantProto => "D_QUANT_PROTO",
             Self::LquantBasetype => "D_LQUANT_BASETYPE",
             Self::LquantBaseval => "D_LQUANT_BASEVAL",
             Self::LquantLimtype => "D_LQUANT_LIMTYPE",
@@ -306,23 +295,9 @@ impl Tag {
             Self::LquantSteplarge => "D_LQUANT_STEPLARGE",
             Self::LlquantFactortype => "D_LLQUANT_FACTORTYPE",
             Self::LlquantFactorval => "D_LLQUANT_FACTORVAL",
-            Self::LlquantLowtype => "D_LLQUANT_LOWTYPE",
-            Self::LlquantLowval => "D_LLQUANT_LOWVAL",
-            Self::LlquantHightype => "D_LLQUANT_HIGHTYPE",
-            Self::LlquantHighval => "D_LLQUANT_HIGHVAL",
-            Self::LlquantNsteptype => "D_LLQUANT_NSTEPTYPE",
-            Self::LlquantNstepval => "D_LLQUANT_NSTEPVAL",
-            Self::LlquantMagrange => "D_LLQUANT_MAGRANGE",
-            Self::LlquantFactorsteps => "D_LLQUANT_FACTORSTEPS",
-            Self::LlquantMagtoobig => "D_LLQUANT_MAGTOOBIG",
             Self::ClearAggarg => "D_CLEAR_AGGARG",
-            Self::ClearProto => "D_CLEAR_PROTO",
-            Self::TruncProto => "D_TRUNC_PROTO",
             Self::TruncAggarg => "D_TRUNC_AGGARG",
-            Self::TruncScalar => "D_TRUNC_SCALAR",
-            Self::NormalizeProto => "D_NORMALIZE_PROTO",
             Self::NormalizeAggarg => "D_NORMALIZE_AGGARG",
-            Self::NormalizeScalar => "D_NORMALIZE_SCALAR",
             Self::TraceDyn => "D_TRACE_DYN",
             Self::TraceVoid => "D_TRACE_VOID",
             Self::PrintfArgFmt => "D_PRINTF_ARG_FMT",
@@ -330,16 +305,47 @@ impl Tag {
             Self::PrintfArgProto => "D_PRINTF_ARG_PROTO",
             Self::PrintfArgType => "D_PRINTF_ARG_TYPE",
             Self::PrintfDynType => "D_PRINTF_DYN_TYPE",
-            Self::PrintfArgEmpty => "D_PRINTF_ARG_EMPTY",
             Self::PrintfDynProto => "D_PRINTF_DYN_PROTO",
             Self::PrintaAggarg => "D_PRINTA_AGGARG",
             Self::PrintaProto => "D_PRINTA_PROTO",
             Self::PrintaAggkey => "D_PRINTA_AGGKEY",
             Self::ArgsIdx => "D_ARGS_IDX",
-            Self::ArgsNone => "D_ARGS_NONE",
             Self::ArgsMulti => "D_ARGS_MULTI",
-            Self::InlineProto => "D_INLINE_PROTO",
-            Self::Destructive => "D_DESTRUCTIVE",
+            Self::AggComm => "D_AGG_COMM",
+            Self::TypeErr => "D_TYPE_ERR",
+            Self::DivZero => "D_DIV_ZERO",
+            Self::DeclLocassc => "D_DECL_LOCASSC",
+            Self::DeclArrbig => "D_DECL_ARRBIG",
+            Self::DeclArrsub => "D_DECL_ARRSUB",
+            Self::DeclBfconst => "D_DECL_BFCONST",
+            Self::DeclTypered => "D_DECL_TYPERED",
+            Self::ArgsType => "D_ARGS_TYPE",
+            Self::VarUndef => "D_VAR_UNDEF",
+            Self::StringofType => "D_STRINGOF_TYPE",
+            Self::TypeMember => "D_TYPE_MEMBER",
+            Self::DerefNonptr => "D_DEREF_NONPTR",
+            Self::DerefVoid => "D_DEREF_VOID",
+            Self::AddrofBitfield => "D_ADDROF_BITFIELD",
+            Self::AddrofVar => "D_ADDROF_VAR",
+            Self::AddrofLval => "D_ADDROF_LVAL",
+            Self::FuncIdkind => "D_FUNC_IDKIND",
+            Self::PrintfAggConv => "D_PRINTF_AGG_CONV",
+            Self::PrintfArgExtra => "D_PRINTF_ARG_EXTRA",
+            Self::PrintfFmtEmpty => "D_PRINTF_FMT_EMPTY",
+            Self::LquantMatchbase => "D_LQUANT_MATCHBASE",
+            Self::LquantMatchlim => "D_LQUANT_MATCHLIM",
+            Self::LquantMatchstep => "D_LQUANT_MATCHSTEP",
+            Self::LlquantMatchfactor => "D_LLQUANT_MATCHFACTOR",
+            Self::LlquantMatchlmag => "D_LLQUANT_MATCHLMAG",
+            Self::LlquantMatchhmag => "D_LLQUANT_MATCHHMAG",
+            Self::LlquantMatchsteps => "D_LLQUANT_MATCHSTEPS",
+            Self::LlquantLmagtype => "D_LLQUANT_LMAGTYPE",
+            Self::LlquantLmagval => "D_LLQUANT_LMAGVAL",
+            Self::LlquantHmagtype => "D_LLQUANT_HMAGTYPE",
+            Self::LlquantHmagval => "D_LLQUANT_HMAGVAL",
+            Self::LlquantSteptype => "D_LLQUANT_STEPTYPE",
+            Self::LlquantStepval => "D_LLQUANT_STEPVAL",
+            Self::PdescZero => "D_PDESC_ZERO",
         }
     }
 }

@@ -239,7 +239,7 @@ fn syntax_errors_name_the_token() {
         ),
         (
             "a:b:c:d:e {}",
-            "invalid probe description \"a:b:c:d:e\": too many fields",
+            "invalid probe description \"a:b:c:d:e\": Overspecified probe description",
             "a:b:c:d:e",
         ),
         ("", "empty D program translation unit", ""),

@@ -14,7 +14,9 @@ impl Builder<'_> {
         let desc = match describe(&text, self.kind) {
             Some(desc) => desc,
             None => {
-                let message = format!("invalid probe description \"{text}\": too many fields");
+                let message = format!(
+                    "invalid probe description \"{text}\": Overspecified probe description"
+                );
                 self.errors.borrow_mut().push(
                     Diagnostic::new(Tag::PdescInval, span, &message)
                         .with_hint("a probe is written provider:module:function:name"),

@@ -1,0 +1,102 @@
+//! Conversions between types, and constant folding.
+
+use super::{Checked, Checker};
+use crate::diag::Span;
+use crate::eval::{self, EvalError, Value};
+use crate::program::{Expr, ExprKind, Subroutine};
+use crate::tags::Tag;
+use crate::types::{Int, Type};
+
+/// An expression from its parts.
+pub(super) fn node(kind: ExprKind, ty: Type, span: Span) -> Expr {
+    Expr { kind, ty, span }
+}
+
+/// An integer constant.
+pub(super) fn int_node(value: i64, int: Int, span: Span) -> Expr {
+    node(ExprKind::Int(int.wrap(value)), Type::Int(int), span)
+}
+
+/// Whether a value can stand where a string is wanted: a string, or `char` behind a pointer or
+/// in an array (libdtrace's `dt_node_is_strcompat`).
+pub(super) fn is_string_like(ty: &Type) -> bool {
+    match ty {
+        Type::String => true,
+        Type::Pointer(of) | Type::Array(of, _) => matches!(**of, Type::Int(Int { size: 1, .. })),
+        Type::Void | Type::Int(_) | Type::Struct(_) => false,
+    }
+}
+
+/// The type that C's integer promotions lead to.
+pub(super) fn promoted(int: Int) -> Int {
+    if int.size < 4 { Int::I32 } else { int }
+}
+
+/// The type in which C computes with two integers.
+pub(super) fn common(a: Int, b: Int) -> Int {
+    let (a, b) = (promoted(a), promoted(b));
+    match a.size.cmp(&b.size) {
+        std::cmp::Ordering::Less => b,
+        std::cmp::Ordering::Greater => a,
+        std::cmp::Ordering::Equal => Int {
+            size: a.size,
+            signed: a.signed && b.signed,
+        },
+    }
+}
+
+/// Converts to a type between which C and D convert; no conversion is needed for the same type.
+pub(super) fn convert(expr: Expr, ty: &Type) -> Expr {
+    if expr.ty == *ty {
+        return expr;
+    }
+    let span = expr.span;
+    if let (ExprKind::Int(value), Some(int)) = (&expr.kind, ty.as_int()) {
+        return node(ExprKind::Int(int.wrap(*value)), ty.clone(), span);
+    }
+    node(ExprKind::Cast(Box::new(expr)), ty.clone(), span)
+}
+
+impl Checker<'_> {
+    /// Computes an operator whose operands are constants. Division by zero is an error, as in
+    /// libdtrace; what only the traced machine knows stays as it is.
+    pub(super) fn fold(&mut self, expr: Expr) -> Checked<Expr> {
+        if let ExprKind::Ternary(cond, then, otherwise) = expr.kind {
+            return Ok(match cond.kind {
+                ExprKind::Int(0) => *otherwise,
+                ExprKind::Int(_) => *then,
+                _ => node(ExprKind::Ternary(cond, then, otherwise), expr.ty, expr.span),
+            });
+        }
+        if !has_constant_operands(&expr) {
+            return Ok(expr);
+        }
+        let kind = match eval::eval(&expr, &self.constants()) {
+            Ok(Value::Int(value)) => ExprKind::Int(value),
+            Ok(Value::Str(bytes)) => match std::str::from_utf8(&bytes) {
+                Ok(text) => ExprKind::Str(text.to_owned()),
+                Err(_cut_inside_a_character) => return Ok(expr),
+            },
+            Err(EvalError::NotConstant) => return Ok(expr),
+            Err(EvalError::DivideByZero) => {
+                let message = "expression contains division by zero";
+                return self.plain_error(Tag::DivZero, expr.span, message);
+            }
+        };
+        Ok(node(kind, expr.ty, expr.span))
+    }
+}
+
+fn has_constant_operands(expr: &Expr) -> bool {
+    let constant = |e: &Expr| matches!(e.kind, ExprKind::Int(_) | ExprKind::Str(_));
+    match &expr.kind {
+        ExprKind::Unary(_, e) | ExprKind::Cast(e) => constant(e),
+        ExprKind::BitField { of, .. } => constant(of),
+        ExprKind::Binary(_, a, b) | ExprKind::Logic(_, a, b) | ExprKind::Comma(a, b) => {
+            constant(a) && constant(b)
+        }
+        ExprKind::Call(Subroutine::Copyin | Subroutine::Copyinstr, _) => false,
+        ExprKind::Call(_, args) => args.iter().all(constant),
+        _ => false,
+    }
+}

@@ -1,0 +1,292 @@
+//! Expressions: what each form means and its type.
+
+use super::convert::{convert, int_node, is_string_like, node};
+use super::types::is_incomplete;
+use super::{Checked, Checker, names};
+use crate::ast::{self, IntSign};
+use crate::diag::Span;
+use crate::program::{Expr, ExprKind, Scope};
+use crate::tags::Tag;
+use crate::types::{Int, Type};
+
+impl<'a> Checker<'a> {
+    /// Checks an expression that must have a value: arrays have become pointers.
+    pub(super) fn expr(&mut self, expr: &ast::Expr) -> Checked<Expr> {
+        let checked = self.place(expr)?;
+        self.value(checked)
+    }
+
+    /// Turns an object into the value that C makes of it.
+    pub(super) fn value(&mut self, expr: Expr) -> Checked<Expr> {
+        match (&expr.ty, expr.kind) {
+            (Type::Array(of, _), ExprKind::Deref(address)) => {
+                let ty = Type::pointer_to((**of).clone());
+                Ok(convert(*address, &ty))
+            }
+            (Type::Struct(_), kind) => {
+                let message = format!("{} cannot be used as a value", expr.ty);
+                let _ = kind;
+                self.error(Tag::OpSou, expr.span, &message)
+            }
+            (_, kind) => Ok(Expr { kind, ..expr }),
+        }
+    }
+
+    /// Checks an expression that may also be an object of array or struct type.
+    pub(super) fn place(&mut self, expr: &ast::Expr) -> Checked<Expr> {
+        let span = expr.span;
+        match &expr.kind {
+            ast::ExprKind::Int {
+                value,
+                unsigned,
+                long,
+            } => Ok(int_node(
+                value.cast_signed(),
+                literal_type(*value, *unsigned, *long),
+                span,
+            )),
+            ast::ExprKind::Char(value) => Ok(int_node(i64::from(*value), Int::I32, span)),
+            ast::ExprKind::Str(text) => Ok(node(ExprKind::Str(text.clone()), Type::String, span)),
+            ast::ExprKind::Ident(name) => self.ident(name, span),
+            ast::ExprKind::SelfVar(name) => self.scoped_variable(Scope::ThreadLocal, name),
+            ast::ExprKind::ThisVar(name) => self.scoped_variable(Scope::ClauseLocal, name),
+            ast::ExprKind::Kernel(name) => {
+                let error = self
+                    .diagnostic(
+                        Tag::IdentUndef,
+                        span,
+                        &format!("failed to resolve {name}: Unknown symbol name"),
+                    )
+                    .with_hint("rdtrace traces programs; kernel symbols are not supported yet");
+                self.reject(error)
+            }
+            ast::ExprKind::Aggregation(name) => self.stray_aggregation(name, span),
+            ast::ExprKind::Call(name, args) => self.call(name, args, span),
+            ast::ExprKind::Index(base, args) => self.index(base, args, span),
+            ast::ExprKind::Member(base, name, arrow) => {
+                self.member_access(base, name, *arrow, span)
+            }
+            ast::ExprKind::Unary(op, operand) => self.unary(*op, operand, span),
+            ast::ExprKind::Plus(operand) => self.plus(operand, span),
+            ast::ExprKind::Indirect(operand) => self.indirect(operand, span),
+            ast::ExprKind::Address(operand) => self.address_of(operand, span),
+            ast::ExprKind::Stringof(operand) => self.stringof(operand, span),
+            ast::ExprKind::Step { target, up, post } => self.step(target, *up, *post, span),
+            ast::ExprKind::Binary(op, a, b) => self.binary(*op, a, b, span),
+            ast::ExprKind::Logic(op, a, b) => self.logic(*op, a, b, span),
+            ast::ExprKind::Assign(op, target, value) => self.assign(*op, target, value, span),
+            ast::ExprKind::Ternary(cond, then, otherwise) => {
+                self.ternary(cond, then, otherwise, span)
+            }
+            ast::ExprKind::Comma(a, b) => {
+                let a = self.expr(a)?;
+                let b = self.expr(b)?;
+                let ty = b.ty.clone();
+                self.fold(node(ExprKind::Comma(Box::new(a), Box::new(b)), ty, span))
+            }
+            ast::ExprKind::Cast(ty, operand) => self.cast(ty, operand, span),
+            ast::ExprKind::SizeofType(ty) => {
+                let ty = self.type_name(ty)?;
+                self.sizeof(&ty, span)
+            }
+            ast::ExprKind::Sizeof(operand) => {
+                let ty = match &operand.kind {
+                    ast::ExprKind::Ident(name) if self.types.typedef(name).is_some() => {
+                        self.types.typedef(name).cloned().unwrap_or(Type::Void)
+                    }
+                    _ => self.place(operand)?.ty,
+                };
+                self.sizeof(&ty, span)
+            }
+            ast::ExprKind::Offsetof(ty, path) => self.offsetof(ty, path, span),
+            ast::ExprKind::Xlate(..) => self.unsupported(
+                span,
+                "xlate is not supported yet: rdtrace has no translators",
+            ),
+        }
+    }
+
+    fn ident(&mut self, name: &str, span: Span) -> Checked<Expr> {
+        if let Some(argument) = self.parameters.last().and_then(|frame| frame.get(name)) {
+            return Ok(Expr {
+                span,
+                ..argument.clone()
+            });
+        }
+        if let Some(inline) = self.inlines.get(name).copied() {
+            if inline.parameters.is_some() {
+                let message = format!("inline '{name}' needs its parameters: {name}[...]");
+                return self.error(Tag::IdentBadref, span, &message);
+            }
+            return self.expand_inline(inline, Vec::new(), span);
+        }
+        if let Some((builtin, ty)) = names::builtin(name) {
+            return Ok(node(ExprKind::Builtin(builtin), ty, span));
+        }
+        if let Some(n) = names::raw_argument(name) {
+            return Ok(node(ExprKind::Arg(n), Type::I64, span));
+        }
+        if let Some(value) = self.types.enumerator(name) {
+            return Ok(int_node(value, Int::I32, span));
+        }
+        if name == "NULL" {
+            return Ok(node(ExprKind::Int(0), Type::pointer_to(Type::Void), span));
+        }
+        if name == "args" {
+            let message = "array 'args' may not be referenced as scalar";
+            return self.error(Tag::IdentBadref, span, message);
+        }
+        self.refuse_unsupported(name, span)?;
+        if let Some(kind) = names::function_kind(name) {
+            let message = format!("{kind} '{name}' may not be referenced as scalar");
+            return self.error(Tag::IdentBadref, span, &message);
+        }
+        self.variable(Scope::Global, name, span)
+    }
+
+    /// Errors for a name that D knows and rdtrace does not run.
+    pub(super) fn refuse_unsupported(&mut self, name: &str, span: Span) -> Checked<()> {
+        match names::unsupported(name) {
+            Some(why) => self.unsupported(span, &format!("{name} is not supported yet: {why}")),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks an inline's body in the place of its name, with its parameters bound.
+    pub(super) fn expand_inline(
+        &mut self,
+        inline: &ast::Inline,
+        arguments: Vec<Expr>,
+        span: Span,
+    ) -> Checked<Expr> {
+        const MAX_EXPANSIONS: u32 = 20_000;
+        const MAX_DEPTH: usize = 24;
+        self.expansions += 1;
+        if self.expansions > MAX_EXPANSIONS || self.expanding >= MAX_DEPTH {
+            let message = format!("inline {} expands too far", inline.name.text);
+            return self.error(Tag::Nesting, span, &message);
+        }
+        let ty = self.inline_type(inline)?;
+        let mut frame = std::collections::HashMap::new();
+        for (parameter, argument) in inline.parameters.iter().flatten().zip(arguments) {
+            let wanted = self.parameter_type(&parameter.specifiers, &parameter.declarator)?;
+            let argument = self.convert_to(argument, &wanted, "=")?;
+            if let Some(name) = &parameter.declarator.name {
+                frame.insert(name.text.clone(), argument);
+            }
+        }
+        self.parameters.push(frame);
+        self.expanding += 1;
+        let body = self.expr(&inline.body);
+        self.expanding -= 1;
+        self.parameters.pop();
+        let body = body?;
+        if ty == Type::Void {
+            return Ok(Expr { span, ..body });
+        }
+        let converted = self.convert_to(body, &ty, "=")?;
+        Ok(Expr { span, ..converted })
+    }
+
+    /// Converts as an assignment does.
+    pub(super) fn convert_to(&mut self, expr: Expr, ty: &Type, op: &str) -> Checked<Expr> {
+        let fits = expr.ty == *ty
+            || (ty.is_scalar() && expr.ty.is_scalar())
+            || (*ty == Type::String && is_string_like(&expr.ty));
+        if fits {
+            let converted = convert(expr, ty);
+            return self.fold(converted);
+        }
+        let message = format!(
+            "operands have incompatible types: \"{ty}\" {op} \"{}\"",
+            expr.ty
+        );
+        self.error(Tag::OpIncompat, expr.span, &message)
+    }
+
+    fn sizeof(&mut self, ty: &Type, span: Span) -> Checked<Expr> {
+        let ty = self.types.complete(ty);
+        if is_incomplete(&ty) {
+            let message = format!("cannot apply sizeof to an incomplete or void type: {ty}");
+            return self.error(Tag::SizeofType, span, &message);
+        }
+        Ok(int_node(
+            i64::from(ty.size(self.options.strsize)),
+            Int::U64,
+            span,
+        ))
+    }
+
+    fn cast(&mut self, ty: &ast::TypeName, operand: &ast::Expr, span: Span) -> Checked<Expr> {
+        let ty = self.type_name(ty)?;
+        if ty == Type::String {
+            return self.stringof(operand, span);
+        }
+        let operand = self.expr(operand)?;
+        if ty == Type::Void {
+            return Ok(Expr { span, ..operand });
+        }
+        if !ty.is_scalar() || !operand.ty.is_scalar() {
+            let message = format!("invalid cast expression: \"{}\" to \"{ty}\"", operand.ty);
+            return self.error(Tag::CastInval, span, &message);
+        }
+        let converted = Expr {
+            span,
+            ..convert(operand, &ty)
+        };
+        self.fold(converted)
+    }
+
+    /// `stringof e` and `(string) e`.
+    fn stringof(&mut self, operand: &ast::Expr, span: Span) -> Checked<Expr> {
+        let operand = self.place(operand)?;
+        match &operand.ty {
+            Type::String => Ok(Expr { span, ..operand }),
+            Type::Int(_) | Type::Pointer(_) => {
+                let pointer = convert(operand, &Type::pointer_to(Type::Int(Int::I8)));
+                Ok(node(ExprKind::Cast(Box::new(pointer)), Type::String, span))
+            }
+            ty if is_string_like(ty) => {
+                Ok(node(ExprKind::Cast(Box::new(operand)), Type::String, span))
+            }
+            ty => {
+                let message = format!("cannot convert type {ty} to string");
+                self.error(Tag::StringofType, span, &message)
+            }
+        }
+    }
+
+    /// Reads `@name` where a value is wanted.
+    pub(super) fn stray_aggregation(&mut self, name: &str, span: Span) -> Checked<Expr> {
+        if self.aggregations.contains_key(name) || self.spoiled.contains(name) {
+            let message = format!("aggregation @{name} may not be used as a value");
+            let error = self
+                .diagnostic(Tag::AggNull, span, &message)
+                .with_hint("print it with printa(), or let it print at the end");
+            return self.reject(error);
+        }
+        self.unknown_aggregation(name, span)
+    }
+}
+
+/// The type of an integer constant, as in C: the first that holds it of those that its suffix
+/// and base allow.
+fn literal_type(value: u64, sign: IntSign, long: bool) -> Int {
+    let candidates = [Int::I32, Int::U32, Int::I64, Int::U64];
+    let allowed = |int: &Int| {
+        (int.size == 8 || !long)
+            && match sign {
+                IntSign::Signed => int.signed || int.size == 8,
+                IntSign::Either => true,
+                IntSign::Unsigned => !int.signed,
+            }
+    };
+    let holds = |int: &Int| {
+        let bits = u32::from(int.size) * 8 - u32::from(int.signed);
+        bits == 64 || value >> bits == 0
+    };
+    candidates
+        .into_iter()
+        .find(|int| allowed(int) && holds(int))
+        .unwrap_or(Int::U64)
+}

@@ -1,0 +1,286 @@
+//! Memory: pointers followed, arrays indexed, members found. Everything is address arithmetic
+//! below a [`ExprKind::Deref`].
+
+use super::convert::{convert, int_node, node};
+use super::types::is_incomplete;
+use super::{Checked, Checker, names};
+use crate::ast::{self, Name};
+use crate::diag::Span;
+use crate::program::{BinaryOp, Expr, ExprKind};
+use crate::tags::Tag;
+use crate::types::{Int, Member, Struct, Type};
+
+impl Checker<'_> {
+    /// `base[arguments]`: an element, an inline with parameters, `args[n]`, or memory.
+    pub(super) fn index(
+        &mut self,
+        base: &ast::Expr,
+        args: &[ast::Expr],
+        span: Span,
+    ) -> Checked<Expr> {
+        if let ast::ExprKind::Aggregation(name) = &base.kind {
+            return self.stray_aggregation(name, span);
+        }
+        if let ast::ExprKind::Ident(name) = &base.kind {
+            if let Some(inline) = self.inlines.get(name).copied() {
+                if inline.parameters.is_some() {
+                    return self.inline_call(inline, args, span);
+                }
+            }
+            if name == "args" {
+                return match args {
+                    [index] => self.typed_argument(index, span),
+                    _ => {
+                        let message = format!(
+                            "args[ ] prototype mismatch: {} args passed, 1 expected",
+                            args.len()
+                        );
+                        self.error(Tag::ProtoLen, span, &message)
+                    }
+                };
+            }
+        }
+        if let Some((scope, name)) = self.variable_name(base) {
+            let known = self.variables.get(&(scope, name.clone()));
+            if known.is_none_or(|id| self.program.variables[id.0 as usize].key.is_some()) {
+                return self.element(scope, &name, args, None, span);
+            }
+        }
+        let base = self.expr(base)?;
+        let Type::Pointer(_) = base.ty else {
+            let message = "cannot dereference non-pointer type";
+            return self.error(Tag::DerefNonptr, base.span, message);
+        };
+        let [index] = args else {
+            let message = "an array in memory has one index";
+            return self.error(Tag::ArrBadref, span, message);
+        };
+        let index = self.expr(index)?;
+        let Type::Int(_) = index.ty else {
+            let message = "array subscript must be of integral type";
+            return self.error(Tag::OpInt, index.span, message);
+        };
+        let ty = base.ty.clone();
+        let offset = self.scaled(index, &ty)?;
+        let address = self.add_bytes(base, offset, &ty)?;
+        self.follow(address, span)
+    }
+
+    fn inline_call(
+        &mut self,
+        inline: &ast::Inline,
+        args: &[ast::Expr],
+        span: Span,
+    ) -> Checked<Expr> {
+        let wanted = inline.parameters.as_ref().map_or(0, Vec::len);
+        if args.len() != wanted {
+            let message = format!(
+                "{}[ ] prototype mismatch: {} args passed, {wanted} expected",
+                inline.name.text,
+                args.len()
+            );
+            return self.error(Tag::ProtoLen, span, &message);
+        }
+        let args: Checked<Vec<Expr>> = args.iter().map(|arg| self.expr(arg)).collect();
+        self.expand_inline(inline, args?, span)
+    }
+
+    /// `base.name` or `base->name`.
+    pub(super) fn member_access(
+        &mut self,
+        base: &ast::Expr,
+        name: &Name,
+        arrow: bool,
+        span: Span,
+    ) -> Checked<Expr> {
+        let address = if arrow {
+            let base = self.expr(base)?;
+            if !matches!(base.ty, Type::Pointer(_)) {
+                let message = "operator -> must be applied to a pointer";
+                return self.error(Tag::OpPtr, base.span, message);
+            }
+            base
+        } else {
+            let place = self.place(base)?;
+            match (&place.ty, place.kind) {
+                (Type::Struct(_), ExprKind::Deref(address)) => *address,
+                (Type::Pointer(_), _) => {
+                    let message = "operator . cannot be applied to a pointer; must use ->";
+                    return self.error(Tag::OpSou, place.span, message);
+                }
+                _ => {
+                    let message = "operator . must be applied to a struct or union";
+                    return self.error(Tag::OpSou, place.span, message);
+                }
+            }
+        };
+        let Type::Pointer(of) = &address.ty else {
+            return self.error(Tag::OpPtr, span, "operator -> must be applied to a pointer");
+        };
+        let (Type::Struct(s), op) = (self.types.complete(of), if arrow { "->" } else { "." })
+        else {
+            let message = format!(
+                "operator {} must be applied to a pointer to struct or union type",
+                if arrow { "->" } else { "." }
+            );
+            return self.error(Tag::OpSou, span, &message);
+        };
+        if s.members.is_empty() {
+            let message = format!(
+                "operator {op} cannot be applied to a forward declaration: no {of} definition is available"
+            );
+            return self.error(Tag::OpIncomplete, span, &message);
+        }
+        let Some((offset, member)) = find_member(&s, &name.text) else {
+            return self.unknown_member(&s, name);
+        };
+        let ty = Type::pointer_to(member.ty.clone());
+        let offset = int_node(i64::from(offset), Int::U64, span);
+        let address = self.add_bytes(address, offset, &ty)?;
+        let object = self.follow(address, span)?;
+        match member.bits {
+            None => Ok(object),
+            Some((first, bits)) => {
+                let ty = member.ty.clone();
+                Ok(node(
+                    ExprKind::BitField {
+                        of: Box::new(object),
+                        first,
+                        bits,
+                    },
+                    ty,
+                    span,
+                ))
+            }
+        }
+    }
+
+    fn unknown_member<T>(&mut self, s: &Struct, name: &Name) -> Checked<T> {
+        let kind = if s.union { "union" } else { "struct" };
+        let message = format!("{} is not a member of {kind} {}", name.text, s.name);
+        let mut error = self.diagnostic(Tag::TypeMember, name.span, &message);
+        let known = s.members.iter().map(|member| member.name.as_str());
+        error.hint =
+            names::nearest(&name.text, known).map(|near| format!("did you mean `{near}`?"));
+        self.reject(error)
+    }
+
+    /// `*e`.
+    pub(super) fn indirect(&mut self, operand: &ast::Expr, span: Span) -> Checked<Expr> {
+        let address = self.expr(operand)?;
+        if !matches!(address.ty, Type::Pointer(_)) {
+            let message = "cannot dereference non-pointer type";
+            let error = self
+                .diagnostic(Tag::DerefNonptr, address.span, message)
+                .with_hint("cast an address first: *(int *)arg0");
+            return self.reject(error);
+        }
+        self.follow(address, span)
+    }
+
+    /// The object that a pointer points to.
+    fn follow(&mut self, address: Expr, span: Span) -> Checked<Expr> {
+        let Type::Pointer(of) = &address.ty else {
+            return self.error(
+                Tag::DerefNonptr,
+                span,
+                "cannot dereference non-pointer type",
+            );
+        };
+        match self.types.complete(of) {
+            Type::Void => self.error(Tag::DerefVoid, span, "cannot dereference pointer to void"),
+            Type::String => {
+                let pointer = convert(address, &Type::pointer_to(Type::Int(Int::I8)));
+                Ok(node(ExprKind::Cast(Box::new(pointer)), Type::String, span))
+            }
+            ty if is_incomplete(&ty) && !matches!(ty, Type::Array(..)) => {
+                let message = format!("cannot dereference pointer to {ty}, which is not defined");
+                self.error(Tag::OpIncomplete, span, &message)
+            }
+            ty => Ok(node(ExprKind::Deref(Box::new(address)), ty, span)),
+        }
+    }
+
+    fn add_bytes(&mut self, address: Expr, offset: Expr, ty: &Type) -> Checked<Expr> {
+        if matches!(offset.kind, ExprKind::Int(0)) {
+            return Ok(convert(address, ty));
+        }
+        let span = address.span;
+        let address = Box::new(convert(address, &Type::U64));
+        let sum = node(
+            ExprKind::Binary(BinaryOp::Add, address, Box::new(offset)),
+            Type::U64,
+            span,
+        );
+        let sum = self.fold(sum)?;
+        Ok(convert(sum, ty))
+    }
+
+    /// `&e`, for what is in memory.
+    pub(super) fn address_of(&mut self, operand: &ast::Expr, span: Span) -> Checked<Expr> {
+        let place = self.place(operand)?;
+        let ty = Type::pointer_to(place.ty.clone());
+        match place.kind {
+            ExprKind::Deref(address) => Ok(Expr {
+                span,
+                ..convert(*address, &ty)
+            }),
+            ExprKind::BitField { .. } => self.error(
+                Tag::AddrofBitfield,
+                span,
+                "cannot take address of a bit-field",
+            ),
+            ExprKind::Var(_) | ExprKind::Element(..) | ExprKind::Builtin(_) | ExprKind::Arg(_) => {
+                self.error(
+                    Tag::AddrofVar,
+                    span,
+                    "cannot take address of dynamic variable",
+                )
+            }
+            _ => self.error(
+                Tag::AddrofLval,
+                span,
+                "operator & requires an lvalue as an operand",
+            ),
+        }
+    }
+
+    /// `offsetof (type, member.member)`.
+    pub(super) fn offsetof(
+        &mut self,
+        ty: &ast::TypeName,
+        path: &[Name],
+        span: Span,
+    ) -> Checked<Expr> {
+        let mut ty = self.type_name(ty)?;
+        let mut total = 0i64;
+        for name in path {
+            let Type::Struct(s) = self.types.complete(&ty) else {
+                let message = "offsetof operand must be a struct or union type";
+                return self.error(Tag::OffsetofType, span, message);
+            };
+            let Some((offset, member)) = find_member(&s, &name.text) else {
+                return self.unknown_member(&s, name);
+            };
+            if member.bits.is_some() {
+                let message = format!("cannot take offset of a bit-field: {}", name.text);
+                return self.error(Tag::OffsetofBitfield, name.span, &message);
+            }
+            total += i64::from(offset);
+            ty = member.ty.clone();
+        }
+        Ok(int_node(total, Int::U64, span))
+    }
+}
+
+/// A member by its name, with its offset; members of anonymous members count as own ones.
+fn find_member<'s>(s: &'s Struct, name: &str) -> Option<(u32, &'s Member)> {
+    s.members.iter().find_map(|member| match &member.ty {
+        _ if member.name == name => Some((member.offset, member)),
+        Type::Struct(inner) if member.name.is_empty() => {
+            let (offset, found) = find_member(inner, name)?;
+            Some((member.offset.saturating_add(offset), found))
+        }
+        _ => None,
+    })
+}

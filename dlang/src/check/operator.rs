@@ -1,0 +1,450 @@
+//! Operators: C's conversions made explicit.
+
+use super::convert::{common, convert, int_node, is_string_like, node, promoted};
+use super::types::is_incomplete;
+use super::variable::shown_name;
+use super::{Checked, Checker};
+use crate::ast;
+use crate::diag::Span;
+use crate::program::{BinaryOp, Expr, ExprKind, LogicOp, Subroutine, UnaryOp};
+use crate::tags::Tag;
+use crate::types::{Int, Type};
+
+impl Checker<'_> {
+    pub(super) fn unary(&mut self, op: UnaryOp, operand: &ast::Expr, span: Span) -> Checked<Expr> {
+        let operand = self.expr(operand)?;
+        if op == UnaryOp::Not {
+            self.need_scalar(&operand, "operator ! requires an operand of scalar type")?;
+            return self.fold(node(
+                ExprKind::Unary(op, Box::new(operand)),
+                Type::INT,
+                span,
+            ));
+        }
+        let Type::Int(int) = operand.ty else {
+            let (tag, what) = if op == UnaryOp::Negate {
+                (Tag::OpArith, "arithmetic")
+            } else {
+                (Tag::OpInt, "integral")
+            };
+            let message = format!("operator {op} requires an operand of {what} type");
+            return self.error(tag, operand.span, &message);
+        };
+        let ty = Type::Int(promoted(int));
+        let operand = Box::new(convert(operand, &ty));
+        self.fold(node(ExprKind::Unary(op, operand), ty, span))
+    }
+
+    pub(super) fn plus(&mut self, operand: &ast::Expr, span: Span) -> Checked<Expr> {
+        let operand = self.expr(operand)?;
+        let Type::Int(int) = operand.ty else {
+            let message = "operator + requires an operand of arithmetic type";
+            return self.error(Tag::OpArith, operand.span, message);
+        };
+        Ok(Expr {
+            span,
+            ..convert(operand, &Type::Int(promoted(int)))
+        })
+    }
+
+    pub(super) fn binary(
+        &mut self,
+        op: BinaryOp,
+        a: &ast::Expr,
+        b: &ast::Expr,
+        span: Span,
+    ) -> Checked<Expr> {
+        // Both sides are checked before either fails, so that both report.
+        let (a, b) = (self.operand(a), self.operand(b));
+        let (a, b) = (a?, b?);
+        let combined = if is_comparison(op) {
+            self.compare(op, a, b, span)?
+        } else {
+            self.arithmetic(op, a, b, span)?
+        };
+        self.fold(combined)
+    }
+
+    /// An operand; a `char` array stays one, so that it can become a string.
+    fn operand(&mut self, expr: &ast::Expr) -> Checked<Expr> {
+        let place = self.place(expr)?;
+        if matches!(place.ty, Type::Array(..)) && is_string_like(&place.ty) {
+            return Ok(place);
+        }
+        self.value(place)
+    }
+
+    fn compare(&mut self, op: BinaryOp, a: Expr, b: Expr, span: Span) -> Checked<Expr> {
+        let make = |a, b| {
+            node(
+                ExprKind::Binary(op, Box::new(a), Box::new(b)),
+                Type::INT,
+                span,
+            )
+        };
+        let is_string = |e: &Expr| e.ty == Type::String;
+        if (is_string(&a) && is_string_like(&b.ty)) || (is_string(&b) && is_string_like(&a.ty)) {
+            return Ok(make(convert(a, &Type::String), convert(b, &Type::String)));
+        }
+        if matches!(op, BinaryOp::Equal | BinaryOp::NotEqual) {
+            if is_string(&a) && is_null(&b) {
+                return Ok(compare_with_null(op, a, span));
+            }
+            if is_string(&b) && is_null(&a) {
+                return Ok(compare_with_null(op, b, span));
+            }
+        }
+        let (a, b) = (self.value(a)?, self.value(b)?);
+        match (&a.ty, &b.ty) {
+            (Type::Int(x), Type::Int(y)) => {
+                let ty = Type::Int(common(*x, *y));
+                Ok(make(convert(a, &ty), convert(b, &ty)))
+            }
+            (x, y) if x.is_scalar() && y.is_scalar() => {
+                Ok(make(convert(a, &Type::U64), convert(b, &Type::U64)))
+            }
+            _ => self.incompatible(&a.ty, op, &b.ty, span),
+        }
+    }
+
+    /// An arithmetic or bitwise operator on values.
+    fn arithmetic(&mut self, op: BinaryOp, a: Expr, b: Expr, span: Span) -> Checked<Expr> {
+        let (a, b) = (self.value(a)?, self.value(b)?);
+        let make = |a, b, ty| node(ExprKind::Binary(op, Box::new(a), Box::new(b)), ty, span);
+        match (&a.ty, &b.ty, op) {
+            (Type::Int(x), Type::Int(_), BinaryOp::ShiftLeft | BinaryOp::ShiftRight) => {
+                let ty = Type::Int(promoted(*x));
+                Ok(make(convert(a, &ty), convert(b, &ty), ty.clone()))
+            }
+            (Type::Int(x), Type::Int(y), _) => {
+                let ty = Type::Int(common(*x, *y));
+                Ok(make(convert(a, &ty), convert(b, &ty), ty.clone()))
+            }
+            (Type::Pointer(_), Type::Int(_), BinaryOp::Add | BinaryOp::Subtract) => {
+                let ty = a.ty.clone();
+                let offset = self.scaled(b, &ty)?;
+                let sum = make(convert(a, &Type::U64), offset, Type::U64);
+                let sum = self.fold(sum)?;
+                Ok(convert(sum, &ty))
+            }
+            (Type::Int(_), Type::Pointer(_), BinaryOp::Add) => {
+                let ty = b.ty.clone();
+                let offset = self.scaled(a, &ty)?;
+                let sum = make(convert(b, &Type::U64), offset, Type::U64);
+                let sum = self.fold(sum)?;
+                Ok(convert(sum, &ty))
+            }
+            (Type::Pointer(of), Type::Pointer(other), BinaryOp::Subtract) if of == other => {
+                let size = i64::from(self.types.complete(of).size(self.options.strsize).max(1));
+                let distance = make(convert(a, &Type::I64), convert(b, &Type::I64), Type::I64);
+                let size = Box::new(int_node(size, Int::I64, span));
+                Ok(node(
+                    ExprKind::Binary(BinaryOp::Divide, Box::new(distance), size),
+                    Type::I64,
+                    span,
+                ))
+            }
+            _ => {
+                let (tag, what) = match op {
+                    BinaryOp::Add | BinaryOp::Subtract | BinaryOp::Multiply | BinaryOp::Divide => {
+                        (Tag::OpArith, "arithmetic")
+                    }
+                    _ => (Tag::OpInt, "integral"),
+                };
+                let message = format!("operator {op} requires operands of {what} type");
+                let mut error = self.diagnostic(tag, span, &message);
+                if a.ty == Type::String && b.ty == Type::String && op == BinaryOp::Add {
+                    error.hint = Some("strings are joined with strjoin(a, b)".into());
+                }
+                self.reject(error)
+            }
+        }
+    }
+
+    /// An index as a distance in bytes, `uint64_t`.
+    pub(super) fn scaled(&mut self, index: Expr, pointer: &Type) -> Checked<Expr> {
+        let span = index.span;
+        let size = self.element_size(pointer, span)?;
+        let index = convert(convert(index, &Type::I64), &Type::U64);
+        let size = Box::new(int_node(size, Int::U64, span));
+        self.fold(node(
+            ExprKind::Binary(BinaryOp::Multiply, Box::new(index), size),
+            Type::U64,
+            span,
+        ))
+    }
+
+    /// The size of what a pointer points to; `void` counts as bytes.
+    fn element_size(&mut self, pointer: &Type, span: Span) -> Checked<i64> {
+        let Type::Pointer(of) = pointer else {
+            return Ok(1);
+        };
+        let of = self.types.complete(of);
+        if is_incomplete(&of) && of != Type::Void {
+            let message = format!("operator needs a complete type: {of} is not defined");
+            return self.error(Tag::OpIncomplete, span, &message);
+        }
+        Ok(i64::from(of.size(self.options.strsize).max(1)))
+    }
+
+    pub(super) fn logic(
+        &mut self,
+        op: LogicOp,
+        a: &ast::Expr,
+        b: &ast::Expr,
+        span: Span,
+    ) -> Checked<Expr> {
+        let (a, b) = (self.expr(a), self.expr(b));
+        let (a, b) = (a?, b?);
+        let message = format!("operator {op} requires operands of scalar type");
+        self.need_scalar(&a, &message)?;
+        self.need_scalar(&b, &message)?;
+        self.fold(node(
+            ExprKind::Logic(op, Box::new(a), Box::new(b)),
+            Type::INT,
+            span,
+        ))
+    }
+
+    pub(super) fn ternary(
+        &mut self,
+        cond: &ast::Expr,
+        then: &ast::Expr,
+        otherwise: &ast::Expr,
+        span: Span,
+    ) -> Checked<Expr> {
+        let (cond, then, otherwise) =
+            (self.expr(cond), self.operand(then), self.operand(otherwise));
+        let (cond, then, otherwise) = (cond?, then?, otherwise?);
+        self.need_scalar(&cond, "operator ?: expression must be of scalar type")?;
+        let is_string = |e: &Expr| e.ty == Type::String;
+        let any_string = is_string(&then) || is_string(&otherwise);
+        let stringish = |e: &Expr| is_string_like(&e.ty) || is_null(e);
+        let ty = match (&then.ty, &otherwise.ty) {
+            _ if any_string && stringish(&then) && stringish(&otherwise) => Type::String,
+            (Type::Int(a), Type::Int(b)) => Type::Int(common(*a, *b)),
+            (Type::Pointer(_), _) if otherwise.ty.is_scalar() => then.ty.clone(),
+            (_, Type::Pointer(_)) if then.ty.is_scalar() => otherwise.ty.clone(),
+            (a, b) if a == b && *a != Type::Void => a.clone(),
+            _ => {
+                let message = format!(
+                    "operator ?: operands must have compatible types: \"{}\" and \"{}\"",
+                    then.ty, otherwise.ty
+                );
+                return self.error(Tag::OpIncompat, span, &message);
+            }
+        };
+        let branch = |e: Expr| Box::new(convert_or_null(e, &ty));
+        let (then, otherwise) = (branch(then), branch(otherwise));
+        let chosen = node(ExprKind::Ternary(Box::new(cond), then, otherwise), ty, span);
+        self.fold(chosen)
+    }
+
+    pub(super) fn assign(
+        &mut self,
+        op: Option<BinaryOp>,
+        target: &ast::Expr,
+        value: &ast::Expr,
+        span: Span,
+    ) -> Checked<Expr> {
+        let shown = op.map_or("=".to_owned(), |op| format!("{op}="));
+        if let ast::ExprKind::Aggregation(_) = base_of(target).kind {
+            let message =
+                "an aggregation is assigned in a statement of its own: @name[keys] = func(...)";
+            return self.error(Tag::AggComm, span, message);
+        }
+        let value = match self.expr(value) {
+            Ok(value) => value,
+            Err(reported) => {
+                if let Some((scope, name)) = self.variable_name(base_of(target)) {
+                    self.spoiled.insert(shown_name(scope, &name));
+                }
+                return Err(reported);
+            }
+        };
+        if let (Some(_), Some((scope, name))) = (op, self.variable_name(base_of(target))) {
+            if !self.variables.contains_key(&(scope, name.clone())) {
+                if self.spoiled.contains(&shown_name(scope, &name)) {
+                    return Err(super::Reported);
+                }
+                let message = format!(
+                    "{} has not yet been declared or assigned",
+                    shown_name(scope, &name)
+                );
+                return self.error(Tag::VarUndef, target.span, &message);
+            }
+        }
+        let target = self.target(target, &value.ty, &shown)?;
+        let ty = target.ty.clone();
+        let value = match op {
+            None if ty == Type::String && is_null(&value) => convert_or_null(value, &ty),
+            None => self.convert_to(value, &ty, "=")?,
+            Some(op) => self.operation_value(op, &ty, value, span)?,
+        };
+        Ok(node(
+            ExprKind::Assign(op, Box::new(target), Box::new(value)),
+            ty,
+            span,
+        ))
+    }
+
+    /// The right side of `target op= value`, in the type in which the operation is done.
+    fn operation_value(
+        &mut self,
+        op: BinaryOp,
+        target: &Type,
+        value: Expr,
+        span: Span,
+    ) -> Checked<Expr> {
+        match (target, &value.ty) {
+            (Type::Int(x), Type::Int(_))
+                if matches!(op, BinaryOp::ShiftLeft | BinaryOp::ShiftRight) =>
+            {
+                Ok(convert(value, &Type::Int(promoted(*x))))
+            }
+            (Type::Int(x), Type::Int(y)) => {
+                let ty = Type::Int(common(*x, *y));
+                Ok(convert(value, &ty))
+            }
+            (Type::Pointer(_), Type::Int(_))
+                if matches!(op, BinaryOp::Add | BinaryOp::Subtract) =>
+            {
+                self.scaled(value, target)
+            }
+            _ => {
+                let message = format!(
+                    "operands have incompatible types: \"{target}\" {op}= \"{}\"",
+                    value.ty
+                );
+                self.error(Tag::OpIncompat, span, &message)
+            }
+        }
+    }
+
+    pub(super) fn step(
+        &mut self,
+        target: &ast::Expr,
+        up: bool,
+        post: bool,
+        span: Span,
+    ) -> Checked<Expr> {
+        let shown = if up { "++" } else { "--" };
+        if let ast::ExprKind::Aggregation(name) = &base_of(target).kind {
+            let message = format!("operator {shown} cannot be applied to aggregation @{name}");
+            let error = self
+                .diagnostic(Tag::AggComm, span, &message)
+                .with_hint("count with @name = count()");
+            return self.reject(error);
+        }
+        // As in libdtrace, a scalar that is first seen here is a 64-bit counter.
+        let target = self.target(target, &Type::I64, shown)?;
+        let size = match &target.ty {
+            Type::Int(_) => 1,
+            Type::Pointer(_) => self.element_size(&target.ty.clone(), span)?,
+            _ => {
+                let message = format!("operator {shown} requires an operand of scalar type");
+                return self.error(Tag::OpScalar, target.span, &message);
+            }
+        };
+        let ty = target.ty.clone();
+        let by = if up { size } else { -size };
+        Ok(node(
+            ExprKind::Step {
+                target: Box::new(target),
+                by,
+                post,
+            },
+            ty,
+            span,
+        ))
+    }
+
+    fn need_scalar(&mut self, expr: &Expr, message: &str) -> Checked<()> {
+        if expr.ty.is_scalar() {
+            return Ok(());
+        }
+        let mut error = self.diagnostic(Tag::OpScalar, expr.span, message);
+        if expr.ty == Type::String {
+            error.hint = Some("compare the string: s != \"\"".into());
+        }
+        self.reject(error)
+    }
+
+    fn incompatible<T>(&mut self, a: &Type, op: BinaryOp, b: &Type, span: Span) -> Checked<T> {
+        let message = format!("operands have incompatible types: \"{a}\" {op} \"{b}\"");
+        let mut error = self.diagnostic(Tag::OpIncompat, span, &message);
+        let string_and_int = |a: &Type, b: &Type| *a == Type::String && b.is_scalar();
+        if string_and_int(a, b) || string_and_int(b, a) {
+            error.hint =
+                Some("read a string at an address with copyinstr(), or write lltostr(n)".into());
+        }
+        self.reject(error)
+    }
+}
+
+pub(super) fn is_comparison(op: BinaryOp) -> bool {
+    matches!(
+        op,
+        BinaryOp::Equal
+            | BinaryOp::NotEqual
+            | BinaryOp::Less
+            | BinaryOp::LessEqual
+            | BinaryOp::Greater
+            | BinaryOp::GreaterEqual
+    )
+}
+
+/// `NULL` or the constant 0.
+fn is_null(expr: &Expr) -> bool {
+    matches!(expr.kind, ExprKind::Int(0)) && expr.ty.is_scalar()
+}
+
+/// Converts; the constant 0 becomes the null string, which reads as the empty one.
+fn convert_or_null(expr: Expr, ty: &Type) -> Expr {
+    if *ty == Type::String && is_null(&expr) {
+        return node(ExprKind::Str(String::new()), Type::String, expr.span);
+    }
+    convert(expr, ty)
+}
+
+/// `s == NULL` and `s != NULL`. A search that found nothing gives the null string: it is asked
+/// as `index(...) == -1`. Any other string is null when it was never assigned: it is empty.
+fn compare_with_null(op: BinaryOp, s: Expr, span: Span) -> Expr {
+    let searched = match s.kind {
+        ExprKind::Call(Subroutine::Strstr, args) => Ok(args),
+        ExprKind::Call(Subroutine::Strchr | Subroutine::Strrchr, ref args) => {
+            match args.get(1).map(|c| &c.kind) {
+                Some(ExprKind::Int(c @ 1..=127)) => {
+                    let c = u8::try_from(*c).map_or(String::new(), |c| char::from(c).to_string());
+                    let at = args[1].span;
+                    Ok(vec![
+                        args[0].clone(),
+                        node(ExprKind::Str(c), Type::String, at),
+                    ])
+                }
+                _ => Err(s),
+            }
+        }
+        _ => Err(s),
+    };
+    let (left, right) = match searched {
+        Ok(args) => {
+            let at = node(ExprKind::Call(Subroutine::Index, args), Type::INT, span);
+            (at, int_node(-1, Int::I32, span))
+        }
+        Err(s) => (s, node(ExprKind::Str(String::new()), Type::String, span)),
+    };
+    node(
+        ExprKind::Binary(op, Box::new(left), Box::new(right)),
+        Type::INT,
+        span,
+    )
+}
+
+/// What an element is taken from.
+pub(super) fn base_of(expr: &ast::Expr) -> &ast::Expr {
+    match &expr.kind {
+        ast::ExprKind::Index(base, _) => base,
+        _ => expr,
+    }
+}

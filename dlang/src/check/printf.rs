@@ -1,0 +1,470 @@
+//! `printf` and `printa`: formats are parsed and matched with their arguments. The texts are those
+//! of libdtrace's `dt_printf`.
+
+use super::convert::{convert, is_string_like};
+use super::{Checked, Checker};
+use crate::ast;
+use crate::diag::{Diagnostic, Span};
+use crate::format::{Amount, Conversion, Flags, Format, Piece, Spec};
+use crate::program::{Action, AggId, Expr};
+use crate::tags::Tag;
+use crate::types::{Int, Type};
+
+/// The most that a width or precision may be.
+const MAX_AMOUNT: u32 = 1 << 20;
+
+/// Parses a format string.
+///
+/// # Errors
+///
+/// A conversion that does not exist, as libdtrace words it.
+pub fn parse_format(text: &str) -> Result<Format, String> {
+    let mut format = Format::default();
+    let mut literal = String::new();
+    let mut rest = text;
+    let mut number = 0;
+    while let Some(at) = rest.find('%') {
+        literal.push_str(&rest[..at]);
+        rest = &rest[at..];
+        if let Some(after) = rest.strip_prefix("%%") {
+            literal.push('%');
+            rest = after;
+            continue;
+        }
+        number += 1;
+        let (conversion, length) = parse_conversion(rest).map_err(|found| {
+            let problem = if found.is_known {
+                "is not supported yet"
+            } else {
+                "is undefined"
+            };
+            format!("format conversion #{number} {problem}: {}", found.text)
+        })?;
+        if !literal.is_empty() {
+            format
+                .pieces
+                .push(Piece::Literal(std::mem::take(&mut literal)));
+        }
+        format.pieces.push(Piece::Conversion(conversion));
+        rest = &rest[length..];
+    }
+    literal.push_str(rest);
+    if !literal.is_empty() {
+        format.pieces.push(Piece::Literal(literal));
+    }
+    Ok(format)
+}
+
+/// A conversion that cannot be used.
+struct BadConversion {
+    text: String,
+    /// Whether DTrace has it.
+    is_known: bool,
+}
+
+/// Parses one conversion from `%` on; gives its length too.
+fn parse_conversion(text: &str) -> Result<(Conversion, usize), BadConversion> {
+    let mut at = 1;
+    let peek = |at: usize| text[at..].chars().next();
+    let mut flags = Flags::default();
+    let mut aggregation = false;
+    while let Some(c) = peek(at) {
+        match c {
+            '#' => flags.alternate = true,
+            '0' => flags.zero = true,
+            '-' => flags.left = true,
+            '+' => flags.plus = true,
+            ' ' => flags.space = true,
+            '\'' => flags.group = true,
+            '@' => aggregation = true,
+            _ => break,
+        }
+        at += 1;
+    }
+    let width = amount(text, &mut at);
+    let precision = if peek(at) == Some('.') {
+        at += 1;
+        Some(amount(text, &mut at).unwrap_or(Amount::Fixed(0)))
+    } else {
+        None
+    };
+    let size_at = at;
+    while matches!(peek(at), Some('h' | 'l' | 'L' | 'q' | 'w')) {
+        at += 1;
+    }
+    let size = &text[size_at..at];
+    let letter = peek(at);
+    let spec = match letter {
+        Some('d' | 'i') => Some(Spec::Decimal),
+        Some('u') => Some(Spec::Unsigned),
+        Some('o') => Some(Spec::Octal),
+        Some('x') => Some(Spec::Hex),
+        Some('X') => Some(Spec::HexUpper),
+        Some('c') => Some(Spec::Char),
+        Some('s') => Some(Spec::String),
+        Some('S') => Some(Spec::Escaped),
+        Some('p') => Some(Spec::Pointer),
+        Some('Y') => Some(Spec::Date),
+        Some('a' | 'A') => Some(Spec::Address),
+        Some('k') => Some(Spec::Stack),
+        Some(c @ ('e' | 'E' | 'f' | 'F' | 'g' | 'G')) => Some(Spec::Float(c)),
+        _ => None,
+    };
+    let is_known = matches!(letter, Some('C' | 'D' | 'T' | 'I' | 'P'));
+    let end = at + letter.map_or(0, char::len_utf8);
+    if size.contains('w') {
+        return Err(BadConversion {
+            text: text[..end].to_owned(),
+            is_known: true,
+        });
+    }
+    let (spec, end) = match spec {
+        Some(spec) => (spec, end),
+        None if aggregation && size.is_empty() && !is_known => (Spec::Default, at),
+        None => {
+            return Err(BadConversion {
+                text: text[..end].to_owned(),
+                is_known,
+            });
+        }
+    };
+    let text = text[..end].to_owned();
+    Ok((
+        Conversion {
+            flags,
+            width,
+            precision,
+            spec,
+            aggregation,
+            text,
+        },
+        end,
+    ))
+}
+
+/// A number or `*`.
+fn amount(text: &str, at: &mut usize) -> Option<Amount> {
+    let rest = &text[*at..];
+    if rest.starts_with('*') {
+        *at += 1;
+        return Some(Amount::Argument);
+    }
+    let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    *at += digits;
+    let number = rest[..digits].parse().unwrap_or(MAX_AMOUNT);
+    (digits > 0).then_some(Amount::Fixed(number.min(MAX_AMOUNT)))
+}
+
+impl Checker<'_> {
+    /// `printf(format, arguments)`.
+    pub(super) fn printf(&mut self, args: &[ast::Expr], span: Span) -> Checked<Action> {
+        self.count_arguments("printf", args.len(), 1, None, span)?;
+        let format = self.format("printf", &args[0])?;
+        // All arguments are checked, so that all errors show.
+        let values: Vec<Checked<Expr>> = args[1..].iter().map(|arg| self.place(arg)).collect();
+        let values: Checked<Vec<Expr>> = values.into_iter().collect();
+        let mut values = values?.into_iter().enumerate();
+        let mut matched = Vec::with_capacity(args.len());
+        let mut number = 0;
+        for piece in &format.pieces {
+            let Piece::Conversion(conversion) = piece else {
+                continue;
+            };
+            number += 1;
+            if conversion.aggregation {
+                let message =
+                    "%@ conversion requires an aggregation and is not for use with printf( )";
+                return self.plain_error(Tag::PrintfAggConv, args[0].span, message);
+            }
+            for (amount, sign) in [(conversion.width, '*'), (conversion.precision, '.')] {
+                if amount == Some(Amount::Argument) {
+                    let Some((n, value)) = values.next() else {
+                        let what = if sign == '*' { "width" } else { "precision" };
+                        let message = format!(
+                            "printf( ) prototype mismatch: conversion #{number} ({}) is missing a corresponding \"{sign}\" {what} argument",
+                            conversion.text
+                        );
+                        return self.plain_error(Tag::PrintfDynProto, span, &message);
+                    };
+                    matched.push(self.dynamic_amount(conversion, sign, number, n + 2, value)?);
+                }
+            }
+            let Some((n, value)) = values.next() else {
+                let message = format!(
+                    "printf( ) prototype mismatch: conversion #{number} ({}) is missing a corresponding value argument",
+                    conversion.text
+                );
+                return self.plain_error(Tag::PrintfArgProto, span, &message);
+            };
+            matched.push(self.conversion_value("printf", conversion, number, n + 2, value)?);
+        }
+        if let Some((_, extra)) = values.next() {
+            let message = format!(
+                "printf( ) prototype mismatch: only {} arguments required by this format string",
+                matched.len()
+            );
+            return self.plain_error(Tag::PrintfArgExtra, extra.span, &message);
+        }
+        Ok(Action::Printf(format, matched))
+    }
+
+    /// The format of `printf` or `printa`, which must be a literal.
+    fn format(&mut self, function: &str, arg: &ast::Expr) -> Checked<Format> {
+        let value = self.expr(arg)?;
+        let crate::program::ExprKind::Str(text) = &value.kind else {
+            if value.ty == Type::String {
+                let message = format!("{function}( ) argument #1 must be a string constant");
+                return self.plain_error(Tag::PrintfArgFmt, arg.span, &message);
+            }
+            let error = self.wrong_argument(function, 1, "string", &value);
+            return self.reject(error);
+        };
+        if text.is_empty() {
+            let message = format!("{function}( ) format string is empty");
+            return self.plain_error(Tag::PrintfFmtEmpty, arg.span, &message);
+        }
+        match parse_format(text) {
+            Ok(format) => Ok(format),
+            Err(message) => self.plain_error(Tag::PrintfFmt, arg.span, &message),
+        }
+    }
+
+    fn dynamic_amount(
+        &mut self,
+        conversion: &Conversion,
+        sign: char,
+        number: usize,
+        argument: usize,
+        value: Expr,
+    ) -> Checked<Expr> {
+        let value = self.value(value)?;
+        if matches!(value.ty, Type::Int(_)) {
+            return Ok(convert(value, &Type::INT));
+        }
+        let letter = conversion.text.chars().last().unwrap_or('d');
+        let message = format!(
+            "printf( ) argument #{argument} is incompatible with conversion #{number} prototype:\n\tconversion: % {sign} {letter}\n\t prototype: int\n\t  argument: {}",
+            value.ty
+        );
+        self.plain_error(Tag::PrintfDynType, value.span, &message)
+    }
+
+    /// A value that a conversion of `printf` prints.
+    fn conversion_value(
+        &mut self,
+        function: &str,
+        conversion: &Conversion,
+        number: usize,
+        argument: usize,
+        value: Expr,
+    ) -> Checked<Expr> {
+        let is_char_array = matches!(value.ty, Type::Array(..)) && is_string_like(&value.ty);
+        let wants_string = matches!(conversion.spec, Spec::String | Spec::Escaped);
+        let value = if is_char_array && wants_string {
+            convert(value, &Type::String)
+        } else {
+            self.value(value)?
+        };
+        if fits(conversion.spec, &value.ty) {
+            return Ok(value);
+        }
+        let mut error = mismatch(
+            function,
+            conversion,
+            number,
+            argument,
+            &value.ty.to_string(),
+            value.span,
+        );
+        error.hint = match (&value.ty, wants_string) {
+            (Type::Int(_) | Type::Pointer(_), true) => {
+                Some("read a string of the traced program with copyinstr(address)".into())
+            }
+            (Type::String, false) => Some("strings are printed with %s".into()),
+            _ => None,
+        };
+        self.reject(error)
+    }
+
+    /// `printa([format,] @a, ...)`.
+    pub(super) fn printa(&mut self, args: &[ast::Expr], span: Span) -> Checked<Action> {
+        self.count_arguments("printa", args.len(), 1, None, span)?;
+        let is_agg = |arg: &ast::Expr| {
+            matches!(
+                super::operator::base_of(arg).kind,
+                ast::ExprKind::Aggregation(_)
+            )
+        };
+        let (format, aggs) = if is_agg(&args[0]) {
+            (None, args)
+        } else {
+            (Some(self.format("printa", &args[0])?), &args[1..])
+        };
+        if aggs.is_empty() {
+            let message = "printa( ) prototype mismatch: 1 args passed, 2 expected";
+            return self.plain_error(Tag::PrintaProto, span, message);
+        }
+        let mut ids = Vec::with_capacity(aggs.len());
+        let first_argument = args.len() - aggs.len();
+        for (n, arg) in aggs.iter().enumerate() {
+            ids.push(self.aggregation_argument(
+                "printa",
+                first_argument + n + 1,
+                arg,
+                Tag::PrintaAggarg,
+            )?);
+        }
+        self.same_keys(&ids, span)?;
+        if let Some(format) = &format {
+            self.match_keys_with_format(format, &ids, args[0].span)?;
+        }
+        Ok(Action::Printa(format, ids))
+    }
+
+    fn same_keys(&mut self, ids: &[AggId], span: Span) -> Checked<()> {
+        let all: Vec<_> = ids
+            .iter()
+            .map(|id| self.program.aggregations[id.0 as usize].clone())
+            .collect();
+        let [first, others @ ..] = all.as_slice() else {
+            return Ok(());
+        };
+        let Some(other) = others.iter().find(|other| other.key != first.key) else {
+            return Ok(());
+        };
+        let keys = |n: usize| format!("{n} key{}", if n == 1 { "" } else { "s" });
+        let (a, b) = (first.key.len(), other.key.len());
+        let mut message = format!(
+            "printa( ): @{} and @{} do not have matching key signatures: ",
+            first.name, other.name
+        );
+        message.push_str(&if a == b {
+            let n = first
+                .key
+                .iter()
+                .zip(&other.key)
+                .position(|(x, y)| x != y)
+                .unwrap_or(0);
+            format!(
+                "key #{} is of type {} in @{} and of type {} in @{}",
+                n + 1,
+                first.key[n],
+                first.name,
+                other.key[n],
+                other.name
+            )
+        } else {
+            format!(
+                "@{} has {}, @{} has {}",
+                first.name,
+                keys(a),
+                other.name,
+                keys(b)
+            )
+        });
+        self.plain_error(Tag::PrintaAggkey, span, &message)
+    }
+
+    fn match_keys_with_format(
+        &mut self,
+        format: &Format,
+        ids: &[AggId],
+        span: Span,
+    ) -> Checked<()> {
+        let Some(first) = ids.first() else {
+            return Ok(());
+        };
+        let key = self.program.aggregations[first.0 as usize].key.clone();
+        let mut keys = key.iter();
+        let mut number = 0;
+        for piece in &format.pieces {
+            let Piece::Conversion(conversion) = piece else {
+                continue;
+            };
+            number += 1;
+            if [conversion.width, conversion.precision].contains(&Some(Amount::Argument)) {
+                let message = format!(
+                    "printa( ) conversion #{number} ({}): a * width has no argument here",
+                    conversion.text
+                );
+                return self.plain_error(Tag::PrintfDynProto, span, &message);
+            }
+            if conversion.aggregation {
+                if !fits_aggregation(conversion.spec) {
+                    let error = mismatch("printa", conversion, number, 1, "aggregation", span);
+                    return self.reject(error);
+                }
+                continue;
+            }
+            let Some(ty) = keys.next() else {
+                let message = format!(
+                    "printa( ) prototype mismatch: conversion #{number} ({}) is missing a corresponding value argument",
+                    conversion.text
+                );
+                return self.plain_error(Tag::PrintfArgProto, span, &message);
+            };
+            if !fits(conversion.spec, ty) {
+                let error = mismatch(
+                    "printa",
+                    conversion,
+                    number,
+                    number + 1,
+                    &ty.to_string(),
+                    span,
+                );
+                return self.reject(error);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn mismatch(
+    function: &str,
+    conversion: &Conversion,
+    number: usize,
+    argument: usize,
+    ty: &str,
+    span: Span,
+) -> Diagnostic {
+    let message = format!(
+        "{function}( ) argument #{argument} is incompatible with conversion #{number} prototype:\n\tconversion: {}\n\t prototype: {}\n\t  argument: {ty}",
+        conversion.text,
+        prototype(conversion.spec)
+    );
+    Diagnostic::new(Tag::PrintfArgType, span, &message)
+}
+
+/// Whether a conversion prints values of a type.
+fn fits(spec: Spec, ty: &Type) -> bool {
+    match spec {
+        Spec::Decimal | Spec::Unsigned | Spec::Octal | Spec::Hex | Spec::HexUpper | Spec::Char => {
+            matches!(ty, Type::Int(_))
+        }
+        Spec::String | Spec::Escaped => *ty == Type::String,
+        Spec::Pointer | Spec::Address => ty.is_scalar(),
+        Spec::Date => matches!(ty, Type::Int(Int { size: 8, .. })),
+        Spec::Stack | Spec::Float(_) | Spec::Default => false,
+    }
+}
+
+/// Whether a conversion prints an aggregation's value.
+fn fits_aggregation(spec: Spec) -> bool {
+    matches!(spec, Spec::Default) || fits(spec, &Type::I64)
+}
+
+/// libdtrace's words for what a conversion takes.
+fn prototype(spec: Spec) -> &'static str {
+    match spec {
+        Spec::Decimal | Spec::Unsigned | Spec::Octal | Spec::Hex | Spec::HexUpper => {
+            "char, short, int, long, or long long"
+        }
+        Spec::Char => "char or int",
+        Spec::String | Spec::Escaped => "char [] or string (or use stringof)",
+        Spec::Pointer | Spec::Address => "pointer or integer",
+        Spec::Date => "int64_t",
+        Spec::Stack => "stack",
+        Spec::Float(_) => "float, double, or long double",
+        Spec::Default => "aggregation",
+    }
+}

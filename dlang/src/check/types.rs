@@ -1,0 +1,306 @@
+//! The types of a program: typedefs, tags, enumerators, and the layout of structs for LP64.
+//!
+//! A struct that points to itself has no finite type tree, so a pointer may lead to a struct that
+//! has only a tag; [`TypeTable::complete`] finds its members when they are wanted.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::types::{Int, Member, Struct, Type};
+
+/// What the program's type names mean.
+#[derive(Debug)]
+pub(super) struct TypeTable {
+    typedefs: HashMap<String, Type>,
+    tags: HashMap<String, Arc<Struct>>,
+    enumerators: HashMap<String, i64>,
+}
+
+impl TypeTable {
+    pub(super) fn new() -> Self {
+        let typedefs = STANDARD
+            .iter()
+            .flat_map(|(int, names)| {
+                names
+                    .iter()
+                    .map(|name| ((*name).to_owned(), Type::Int(*int)))
+            })
+            .chain([("caddr_t".to_owned(), Type::pointer_to(Type::Int(Int::I8)))])
+            .collect();
+        Self {
+            typedefs,
+            tags: HashMap::new(),
+            enumerators: HashMap::new(),
+        }
+    }
+
+    pub(super) fn typedef(&self, name: &str) -> Option<&Type> {
+        self.typedefs.get(name)
+    }
+
+    pub(super) fn typedef_names(&self) -> impl Iterator<Item = &str> {
+        self.typedefs.keys().map(String::as_str)
+    }
+
+    pub(super) fn define_typedef(&mut self, name: &str, ty: Type) {
+        self.typedefs.insert(name.to_owned(), ty);
+    }
+
+    pub(super) fn enumerator(&self, name: &str) -> Option<i64> {
+        self.enumerators.get(name).copied()
+    }
+
+    pub(super) fn define_enumerator(&mut self, name: &str, value: i64) {
+        self.enumerators.insert(name.to_owned(), value);
+    }
+
+    /// The struct or union of a tag; one without members when it is not defined.
+    pub(super) fn tag(&self, name: &str, union: bool) -> Arc<Struct> {
+        self.tags
+            .get(&tag_key(name, union))
+            .cloned()
+            .unwrap_or_else(|| {
+                Arc::new(Struct {
+                    name: name.to_owned(),
+                    union,
+                    size: 0,
+                    align: 1,
+                    members: Vec::new(),
+                })
+            })
+    }
+
+    /// Defines a tag; false when it already has members.
+    pub(super) fn define_tag(&mut self, defined: Arc<Struct>) -> bool {
+        self.tags
+            .insert(tag_key(&defined.name, defined.union), defined)
+            .is_none()
+    }
+
+    /// The type with its members, if it is a struct whose tag was defined later.
+    pub(super) fn complete(&self, ty: &Type) -> Type {
+        match ty {
+            Type::Struct(s) if s.members.is_empty() && !s.name.is_empty() => {
+                Type::Struct(self.tag(&s.name, s.union))
+            }
+            _ => ty.clone(),
+        }
+    }
+}
+
+fn tag_key(name: &str, union: bool) -> String {
+    format!("{} {name}", if union { "union" } else { "struct" })
+}
+
+/// Whether a type has no size yet (or never: `void`).
+pub(super) fn is_incomplete(ty: &Type) -> bool {
+    match ty {
+        Type::Void => true,
+        Type::Struct(s) => s.members.is_empty(),
+        Type::Array(of, _) => is_incomplete(of),
+        Type::Int(_) | Type::String | Type::Pointer(_) => false,
+    }
+}
+
+/// The type names that D itself defines.
+const STANDARD: [(Int, &[&str]); 8] = [
+    (Int::I8, &["int8_t"]),
+    (Int::I16, &["int16_t"]),
+    (
+        Int::I32,
+        &[
+            "int32_t",
+            "pid_t",
+            "id_t",
+            "key_t",
+            "processorid_t",
+            "psetid_t",
+            "zoneid_t",
+            "clockid_t",
+        ],
+    ),
+    (
+        Int::I64,
+        &[
+            "int64_t",
+            "intptr_t",
+            "ssize_t",
+            "off_t",
+            "offset_t",
+            "hrtime_t",
+            "longlong_t",
+            "time_t",
+            "clock_t",
+            "ptrdiff_t",
+            "intmax_t",
+            "quad_t",
+            "loff_t",
+            "index_t",
+        ],
+    ),
+    (Int::U8, &["uint8_t", "uchar_t", "u8", "__u8"]),
+    (
+        Int::U16,
+        &["uint16_t", "ushort_t", "u16", "__u16", "umode_t"],
+    ),
+    (
+        Int::U32,
+        &[
+            "uint32_t", "uint_t", "u32", "__u32", "uid_t", "gid_t", "mode_t", "gfp_t",
+        ],
+    ),
+    (
+        Int::U64,
+        &[
+            "uint64_t",
+            "ulong_t",
+            "u_longlong_t",
+            "size_t",
+            "uintptr_t",
+            "u64",
+            "__u64",
+            "pc_t",
+            "ino_t",
+            "dev_t",
+            "uintmax_t",
+            "sector_t",
+        ],
+    ),
+];
+
+/// The type of `unsigned long` and the like; `None` for words that do not go together.
+pub(super) fn words_type(words: &[String]) -> Result<Type, &'static str> {
+    let count = |word: &str| words.iter().filter(|w| *w == word).count();
+    let only = |allowed: &[&str]| words.iter().all(|w| allowed.contains(&w.as_str()));
+    if count("float") + count("double") > 0 {
+        return Err("floating point is not supported yet");
+    }
+    if only(&["void"]) && words.len() == 1 {
+        return Ok(Type::Void);
+    }
+    if only(&["string"]) && words.len() == 1 {
+        return Ok(Type::String);
+    }
+    let signs = count("signed") + count("unsigned");
+    let fits = |kind: &[&str], longs: usize| {
+        let mut allowed = vec!["signed", "unsigned"];
+        allowed.extend(kind);
+        only(&allowed) && count("long") <= longs && signs <= 1 && count("int") <= 1
+    };
+    let size = if count("char") == 1 && fits(&["char"], 0) {
+        1
+    } else if count("short") == 1 && fits(&["short", "int"], 0) {
+        2
+    } else if count("long") > 0 && fits(&["long", "int"], 2) {
+        8
+    } else if !words.is_empty() && fits(&["int"], 0) {
+        4
+    } else {
+        return Err("invalid type declaration: these type words do not go together");
+    };
+    Ok(Type::Int(Int {
+        size,
+        signed: count("unsigned") == 0,
+    }))
+}
+
+/// Places members one after the other as a C compiler does on x86-64 and aarch64.
+#[derive(Debug)]
+pub(super) struct Layout {
+    union: bool,
+    /// Bits used so far.
+    bits: u64,
+    size: u64,
+    align: u32,
+    members: Vec<Member>,
+}
+
+impl Layout {
+    pub(super) fn new(union: bool) -> Self {
+        Self {
+            union,
+            bits: 0,
+            size: 0,
+            align: 1,
+            members: Vec::new(),
+        }
+    }
+
+    /// Adds a member of a complete type.
+    pub(super) fn add(&mut self, name: &str, ty: Type, strsize: u32) {
+        let align = align_of(&ty);
+        let size = u64::from(ty.size(strsize));
+        self.align = self.align.max(align);
+        let offset = if self.union {
+            0
+        } else {
+            self.bits.div_ceil(8).next_multiple_of(align.into())
+        };
+        self.bits = (offset + size) * 8;
+        self.size = self.size.max(offset + size);
+        self.push(name, ty, offset, None);
+    }
+
+    /// Adds a bit-field: it shares the storage unit of its type with its neighbours if it fits.
+    /// An unnamed one of no bits ends the unit.
+    pub(super) fn add_bits(&mut self, name: &str, int: Int, width: u8) {
+        let unit = u64::from(int.size) * 8;
+        let start = if self.union { 0 } else { self.bits };
+        if width == 0 {
+            self.bits = start.next_multiple_of(unit);
+            return;
+        }
+        let fits = start % unit + u64::from(width) <= unit;
+        let start = if fits {
+            start
+        } else {
+            start.next_multiple_of(unit)
+        };
+        self.bits = start + u64::from(width);
+        self.size = self.size.max(self.bits.div_ceil(8));
+        if name.is_empty() {
+            return;
+        }
+        self.align = self.align.max(int.size.into());
+        let first = u8::try_from(start % unit).unwrap_or(0);
+        self.push(
+            name,
+            Type::Int(int),
+            start / unit * u64::from(int.size),
+            Some((first, width)),
+        );
+    }
+
+    fn push(&mut self, name: &str, ty: Type, offset: u64, bits: Option<(u8, u8)>) {
+        let offset = u32::try_from(offset).unwrap_or(u32::MAX);
+        self.members.push(Member {
+            name: name.to_owned(),
+            ty,
+            offset,
+            bits,
+        });
+    }
+
+    /// The finished struct; `None` when it is too large.
+    pub(super) fn finish(self, name: &str) -> Option<Struct> {
+        let size = u32::try_from(self.size.next_multiple_of(self.align.into())).ok()?;
+        let name = name.to_owned();
+        (size <= i32::MAX.cast_unsigned()).then_some(Struct {
+            name,
+            union: self.union,
+            size,
+            align: self.align,
+            members: self.members,
+        })
+    }
+}
+
+fn align_of(ty: &Type) -> u32 {
+    match ty {
+        Type::Int(int) => int.size.into(),
+        Type::Pointer(_) => 8,
+        Type::Array(of, _) => align_of(of),
+        Type::Struct(s) => s.align,
+        Type::Void | Type::String => 1,
+    }
+}

@@ -1,0 +1,337 @@
+//! Variables: looking them up, making them at their first assignment, and associative arrays.
+
+use super::convert::{is_string_like, node};
+use super::declare::unstorable;
+use super::{Checked, Checker, Reported, names};
+use crate::ast::{self, Name};
+use crate::diag::Span;
+use crate::program::{Expr, ExprKind, Scope, VarId, Variable};
+use crate::tags::Tag;
+use crate::types::{Int, Type};
+
+impl<'a> Checker<'a> {
+    pub(super) fn new_variable(&mut self, variable: Variable, span: Span) -> VarId {
+        let id = VarId(u32::try_from(self.program.variables.len()).unwrap_or(u32::MAX));
+        self.variables
+            .insert((variable.scope, variable.name.clone()), id);
+        self.variable_spans.push(span);
+        self.program.variables.push(variable);
+        id
+    }
+
+    /// Reads a scalar variable.
+    pub(super) fn variable(&mut self, scope: Scope, name: &str, span: Span) -> Checked<Expr> {
+        let Some(&id) = self.variables.get(&(scope, name.to_owned())) else {
+            return self.unknown_variable(scope, name, span);
+        };
+        let variable = &self.program.variables[id.0 as usize];
+        if variable.key.is_some() {
+            let shown = shown_name(scope, name);
+            let message = format!("associative array '{shown}' may not be referenced as scalar");
+            return self.error(Tag::IdentBadref, span, &message);
+        }
+        Ok(node(ExprKind::Var(id), variable.ty.clone(), span))
+    }
+
+    pub(super) fn scoped_variable(&mut self, scope: Scope, name: &Name) -> Checked<Expr> {
+        let span = Span {
+            start: name.span.start.saturating_sub(6),
+            ..name.span
+        };
+        self.variable(scope, &name.text, span)
+    }
+
+    fn unknown_variable<T>(&mut self, scope: Scope, name: &str, span: Span) -> Checked<T> {
+        let shown = shown_name(scope, name);
+        if self.spoiled.contains(&shown) {
+            return Err(Reported);
+        }
+        let (tag, message) = if scope == Scope::Global {
+            (
+                Tag::IdentUndef,
+                format!("failed to resolve {name}: Unknown variable name"),
+            )
+        } else {
+            (
+                Tag::VarUndef,
+                format!("{shown} has not yet been declared or assigned"),
+            )
+        };
+        let mut error = self.diagnostic(tag, span, &message);
+        error.hint = self.variable_hint(scope, name);
+        self.reject(error)
+    }
+
+    fn variable_hint(&self, scope: Scope, name: &str) -> Option<String> {
+        let elsewhere = [Scope::ThreadLocal, Scope::ClauseLocal, Scope::Global]
+            .into_iter()
+            .find(|other| self.variables.contains_key(&(*other, name.to_owned())));
+        if let Some(other) = elsewhere {
+            return Some(format!("did you mean `{}`?", shown_name(other, name)));
+        }
+        if scope == Scope::Global && names::is_function(name) {
+            return Some(format!("`{name}` is a function"));
+        }
+        let mut own: Vec<&str> = self
+            .variables
+            .keys()
+            .filter(|(other, _)| *other == scope)
+            .map(|(_, name)| name.as_str())
+            .chain(
+                (scope == Scope::Global)
+                    .then_some(self.inlines.keys())
+                    .into_iter()
+                    .flatten()
+                    .map(String::as_str),
+            )
+            .collect();
+        own.sort_unstable();
+        if scope == Scope::Global {
+            for name in names::variables() {
+                own.push(name);
+            }
+        }
+        names::nearest(name, own.into_iter())
+            .map(|near| format!("did you mean `{}`?", shown_name(scope, &near)))
+            .or_else(|| {
+                Some("a variable exists from its declaration or first assignment on".into())
+            })
+    }
+
+    /// The scope and name, when an expression is a variable that a program may make.
+    pub(super) fn variable_name(&self, expr: &ast::Expr) -> Option<(Scope, String)> {
+        let (scope, name) = match &expr.kind {
+            ast::ExprKind::SelfVar(name) => (Scope::ThreadLocal, &name.text),
+            ast::ExprKind::ThisVar(name) => (Scope::ClauseLocal, &name.text),
+            ast::ExprKind::Ident(name) => (Scope::Global, name),
+            _ => return None,
+        };
+        let bound = self
+            .parameters
+            .last()
+            .is_some_and(|frame| frame.contains_key(name));
+        let taken = scope == Scope::Global
+            && (bound
+                || names::is_reserved(name)
+                || self.inlines.contains_key(name)
+                || self.types.enumerator(name).is_some());
+        (!taken).then(|| (scope, name.clone()))
+    }
+
+    /// The target of an assignment: a known variable or element, or a new one of `ty`, the
+    /// type of the assigned value.
+    pub(super) fn target(&mut self, expr: &ast::Expr, ty: &Type, op: &str) -> Checked<Expr> {
+        if let ast::ExprKind::Index(base, keys) = &expr.kind {
+            if let Some((scope, name)) = self.variable_name(base) {
+                let known = self.variables.get(&(scope, name.clone())).copied();
+                let is_array =
+                    known.is_none_or(|id| self.program.variables[id.0 as usize].key.is_some());
+                if is_array {
+                    return self.element(scope, &name, keys, Some(ty), expr.span);
+                }
+            }
+        }
+        if let Some((scope, name)) = self.variable_name(expr) {
+            if !self.variables.contains_key(&(scope, name.clone())) {
+                let ty = self.storable(ty, expr.span)?;
+                let id = self.new_variable(
+                    Variable {
+                        name,
+                        scope,
+                        ty: ty.clone(),
+                        key: None,
+                    },
+                    expr.span,
+                );
+                return Ok(node(ExprKind::Var(id), ty, expr.span));
+            }
+        }
+        let writable = |e: &Expr| matches!(e.kind, ExprKind::Var(_) | ExprKind::Element(..));
+        let target = self.place(expr)?;
+        if writable(&target) {
+            return Ok(target);
+        }
+        match &target.kind {
+            ExprKind::Builtin(_) | ExprKind::Arg(_) | ExprKind::TypedArg(_) => {
+                let message = format!("operator {op} can only be applied to a writable variable");
+                self.error(Tag::OpWrite, expr.span, &message)
+            }
+            ExprKind::Deref(_) | ExprKind::BitField { .. } => {
+                let message = "storing through a pointer is not supported yet";
+                let error = self
+                    .diagnostic(Tag::Unsupported, expr.span, message)
+                    .with_hint(
+                        "the traced program's memory is read only; keep values in variables",
+                    );
+                self.reject(error)
+            }
+            _ => {
+                let message = format!("operator {op} requires modifiable lvalue as an operand");
+                self.error(Tag::OpLval, expr.span, &message)
+            }
+        }
+    }
+
+    /// An element of an associative array; with `make`, the array may be new.
+    pub(super) fn element(
+        &mut self,
+        scope: Scope,
+        name: &str,
+        keys: &[ast::Expr],
+        make: Option<&Type>,
+        span: Span,
+    ) -> Checked<Expr> {
+        let shown = shown_name(scope, name);
+        let keys: Checked<Vec<Expr>> = keys.iter().map(|key| self.expr(key)).collect();
+        let keys = keys?;
+        let id = match (self.variables.get(&(scope, name.to_owned())), make) {
+            (Some(&id), _) => id,
+            (None, None) => return self.unknown_variable(scope, name, span),
+            (None, Some(_)) if scope == Scope::ClauseLocal => {
+                let message = "clause-local associative arrays are not permitted";
+                return self.error(Tag::DeclLocassc, span, message);
+            }
+            (None, Some(_)) if keys.is_empty() => {
+                let message = format!("{shown}[ ] needs a key");
+                return self.error(Tag::ProtoLen, span, &message);
+            }
+            (None, Some(ty)) => {
+                let ty = self.storable(ty, span)?;
+                let key: Checked<Vec<Type>> = keys.iter().map(|key| self.key_type(key)).collect();
+                let variable = Variable {
+                    name: name.to_owned(),
+                    scope,
+                    ty,
+                    key: Some(key?),
+                };
+                self.new_variable(variable, span)
+            }
+        };
+        let variable = &self.program.variables[id.0 as usize];
+        let Some(prototype) = variable.key.clone() else {
+            let message = "cannot dereference non-pointer type";
+            return self.error(Tag::DerefNonptr, span, message);
+        };
+        let ty = variable.ty.clone();
+        let keys = self.match_keys(&shown, keys, &prototype, span, Tag::ProtoArg)?;
+        Ok(node(ExprKind::Element(id, keys), ty, span))
+    }
+
+    /// Converts a tuple to the key types it must have.
+    pub(super) fn match_keys(
+        &mut self,
+        name: &str,
+        keys: Vec<Expr>,
+        prototype: &[Type],
+        span: Span,
+        tag: Tag,
+    ) -> Checked<Vec<Expr>> {
+        if keys.len() != prototype.len() {
+            let plural = if keys.len() == 1 { "" } else { "s" };
+            let message = format!(
+                "{name}[ ] prototype mismatch: {} key{plural} passed, {} expected",
+                keys.len(),
+                prototype.len()
+            );
+            return self.error(Tag::ProtoLen, span, &message);
+        }
+        let mut matched = Vec::with_capacity(keys.len());
+        for (n, (key, ty)) in keys.into_iter().zip(prototype).enumerate() {
+            let fits = if *ty == Type::String {
+                is_string_like(&key.ty)
+            } else {
+                ty.is_scalar() && key.ty.is_scalar()
+            };
+            if !fits {
+                let message = format!(
+                    "{name}[ ] key #{} is incompatible with prototype:\n\tprototype: {ty}\n\t      key: {}",
+                    n + 1,
+                    key.ty
+                );
+                return self.error(tag, key.span, &message);
+            }
+            matched.push(self.convert_to(key, ty, "=")?);
+        }
+        Ok(matched)
+    }
+
+    /// The type in which a key is kept: `char` arrays and pointers as strings.
+    pub(super) fn key_type(&mut self, key: &Expr) -> Checked<Type> {
+        match &key.ty {
+            ty if is_string_like(ty) => Ok(Type::String),
+            ty if ty.is_scalar() => Ok(ty.clone()),
+            ty => {
+                let message = format!("a key cannot be of type {ty}");
+                self.error(Tag::KeyType, key.span, &message)
+            }
+        }
+    }
+
+    /// The type of a variable that is made for a value of type `ty`.
+    fn storable(&mut self, ty: &Type, span: Span) -> Checked<Type> {
+        if *ty == Type::Void {
+            let message = "operands have incompatible types: \"void\" = \"void\"";
+            return self.error(Tag::OpIncompat, span, message);
+        }
+        match unstorable(ty) {
+            Some(why) => self.unsupported(span, why),
+            None => Ok(ty.clone()),
+        }
+    }
+
+    /// `args[n]`, with the type that all probes of the clause agree on.
+    pub(super) fn typed_argument(&mut self, index: &ast::Expr, span: Span) -> Checked<Expr> {
+        let index = self.expr(index)?;
+        let n = match index.kind {
+            ExprKind::Int(n) => u8::try_from(n).ok().filter(|n| *n < 10),
+            _ => {
+                let message = "args[ ] must be indexed by an integer constant";
+                return self.error(Tag::ArgsType, index.span, message);
+            }
+        };
+        let probes = self.probes;
+        let mut agreed: Option<(Type, usize)> = None;
+        for (at, spec) in self.clause_probes.clone().iter().enumerate() {
+            let ty = match (probes.args(&spec.desc), n) {
+                (None, Some(_)) => Type::Int(Int::I64),
+                (Some(types), Some(n)) if usize::from(n) < types.len() => {
+                    types[usize::from(n)].clone()
+                }
+                _ => {
+                    let n = n.map_or("that large".to_owned(), |n| n.to_string());
+                    let message = format!("index {n} is out of range for {} args[ ]", spec.desc);
+                    return self.error(Tag::ArgsIdx, index.span, &message);
+                }
+            };
+            match &agreed {
+                Some((known, first)) if *known != ty => {
+                    let first = &self.clause_probes[*first].desc;
+                    let message = format!(
+                        "args[ ] may not be referenced because probe description {} and {first} \
+                         have different argument types",
+                        spec.desc
+                    );
+                    let spec_span = spec.span;
+                    let error = self
+                        .diagnostic(Tag::ArgsMulti, span, &message)
+                        .with_label(spec_span, "this probe differs")
+                        .with_hint("use arg0, arg1, ..., or a clause for each probe");
+                    return self.reject(error);
+                }
+                Some(_) => {}
+                None => agreed = Some((ty, at)),
+            }
+        }
+        let ty = agreed.map_or(Type::I64, |(ty, _)| ty);
+        Ok(node(ExprKind::TypedArg(n.unwrap_or(0)), ty, span))
+    }
+}
+
+/// How a program writes a variable.
+pub(super) fn shown_name(scope: Scope, name: &str) -> String {
+    match scope {
+        Scope::Global => name.to_owned(),
+        Scope::ThreadLocal => format!("self->{name}"),
+        Scope::ClauseLocal => format!("this->{name}"),
+    }
+}

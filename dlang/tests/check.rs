@@ -1,0 +1,315 @@
+//! Programs that check, and the errors of those that do not.
+
+use dlang::check::UnknownArgs;
+use dlang::diag::{Diagnostic, Origin, Source};
+use dlang::program::Program;
+use dlang::tags::Tag;
+use dlang::{CheckOptions, Macros, check, parse};
+
+fn try_check(text: &str) -> Result<Program, Vec<Diagnostic>> {
+    let source = Source {
+        origin: Origin::Script("x.d".into()),
+        text: text.into(),
+    };
+    let macros = Macros {
+        target: Some(42),
+        default_args: true,
+        ..Macros::default()
+    };
+    check(
+        &parse(&[source], &macros)?,
+        &UnknownArgs,
+        &CheckOptions::default(),
+    )
+}
+
+fn check_ok(text: &str) -> Program {
+    try_check(text).unwrap_or_else(|errors| panic!("{text}: {errors:#?}"))
+}
+
+/// The first error of a program: its tag and the text under its caret.
+#[track_caller]
+fn check_err(text: &str, tag: Tag, near: &str) {
+    let errors = try_check(text).expect_err(text);
+    let span = errors[0].span;
+    let found = &text[span.start as usize..span.end as usize];
+    assert_eq!(
+        (errors[0].tag, found),
+        (tag, near),
+        "{text}: {}",
+        errors[0].message
+    );
+}
+
+const CALL_STACK: &str = r#"
+self int indent;
+
+python$target:::function-entry
+/copyinstr(arg1) == "start"/
+{
+        self->trace = 1;
+}
+
+python$target:::function-entry
+/self->trace/
+{
+        printf("%d\t%*s:", timestamp, 15, probename);
+        printf("%*s", self->indent, "");
+        printf("%s:%s:%d\n", basename(copyinstr(arg0)), copyinstr(arg1), arg2);
+        self->indent++;
+}
+
+python$target:::function-return
+/self->trace/
+{
+        self->indent--;
+        printf("%d\t%*s:", timestamp, 15, probename);
+        printf("%*s", self->indent, "");
+        printf("%s:%s:%d\n", basename(copyinstr(arg0)), copyinstr(arg1), arg2);
+}
+
+python$target:::function-return
+/copyinstr(arg1) == "start"/
+{
+        self->trace = 0;
+}
+"#;
+
+#[test]
+fn the_howto_script_checks() {
+    let program = check_ok(CALL_STACK);
+    assert_eq!((program.clauses.len(), program.variables.len()), (4, 2));
+}
+
+#[test]
+fn scripts_that_people_run_check() {
+    for text in [
+        "#pragma D option quiet\n#pragma D option aggsize=8m\n\
+         python*:::function-entry { @calls[pid, copyinstr(arg0), arg2, copyinstr(arg1)] = count(); }\n\
+         tick-1s { trunc(@calls, 20); printf(\"%-6s %s\\n\", \"PID\", \"FILE\"); \
+         printa(\"%-6d %s:%d %s %@8d\\n\", @calls); clear(@calls); trunc(@calls); }",
+        "python$target:::gc-start { self->ts = timestamp; self->gen = arg0; }\n\
+         python$target:::gc-done /self->ts/ { @[self->gen] = quantize(timestamp - self->ts); self->ts = 0; }",
+        "inline int ms = 1000000; self int depth; this string name;\n\
+         python$target:::import-find-load-start { self->start[self->depth] = timestamp; self->depth++; }\n\
+         python$target:::import-find-load-done /self->depth > 0/ { self->depth--; \
+         this->name = copyinstr(arg0); this->t = timestamp - self->start[self->depth]; \
+         printf(\"%*s%s %d.%03d ms\\n\", self->depth * 2, \"\", this->name, this->t / ms, this->t % ms); \
+         self->start[self->depth] = 0; }",
+        "python$target:::line { @lines[basename(copyinstr(arg0)), arg2] = count(); } END { printa(@lines); }",
+        "python$target:::audit { @[copyinstr(arg0)] = count(); }",
+        "python$target:::function-entry { ts[tid, copyinstr(arg1)] = timestamp; }\n\
+         python$target:::function-return /ts[tid, copyinstr(arg1)] && timestamp - ts[tid, copyinstr(arg1)] > $1 * 1000000/ \
+         { printf(\"%s %Y\\n\", strjoin(copyinstr(arg1), \"()\"), walltimestamp); ts[tid, copyinstr(arg1)] = 0; }",
+        "BEGIN { start = timestamp; printf(\"%5d %s\\n\", (timestamp - start) / 1000, execname); exit(0); }",
+        "BEGIN { self->name = \"x\"; self->name = 0; trace(strstr(\"abc\", \"b\") != NULL); }",
+        "struct node { struct node *next; int value; char name[16]; unsigned a : 3, b : 5; };\n\
+         BEGIN { this->p = (struct node *)arg0; trace(this->p->next->value); trace(this->p->name); \
+         trace(stringof(this->p->name)); trace(this->p->next[2].b); trace(&this->p->value); trace(*(int *)copyin(arg0, 4)); }",
+        "BEGIN { if (pid == 1) trace(1); else if (tid) { x++; } else { printf(\"%s\", probefunc), trace(1); } }",
+        "BEGIN { @a = lquantize(pid, 0, 100, 10); @b = llquantize(pid, 10, 0, 6, 20); @c[execname] = avg(vtimestamp); normalize(@c, 1000); denormalize(@c); }",
+        "typedef enum color { RED, GREEN = 5, BLUE } color_t; color_t c; BEGIN { c = BLUE; trace(c == GREEN ? \"g\" : \"b\"); }",
+        "inline string shown[int n] = n == 0 ? \"zero\" : n == 1 ? \"one\" : \"many\"; BEGIN { trace(shown[pid]); trace(shown[1]); }",
+        "dtrace:::ERROR { trace(arg4); }",
+    ] {
+        check_ok(text);
+    }
+}
+
+#[test]
+fn names_must_be_known() {
+    for (text, tag, near) in [
+        ("BEGIN { trace(nosuch); }", Tag::IdentUndef, "nosuch"),
+        ("BEGIN { trace(self->y); }", Tag::VarUndef, "self->y"),
+        ("BEGIN { trace(this->y); }", Tag::VarUndef, "this->y"),
+        ("BEGIN { x += 1; }", Tag::VarUndef, "x"),
+        ("BEGIN { nosuch(); }", Tag::FuncUndef, "nosuch"),
+        ("BEGIN { @a = foo(); }", Tag::FuncUndef, "foo"),
+        ("BEGIN { pid(); }", Tag::FuncIdkind, "pid"),
+        ("BEGIN { trace(basename); }", Tag::IdentBadref, "basename"),
+        ("BEGIN { trace(printf); }", Tag::IdentBadref, "printf"),
+        ("BEGIN { trace(`x); }", Tag::IdentUndef, "`x"),
+        ("BEGIN { printa(@b); }", Tag::IdentUndef, "@b"),
+        ("BEGIN { trace((foo)pid); }", Tag::TypeErr, "foo"),
+        ("foo_t x; BEGIN", Tag::TypeErr, "foo_t"),
+        ("BEGIN { ustack(); }", Tag::Unsupported, "ustack"),
+        (
+            "BEGIN { trace(curthread->x); }",
+            Tag::Unsupported,
+            "curthread",
+        ),
+        ("BEGIN { trace(args[10]); }", Tag::ArgsIdx, "10"),
+        ("BEGIN { trace(args[pid]); }", Tag::ArgsType, "pid"),
+    ] {
+        check_err(text, tag, near);
+    }
+}
+
+#[test]
+fn operands_must_fit_their_operators() {
+    for (text, tag, near) in [
+        ("BEGIN { 3 = 4; }", Tag::OpLval, "3"),
+        ("BEGIN { pid = 4; }", Tag::OpWrite, "pid"),
+        ("BEGIN { x = 1; x = \"a\"; }", Tag::OpIncompat, "\"a\""),
+        (
+            "BEGIN { trace(1 == \"a\"); }",
+            Tag::OpIncompat,
+            "1 == \"a\"",
+        ),
+        (
+            "BEGIN { trace(\"a\" + \"b\"); }",
+            Tag::OpArith,
+            "\"a\" + \"b\"",
+        ),
+        ("BEGIN { trace(-\"a\"); }", Tag::OpArith, "\"a\""),
+        ("BEGIN { trace(!\"a\"); }", Tag::OpScalar, "\"a\""),
+        ("BEGIN { trace(\"a\" ? 1 : 2); }", Tag::OpScalar, "\"a\""),
+        ("BEGIN { trace(1 / 0); }", Tag::DivZero, "1 / 0"),
+        ("BEGIN { trace(*pid); }", Tag::DerefNonptr, "pid"),
+        ("BEGIN { trace(pid->x); }", Tag::OpPtr, "pid"),
+        ("BEGIN { &pid; }", Tag::AddrofVar, "&pid"),
+        ("BEGIN { x[1] = 2; x[\"a\"] = 3; }", Tag::ProtoArg, "\"a\""),
+        ("BEGIN { x[1] = 2; x[1, 2] = 3; }", Tag::ProtoLen, "x[1, 2]"),
+        ("BEGIN { x[1] = 2; x = 3; }", Tag::IdentBadref, "x"),
+        ("BEGIN { x = 2; x[1] = 3; }", Tag::DerefNonptr, "x"),
+        ("BEGIN /\"a\"/ {}", Tag::PredScalar, "\"a\""),
+        ("BEGIN { x = printf(\"a\"); }", Tag::OpAct, "printf"),
+        ("BEGIN { trace(exit(0)); }", Tag::TraceVoid, "exit(0)"),
+        ("BEGIN { trace(basename(1)); }", Tag::ProtoArg, "1"),
+        (
+            "BEGIN { trace(basename(\"a\", 2)); }",
+            Tag::ProtoLen,
+            "basename(\"a\", 2)",
+        ),
+        (
+            "struct s { int a; }; BEGIN { trace(((struct s *)arg0)->b); }",
+            Tag::TypeMember,
+            "b",
+        ),
+        (
+            "BEGIN { trace(((struct s *)arg0)->b); }",
+            Tag::OpIncomplete,
+            "((struct s *)arg0)->b",
+        ),
+        (
+            "struct s { int a : 3; }; BEGIN { trace(offsetof(struct s, a)); }",
+            Tag::OffsetofBitfield,
+            "a",
+        ),
+        (
+            "BEGIN { *(int *)arg0 = 1; }",
+            Tag::Unsupported,
+            "*(int *)arg0",
+        ),
+        ("int x; string x; BEGIN", Tag::DeclIdred, "x"),
+        ("struct foo x; BEGIN", Tag::DeclIncomplete, "x"),
+        ("inline int K = 7; BEGIN { K = 3; }", Tag::OpLval, "K"),
+    ] {
+        check_err(text, tag, near);
+    }
+}
+
+#[test]
+fn aggregations_keep_their_function_and_keys() {
+    for (text, tag, near) in [
+        ("BEGIN { @a = count(); @a = sum(1); }", Tag::AggRedef, "@a"),
+        (
+            "BEGIN { @a[1] = count(); @a[1, 2] = count(); }",
+            Tag::ProtoLen,
+            "@a[1, 2]",
+        ),
+        (
+            "BEGIN { @a[1] = count(); @a[\"s\"] = count(); }",
+            Tag::ProtoArg,
+            "\"s\"",
+        ),
+        ("BEGIN { @a = 3; }", Tag::AggFunc, "3"),
+        ("BEGIN { @a = sum(); }", Tag::ProtoLen, "sum()"),
+        ("BEGIN { @a = sum(\"x\"); }", Tag::AggScalar, "\"x\""),
+        (
+            "BEGIN { @a = lquantize(1, 10, 5); }",
+            Tag::LquantMismatch,
+            "10, 5",
+        ),
+        (
+            "BEGIN { @a = lquantize(1, pid, 5); }",
+            Tag::LquantBasetype,
+            "pid",
+        ),
+        (
+            "BEGIN { @a = llquantize(1, 10, 0, 3, 7); }",
+            Tag::LlquantStepval,
+            "7",
+        ),
+        ("BEGIN { @a[count()] = count(); }", Tag::KeyType, "count()"),
+        ("BEGIN { @a = count(); @a++; }", Tag::AggComm, "@a++"),
+        ("BEGIN { @a = count(); trace(@a); }", Tag::AggNull, "@a"),
+        ("BEGIN { clear(1); }", Tag::ClearAggarg, "1"),
+        (
+            "BEGIN { @a = count(); @b[1] = count(); printa(@a, @b); }",
+            Tag::PrintaAggkey,
+            "printa(@a, @b)",
+        ),
+        (
+            "BEGIN { @a = count(); normalize(@a, \"x\"); }",
+            Tag::ProtoArg,
+            "\"x\"",
+        ),
+    ] {
+        check_err(text, tag, near);
+    }
+}
+
+#[test]
+fn formats_must_fit_their_arguments() {
+    for (text, message) in [
+        (
+            "printf(\"%d\", \"s\")",
+            "printf( ) argument #2 is incompatible with conversion #1 prototype:\n\tconversion: %d\n\t prototype: char, short, int, long, or long long\n\t  argument: string",
+        ),
+        (
+            "printf(\"%d\")",
+            "printf( ) prototype mismatch: conversion #1 (%d) is missing a corresponding value argument",
+        ),
+        (
+            "printf(\"a\", 1)",
+            "printf( ) prototype mismatch: only 0 arguments required by this format string",
+        ),
+        ("printf(\"%q\", 1)", "format conversion #1 is undefined: %q"),
+        (
+            "printf(\"%Y\", 0)",
+            "printf( ) argument #2 is incompatible with conversion #1 prototype:\n\tconversion: %Y\n\t prototype: int64_t\n\t  argument: int",
+        ),
+        (
+            "printf(\"%*d\", \"x\", 1)",
+            "printf( ) argument #2 is incompatible with conversion #1 prototype:\n\tconversion: % * d\n\t prototype: int\n\t  argument: string",
+        ),
+        (
+            "printf(\"%@d\", 1)",
+            "%@ conversion requires an aggregation and is not for use with printf( )",
+        ),
+        (
+            "printf()",
+            "printf( ) prototype mismatch: 0 args passed, at least 1 expected",
+        ),
+        ("printf(\"\")", "printf( ) format string is empty"),
+        (
+            "printf(1)",
+            "printf( ) argument #1 is incompatible with prototype:\n\tprototype: string\n\t argument: int",
+        ),
+        (
+            "@a = count(), printa(\"%s %@d\\n\", @a)",
+            "printa( ) prototype mismatch: conversion #1 (%s) is missing a corresponding value argument",
+        ),
+    ] {
+        let errors = try_check(&format!("BEGIN {{ {text}; }}")).expect_err(text);
+        assert_eq!(errors[0].message, message, "{text}");
+    }
+}
+
+#[test]
+fn one_bad_statement_does_not_hide_the_next() {
+    let errors = try_check("BEGIN /nope/ { x = what; trace(x); trace(1); foo(); }").unwrap_err();
+    let tags: Vec<_> = errors.iter().map(|error| error.tag).collect();
+    assert_eq!(tags, [Tag::IdentUndef, Tag::IdentUndef, Tag::FuncUndef]);
+}
