@@ -263,7 +263,7 @@ pub enum ExprKind {
     ThisVar(Name),
     /// `` module`name ``.
     Kernel(String),
-    /// `@name`, `@` with an empty name.
+    /// `@name`; a bare `@` is `@_`.
     Aggregation(String),
     /// `name(arguments)`.
     Call(Name, Vec<Expr>),

@@ -7,10 +7,14 @@ pub mod dump;
 pub mod eval;
 pub mod format;
 pub mod parse;
+pub mod print;
 pub mod program;
+pub mod render;
 pub mod strings;
 pub mod tags;
 pub mod types;
 
 pub use check::{CheckOptions, ProbeArgs, check};
 pub use parse::{Macros, parse};
+pub use print::print;
+pub use render::{RenderOptions, render};

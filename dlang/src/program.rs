@@ -296,6 +296,33 @@ pub enum ExprKind {
     Recorded(u16),
 }
 
+impl Expr {
+    /// The expressions directly below this one, in source order.
+    #[must_use]
+    pub fn operands(&self) -> Vec<&Expr> {
+        match &self.kind {
+            ExprKind::Int(_)
+            | ExprKind::Str(_)
+            | ExprKind::Var(_)
+            | ExprKind::Builtin(_)
+            | ExprKind::Arg(_)
+            | ExprKind::TypedArg(_)
+            | ExprKind::Recorded(_) => Vec::new(),
+            ExprKind::Element(_, list) | ExprKind::Call(_, list) => list.iter().collect(),
+            ExprKind::Unary(_, of)
+            | ExprKind::Cast(of)
+            | ExprKind::Deref(of)
+            | ExprKind::Step { target: of, .. }
+            | ExprKind::BitField { of, .. } => vec![of],
+            ExprKind::Binary(_, a, b)
+            | ExprKind::Logic(_, a, b)
+            | ExprKind::Assign(_, a, b)
+            | ExprKind::Comma(a, b) => vec![a, b],
+            ExprKind::Ternary(a, b, c) => vec![a, b, c],
+        }
+    }
+}
+
 /// Operators with one operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UnaryOp {

@@ -96,10 +96,11 @@ pub enum Type {
     Struct(Arc<Struct>),
 }
 
-/// A struct or union type with its members laid out.
-#[derive(Debug, PartialEq, Eq, Hash)]
+/// A struct or union type with its members laid out. As in C its tag is its identity: two with the
+/// same tag are equal, also when one of them was seen before its definition and has no members.
+#[derive(Debug)]
 pub struct Struct {
-    /// The tag, without `struct`; empty when anonymous.
+    /// The tag, without `struct`; `check` gives one to each anonymous type.
     pub name: String,
     /// Whether it is a union.
     pub union: bool,
@@ -109,6 +110,20 @@ pub struct Struct {
     pub align: u32,
     /// The members in source order.
     pub members: Vec<Member>,
+}
+
+impl PartialEq for Struct {
+    fn eq(&self, other: &Self) -> bool {
+        (self.union, &self.name) == (other.union, &other.name)
+    }
+}
+
+impl Eq for Struct {}
+
+impl std::hash::Hash for Struct {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        (self.union, &self.name).hash(state);
+    }
 }
 
 /// One member of a struct or union.

@@ -54,7 +54,24 @@ pub(super) fn convert(expr: Expr, ty: &Type) -> Expr {
     if let (ExprKind::Int(value), Some(int)) = (&expr.kind, ty.as_int()) {
         return node(ExprKind::Int(int.wrap(*value)), ty.clone(), span);
     }
+    // Between words of 64 bits a cast changes no bit, so the last one alone counts.
+    let is_word = |ty: &Type| ty.is_scalar() && ty.as_int().is_some_and(|int| int.size == 8);
+    if is_word(ty) && is_word(&expr.ty) {
+        if let ExprKind::Cast(inner) = expr.kind {
+            if is_word(&inner.ty) {
+                return convert(*inner, ty);
+            }
+            return node(ExprKind::Cast(inner), expr.ty, span).cast_to(ty);
+        }
+    }
     node(ExprKind::Cast(Box::new(expr)), ty.clone(), span)
+}
+
+impl Expr {
+    fn cast_to(self, ty: &Type) -> Self {
+        let span = self.span;
+        node(ExprKind::Cast(Box::new(self)), ty.clone(), span)
+    }
 }
 
 impl Checker<'_> {

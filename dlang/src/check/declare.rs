@@ -227,11 +227,16 @@ impl<'a> Checker<'a> {
                 self.member(&mut layout, &base, declarator.as_ref(), width.as_ref())?;
             }
         }
-        let Some(defined) = layout.finish(tag) else {
+        let tag = if tag.is_empty() {
+            self.types.fresh_tag()
+        } else {
+            tag.to_owned()
+        };
+        let Some(defined) = layout.finish(&tag) else {
             return self.plain_error(Tag::DeclArrbig, span, "struct is too large");
         };
         let defined = Arc::new(defined);
-        if !tag.is_empty() && !self.types.define_tag(Arc::clone(&defined)) {
+        if !self.types.define_tag(Arc::clone(&defined)) {
             let kind = if union { "union" } else { "struct" };
             return self.plain_error(
                 Tag::DeclTypered,

@@ -242,12 +242,12 @@ impl<'a> Checker<'a> {
         let operand = self.place(operand)?;
         match &operand.ty {
             Type::String => Ok(Expr { span, ..operand }),
+            ty if is_string_like(ty) => {
+                Ok(node(ExprKind::Cast(Box::new(operand)), Type::String, span))
+            }
             Type::Int(_) | Type::Pointer(_) => {
                 let pointer = convert(operand, &Type::pointer_to(Type::Int(Int::I8)));
                 Ok(node(ExprKind::Cast(Box::new(pointer)), Type::String, span))
-            }
-            ty if is_string_like(ty) => {
-                Ok(node(ExprKind::Cast(Box::new(operand)), Type::String, span))
             }
             ty => {
                 let message = format!("cannot convert type {ty} to string");

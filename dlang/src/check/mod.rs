@@ -32,6 +32,7 @@ use crate::types::Type;
 
 use types::TypeTable;
 
+pub(crate) use names::{builtin_name, subroutine_name};
 pub use printf::parse_format;
 
 /// What `check` asks about probes.

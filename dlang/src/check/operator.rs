@@ -276,6 +276,9 @@ impl Checker<'_> {
         }
         let target = self.target(target, &value.ty, &shown)?;
         let ty = target.ty.clone();
+        if let (Type::Pointer(_), Some(op)) = (&ty, op) {
+            return self.move_pointer(op, target, value, span);
+        }
         let value = match op {
             None if ty == Type::String && is_null(&value) => convert_or_null(value, &ty),
             None => self.convert_to(value, &ty, "=")?,
@@ -283,6 +286,32 @@ impl Checker<'_> {
         };
         Ok(node(
             ExprKind::Assign(op, Box::new(target), Box::new(value)),
+            ty,
+            span,
+        ))
+    }
+
+    /// `p += n` on pointers, as `p = p + n`.
+    fn move_pointer(
+        &mut self,
+        op: BinaryOp,
+        target: Expr,
+        value: Expr,
+        span: Span,
+    ) -> Checked<Expr> {
+        let ty = target.ty.clone();
+        if let ExprKind::Element(_, keys) = &target.kind {
+            if keys.iter().any(changes_state) {
+                return self.unsupported(
+                    span,
+                    "the index of a pointer that is moved cannot have effects",
+                );
+            }
+        }
+        let moved = self.arithmetic(op, target.clone(), value, span)?;
+        let moved = Box::new(self.convert_to(moved, &ty, "=")?);
+        Ok(node(
+            ExprKind::Assign(None, Box::new(target), moved),
             ty,
             span,
         ))
@@ -392,6 +421,12 @@ pub(super) fn is_comparison(op: BinaryOp) -> bool {
             | BinaryOp::Greater
             | BinaryOp::GreaterEqual
     )
+}
+
+/// Whether evaluating an expression twice differs from once.
+fn changes_state(e: &Expr) -> bool {
+    matches!(e.kind, ExprKind::Assign(..) | ExprKind::Step { .. })
+        || e.operands().into_iter().any(changes_state)
 }
 
 /// `NULL` or the constant 0.

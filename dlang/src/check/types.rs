@@ -70,6 +70,11 @@ impl TypeTable {
             })
     }
 
+    /// A tag for a struct that has none.
+    pub(super) fn fresh_tag(&self) -> String {
+        format!("anonymous_{}", self.tags.len())
+    }
+
     /// Defines a tag; false when it already has members.
     pub(super) fn define_tag(&mut self, defined: Arc<Struct>) -> bool {
         self.tags

@@ -106,7 +106,10 @@ impl Builder<'_> {
         let text = pair.as_str();
         let kind = match pair.as_rule() {
             Rule::expr => return self.expr(pair),
-            Rule::comma_expr => return self.comma_expr(pair),
+            Rule::parens => {
+                let inner = pair.into_inner().next().map(|inner| self.comma_expr(inner));
+                return inner.map_or_else(|| stand_in(span), |inner| Expr { span, ..inner });
+            }
             Rule::number => self.number(text, span),
             Rule::character => self.constant(literal::character(text), span, ExprKind::Char),
             Rule::string => self.constant(literal::string(text), span, ExprKind::Str),
@@ -118,7 +121,10 @@ impl Builder<'_> {
                 Some(value) => self.macro_value(value, span),
                 None => self.fail(macros::undefined(text, span)),
             },
-            Rule::aggregation => ExprKind::Aggregation(text[1..].to_owned()),
+            Rule::aggregation => ExprKind::Aggregation(match &text[1..] {
+                "" => "_".to_owned(),
+                name => name.to_owned(),
+            }),
             Rule::kernel_symbol => ExprKind::Kernel(text.to_owned()),
             Rule::variable => ExprKind::Ident(text.trim_end().to_owned()),
             _ => self.compound(pair, span),

@@ -233,7 +233,7 @@ fn d_pragma(rest: &str, span: Span) -> Result<Option<Pragma>, Diagnostic> {
         _ => Err(Diagnostic::new(
             Tag::PragmaInval,
             span,
-            &format!("invalid control directive: #pragma D {word}"),
+            &format!("invalid D pragma: {word}"),
         )),
     }
 }

@@ -1,0 +1,498 @@
+//! A checked [`Program`] as D again: the text parses and checks to the same program.
+//!
+//! Types come out under D's own names (`int64_t`), structs as definitions in front, every
+//! conversion as a cast, and every variable declared before the first clause, so that each
+//! expression means by itself what it meant where it was written.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use crate::check::{builtin_name, subroutine_name};
+use crate::format::{Format, Piece};
+use crate::program::{
+    Action, AggFunc, AggId, Clause, Expr, ExprKind, ProbeDesc, Program, Scope, Stmt, StmtKind,
+    UnaryOp, VarId, Variable,
+};
+use crate::types::{Int, Struct, Type};
+
+/// Prints a program as D.
+#[must_use]
+pub fn print(program: &Program) -> String {
+    let mut printer = Printer {
+        program,
+        out: String::new(),
+        level: 0,
+    };
+    printer.program();
+    printer.out
+}
+
+struct Printer<'a> {
+    program: &'a Program,
+    out: String,
+    level: usize,
+}
+
+impl Printer<'_> {
+    fn program(&mut self) {
+        for (name, value) in &self.program.options {
+            let value = value
+                .as_ref()
+                .map_or(String::new(), |value| format!("={value}"));
+            self.line(&format!("#pragma D option {name}{value}"));
+        }
+        self.out.push_str(&Structs::of(self.program).print());
+        for variable in &self.program.variables {
+            let text = self.variable(variable);
+            self.line(&text);
+        }
+        for clause in &self.program.clauses {
+            self.clause(clause);
+        }
+    }
+
+    fn variable(&self, variable: &Variable) -> String {
+        let scope = match variable.scope {
+            Scope::Global => "",
+            Scope::ThreadLocal => "self ",
+            Scope::ClauseLocal => "this ",
+        };
+        let key = match &variable.key {
+            Some(key) => format!(
+                "[{}]",
+                key.iter().map(type_name).collect::<Vec<_>>().join(", ")
+            ),
+            None => String::new(),
+        };
+        format!(
+            "{scope}{};",
+            declare(&variable.ty, &format!("{}{key}", variable.name))
+        )
+    }
+
+    fn clause(&mut self, clause: &Clause) {
+        let probes: Vec<String> = clause
+            .probes
+            .iter()
+            .map(|probe| describe(&probe.desc))
+            .collect();
+        self.line(&probes.join(",\n"));
+        if let Some(predicate) = &clause.predicate {
+            let predicate = self.expr(predicate);
+            self.line(&format!("/{predicate}/"));
+        }
+        self.line("{");
+        self.body(&clause.body);
+        self.line("}");
+    }
+
+    fn body(&mut self, body: &[Stmt]) {
+        self.level += 1;
+        for stmt in body {
+            self.statement(stmt);
+        }
+        self.level -= 1;
+    }
+
+    fn statement(&mut self, stmt: &Stmt) {
+        let text = match &stmt.kind {
+            StmtKind::Expr(expr) => self.expr(expr),
+            StmtKind::Action(action) => self.action(action),
+            StmtKind::Aggregate {
+                agg,
+                keys,
+                value,
+                increment,
+            } => self.aggregate(*agg, keys, value.as_ref(), increment.as_ref()),
+            StmtKind::If {
+                cond,
+                then,
+                otherwise,
+            } => {
+                let cond = self.expr(cond);
+                self.line(&format!("if ({cond}) {{"));
+                self.body(then);
+                if !otherwise.is_empty() {
+                    self.line("} else {");
+                    self.body(otherwise);
+                }
+                self.line("}");
+                return;
+            }
+        };
+        self.line(&format!("{text};"));
+    }
+
+    fn aggregate(
+        &self,
+        agg: AggId,
+        keys: &[Expr],
+        value: Option<&Expr>,
+        increment: Option<&Expr>,
+    ) -> String {
+        let aggregation = &self.program.aggregations[agg.0 as usize];
+        let keys = if keys.is_empty() {
+            String::new()
+        } else {
+            format!("[{}]", self.list(keys))
+        };
+        let mut args: Vec<String> = value.iter().map(|value| self.expr(value)).collect();
+        match aggregation.func {
+            AggFunc::Lquantize { low, high, step } => {
+                args.extend([low.to_string(), high.to_string(), step.to_string()]);
+            }
+            AggFunc::Llquantize {
+                factor,
+                low,
+                high,
+                steps,
+            } => {
+                args.extend([factor, low, high, steps].map(|n| n.to_string()));
+            }
+            _ => {}
+        }
+        args.extend(increment.iter().map(|increment| self.expr(increment)));
+        format!(
+            "@{}{keys} = {}({})",
+            aggregation.name,
+            aggregation.func.name(),
+            args.join(", ")
+        )
+    }
+
+    fn action(&self, action: &Action) -> String {
+        match action {
+            Action::Trace(e) => format!("trace({})", self.expr(e)),
+            Action::Printf(format, args) => {
+                let args: String = args
+                    .iter()
+                    .map(|arg| format!(", {}", self.expr(arg)))
+                    .collect();
+                format!("printf({}{args})", quote(&format_text(format)))
+            }
+            Action::Printa(format, aggs) => {
+                let format = format.iter().map(|format| quote(&format_text(format)));
+                let aggs = aggs.iter().map(|agg| self.agg(*agg));
+                format!(
+                    "printa({})",
+                    format.chain(aggs).collect::<Vec<_>>().join(", ")
+                )
+            }
+            Action::Exit(e) => format!("exit({})", self.expr(e)),
+            Action::Clear(agg) => format!("clear({})", self.agg(*agg)),
+            Action::Trunc(agg, None) => format!("trunc({})", self.agg(*agg)),
+            Action::Trunc(agg, Some(n)) => format!("trunc({}, {})", self.agg(*agg), self.expr(n)),
+            Action::Normalize(agg, n) => format!("normalize({}, {})", self.agg(*agg), self.expr(n)),
+            Action::Denormalize(agg) => format!("denormalize({})", self.agg(*agg)),
+        }
+    }
+
+    fn agg(&self, agg: AggId) -> String {
+        format!("@{}", self.program.aggregations[agg.0 as usize].name)
+    }
+
+    fn var(&self, id: VarId) -> String {
+        let variable = &self.program.variables[id.0 as usize];
+        match variable.scope {
+            Scope::Global => variable.name.clone(),
+            Scope::ThreadLocal => format!("self->{}", variable.name),
+            Scope::ClauseLocal => format!("this->{}", variable.name),
+        }
+    }
+
+    fn list(&self, exprs: &[Expr]) -> String {
+        exprs
+            .iter()
+            .map(|e| self.expr(e))
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+
+    /// An expression that can stand as any operand.
+    fn expr(&self, e: &Expr) -> String {
+        match &e.kind {
+            ExprKind::Int(value) => constant(*value, &e.ty),
+            ExprKind::Str(text) => quote(text),
+            ExprKind::Var(id) => self.var(*id),
+            ExprKind::Element(id, keys) => format!("{}[{}]", self.var(*id), self.list(keys)),
+            ExprKind::Builtin(builtin) => builtin_name(*builtin).to_owned(),
+            ExprKind::Arg(n) => format!("arg{n}"),
+            ExprKind::TypedArg(n) => format!("args[{n}]"),
+            ExprKind::Unary(op, of) => {
+                let op = match op {
+                    UnaryOp::Negate => "-",
+                    UnaryOp::Complement => "~",
+                    UnaryOp::Not => "!",
+                };
+                format!("({op}{})", self.expr(of))
+            }
+            ExprKind::Binary(op, a, b) => format!("({} {op} {})", self.expr(a), self.expr(b)),
+            ExprKind::Logic(op, a, b) => format!("({} {op} {})", self.expr(a), self.expr(b)),
+            ExprKind::Ternary(a, b, c) => {
+                format!("({} ? {} : {})", self.expr(a), self.expr(b), self.expr(c))
+            }
+            ExprKind::Assign(op, target, value) => {
+                let op = op.map_or(String::new(), |op| op.to_string());
+                format!("({} {op}= {})", self.expr(target), self.expr(value))
+            }
+            ExprKind::Step { target, by, post } => {
+                let op = if *by < 0 { "--" } else { "++" };
+                let target = self.expr(target);
+                if *post {
+                    format!("({target}{op})")
+                } else {
+                    format!("({op}{target})")
+                }
+            }
+            ExprKind::Cast(of) if e.ty == Type::String => {
+                format!("stringof({})", self.expr(of))
+            }
+            ExprKind::Cast(of) => format!("(({}){})", type_name(&e.ty), self.expr(of)),
+            ExprKind::Deref(address) => format!("(*{})", self.expr(address)),
+            ExprKind::BitField { of, first, bits } => {
+                let address = match &of.kind {
+                    ExprKind::Deref(address) => self.expr(address),
+                    _ => self.expr(of),
+                };
+                format!(
+                    "((struct {} *){address})->f",
+                    bits_name(&e.ty, *first, *bits)
+                )
+            }
+            ExprKind::Call(subroutine, args) => {
+                format!("{}({})", subroutine_name(*subroutine), self.list(args))
+            }
+            ExprKind::Comma(a, b) => format!("({}, {})", self.expr(a), self.expr(b)),
+            // Only `actions` makes these, after this stage.
+            ExprKind::Recorded(n) => format!("recorded{n}"),
+        }
+    }
+
+    fn line(&mut self, text: &str) {
+        let indent = "\t".repeat(self.level);
+        let _ = writeln!(self.out, "{indent}{text}");
+    }
+}
+
+/// All structs of a program, by tag, and one with a single bit-field for each kind of bit-field
+/// that is read.
+#[derive(Default)]
+struct Structs {
+    named: BTreeMap<(bool, String), Arc<Struct>>,
+    bits: BTreeMap<String, String>,
+}
+
+impl Structs {
+    fn of(program: &Program) -> Self {
+        let mut structs = Self::default();
+        for variable in &program.variables {
+            structs.ty(&variable.ty);
+            variable.key.iter().flatten().for_each(|ty| structs.ty(ty));
+        }
+        for clause in &program.clauses {
+            clause.predicate.iter().for_each(|e| structs.expr(e));
+            structs.body(&clause.body);
+        }
+        structs
+    }
+
+    fn ty(&mut self, ty: &Type) {
+        match ty {
+            Type::Pointer(of) | Type::Array(of, _) => self.ty(of),
+            Type::Struct(s) if !s.members.is_empty() => {
+                let key = (s.union, s.name.clone());
+                if self.named.insert(key, Arc::clone(s)).is_none() {
+                    s.members.iter().for_each(|member| self.ty(&member.ty));
+                }
+            }
+            Type::Struct(_) | Type::Void | Type::Int(_) | Type::String => {}
+        }
+    }
+
+    fn body(&mut self, body: &[Stmt]) {
+        for stmt in body {
+            match &stmt.kind {
+                StmtKind::Expr(e) => self.expr(e),
+                StmtKind::If {
+                    cond,
+                    then,
+                    otherwise,
+                } => {
+                    self.expr(cond);
+                    self.body(then);
+                    self.body(otherwise);
+                }
+                StmtKind::Aggregate {
+                    keys,
+                    value,
+                    increment,
+                    ..
+                } => {
+                    keys.iter()
+                        .chain(value)
+                        .chain(increment)
+                        .for_each(|e| self.expr(e));
+                }
+                StmtKind::Action(action) => match action {
+                    Action::Printf(_, args) => args.iter().for_each(|arg| self.expr(arg)),
+                    Action::Trace(e)
+                    | Action::Exit(e)
+                    | Action::Trunc(_, Some(e))
+                    | Action::Normalize(_, e) => self.expr(e),
+                    Action::Printa(..)
+                    | Action::Clear(_)
+                    | Action::Trunc(_, None)
+                    | Action::Denormalize(_) => {}
+                },
+            }
+        }
+    }
+
+    fn expr(&mut self, e: &Expr) {
+        self.ty(&e.ty);
+        if let ExprKind::BitField { first, bits, .. } = &e.kind {
+            let unit = type_name(&e.ty);
+            let gap = if *first > 0 {
+                format!("{unit} : {first}; ")
+            } else {
+                String::new()
+            };
+            let definition = format!("{{ {gap}{unit} f : {bits}; }}");
+            self.bits
+                .insert(bits_name(&e.ty, *first, *bits), definition);
+        }
+        e.operands()
+            .into_iter()
+            .for_each(|operand| self.expr(operand));
+    }
+
+    /// The definitions, each after those of the structs that it holds.
+    fn print(&self) -> String {
+        let mut out = String::new();
+        let mut done = BTreeSet::new();
+        for s in self.named.values() {
+            self.define(s, &mut done, &mut out);
+        }
+        for (name, definition) in &self.bits {
+            let _ = writeln!(out, "struct {name} {definition};");
+        }
+        out
+    }
+
+    fn define(&self, s: &Struct, done: &mut BTreeSet<(bool, String)>, out: &mut String) {
+        if !done.insert((s.union, s.name.clone())) {
+            return;
+        }
+        let mut members = String::new();
+        for member in &s.members {
+            let mut of = &member.ty;
+            while let Type::Array(inner, _) = of {
+                of = inner;
+            }
+            if let Type::Struct(inner) = of {
+                self.define(inner, done, out);
+            }
+            let bits = member
+                .bits
+                .map_or(String::new(), |(_, bits)| format!(" : {bits}"));
+            let _ = writeln!(members, "\t{}{bits};", declare(&member.ty, &member.name));
+        }
+        let _ = writeln!(out, "{} {} {{\n{members}}};", kind(s), s.name);
+    }
+}
+
+fn kind(s: &Struct) -> &'static str {
+    if s.union { "union" } else { "struct" }
+}
+
+fn bits_name(ty: &Type, first: u8, bits: u8) -> String {
+    format!("rdtrace_bits_{}_{first}_{bits}", type_name(ty))
+}
+
+/// A type without a name, as in a cast.
+fn type_name(ty: &Type) -> String {
+    declare(ty, "").trim_end().to_owned()
+}
+
+/// A declaration, from the name outwards.
+fn declare(ty: &Type, name: &str) -> String {
+    match ty {
+        Type::Void => format!("void {name}"),
+        Type::Int(int) => format!("{} {name}", int_name(*int)),
+        Type::String => format!("string {name}"),
+        Type::Struct(s) => format!("{} {} {name}", kind(s), s.name),
+        Type::Array(of, count) => declare(of, &format!("{name}[{count}]")),
+        Type::Pointer(to) if matches!(**to, Type::Array(..)) => declare(to, &format!("(*{name})")),
+        Type::Pointer(to) => declare(to, &format!("*{name}")),
+    }
+}
+
+fn int_name(int: Int) -> &'static str {
+    match (int.size, int.signed) {
+        (1, true) => "int8_t",
+        (1, false) => "uint8_t",
+        (2, true) => "int16_t",
+        (2, false) => "uint16_t",
+        (4, true) => "int32_t",
+        (4, false) => "uint32_t",
+        (_, true) => "int64_t",
+        (_, false) => "uint64_t",
+    }
+}
+
+/// A constant that has this value and type when it is read again.
+fn constant(value: i64, ty: &Type) -> String {
+    let suffix = match ty {
+        Type::Int(Int::I32) => "",
+        Type::Int(Int::I64) => "L",
+        Type::Int(Int::U32) => "U",
+        Type::Int(Int::U64) => "UL",
+        ty => return format!("(({}){}UL)", type_name(ty), value.cast_unsigned()),
+    };
+    let is_signed = matches!(ty, Type::Int(int) if int.signed);
+    match value {
+        0.. => format!("{value}{suffix}"),
+        _ if !is_signed => format!("{}{suffix}", value.cast_unsigned()),
+        _ if value == i64::from(i32::MIN) || value == i64::MIN => {
+            format!("(({}){}UL)", type_name(ty), value.cast_unsigned())
+        }
+        _ => format!("(-{}{suffix})", value.unsigned_abs()),
+    }
+}
+
+fn describe(desc: &ProbeDesc) -> String {
+    desc.to_string()
+}
+
+fn format_text(format: &Format) -> String {
+    let mut text = String::new();
+    for piece in &format.pieces {
+        match piece {
+            Piece::Literal(literal) => text.push_str(&literal.replace('%', "%%")),
+            Piece::Conversion(conversion) => text.push_str(&conversion.text),
+        }
+    }
+    text
+}
+
+/// A string literal.
+fn quote(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            '\r' => quoted.push_str("\\r"),
+            c if c.is_ascii_control() => {
+                let _ = write!(quoted, "\\{:03o}", u32::from(c));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
