@@ -1,6 +1,7 @@
 //! Which probes exist on this machine, and attaching eBPF programs to them.
 
 pub mod catalog;
+pub mod doctor;
 pub mod error;
 pub mod features;
 pub mod glob;

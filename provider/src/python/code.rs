@@ -52,6 +52,7 @@ pub(super) fn decode(image: &Image<'_>, address: u64) -> Option<Instruction> {
     let bytes = image.bytes_at(address)?;
     let window = bytes.get(..bytes.len().min(15))?;
     let insn = Decoder::with_ip(64, window, address, DecoderOptions::NONE).decode();
+    image.touch(address, insn.len());
     (!insn.is_invalid()).then_some(insn)
 }
 
@@ -232,10 +233,17 @@ impl State {
     /// The register or stack slot whose value was `name` before the first instruction.
     pub(super) fn home(&self, name: u32) -> Option<Home> {
         let stack = Self::initial(R::RSP);
-        Self::initial_register(name).map(Home::Register).or_else(|| {
-            let slot = |(place, value): &&(Value, Value)| value.name == name && place.name == stack.name;
-            self.loaded.iter().find(slot).map(|(place, _)| Home::Stack(place.plus))
-        })
+        Self::initial_register(name)
+            .map(Home::Register)
+            .or_else(|| {
+                let slot = |(place, value): &&(Value, Value)| {
+                    value.name == name && place.name == stack.name
+                };
+                self.loaded
+                    .iter()
+                    .find(slot)
+                    .map(|(place, _)| Home::Stack(place.plus))
+            })
     }
 
     /// What a home holds now.
@@ -251,7 +259,10 @@ impl State {
         let stack = self.get(R::RSP)?;
         let slot = |(place, v): &&(Value, Value)| *v == value && place.name == stack.name;
         self.holders(value).next().map(Home::Register).or_else(|| {
-            self.memory.iter().find(slot).map(|(place, _)| Home::Stack(place.plus - stack.plus))
+            self.memory
+                .iter()
+                .find(slot)
+                .map(|(place, _)| Home::Stack(place.plus - stack.plus))
         })
     }
 

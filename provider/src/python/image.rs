@@ -28,6 +28,9 @@ pub(super) struct Image<'d> {
     imports: Vec<(u64, &'d [u8])>,
     needed: Vec<&'d [u8]>,
     soname: Option<&'d [u8]>,
+    /// What was read, for the recorder of test fixtures: (address, length).
+    #[cfg(test)]
+    pub(super) touched: std::cell::RefCell<Vec<(u64, usize)>>,
 }
 
 #[derive(Debug)]
@@ -89,6 +92,8 @@ impl<'d> Image<'d> {
             imports: Vec::new(),
             needed: Vec::new(),
             soname: None,
+            #[cfg(test)]
+            touched: std::cell::RefCell::default(),
         };
         image.read_dynamic();
         Ok(image)
@@ -102,12 +107,23 @@ impl<'d> Image<'d> {
 
     /// Exactly `len` bytes at `address`.
     pub(super) fn slice(&self, address: u64, len: usize) -> Option<&'d [u8]> {
+        self.touch(address, len);
         self.bytes_at(address)?.get(..len)
+    }
+
+    /// Notes that bytes were used.
+    #[cfg_attr(
+        not(test),
+        expect(clippy::unused_self, reason = "only tests keep notes")
+    )]
+    pub(super) fn touch(&self, _address: u64, _len: usize) {
+        #[cfg(test)]
+        self.touched.borrow_mut().push((_address, _len));
     }
 
     /// The 64-bit word in the file at `address`, as it is before relocation.
     pub(super) fn word(&self, address: u64) -> Option<u64> {
-        self.bytes_at(address)?
+        self.slice(address, 8)?
             .first_chunk()
             .map(|b| u64::from_le_bytes(*b))
     }
@@ -263,7 +279,7 @@ impl<'d> Image<'d> {
         let table = |at: u64, size: u64| -> &'d [u8] {
             value(at)
                 .zip(value(size))
-                .and_then(|(a, n)| self.slice(a, usize::try_from(n).ok()?))
+                .and_then(|(a, n)| self.bytes_at(a)?.get(..usize::try_from(n).ok()?))
                 .unwrap_or(&[])
         };
         let symbols = value(DT_SYMTAB)

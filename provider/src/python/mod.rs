@@ -207,7 +207,11 @@ pub fn analyse(file: &[u8]) -> Result<Build, Refusal> {
         BadImage::NotElf(why) => Refusal::NotElf(why),
         BadImage::Machine => Refusal::Machine,
     })?;
-    let identity = identify::identify(&image)?;
+    build(&image)
+}
+
+fn build(image: &Image<'_>) -> Result<Build, Refusal> {
+    let identity = identify::identify(image)?;
     let version = identity.version;
     let unsupported = Refusal::Unsupported { version };
     let offsets = match (version.major, offsets::of(version.minor)) {
@@ -225,10 +229,10 @@ pub fn analyse(file: &[u8]) -> Result<Build, Refusal> {
         );
     }
     let functions = match opcodes::of(version.minor) {
-        Some(opcodes) => handlers(&image, version, opcodes, &mut notes)?,
+        Some(opcodes) => handlers(image, version, opcodes, &mut notes)?,
         None => Functions {
             recipe: Recipe::Calls,
-            sites: recipe_a::sites(&image, version.minor)?,
+            sites: recipe_a::sites(image, version.minor)?,
             fingerprint: 0,
             masking_opcodes: &[],
         },
@@ -240,9 +244,9 @@ pub fn analyse(file: &[u8]) -> Result<Build, Refusal> {
         offsets,
         lines: LineFormat::of(version.minor),
         masking_opcodes: functions.masking_opcodes,
-        collector: gc::find(&image),
+        collector: gc::find(image),
         import: import::of(version.minor),
-        audits: audit::find(&image, version.minor),
+        audits: audit::find(image, version.minor),
         fingerprint: functions.fingerprint,
         notes,
     })
@@ -284,7 +288,7 @@ fn handlers(
     Ok(Functions {
         recipe: Recipe::Handlers,
         sites: found.sites,
-        fingerprint: fingerprint(&undefined),
+        fingerprint: fingerprint(&shared),
         masking_opcodes: opcodes.masking,
     })
 }

@@ -144,7 +144,8 @@ impl Finder<'_, '_> {
                     }
                     _ => {
                         let home = state.find(next_instr).and_then(Location::of);
-                        let location = home.ok_or_else(|| missing("the instruction pointer is lost"))?;
+                        let location =
+                            home.ok_or_else(|| missing("the instruction pointer is lost"))?;
                         InstructionPointer::Variable { location, ahead: 0 }
                     }
                 };
@@ -193,9 +194,7 @@ impl Finder<'_, '_> {
         let (frame, flag) = (State::initial(R::RSI), State::initial(R::RDX));
         for insn in straight(self.image, start, HANDLER_LIMIT) {
             if let Some(kind) = emulated(self.image, &insn) {
-                let registers = state
-                    .find(frame)
-                    .zip(state.holders(flag).find_map(pt_regs));
+                let registers = state.find(frame).zip(state.holders(flag).find_map(pt_regs));
                 let (holder, flag) = registers.ok_or_else(|| missing("its arguments are lost"))?;
                 let instruction = InstructionPointer::Saved { ahead: 0 };
                 let site = self.site(

@@ -55,7 +55,7 @@ const PROLOGUE: usize = 12;
 const AHEAD: i64 = 2;
 
 /// Fewer stores than this, and it is some other array of functions.
-const FEWEST_STORES: usize = 24;
+pub(super) const FEWEST_STORES: usize = 24;
 
 /// Finds the table. `unknown` are the opcodes that the version leaves undefined: all of them lead
 /// to one place, which decides between windows that are equally good otherwise.

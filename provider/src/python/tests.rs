@@ -1,7 +1,419 @@
-//! Tests over the interpreters that are found on the machine.
+//! Whole builds: some recorded, cut down to the bytes that the analysis reads, and all that are
+//! found on the machine.
+//!
+//! A recording is a list of (file offset, length, bytes); the rest of the file is zero. Most
+//! handlers are cut off at their first byte, which leaves enough for the vote. It carries the
+//! result of the analysis of the whole file, which the cut file must give again. To record:
+//!
+//! ```text
+//! RECORD=NAME:/path/to/libpython3.X.so cargo test -p provider record -- --ignored
+//! ```
 
-use std::path::PathBuf;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
+use object::read::elf::ElfFile64;
+use object::{Endianness, Object as _, ObjectSymbol as _};
+
+use super::*;
+
+const RECORDED: &[(&str, &[u8])] = &[
+    (
+        "3.6.15-gcc12-shared",
+        include_bytes!("fixtures/3.6.15-gcc12-shared.bin"),
+    ),
+    (
+        "3.9.23-static-canary",
+        include_bytes!("fixtures/3.9.23-static-canary.bin"),
+    ),
+    (
+        "3.10.13-gcc12-shared",
+        include_bytes!("fixtures/3.10.13-gcc12-shared.bin"),
+    ),
+    (
+        "3.11.7-gcc12-shared",
+        include_bytes!("fixtures/3.11.7-gcc12-shared.bin"),
+    ),
+    (
+        "3.11.2-debian-lto",
+        include_bytes!("fixtures/3.11.2-debian-lto.bin"),
+    ),
+    (
+        "3.12.1-gcc12-shared",
+        include_bytes!("fixtures/3.12.1-gcc12-shared.bin"),
+    ),
+    (
+        "3.12.10-clang20-stripped",
+        include_bytes!("fixtures/3.12.10-clang20-stripped.bin"),
+    ),
+    (
+        "3.13.0-gcc12-shared",
+        include_bytes!("fixtures/3.13.0-gcc12-shared.bin"),
+    ),
+    (
+        "3.13.7-gcc14-frame-on-stack",
+        include_bytes!("fixtures/3.13.7-gcc14-frame-on-stack.bin"),
+    ),
+    (
+        "3.14.10-debian-lto",
+        include_bytes!("fixtures/3.14.10-debian-lto.bin"),
+    ),
+];
+
+#[test]
+fn recorded_builds_are_read_as_before() {
+    for (name, recording) in RECORDED {
+        let (expected, file) = restore(recording);
+        let build = analyse(&file).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert_eq!(summary(&build), expected, "{name}");
+    }
+}
+
+#[test]
+fn every_site_is_where_a_probe_may_be() {
+    for (name, recording) in RECORDED {
+        let (_, file) = restore(recording);
+        for site in analyse(&file).unwrap().sites {
+            check_site(name, &file, &site);
+        }
+    }
+}
+
+#[test]
+fn a_cut_or_altered_file_is_refused_or_read_without_panic() {
+    let (_, file) = restore(RECORDED[5].1);
+    for length in (0..file.len()).step_by(file.len() / 31) {
+        let _ = analyse(&file[..length]);
+    }
+    for at in (0..4096).step_by(61) {
+        let mut file = file.clone();
+        file[at] ^= 0xff;
+        let _ = analyse(&file);
+    }
+}
+
+#[test]
+fn a_dissenting_handler_is_a_refusal() {
+    let (_, mut file) = restore(RECORDED[5].1);
+    // `mov %r10,0x38(%rbx)` of one of the handlers becomes `mov %r9,0x38(%rbx)`.
+    let at = file
+        .windows(4)
+        .position(|w| w == [0x4c, 0x89, 0x53, 0x38])
+        .unwrap();
+    file[at + 1] = 0x89;
+    file[at + 2] = 0x4b;
+    assert!(matches!(analyse(&file), Err(Refusal::Vote(_))));
+}
+
+#[test]
+fn another_version_s_opcodes_are_a_refusal() {
+    let (_, mut file) = restore(RECORDED[5].1);
+    let at = address_of(&file, "Py_Version");
+    file[at..at + 4].copy_from_slice(&0x030b_07f0_u32.to_le_bytes());
+    let tag = file.windows(11).position(|w| w == b"cpython-312").unwrap();
+    file[tag..tag + 11].copy_from_slice(b"cpython-311");
+    let version = Version {
+        major: 3,
+        minor: 11,
+        micro: Some(7),
+    };
+    assert_eq!(analyse(&file), Err(Refusal::Fingerprint { version }));
+}
+
+#[test]
+fn other_offsets_are_a_refusal() {
+    let (_, mut file) = restore(RECORDED[7].1);
+    let at = address_of(&file, "_PyRuntime");
+    let word = (at..).step_by(8).find(|&i| file[i] == 136).unwrap();
+    file[word] = 144;
+    assert_eq!(
+        analyse(&file),
+        Err(Refusal::Offsets {
+            what: "the code object"
+        })
+    );
+}
+
+#[test]
+fn a_free_threaded_build_is_a_refusal() {
+    let (_, mut file) = restore(RECORDED[7].1);
+    let at = address_of(&file, "_PyRuntime");
+    file[at + 16] = 1;
+    assert!(matches!(analyse(&file), Err(Refusal::FreeThreaded { .. })));
+}
+
+/// Every interpreter of this machine: that the file says what the interpreter says, and that all
+/// sites may carry a probe.
+#[test]
+#[expect(
+    clippy::print_stdout,
+    reason = "a reader of the log wants to know what was covered"
+)]
+fn interpreters_found_here() {
+    for python in interpreters() {
+        let Some((path, file)) = interpreter_file(&python) else {
+            continue;
+        };
+        let name = path.display().to_string();
+        match analyse(&file) {
+            Ok(build) => {
+                let code = "import sys; print('%d.%d.%d' % sys.version_info[:3])";
+                let output = Command::new(&python)
+                    .args(["-I", "-S", "-c", code])
+                    .output()
+                    .unwrap();
+                assert_eq!(
+                    String::from_utf8_lossy(&output.stdout).trim(),
+                    build.version.to_string(),
+                    "{name}"
+                );
+                for site in &build.sites {
+                    check_site(&name, &file, site);
+                }
+                println!("covered: {} {:?} {name}", build.version, build.recipe);
+            }
+            Err(refusal) => println!("refused: {name}: {refusal}"),
+        }
+    }
+}
+
+/// The Pythons in `PATH`, in `/usr/bin` and of pyenv, one for each file.
 pub(super) fn interpreters() -> Vec<PathBuf> {
-    Vec::new()
+    let mut folders: Vec<PathBuf> =
+        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect();
+    folders.push("/usr/bin".into());
+    if let Some(home) = std::env::home_dir() {
+        let versions = std::fs::read_dir(home.join(".pyenv/versions"));
+        folders.extend(
+            versions
+                .into_iter()
+                .flatten()
+                .flatten()
+                .map(|e| e.path().join("bin")),
+        );
+    }
+    let mut found: Vec<PathBuf> = folders
+        .iter()
+        .filter_map(|folder| std::fs::read_dir(folder).ok())
+        .flat_map(|entries| entries.flatten())
+        .filter(|entry| {
+            let name = entry.file_name();
+            let version = name.to_str().and_then(|n| n.strip_prefix("python3"));
+            version.is_some_and(|v| v.chars().all(|c| c == '.' || c.is_ascii_digit()))
+        })
+        .filter_map(|entry| entry.path().canonicalize().ok())
+        .filter(|path| std::fs::read(path).is_ok_and(|f| f.starts_with(b"\x7fELF")))
+        .collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// The file with the interpreter: the program, or the library beside it.
+fn interpreter_file(python: &Path) -> Option<(PathBuf, Vec<u8>)> {
+    let file = std::fs::read(python).ok()?;
+    if let Err(Refusal::InLibrary { library }) = analyse(&file) {
+        let path = python.parent()?.parent()?.join("lib").join(library);
+        return Some((path.clone(), std::fs::read(path).ok()?));
+    }
+    Some((python.to_owned(), file))
+}
+
+fn check_site(name: &str, file: &[u8], site: &Site) {
+    let at = usize::try_from(site.file_offset).unwrap();
+    let bytes = &file[at..at + 15];
+    let length = iced_x86::Decoder::new(64, bytes, 0).decode().len();
+    match site.execution {
+        Execution::Emulated(kind) => {
+            assert_eq!(
+                Emulated::of(&bytes[..length]),
+                Some(kind),
+                "{name}: {site:x?}"
+            );
+        }
+        Execution::Stepped => assert_eq!(site.event, Event::Yield, "{name}: {site:x?}"),
+    }
+}
+
+/// What a recording must give again.
+fn summary(build: &Build) -> String {
+    let mut text = format!("{} {:?} {:?}\n", build.version, build.recipe, build.lines);
+    for site in &build.sites {
+        writeln!(text, "{site:?}").unwrap();
+    }
+    text
+}
+
+/// The expected summary and the file of a recording.
+fn restore(recording: &[u8]) -> (String, Vec<u8>) {
+    let mut rest = recording;
+    let mut number = |n: usize| {
+        let (head, tail) = rest.split_at(n);
+        rest = tail;
+        head.iter()
+            .rev()
+            .fold(0, |value, &byte| value << 8 | usize::from(byte))
+    };
+    let size = number(8);
+    let summary_length = number(8);
+    let (summary, mut rest) = rest.split_at(summary_length);
+    let mut file = vec![0; size];
+    while let Some((head, tail)) = rest.split_first_chunk::<8>() {
+        let [a, b, c, d, e, f, g, h] = *head;
+        let at = u32::from_le_bytes([a, b, c, d]) as usize;
+        let length = u32::from_le_bytes([e, f, g, h]) as usize;
+        let (bytes, tail) = tail.split_at(length);
+        file[at..at + length].copy_from_slice(bytes);
+        rest = tail;
+    }
+    (String::from_utf8(summary.to_vec()).unwrap(), file)
+}
+
+fn address_of(file: &[u8], symbol: &str) -> usize {
+    let image = Image::parse(file).unwrap();
+    usize::try_from(
+        image
+            .file_offset(image.symbol(symbol).unwrap().address)
+            .unwrap(),
+    )
+    .unwrap()
+}
+
+#[test]
+#[ignore = "makes fixtures: set RECORD=NAME:PATH"]
+fn record() {
+    let argument = std::env::var("RECORD").unwrap();
+    let (name, path) = argument.split_once(':').unwrap();
+    let mut file = std::fs::read(path).unwrap();
+    let whole = analyse(&file).unwrap();
+    let keep = cut_handlers(&mut file, &whole);
+
+    let image = Image::parse(&file).unwrap();
+    let cut = build(&image).unwrap();
+    assert_eq!(summary(&cut), summary(&whole), "too much was cut");
+    let mut ranges = keep;
+    for &(address, length) in image.touched.borrow().iter() {
+        ranges.extend(
+            image
+                .file_offset(address)
+                .map(|o| (usize::try_from(o).unwrap(), length)),
+        );
+    }
+    ranges.extend(metadata(&file, &image));
+    ranges.sort_unstable();
+
+    let text = summary(&whole);
+    let mut recording = (file.len() as u64).to_le_bytes().to_vec();
+    recording.extend((text.len() as u64).to_le_bytes());
+    recording.extend(text.as_bytes());
+    let mut merged: Vec<(usize, usize)> = Vec::new();
+    for (start, length) in ranges {
+        match merged.last_mut() {
+            Some((s, l)) if start <= *s + *l + 8 => *l = (*l).max(start + length - *s),
+            _ => merged.push((start, length)),
+        }
+    }
+    for (start, length) in merged {
+        let end = (start + length).min(file.len());
+        recording.extend(u32::try_from(start).unwrap().to_le_bytes());
+        recording.extend(u32::try_from(end - start).unwrap().to_le_bytes());
+        recording.extend(&file[start..end]);
+    }
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/python/fixtures");
+    std::fs::write(format!("{folder}/{name}.bin"), &recording).unwrap();
+    assert_eq!(restore(&recording).0, text);
+}
+
+/// Makes the first byte of most handlers one that is no instruction; gives the table's place.
+fn cut_handlers(file: &mut [u8], whole: &Build) -> Vec<(usize, usize)> {
+    const NO_INSTRUCTION: u8 = 0x06;
+    let image = Image::parse(file).unwrap();
+    let Some(opcodes) = opcodes::of(whole.version.minor) else {
+        return Vec::new();
+    };
+    let undefined: Vec<u8> = opcodes.undefined().collect();
+    let table = table::find(&image, &undefined).unwrap();
+    let needed: Vec<u64> = [opcodes.resume, opcodes.returns, opcodes.yield_value]
+        .concat()
+        .into_iter()
+        .chain(opcodes.return_generator)
+        .map(|op| table.targets[usize::from(op)])
+        .collect();
+    let voters: Vec<u64> = table
+        .targets
+        .iter()
+        .copied()
+        .filter(|&t| table::stored_pair(&image, t).is_some())
+        .take(36)
+        .collect();
+    let cut: Vec<usize> = table
+        .targets
+        .iter()
+        .filter(|t| !needed.contains(t) && !voters.contains(t))
+        .map(|&t| usize::try_from(image.file_offset(t).unwrap()).unwrap())
+        .collect();
+    let words = image.file_offset(table.address).unwrap();
+    for at in cut {
+        file[at] = NO_INSTRUCTION;
+    }
+    vec![(usize::try_from(words).unwrap(), 8 * table::OPCODES)]
+}
+
+/// Headers, the dynamic section, and what the analysis asks for by name.
+fn metadata(file: &[u8], image: &Image<'_>) -> Vec<(usize, usize)> {
+    const WANTED: [&str; 7] = [
+        "_PyEval_EvalFrameDefault",
+        "_PyEval_FrameClearAndPop",
+        "_Py_CheckFunctionResult",
+        "_PyRuntime",
+        "Py_Version",
+        "PySys_Audit",
+        "_PyFrame_Clear",
+    ];
+    let position = |part: &[u8]| part.as_ptr() as usize - file.as_ptr() as usize;
+    let elf = ElfFile64::<Endianness>::parse(file).unwrap();
+    let header = elf.elf_header();
+    let sections = usize::try_from(header.e_shoff.get(Endianness::Little)).unwrap();
+    let mut ranges = vec![(0, 0x400), (sections, file.len() - sections)];
+    let symbols = image.section(".dynsym").unwrap().1;
+    let mut kept_symbols = Vec::new();
+    for symbol in elf.dynamic_symbols() {
+        let name = symbol.name_bytes().unwrap();
+        if WANTED.iter().any(|w| w.as_bytes() == name) {
+            kept_symbols.push(u64::try_from(symbol.index().0).unwrap());
+            ranges.push((position(symbols) + 24 * symbol.index().0, 24));
+            ranges.push((position(name), name.len() + 1));
+        }
+    }
+    let dynamic = image.section(".dynamic").unwrap().1;
+    ranges.push((position(dynamic), dynamic.len()));
+    let undefined = opcodes::of(identify::identify(image).unwrap().version.minor)
+        .map_or(Vec::new(), |o| o.undefined().collect());
+    let table = table::find(image, &undefined).map_or(0..0, |t| t.address..t.address + 2048);
+    for name in [".rela.dyn", ".rela.plt"] {
+        let Some((_, relocations)) = image.section(name) else {
+            continue;
+        };
+        for entry in relocations.as_chunks::<24>().0 {
+            let place = u64::from_le_bytes(entry[..8].try_into().unwrap());
+            let symbol = u64::from(u32::from_le_bytes(entry[12..16].try_into().unwrap()));
+            if table.contains(&place) || kept_symbols.contains(&symbol) {
+                ranges.push((position(entry), 24));
+            }
+        }
+    }
+    for pattern in [
+        r"(?-u)\x00cpython-3[0-9]{1,2}t?\x00",
+        r"(?-u)3\.[0-9]+\.[0-9]{1,2}\+?\x00",
+    ] {
+        let found = image.find(&regex::bytes::Regex::new(pattern).unwrap());
+        let at = found.and_then(|a| image.file_offset(a));
+        ranges.extend(at.map(|a| (usize::try_from(a).unwrap(), 24)));
+    }
+    let runtime = image
+        .symbol("_PyRuntime")
+        .and_then(|s| image.file_offset(s.address));
+    ranges.extend(runtime.map(|at| (usize::try_from(at).unwrap(), 1152)));
+    ranges
 }

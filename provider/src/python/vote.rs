@@ -20,7 +20,7 @@ use iced_x86::{FlowControl, Register as R};
 
 use super::code::{Home, State, Value, straight};
 use super::image::Image;
-use super::table::{Table, stored_pair};
+use super::table::{FEWEST_STORES, Table, stored_pair};
 
 /// Where the loop has its two main variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +52,21 @@ pub(super) fn vote(image: &Image<'_>, table: &Table) -> Vote {
             *pairs.entry(pair).or_default() += 1;
         }
     }
-    let mut pairs: Vec<(Home, Home, usize)> = pairs.into_iter().map(|((f, n), c)| (f, n, c)).collect();
+    // A handler that works on another object with a pointer at 0x38 may have that and the value in
+    // stack slots: slots are listened to only where the registers say nothing.
+    let in_registers =
+        |p: &(Home, Home, usize)| matches!((p.0, p.1), (Home::Register(_), Home::Register(_)));
+    let mut pairs: Vec<(Home, Home, usize)> =
+        pairs.into_iter().map(|((f, n), c)| (f, n, c)).collect();
+    if pairs
+        .iter()
+        .filter(|p| in_registers(p))
+        .map(|p| p.2)
+        .sum::<usize>()
+        >= FEWEST_STORES
+    {
+        pairs.retain(in_registers);
+    }
     pairs.sort_unstable_by_key(|p| std::cmp::Reverse(p.2));
     match *pairs.as_slice() {
         [(frame, next_instr, count)] if frame != next_instr => Vote::Unanimous(LoopRegisters {
