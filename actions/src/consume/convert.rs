@@ -60,7 +60,12 @@ pub(super) fn put(
 /// `s` up to its first NUL.
 #[inline]
 pub(super) fn until_nul(s: &[u8]) -> &[u8] {
-    s.iter().position(|b| *b == 0).map_or(s, |end| &s[..end])
+    // `contains` looks at many bytes at a time, and there is hardly ever one.
+    if !s.contains(&0) {
+        return s;
+    }
+    let end = s.iter().position(|byte| *byte == 0);
+    end.map_or(s, |end| &s[..end])
 }
 
 fn put_int(out: &mut Vec<u8>, spec: Spec, style: Style, n: i64, int: Int, dates: &mut Dates) {
@@ -228,7 +233,9 @@ fn put_escaped(out: &mut Vec<u8>, s: &[u8], nul: bool, style: Style) {
 
 #[inline]
 fn fill(out: &mut Vec<u8>, byte: u8, count: usize) {
-    out.resize(out.len() + count, byte);
+    if count > 0 {
+        out.resize(out.len() + count, byte);
+    }
 }
 
 /// The bits of `n` that its type has.

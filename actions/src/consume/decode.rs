@@ -32,11 +32,16 @@ pub(super) fn long(bytes: &[u8], offset: usize) -> Option<u64> {
 /// The integer at `offset`, extended to 64 bits by its type.
 #[inline]
 pub(super) fn int(bytes: &[u8], offset: u32, int: Int) -> Option<i64> {
-    let start = offset as usize;
-    let bytes = bytes.get(start..start.checked_add(usize::from(int.size))?)?;
-    let mut raw = [0_u8; 8];
-    raw.get_mut(..bytes.len())?.copy_from_slice(bytes);
-    Some(int.wrap(i64::from_le_bytes(raw)))
+    let rest = bytes.get(offset as usize..)?;
+    Some(match (int.size, int.signed) {
+        (1, true) => i64::from(i8::from_le_bytes(*rest.first_chunk()?)),
+        (1, false) => i64::from(u8::from_le_bytes(*rest.first_chunk()?)),
+        (2, true) => i64::from(i16::from_le_bytes(*rest.first_chunk()?)),
+        (2, false) => i64::from(u16::from_le_bytes(*rest.first_chunk()?)),
+        (4, true) => i64::from(i32::from_le_bytes(*rest.first_chunk()?)),
+        (4, false) => i64::from(u32::from_le_bytes(*rest.first_chunk()?)),
+        _ => i64::from_le_bytes(*rest.first_chunk()?),
+    })
 }
 
 /// The string whose offset and length stand at `offset`.
