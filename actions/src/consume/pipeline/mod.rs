@@ -140,8 +140,8 @@ impl Pipeline {
         self.queue.wake();
     }
 
-    /// Empties the ring, formats and writes everything, and ends the threads. The probes may fire
-    /// on; what comes later is for [`Stopped::drain`].
+    /// Empties the ring once, formats and writes everything, and ends the threads. The probes may
+    /// fire on; what comes later is for [`Stopped::drain`].
     pub fn stop(self) -> Stopped {
         self.stop.store(true, Ordering::Release);
         self.drain.thread().unpark();
@@ -223,11 +223,13 @@ fn drain(mut ring: Box<dyn Ring>, queue: &Queue, stop: &AtomicBool) -> Box<dyn R
                 ControlFlow::Continue(())
             }
         });
+        let emptied = !full;
         if !chunk.is_empty() {
             // A busy reader gets fewer, larger chunks.
             full = (chunk.is_full() || stopping || queue.is_empty()) && !queue.put(&mut chunk);
         }
-        if stopping && count == 0 && !full && chunk.is_empty() {
+        // Once empty is enough: probes that fire on must not keep us here.
+        if stopping && emptied && chunk.is_empty() {
             queue.close();
             return ring;
         }
