@@ -214,7 +214,7 @@ impl Display for Declarator {
                 DeclaratorPart::Array(None) => text.push_str("[]"),
                 DeclaratorPart::Array(Some(size)) => write!(text, "[{size}]")?,
                 DeclaratorPart::Keys(types) => {
-                    write!(text, "[{}]", List(types).to_string().trim())?
+                    write!(text, "[{}]", List(types).to_string().trim())?;
                 }
                 DeclaratorPart::Function(parameters) => {
                     text = format!("({text}{})", List(parameters));

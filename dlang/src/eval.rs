@@ -301,6 +301,7 @@ mod tests {
         }
     }
 
+    #[expect(clippy::unnecessary_box_returns, reason = "operands are boxed")]
     fn int(value: i64, int: Int) -> Box<Expr> {
         Box::new(expr(ExprKind::Int(value), Type::Int(int)))
     }

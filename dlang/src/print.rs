@@ -44,7 +44,7 @@ impl Printer<'_> {
         }
         self.out.push_str(&Structs::of(self.program).print());
         for variable in &self.program.variables {
-            let text = self.variable(variable);
+            let text = Self::variable(variable);
             self.line(&text);
         }
         for clause in &self.program.clauses {
@@ -52,7 +52,7 @@ impl Printer<'_> {
         }
     }
 
-    fn variable(&self, variable: &Variable) -> String {
+    fn variable(variable: &Variable) -> String {
         let scope = match variable.scope {
             Scope::Global => "",
             Scope::ThreadLocal => "self ",
@@ -165,11 +165,11 @@ impl Printer<'_> {
         match action {
             Action::Trace(e) => format!("trace({})", self.expr(e)),
             Action::Printf(format, args) => {
-                let args: String = args
-                    .iter()
-                    .map(|arg| format!(", {}", self.expr(arg)))
-                    .collect();
-                format!("printf({}{args})", quote(&format_text(format)))
+                let mut text = format!("printf({}", quote(&format_text(format)));
+                for arg in args {
+                    let _ = write!(text, ", {}", self.expr(arg));
+                }
+                text + ")"
             }
             Action::Printa(format, aggs) => {
                 let format = format.iter().map(|format| quote(&format_text(format)));
@@ -372,34 +372,35 @@ impl Structs {
         let mut out = String::new();
         let mut done = BTreeSet::new();
         for s in self.named.values() {
-            self.define(s, &mut done, &mut out);
+            define(s, &mut done, &mut out);
         }
         for (name, definition) in &self.bits {
             let _ = writeln!(out, "struct {name} {definition};");
         }
         out
     }
+}
 
-    fn define(&self, s: &Struct, done: &mut BTreeSet<(bool, String)>, out: &mut String) {
-        if !done.insert((s.union, s.name.clone())) {
-            return;
-        }
-        let mut members = String::new();
-        for member in &s.members {
-            let mut of = &member.ty;
-            while let Type::Array(inner, _) = of {
-                of = inner;
-            }
-            if let Type::Struct(inner) = of {
-                self.define(inner, done, out);
-            }
-            let bits = member
-                .bits
-                .map_or(String::new(), |(_, bits)| format!(" : {bits}"));
-            let _ = writeln!(members, "\t{}{bits};", declare(&member.ty, &member.name));
-        }
-        let _ = writeln!(out, "{} {} {{\n{members}}};", kind(s), s.name);
+/// Defines a struct after those that it holds.
+fn define(s: &Struct, done: &mut BTreeSet<(bool, String)>, out: &mut String) {
+    if !done.insert((s.union, s.name.clone())) {
+        return;
     }
+    let mut members = String::new();
+    for member in &s.members {
+        let mut of = &member.ty;
+        while let Type::Array(inner, _) = of {
+            of = inner;
+        }
+        if let Type::Struct(inner) = of {
+            define(inner, done, out);
+        }
+        let bits = member
+            .bits
+            .map_or(String::new(), |(_, bits)| format!(" : {bits}"));
+        let _ = writeln!(members, "\t{}{bits};", declare(&member.ty, &member.name));
+    }
+    let _ = writeln!(out, "{} {} {{\n{members}}};", kind(s), s.name);
 }
 
 fn kind(s: &Struct) -> &'static str {

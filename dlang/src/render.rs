@@ -86,7 +86,7 @@ fn show(out: &mut String, sources: &[Source], span: Span, label: &str, gutter: u
     let Some(source) = sources.get(usize::from(span.source)) else {
         return;
     };
-    if source.text.is_empty() {
+    if source.text.is_empty() || (span.start, span.end) == (0, 0) {
         return;
     }
     let (number, start, line) = line_of(&source.text, span.start);

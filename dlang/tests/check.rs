@@ -313,3 +313,36 @@ fn one_bad_statement_does_not_hide_the_next() {
     let tags: Vec<_> = errors.iter().map(|error| error.tag).collect();
     assert_eq!(tags, [Tag::IdentUndef, Tag::IdentUndef, Tag::FuncUndef]);
 }
+
+/// Inlines that each use the one before twice.
+fn doubling_inlines(count: usize) -> String {
+    let mut text = "inline int z0 = pid;".to_owned();
+    for n in 1..=count {
+        text.push_str(&format!("inline int z{n} = z{0} + z{0};", n - 1));
+    }
+    text + &format!("BEGIN {{ trace(z{count}); }}")
+}
+
+/// What the parser lets through must not be too deep for the checker and the printer.
+#[test]
+fn programs_at_the_limits_of_nesting_check() {
+    for text in [
+        format!("BEGIN {{ trace({}pid{}); }}", "(".repeat(90), ")".repeat(90)),
+        format!("BEGIN {{ trace({}pid); }}", "pid + ".repeat(150)),
+        format!("BEGIN {{ trace({}pid); }}", "- ".repeat(300)),
+        format!("BEGIN {{ trace({}pid); }}", "pid ? 1 : ".repeat(150)),
+        format!("BEGIN {{ {}trace(1); }}", "if (pid) ".repeat(90)),
+        format!("BEGIN {{ {}trace(1); }}", "if (pid) x = 1; else ".repeat(90)),
+        format!("BEGIN {{ {}trace(1){} }}", "if (pid) {".repeat(45), "}".repeat(45)),
+        format!("BEGIN {{ trace({}execname{}); }}", "lltostr(strlen(".repeat(40), "))".repeat(40)),
+        doubling_inlines(9),
+    ] {
+        assert!(!dlang::print(&check_ok(&text)).is_empty());
+    }
+}
+
+#[test]
+fn inlines_that_explode_are_an_error() {
+    let errors = try_check(&doubling_inlines(20)).unwrap_err();
+    assert_eq!((errors[0].tag, errors.len()), (Tag::Nesting, 1));
+}

@@ -34,7 +34,7 @@ fn shape(program: &Program) -> String {
     while let Some(at) = rest.find("Span {") {
         out.push_str(&rest[..at]);
         rest = &rest[at..];
-        rest = &rest[rest.find('}').unwrap() + 1..];
+        rest = &rest[rest.find('}').expect("a span's end") + 1..];
     }
     out + rest
 }

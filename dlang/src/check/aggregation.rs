@@ -391,14 +391,13 @@ impl Checker<'_> {
             let message =
                 format!("llquantize( ) argument #{n1} ({what}) must be an integer constant");
             let value = self.parameter(arg, type_tag, &message)?;
-            match u16::try_from(value) {
-                Ok(value) => values[n] = value,
-                Err(_) => {
-                    let message = format!(
-                        "llquantize( ) argument #{n1} ({what}) must be an unsigned 16-bit quantity"
-                    );
-                    return self.plain_error(value_tag, arg.span, &message);
-                }
+            if let Ok(value) = u16::try_from(value) {
+                values[n] = value;
+            } else {
+                let message = format!(
+                    "llquantize( ) argument #{n1} ({what}) must be an unsigned 16-bit quantity"
+                );
+                return self.plain_error(value_tag, arg.span, &message);
             }
         }
         let [factor, low, high, steps] = values;

@@ -56,13 +56,14 @@ pub(super) fn convert(expr: Expr, ty: &Type) -> Expr {
     }
     // Between words of 64 bits a cast changes no bit, so the last one alone counts.
     let is_word = |ty: &Type| ty.is_scalar() && ty.as_int().is_some_and(|int| int.size == 8);
-    if is_word(ty) && is_word(&expr.ty) {
-        if let ExprKind::Cast(inner) = expr.kind {
-            if is_word(&inner.ty) {
-                return convert(*inner, ty);
-            }
-            return node(ExprKind::Cast(inner), expr.ty, span).cast_to(ty);
+    if is_word(ty)
+        && is_word(&expr.ty)
+        && let ExprKind::Cast(inner) = expr.kind
+    {
+        if is_word(&inner.ty) {
+            return convert(*inner, ty);
         }
+        return node(ExprKind::Cast(inner), expr.ty, span).cast_to(ty);
     }
     node(ExprKind::Cast(Box::new(expr)), ty.clone(), span)
 }

@@ -9,7 +9,7 @@ use crate::program::{Expr, ExprKind, Scope};
 use crate::tags::Tag;
 use crate::types::{Int, Type};
 
-impl<'a> Checker<'a> {
+impl Checker<'_> {
     /// Checks an expression that must have a value: arrays have become pointers.
     pub(super) fn expr(&mut self, expr: &ast::Expr) -> Checked<Expr> {
         let checked = self.place(expr)?;

@@ -22,21 +22,20 @@ impl Checker<'_> {
             return self.stray_aggregation(name, span);
         }
         if let ast::ExprKind::Ident(name) = &base.kind {
-            if let Some(inline) = self.inlines.get(name).copied() {
-                if inline.parameters.is_some() {
-                    return self.inline_call(inline, args, span);
-                }
+            if let Some(inline) = self.inlines.get(name).copied()
+                && inline.parameters.is_some()
+            {
+                return self.inline_call(inline, args, span);
             }
             if name == "args" {
-                return match args {
-                    [index] => self.typed_argument(index, span),
-                    _ => {
-                        let message = format!(
-                            "args[ ] prototype mismatch: {} args passed, 1 expected",
-                            args.len()
-                        );
-                        self.error(Tag::ProtoLen, span, &message)
-                    }
+                return if let [index] = args {
+                    self.typed_argument(index, span)
+                } else {
+                    let message = format!(
+                        "args[ ] prototype mismatch: {} args passed, 1 expected",
+                        args.len()
+                    );
+                    self.error(Tag::ProtoLen, span, &message)
                 };
             }
         }

@@ -80,8 +80,10 @@ pub fn check(
         checker.pragma(pragma);
     }
     for item in &ast.items {
-        // The error is already noted; the next item is checked all the same.
-        let _ = checker.item(item);
+        if checker.item(item).is_err() {
+            // The error is noted; its names give no further errors.
+            checker.spoil(item);
+        }
     }
     if checker.errors.is_empty() {
         Ok(checker.program)
@@ -165,6 +167,23 @@ impl<'a> Checker<'a> {
                 provider.span,
                 "provider declarations are for dtrace -h and -G, which are not supported yet",
             ),
+        }
+    }
+
+    fn spoil(&mut self, item: &Item) {
+        let names: Vec<&ast::Name> = match item {
+            Item::Inline(inline) => vec![&inline.name],
+            Item::Declaration(declaration) => declaration
+                .declarators
+                .iter()
+                .filter_map(|d| d.name.as_ref())
+                .collect(),
+            Item::Clause(_) | Item::Translator(_) | Item::Provider(_) => Vec::new(),
+        };
+        for name in names {
+            for scope in [Scope::Global, Scope::ThreadLocal, Scope::ClauseLocal] {
+                self.spoiled.insert(variable::shown_name(scope, &name.text));
+            }
         }
     }
 

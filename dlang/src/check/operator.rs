@@ -262,17 +262,17 @@ impl Checker<'_> {
                 return Err(reported);
             }
         };
-        if let (Some(_), Some((scope, name))) = (op, self.variable_name(base_of(target))) {
-            if !self.variables.contains_key(&(scope, name.clone())) {
-                if self.spoiled.contains(&shown_name(scope, &name)) {
-                    return Err(super::Reported);
-                }
-                let message = format!(
-                    "{} has not yet been declared or assigned",
-                    shown_name(scope, &name)
-                );
-                return self.error(Tag::VarUndef, target.span, &message);
+        if let (Some(_), Some((scope, name))) = (op, self.variable_name(base_of(target)))
+            && !self.variables.contains_key(&(scope, name.clone()))
+        {
+            if self.spoiled.contains(&shown_name(scope, &name)) {
+                return Err(super::Reported);
             }
+            let message = format!(
+                "{} has not yet been declared or assigned",
+                shown_name(scope, &name)
+            );
+            return self.error(Tag::VarUndef, target.span, &message);
         }
         let target = self.target(target, &value.ty, &shown)?;
         let ty = target.ty.clone();
@@ -300,13 +300,13 @@ impl Checker<'_> {
         span: Span,
     ) -> Checked<Expr> {
         let ty = target.ty.clone();
-        if let ExprKind::Element(_, keys) = &target.kind {
-            if keys.iter().any(changes_state) {
-                return self.unsupported(
-                    span,
-                    "the index of a pointer that is moved cannot have effects",
-                );
-            }
+        if let ExprKind::Element(_, keys) = &target.kind
+            && keys.iter().any(changes_state)
+        {
+            return self.unsupported(
+                span,
+                "the index of a pointer that is moved cannot have effects",
+            );
         }
         let moved = self.arithmetic(op, target.clone(), value, span)?;
         let moved = Box::new(self.convert_to(moved, &ty, "=")?);

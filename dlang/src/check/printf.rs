@@ -338,7 +338,7 @@ impl Checker<'_> {
             "printa( ): @{} and @{} do not have matching key signatures: ",
             first.name, other.name
         );
-        message.push_str(&if a == b {
+        let difference = if a == b {
             let n = first
                 .key
                 .iter()
@@ -361,7 +361,8 @@ impl Checker<'_> {
                 other.name,
                 keys(b)
             )
-        });
+        };
+        message.push_str(&difference);
         self.plain_error(Tag::PrintaAggkey, span, &message)
     }
 

@@ -9,7 +9,7 @@ use crate::program::{Expr, ExprKind, Scope, VarId, Variable};
 use crate::tags::Tag;
 use crate::types::{Int, Type};
 
-impl<'a> Checker<'a> {
+impl Checker<'_> {
     pub(super) fn new_variable(&mut self, variable: Variable, span: Span) -> VarId {
         let id = VarId(u32::try_from(self.program.variables.len()).unwrap_or(u32::MAX));
         self.variables
@@ -121,30 +121,30 @@ impl<'a> Checker<'a> {
     /// The target of an assignment: a known variable or element, or a new one of `ty`, the
     /// type of the assigned value.
     pub(super) fn target(&mut self, expr: &ast::Expr, ty: &Type, op: &str) -> Checked<Expr> {
-        if let ast::ExprKind::Index(base, keys) = &expr.kind {
-            if let Some((scope, name)) = self.variable_name(base) {
-                let known = self.variables.get(&(scope, name.clone())).copied();
-                let is_array =
-                    known.is_none_or(|id| self.program.variables[id.0 as usize].key.is_some());
-                if is_array {
-                    return self.element(scope, &name, keys, Some(ty), expr.span);
-                }
+        if let ast::ExprKind::Index(base, keys) = &expr.kind
+            && let Some((scope, name)) = self.variable_name(base)
+        {
+            let known = self.variables.get(&(scope, name.clone())).copied();
+            let is_array =
+                known.is_none_or(|id| self.program.variables[id.0 as usize].key.is_some());
+            if is_array {
+                return self.element(scope, &name, keys, Some(ty), expr.span);
             }
         }
-        if let Some((scope, name)) = self.variable_name(expr) {
-            if !self.variables.contains_key(&(scope, name.clone())) {
-                let ty = self.storable(ty, expr.span)?;
-                let id = self.new_variable(
-                    Variable {
-                        name,
-                        scope,
-                        ty: ty.clone(),
-                        key: None,
-                    },
-                    expr.span,
-                );
-                return Ok(node(ExprKind::Var(id), ty, expr.span));
-            }
+        if let Some((scope, name)) = self.variable_name(expr)
+            && !self.variables.contains_key(&(scope, name.clone()))
+        {
+            let ty = self.storable(ty, expr.span)?;
+            let id = self.new_variable(
+                Variable {
+                    name,
+                    scope,
+                    ty: ty.clone(),
+                    key: None,
+                },
+                expr.span,
+            );
+            return Ok(node(ExprKind::Var(id), ty, expr.span));
         }
         let writable = |e: &Expr| matches!(e.kind, ExprKind::Var(_) | ExprKind::Element(..));
         let target = self.place(expr)?;
@@ -282,12 +282,11 @@ impl<'a> Checker<'a> {
     /// `args[n]`, with the type that all probes of the clause agree on.
     pub(super) fn typed_argument(&mut self, index: &ast::Expr, span: Span) -> Checked<Expr> {
         let index = self.expr(index)?;
-        let n = match index.kind {
-            ExprKind::Int(n) => u8::try_from(n).ok().filter(|n| *n < 10),
-            _ => {
-                let message = "args[ ] must be indexed by an integer constant";
-                return self.error(Tag::ArgsType, index.span, message);
-            }
+        let n = if let ExprKind::Int(n) = index.kind {
+            u8::try_from(n).ok().filter(|n| *n < 10)
+        } else {
+            let message = "args[ ] must be indexed by an integer constant";
+            return self.error(Tag::ArgsType, index.span, message);
         };
         let probes = self.probes;
         let mut agreed: Option<(Type, usize)> = None;

@@ -11,18 +11,16 @@ impl Builder<'_> {
     pub(super) fn probe_spec(&self, pair: Pair<'_, Rule>) -> ProbeSpec {
         let span = self.span(&pair);
         let text = self.report(self.macros.expand(pair.as_str(), span), String::new());
-        let desc = match describe(&text, self.kind) {
-            Some(desc) => desc,
-            None => {
-                let message = format!(
-                    "invalid probe description \"{text}\": Overspecified probe description"
-                );
-                self.errors.borrow_mut().push(
-                    Diagnostic::new(Tag::PdescInval, span, &message)
-                        .with_hint("a probe is written provider:module:function:name"),
-                );
-                ProbeDesc::default()
-            }
+        let desc = if let Some(desc) = describe(&text, self.kind) {
+            desc
+        } else {
+            let message =
+                format!("invalid probe description \"{text}\": Overspecified probe description");
+            self.errors.borrow_mut().push(
+                Diagnostic::new(Tag::PdescInval, span, &message)
+                    .with_hint("a probe is written provider:module:function:name"),
+            );
+            ProbeDesc::default()
         };
         ProbeSpec { desc, span }
     }
