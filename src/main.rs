@@ -1,2 +1,186 @@
-//! The `rdtrace` command.
-fn main() {}
+//! The `rdtrace` command: DTrace's D language on Linux.
+//!
+//! This crate holds the options, the exit codes and the order of things; the work is done by
+//! `dlang` (the language), `provider` (probes and processes), `predicates` and `actions` (code
+//! generation and output).
+//!
+//! Exit status, as `dtrace`'s: 0, or what `exit(n)` says; 1 when something cannot be compiled or
+//! enabled; 2 for a wrong command line.
+
+mod cli;
+mod compile;
+mod list;
+mod message;
+mod options;
+mod run;
+mod target;
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use dlang::program::Program;
+use provider::catalog::Catalog;
+
+use crate::cli::{Cli, Dump, Wrong};
+use crate::compile::ProgramErrors;
+use crate::message::Messages;
+use crate::options::Options;
+use crate::run::Run;
+use crate::target::{Match, Target, match_probes};
+
+fn main() -> ExitCode {
+    let args: Vec<_> = std::env::args_os().collect();
+    let messages = Messages::new(args.first().and_then(|arg| arg.to_str()));
+    let cli = match cli::parse(args) {
+        Ok(cli) => cli,
+        Err(Wrong::Help(text)) => {
+            let _ = io::stdout().write_all(text.as_bytes());
+            return ExitCode::SUCCESS;
+        }
+        Err(Wrong::Usage(first, rest)) => return usage(&messages, &first, &rest),
+    };
+    match start(&cli, &messages) {
+        Ok(status) => ExitCode::from(u8::try_from(status & 0xff).unwrap_or(1)),
+        Err(error) => {
+            match error.downcast_ref::<ProgramErrors>() {
+                Some(ProgramErrors(all)) => all.iter().for_each(|text| messages.say(text)),
+                None => messages.say(&format!("{error:#}")),
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn usage(messages: &Messages, first: &str, rest: &str) -> ExitCode {
+    messages.say(first);
+    let _ = writeln!(io::stderr(), "{rest}");
+    ExitCode::from(2)
+}
+
+/// The whole way: options, target, program, probes, tracing.
+fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
+    if cli.version {
+        return print_version(cli);
+    }
+    if let Some(letter) = cli.unsupported.first() {
+        anyhow::bail!("option -{letter} is not supported: rdtrace traces, it builds no probes");
+    }
+    if cli.inputs.is_empty() && !cli.list {
+        return Ok(i32::from(usage_status(messages)));
+    }
+    let mut options = read_options(cli)?;
+    let mut catalog = Catalog::new();
+    let sources = compile::read_sources(cli, &options, &mut catalog)?;
+    let mut target = if cli.check_only { Target::default() } else { Target::open(cli)? };
+    if let Some(pid) = target.pid() {
+        catalog.set_target(pid);
+    }
+    if cli.list && cli.inputs.is_empty() {
+        return list::everything(cli, &mut catalog, &mut target);
+    }
+    let compiled = match compile::compile(cli, &mut options, sources, target.pid())? {
+        Ok(compiled) => compiled,
+        Err(tree) => return print(&tree),
+    };
+    if cli.dump == Some(Dump::Typed) {
+        return print(&dlang::print::print(&compiled.program));
+    }
+    if cli.check_only {
+        return Ok(0);
+    }
+    if cli.list {
+        return list::matching(cli, &compiled.program, &mut catalog, &mut target, messages);
+    }
+    let matches = match_probes(&compiled.program, &mut catalog, &mut target)?;
+    let zero = !options.zdefs;
+    if let Some(missing) = matches.iter().find(|found| zero && found.probes.is_empty()) {
+        return Err(no_match(&compiled, missing, &options, &mut catalog));
+    }
+    if !options.output.quiet {
+        announce(&compiled, &matches, messages);
+    }
+    let run = Run { cli, options: &options, messages, compiled, catalog, target };
+    if cli.dump == Some(Dump::Bpf) {
+        return print(&run.listings(&matches)?);
+    }
+    run.trace(&matches)
+}
+
+fn usage_status(messages: &Messages) -> u8 {
+    let usage = cli::command().render_usage().to_string();
+    messages.say("no probes specified");
+    let _ = writeln!(io::stderr(), "{usage}\nTry --help for the options.");
+    2
+}
+
+fn print(text: &str) -> Result<i32> {
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(0)
+}
+
+fn print_version(cli: &Cli) -> Result<i32> {
+    let mut text = format!("rdtrace: D 2.0.7, rdtrace {}\n", env!("CARGO_PKG_VERSION"));
+    if cli.verbose {
+        text += "This is rdtrace, the D language compiled to eBPF.\n";
+    }
+    print(&text)
+}
+
+/// The options from the environment and the command line, the later ones winning.
+fn read_options(cli: &Cli) -> Result<Options> {
+    let mut options = Options::default();
+    for (name, value) in std::env::vars() {
+        if let Some(name) = name.strip_prefix("DTRACE_OPT_") {
+            let name = name.to_ascii_lowercase();
+            options.set(&name, Some(&value)).map_err(|error| {
+                anyhow::anyhow!("failed to set option {name} from the environment: {error}")
+            })?;
+        }
+    }
+    for assignment in &cli.options {
+        options.set_assignment(assignment).map_err(|error| {
+            let name = assignment.split('=').next().unwrap_or_default();
+            anyhow::anyhow!("failed to set -x {name}: {error}")
+        })?;
+    }
+    Ok(options)
+}
+
+/// `description 'BEGIN' matched 1 probe`, for each source.
+fn announce(compiled: &compile::Compiled, matches: &[Match], messages: &Messages) {
+    use dlang::diag::Origin;
+    for (index, source) in compiled.sources.iter().enumerate() {
+        let count: usize = matches
+            .iter()
+            .filter(|found| source_of(&compiled.program, found) == index)
+            .map(|found| found.probes.len())
+            .sum();
+        let what = match &source.origin {
+            Origin::Script(path) => format!("script '{path}'"),
+            Origin::Specifier { text, .. } => {
+                let end = text.find(['/', '{']).unwrap_or(text.len());
+                format!("description '{}'", &text[..end])
+            }
+        };
+        let plural = if count == 1 { "" } else { "s" };
+        messages.say(&format!("{what} matched {count} probe{plural}"));
+    }
+}
+
+fn source_of(program: &Program, found: &Match) -> usize {
+    usize::from(program.clauses[found.clause].probes[found.spec].span.source)
+}
+
+/// The error for a description that matches nothing.
+fn no_match(
+    compiled: &compile::Compiled,
+    missing: &Match,
+    options: &Options,
+    _catalog: &mut Catalog,
+) -> anyhow::Error {
+    let spec = &compiled.program.clauses[missing.clause].probes[missing.spec];
+    let text = format!("probe description {} does not match any probes", spec.desc);
+    let tag = dlang::tags::Tag::PdescZero;
+    anyhow::Error::msg(compile::refusal(tag, spec.span, &text, &compiled.sources, options))
+}

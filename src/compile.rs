@@ -1,0 +1,204 @@
+//! From the command line's scripts and specifiers to a checked program.
+
+use std::io::{Read as _, Write as _};
+use std::process::{Command, Stdio};
+use std::thread;
+
+use anyhow::{Context as _, Result, bail};
+use dlang::check::{CheckOptions, ProbeArgs, check};
+use dlang::diag::{Diagnostic, Origin, Source, Span, SpecifierKind};
+use dlang::program::{ProbeDesc, Program};
+use dlang::render::{RenderOptions, render};
+use dlang::tags::Tag;
+use dlang::types::Type;
+use dlang::{Macros, parse};
+use provider::catalog::Catalog;
+use provider::probe::ProbeId;
+
+use crate::cli::{Cli, Dump, Input};
+use crate::options::Options;
+
+/// A program and what its messages need.
+#[derive(Debug)]
+pub(crate) struct Compiled {
+    /// The program.
+    pub(crate) program: Program,
+    /// Its sources; spans point into them.
+    pub(crate) sources: Vec<Source>,
+}
+
+/// An error of the program: all that was found, ready to print, one message each.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub(crate) struct ProgramErrors(pub(crate) Vec<String>);
+
+/// Reads the sources in order.
+pub(crate) fn read_sources(
+    cli: &Cli,
+    options: &Options,
+    catalog: &mut Catalog,
+) -> Result<Vec<Source>> {
+    cli.inputs.iter().map(|input| read_source(input, options, catalog)).collect()
+}
+
+fn read_source(input: &Input, options: &Options, catalog: &mut Catalog) -> Result<Source> {
+    Ok(match input {
+        Input::Script(path) => {
+            let bytes = std::fs::read(path)
+                .map_err(|error| anyhow::anyhow!("failed to open {path}: {}", reason(&error)))?;
+            let bytes = if options.cpp { preprocess(bytes, options)? } else { bytes };
+            let text = String::from_utf8(bytes).ok().with_context(|| {
+                format!("failed to compile script {path}: not a D script: it is not text")
+            })?;
+            Source { origin: Origin::Script(path.clone()), text }
+        }
+        Input::Specifier(letter, text) => Source {
+            origin: Origin::Specifier {
+                text: text.clone(),
+                kind: match letter {
+                    'P' => SpecifierKind::Provider,
+                    'm' => SpecifierKind::Module,
+                    'f' => SpecifierKind::Function,
+                    _ => SpecifierKind::Name,
+                },
+            },
+            text: text.clone(),
+        },
+        Input::Id(text) => {
+            let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+            let (digits, rest) = text.split_at(split);
+            let id = digits.parse().ok().map(ProbeId);
+            let desc = id.and_then(|id| probe_by_id(catalog, id)).with_context(|| {
+                format!(
+                    "invalid probe specifier {text}: invalid probe identifier {digits}: Unknown \
+                     probe identifier"
+                )
+            })?;
+            Source {
+                origin: Origin::Specifier { text: text.clone(), kind: SpecifierKind::Name },
+                text: format!("{desc}{rest}"),
+            }
+        }
+    })
+}
+
+/// The name of the probe that `-l` lists under this id.
+fn probe_by_id(catalog: &mut Catalog, id: ProbeId) -> Option<ProbeDesc> {
+    if catalog.probe(id).is_none() {
+        catalog.list(&ProbeDesc::default());
+    }
+    catalog.probe(id).map(|probe| probe.desc.clone())
+}
+
+/// Runs the C preprocessor over a script, as `-C` asks.
+fn preprocess(script: Vec<u8>, options: &Options) -> Result<Vec<u8>> {
+    let failed = || format!("failed to invoke C preprocessor {}", options.cpppath);
+    // A first line `#!...` is for the kernel, and cpp would choke on it.
+    let script = match script.strip_prefix(b"#!") {
+        Some(rest) => [b"//", rest].concat(),
+        None => script,
+    };
+    let mut child = Command::new(&options.cpppath)
+        .args(["-D__SUNW_D=1", "-D__SUNW_D_VERSION=0x02000007", "-undef", "-D__linux=1"])
+        .args(["-D__x86_64=1", "-D__unix=1", "-P"])
+        .args(&options.cppargs)
+        .arg("-")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(failed)?;
+    let mut input = child.stdin.take().with_context(failed)?;
+    let writer = thread::spawn(move || input.write_all(&script));
+    let mut text = Vec::new();
+    child.stdout.take().with_context(failed)?.read_to_end(&mut text)?;
+    let status = child.wait()?;
+    let _ = writer.join();
+    if !status.success() {
+        bail!("{}: {status}", failed());
+    }
+    Ok(text)
+}
+
+/// Parses and checks. With `--dump ast`, gives the tree's text instead.
+pub(crate) fn compile(
+    cli: &Cli,
+    options: &mut Options,
+    sources: Vec<Source>,
+    target: Option<u32>,
+) -> Result<Result<Compiled, String>> {
+    let macros = macros(cli, options, target);
+    let tell = |errors: Vec<Diagnostic>, options: &Options| {
+        ProgramErrors(errors.iter().map(|error| message(error, &sources, options)).collect())
+    };
+    let ast = parse(&sources, &macros).map_err(|errors| tell(errors, options))?;
+    if cli.dump == Some(Dump::Ast) {
+        return Ok(Err(dlang::dump::dump(&ast)));
+    }
+    let check_options = CheckOptions { strsize: options.output.strsize };
+    let program =
+        check(&ast, &KnownArgs, &check_options).map_err(|errors| tell(errors, options))?;
+    for (name, value) in &program.options {
+        options.set(name, value.as_deref()).map_err(|error| {
+            anyhow::anyhow!("failed to set option {name}: {error}")
+        })?;
+    }
+    Ok(Ok(Compiled { program, sources }))
+}
+
+/// One error as it is printed.
+pub(crate) fn message(error: &Diagnostic, sources: &[Source], options: &Options) -> String {
+    let text = render(error, sources, RenderOptions { tags: options.errtags });
+    text.trim_end().to_owned()
+}
+
+/// The errors of later stages, told like those of the program.
+pub(crate) fn refusal(
+    tag: Tag,
+    span: Span,
+    text: &str,
+    sources: &[Source],
+    options: &Options,
+) -> String {
+    message(&Diagnostic::new(tag, span, text), sources, options)
+}
+
+fn macros(cli: &Cli, options: &Options, target: Option<u32>) -> Macros {
+    use nix::unistd;
+    let id = |pid: unistd::Pid| u32::try_from(pid.as_raw()).unwrap_or(0);
+    let script = cli.inputs.iter().find_map(|input| match input {
+        Input::Script(path) => Some(path.clone()),
+        Input::Specifier(..) | Input::Id(_) => None,
+    });
+    Macros {
+        args: cli.operands.clone(),
+        script: script.unwrap_or_else(|| "rdtrace".into()),
+        target,
+        pid: std::process::id(),
+        ppid: id(unistd::getppid()),
+        uid: unistd::getuid().as_raw(),
+        euid: unistd::geteuid().as_raw(),
+        gid: unistd::getgid().as_raw(),
+        egid: unistd::getegid().as_raw(),
+        pgid: id(unistd::getpgrp()),
+        sid: unistd::getsid(None).map_or(0, id),
+        default_args: options.defaultargs,
+        unreferenced_args: options.argref,
+    }
+}
+
+/// The argument types of probes that are known before any process is looked at.
+struct KnownArgs;
+
+impl ProbeArgs for KnownArgs {
+    fn args(&self, _desc: &ProbeDesc) -> Option<Vec<Type>> {
+        None
+    }
+}
+
+/// An I/O error's words without Rust's `(os error N)`.
+pub(crate) fn reason(error: &std::io::Error) -> String {
+    match error.raw_os_error() {
+        Some(errno) => nix::errno::Errno::from_raw(errno).desc().to_owned(),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,97 @@
+//! `-l`: the probes there are.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use anyhow::Result;
+use dlang::program::{ProbeDesc, Program};
+use provider::catalog::Catalog;
+use provider::probe::Probe;
+
+use crate::cli::Cli;
+use crate::message::Messages;
+use crate::target::{Target, match_probes};
+
+/// Lists everything, or everything that the target has.
+pub(crate) fn everything(cli: &Cli, catalog: &mut Catalog, target: &mut Target) -> Result<i32> {
+    target.next_image()?;
+    let provider = target.pid().map(|pid| format!("*{pid}")).unwrap_or_default();
+    let probes = catalog.list(&ProbeDesc { provider, ..ProbeDesc::default() });
+    print(cli, catalog, &probes)?;
+    Ok(0)
+}
+
+/// Lists what the descriptions of a program match. A description that matches nothing is told,
+/// and is no failure.
+pub(crate) fn matching(
+    cli: &Cli,
+    program: &Program,
+    catalog: &mut Catalog,
+    target: &mut Target,
+    messages: &Messages,
+) -> Result<i32> {
+    match_probes(program, catalog, target)?;
+    let mut probes: Vec<Arc<Probe>> = Vec::new();
+    for spec in program.clauses.iter().flat_map(|clause| &clause.probes) {
+        let found = catalog.list(&spec.desc);
+        if found.is_empty() {
+            messages.say(&format!("failed to match {}: No probe matches description", spec.desc));
+        }
+        probes.extend(found);
+    }
+    probes.sort_by_key(|probe| probe.id);
+    probes.dedup_by_key(|probe| probe.id);
+    print(cli, catalog, &probes)?;
+    Ok(0)
+}
+
+fn print(cli: &Cli, catalog: &Catalog, probes: &[Arc<Probe>]) -> io::Result<()> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let header = ["ID", "PROVIDER", "MODULE", "FUNCTION", "NAME"];
+    let [id, provider, module, function, name] = header;
+    writeln!(out, "{id:>5} {provider:>10} {module:>17} {function:>33} {name}")?;
+    for probe in probes {
+        let desc = &probe.desc;
+        writeln!(
+            out,
+            "{:>5} {:>10} {:>17} {:>33} {}",
+            probe.id.0, desc.provider, desc.module, desc.function, desc.name
+        )?;
+        if cli.verbose {
+            details(&mut out, catalog, probe)?;
+        }
+    }
+    out.flush()
+}
+
+/// What `-v` adds: stability, argument types and, for USDT, the sites as the file describes them.
+fn details(out: &mut impl Write, catalog: &Catalog, probe: &Probe) -> io::Result<()> {
+    let attributes = "\t\tIdentifier Names: Private\n\t\tData Semantics:   Private\n\
+                      \t\tDependency Class: Unknown\n";
+    write!(out, "\n\tProbe Description Attributes\n{attributes}")?;
+    write!(out, "\n\tArgument Attributes\n{attributes}")?;
+    writeln!(out, "\n\tArgument Types")?;
+    if probe.args.is_empty() {
+        writeln!(out, "\t\tNone")?;
+    }
+    for (n, arg) in probe.args.iter().enumerate() {
+        match arg.meaning {
+            Some(meaning) => writeln!(out, "\t\targs[{n}]: {meaning}")?,
+            None => writeln!(out, "\t\targs[{n}]: {}", arg.ty)?,
+        }
+    }
+    if let Some(details) = catalog.details(probe) {
+        writeln!(out, "\n\tSites in {}", details.file.display())?;
+        if let Some(build_id) = details.build_id {
+            writeln!(out, "\t\tBuild ID: {build_id}")?;
+        }
+        for note in details.notes {
+            writeln!(
+                out,
+                "\t\tLocation: {:#018x}, Base: {:#018x}, Semaphore: {:#018x}\n\t\tArguments: {}",
+                note.location, note.base, note.semaphore, note.arguments
+            )?;
+        }
+    }
+    writeln!(out)
+}

@@ -1,0 +1,26 @@
+//! Messages on standard error, under the name that the command was started as.
+
+use std::io::Write as _;
+use std::path::Path;
+
+/// Says things on standard error: `rdtrace: ...`, or `dtrace: ...` when installed under that name.
+#[derive(Clone, Debug)]
+pub(crate) struct Messages {
+    name: String,
+}
+
+impl Messages {
+    /// Under the last part of `argv[0]`.
+    pub(crate) fn new(argv0: Option<&str>) -> Self {
+        let name = argv0
+            .and_then(|path| Path::new(path).file_name()?.to_str())
+            .unwrap_or("rdtrace");
+        Self { name: name.to_owned() }
+    }
+
+    /// One message; it may have several lines. A standard error that is closed is no reason to
+    /// stop tracing.
+    pub(crate) fn say(&self, text: &str) {
+        let _ = writeln!(std::io::stderr().lock(), "{}: {text}", self.name);
+    }
+}

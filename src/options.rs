@@ -1,0 +1,232 @@
+//! `-x` options: from the environment (`DTRACE_OPT_NAME`), the command line, and the program's
+//! `#pragma D option` lines, each overriding the ones before.
+//!
+//! Names, defaults and the two error texts are libdtrace's. Options that only tune machinery which
+//! rdtrace does not have are accepted and do nothing, so that scripts that set them run.
+
+use actions::consume::OutputOptions;
+
+/// What the options say.
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
+pub(crate) struct Options {
+    /// Everything about the output.
+    pub(crate) output: OutputOptions,
+    /// `bufsize`: bytes of the principal buffer for each CPU.
+    pub(crate) bufsize: u64,
+    /// `aggsize`: bytes for each aggregation, `None` for no limit but memory.
+    pub(crate) aggsize: Option<u64>,
+    /// `dynvarsize`: bytes for each associative array.
+    pub(crate) dynvarsize: u64,
+    /// `errtags`: error messages with their tag.
+    pub(crate) errtags: bool,
+    /// `defaultargs`: missing macro arguments are 0 or empty.
+    pub(crate) defaultargs: bool,
+    /// `argref`: macro arguments need not be used.
+    pub(crate) argref: bool,
+    /// `zdefs`, `-Z`: descriptions may match nothing.
+    pub(crate) zdefs: bool,
+    /// `destructive`, `-w`.
+    pub(crate) destructive: bool,
+    /// `statusrate`: nanoseconds between two looks at the drop counters.
+    pub(crate) statusrate: u64,
+    /// `cpp`, `-C`: run the C preprocessor over scripts.
+    pub(crate) cpp: bool,
+    /// `cpppath`: which preprocessor.
+    pub(crate) cpppath: String,
+    /// Arguments for it, in order.
+    pub(crate) cppargs: Vec<String>,
+    /// `childstatus`: end with the target's own status.
+    pub(crate) childstatus: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            output: OutputOptions::default(),
+            bufsize: 4 << 20,
+            aggsize: None,
+            dynvarsize: 1 << 20,
+            errtags: false,
+            defaultargs: false,
+            argref: false,
+            zdefs: false,
+            destructive: false,
+            statusrate: 1_000_000_000,
+            cpp: false,
+            cpppath: "cpp".into(),
+            cppargs: Vec::new(),
+            childstatus: false,
+        }
+    }
+}
+
+/// Why an option cannot be set, in libdtrace's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadOption {
+    /// No such option.
+    #[error("Invalid option name")]
+    Name,
+    /// Not a value for it.
+    #[error("Invalid value for specified option")]
+    Value,
+}
+
+/// Options that libdtrace has and that change nothing here.
+const NO_EFFECT: &[&str] = &[
+    "aggrate", "amin", "bpflog", "bpflogsize", "btfpath", "bufpolicy", "bufresize", "cleanrate",
+    "core", "cpphdrs", "cpu", "ctfpath", "ctypes", "debug", "debugassert", "disasm", "empty",
+    "evaltime", "grabanon", "iregs", "jstackframes", "jstackstrsize", "late", "lazyload",
+    "libdir", "linkmode", "linknommap", "linktype", "lockmem", "maxframes", "modpath", "nolibs",
+    "noresolve", "nspec", "pgmax", "preallocate", "printsize", "procfspath", "pspec",
+    "scratchsize", "specsize", "stackframes", "stackindent", "stdc", "switchrate", "syslibdir",
+    "temporal", "tree", "tregs", "typecheck", "ustackframes", "useruid", "verbose", "version",
+];
+
+impl Options {
+    /// Sets an option. Without a value, a switch is turned on.
+    pub(crate) fn set(&mut self, name: &str, value: Option<&str>) -> Result<(), BadOption> {
+        let switch = || match value.unwrap_or("1") {
+            "" | "1" | "yes" | "on" | "true" | "enable" | "enabled" | "set" => Ok(true),
+            "0" | "no" | "off" | "false" | "disable" | "disabled" | "unset" => Ok(false),
+            _ => Err(BadOption::Value),
+        };
+        let text = || value.filter(|text| !text.is_empty()).ok_or(BadOption::Value);
+        let size = || parse_size(value.unwrap_or("")).ok_or(BadOption::Value);
+        let number = || text()?.parse::<usize>().or(Err(BadOption::Value));
+        let output = &mut self.output;
+        match name {
+            "quiet" => output.quiet = switch()?,
+            "flowindent" => output.flow_indent = switch()?,
+            "aggsortkey" => output.sort.key = switch()?,
+            "aggsortkeypos" => output.sort.key_position = number()?,
+            "aggsortpos" => output.sort.position = number()?,
+            "aggsortrev" => output.sort.reverse = switch()?,
+            "aggpercpu" => output.agg_per_cpu = switch()?,
+            "rawbytes" => output.raw_bytes = switch()?,
+            "droptags" => output.drop_tags = switch()?,
+            "strsize" => {
+                let size = size()?;
+                output.strsize = u32::try_from(size)
+                    .ok()
+                    .filter(|size| (8..=16384).contains(size))
+                    .ok_or(BadOption::Value)?;
+            }
+            "bufsize" => self.bufsize = size().and_then(not_zero)?,
+            "aggsize" => self.aggsize = Some(size().and_then(not_zero)?),
+            "dynvarsize" => self.dynvarsize = size().and_then(not_zero)?,
+            "errtags" => self.errtags = switch()?,
+            "defaultargs" => self.defaultargs = switch()?,
+            "argref" => self.argref = switch()?,
+            "zdefs" => self.zdefs = switch()?,
+            "destructive" => self.destructive = switch()?,
+            "childstatus" => self.childstatus = switch()?,
+            "statusrate" => self.statusrate = parse_rate(text()?).ok_or(BadOption::Value)?,
+            "cpp" => self.cpp = switch()?,
+            "cpppath" => self.cpppath = text()?.to_owned(),
+            "cppargs" => self.cppargs.extend(text()?.split_whitespace().map(str::to_owned)),
+            "define" => self.cppargs.push(format!("-D{}", text()?)),
+            "undef" => self.cppargs.push(format!("-U{}", text()?)),
+            "incdir" => self.cppargs.push(format!("-I{}", text()?)),
+            _ if NO_EFFECT.contains(&name) => {}
+            _ => return Err(BadOption::Name),
+        }
+        Ok(())
+    }
+
+    /// Sets an option from `NAME` or `NAME=VALUE`.
+    pub(crate) fn set_assignment(&mut self, assignment: &str) -> Result<(), BadOption> {
+        match assignment.split_once('=') {
+            Some((name, value)) => self.set(name, Some(value)),
+            None => self.set(assignment, None),
+        }
+    }
+
+    /// Bytes of the one ring buffer, which all CPUs share: a power of two and at least a page.
+    pub(crate) fn ring_bytes(&self, cpus: usize) -> u32 {
+        const LARGEST: u64 = 1 << 30;
+        let cpus = u64::try_from(cpus.clamp(1, 16)).unwrap_or(1);
+        let bytes = self.bufsize.saturating_mul(cpus).clamp(4096, LARGEST);
+        u32::try_from(bytes.next_power_of_two()).unwrap_or(1 << 30)
+    }
+}
+
+fn not_zero(size: u64) -> Result<u64, BadOption> {
+    if size == 0 { Err(BadOption::Value) } else { Ok(size) }
+}
+
+/// A size with an optional suffix `k`, `m`, `g` or `t`, in bytes.
+pub(crate) fn parse_size(text: &str) -> Option<u64> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, suffix) = text.split_at(split);
+    let shift = match suffix.to_ascii_lowercase().as_str() {
+        "" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        "t" => 40,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(1 << shift)
+}
+
+/// A rate as DTrace writes it: nanoseconds between two times; a bare number or `hz` is per second.
+fn parse_rate(text: &str) -> Option<u64> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, suffix) = text.split_at(split);
+    let number = digits.parse::<u64>().ok().filter(|number| *number > 0)?;
+    let unit = match suffix {
+        "" | "hz" => return Some(1_000_000_000 / number.min(1_000_000_000)),
+        "ns" | "nsec" => 1,
+        "us" | "usec" => 1_000,
+        "ms" | "msec" => 1_000_000,
+        "s" | "sec" => 1_000_000_000,
+        "m" | "min" => 60_000_000_000,
+        "h" | "hour" => 3_600_000_000_000,
+        "d" | "day" => 86_400_000_000_000,
+        _ => return None,
+    };
+    number.checked_mul(unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_suffixes() {
+        assert_eq!(parse_size("4m"), Some(4 << 20));
+        assert_eq!(parse_size("512"), Some(512));
+        assert_eq!(parse_size("1K"), Some(1024));
+        for bad in ["", "m", "4x", "-1", "99999999999999999999", "99999999999t"] {
+            assert_eq!(parse_size(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn rates_are_intervals() {
+        assert_eq!(parse_rate("10"), Some(100_000_000));
+        assert_eq!(parse_rate("2s"), Some(2_000_000_000));
+        assert_eq!(parse_rate("0"), None);
+        assert_eq!(parse_rate("5parsecs"), None);
+    }
+
+    #[test]
+    fn errors_are_in_libdtraces_words() {
+        let mut options = Options::default();
+        assert_eq!(options.set_assignment("nosuch=1"), Err(BadOption::Name));
+        assert_eq!(options.set_assignment("bufsize=lots"), Err(BadOption::Value));
+        assert_eq!(options.set_assignment("nspec=4"), Ok(()));
+        options.set_assignment("quiet").unwrap();
+        assert!(options.output.quiet);
+    }
+
+    #[test]
+    fn the_ring_is_a_power_of_two() {
+        let mut options = Options::default();
+        options.set("bufsize", Some("3m")).unwrap();
+        assert_eq!(options.ring_bytes(2), 8 << 20);
+        options.set("bufsize", Some("1")).unwrap();
+        assert_eq!(options.ring_bytes(1), 4096);
+    }
+}

@@ -1,0 +1,498 @@
+//! One run of tracing: enable, let the target go, wait, and end in good order.
+//!
+//! The main thread waits for what may end the run: signals, the target's end, `exit()`, an output
+//! that cannot be written. Two more threads bring records from the ring to the output
+//! (`actions::consume`). Whatever ends the run, the probes are detached, END runs, everything that
+//! was recorded is printed, then the aggregations.
+
+use std::collections::HashMap;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use actions::consume::AggregationMaps;
+use actions::consume::pipeline::{Event, Pipeline, Sinks};
+use actions::consume::{Consumer, DropCounts};
+use actions::lower::{Compiler, Enabled, LowerOptions, Object};
+use anyhow::{Context as _, Result};
+use dlang::program::Program;
+use dlang::tags::Tag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::EventFd;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use predicates::storage::{Counter, TaskFields, own_globals};
+use provider::catalog::Catalog;
+use provider::features::KernelFeatures;
+use provider::map::Map;
+use provider::object::{Attachment, MapId, MapKind, ProgramId, Target as AttachTarget};
+use provider::process::exec_watch::ExecWatch;
+use provider::session::Session;
+
+use crate::cli::Cli;
+use crate::compile::{Compiled, reason, refusal};
+use crate::message::Messages;
+use crate::options::Options;
+use crate::target::{Match, Target};
+
+/// Everything that one run works with.
+pub(crate) struct Run<'r> {
+    pub(crate) cli: &'r Cli,
+    pub(crate) options: &'r Options,
+    pub(crate) messages: &'r Messages,
+    pub(crate) compiled: Compiled,
+    pub(crate) catalog: Catalog,
+    pub(crate) target: Target,
+}
+
+/// How a run ended.
+enum Ending {
+    /// The target is gone, or a signal came.
+    Normal,
+    /// Ctrl-C: DTrace prints one more newline.
+    Interrupted,
+    /// `exit(status)`.
+    Exit(i32),
+    /// Nobody reads the output any more.
+    OutputClosed,
+    /// The output cannot be written.
+    OutputFailed(io::Error),
+}
+
+impl Run<'_> {
+    /// Traces until something ends it; gives the exit status.
+    pub(crate) fn trace(mut self, matches: &[Match]) -> Result<i32> {
+        let signals = block_signals()?;
+        let output = self.open_output()?;
+        let program = Arc::new(self.compiled.program.clone());
+        let mut compiler = Compiler::new(Arc::clone(&program), self.lower_options());
+        let object = self.lower(&mut compiler, &enabled(matches))?;
+        let mut session = Session::new(KernelFeatures::detect());
+        let (begin, end) = self.load(&mut session, &object)?;
+        let consumer = self.consumer(&session, &compiler, object.ecbs)?;
+        let mailbox = Arc::new(Mailbox::new()?);
+        let ring = Box::new(KernelRing(session.ring(compiler.ring())?));
+        let pipeline = Pipeline::start(ring, consumer, self.sinks(output, &mailbox))?;
+        let watch = self.watch_execs(&program)?;
+
+        if let Some(begin) = begin {
+            session.run(begin)?;
+        }
+        let probes: Vec<_> = matches.iter().flat_map(|found| found.probes.clone()).collect();
+        session.attach_wakes(&probes)?;
+        session.attach_all(&attachable(&object.attachments, 0))?;
+        self.target.resume()?;
+
+        let mut live = Live { session, compiler, pipeline, watch, program };
+        let ending = self.wait(&mut live, &signals, &mailbox)?;
+        self.end(live, end, ending, &mailbox)
+    }
+
+    fn lower_options(&self) -> LowerOptions {
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        // A key and its values on every CPU take some hundred bytes; without a limit, a million
+        // keys are as good as any number.
+        let keys = self.options.aggsize.map_or(1 << 20, |size| size / 256).clamp(64, 1 << 24);
+        LowerOptions {
+            strsize: self.options.output.strsize,
+            ring_bytes: self.options.ring_bytes(cpus),
+            aggregation_keys: u32::try_from(keys).unwrap_or(1 << 20),
+            dynvarsize: u32::try_from(self.options.dynvarsize).unwrap_or(u32::MAX),
+            flow: self.options.output.flow_indent,
+            task: TaskFields::default(),
+        }
+    }
+
+    fn lower(&self, compiler: &mut Compiler, enabled: &[Enabled]) -> Result<Object> {
+        let object = compiler.lower(enabled).map_err(|error| {
+            let (sources, options) = (&self.compiled.sources, self.options);
+            let text = refusal(Tag::Unsupported, error.span, &error.message, sources, options);
+            anyhow::Error::msg(text)
+        })?;
+        if self.cli.show_code {
+            let mut stderr = io::stderr().lock();
+            for listing in &object.listings {
+                let _ = writeln!(stderr, "{listing}");
+            }
+        }
+        Ok(object)
+    }
+
+    /// Makes the maps and loads the programs; gives BEGIN's and END's.
+    fn load(
+        &self,
+        session: &mut Session,
+        object: &Object,
+    ) -> Result<(Option<ProgramId>, Option<ProgramId>)> {
+        let mut maps = object.maps.clone();
+        if let Some(globals) = maps.iter_mut().find(|map| map.name == "globals") {
+            let mut value = vec![0; globals.value_size as usize];
+            let at = own_globals::WALL_OFFSET as usize;
+            value[at..at + 8].copy_from_slice(&wall_offset().to_ne_bytes());
+            globals.initial = Some(value);
+        }
+        session.create_maps(&maps)?;
+        for (program, listing) in object.programs.iter().zip(&object.listings) {
+            session.load(program).map_err(|error| rejected(error, listing))?;
+        }
+        let find = |wanted: fn(&AttachTarget) -> bool| {
+            object
+                .attachments
+                .iter()
+                .find(|attachment| wanted(&attachment.target))
+                .map(|attachment| attachment.program)
+        };
+        Ok((
+            find(|target| matches!(target, AttachTarget::Begin)),
+            find(|target| matches!(target, AttachTarget::End)),
+        ))
+    }
+
+    fn consumer(
+        &self,
+        session: &Session,
+        compiler: &Compiler,
+        ecbs: Vec<actions::record::Ecb>,
+    ) -> Result<Consumer> {
+        let layouts = compiler.aggregation_layouts();
+        let mut maps = HashMap::new();
+        for id in layouts.iter().flat_map(|layout| &layout.maps) {
+            maps.insert(*id, session.map(*id)?);
+        }
+        let mut consumer =
+            Consumer::new(self.options.output.clone(), Box::new(KernelMaps(maps)));
+        consumer.add_aggregations(layouts);
+        consumer.add_ecbs(ecbs);
+        Ok(consumer)
+    }
+
+    fn open_output(&self) -> Result<Box<dyn Write + Send>> {
+        Ok(match &self.cli.output {
+            None => Box::new(io::stdout()),
+            Some(path) => Box::new(
+                OpenOptions::new().append(true).create(true).open(path).map_err(|error| {
+                    anyhow::anyhow!("failed to open {path}: {}", reason(&error))
+                })?,
+            ),
+        })
+    }
+
+    fn sinks(&self, output: Box<dyn Write + Send>, mailbox: &Arc<Mailbox>) -> Sinks {
+        let messages = self.messages.clone();
+        let mailbox = Arc::clone(mailbox);
+        Sinks {
+            output,
+            report: Box::new(move |line| messages.say(line)),
+            event: Box::new(move |event| mailbox.post(event)),
+        }
+    }
+
+    /// Watches for new programs, if a description means those too.
+    fn watch_execs(&self, program: &Program) -> Result<Option<ExecWatch>> {
+        let grows = program
+            .clauses
+            .iter()
+            .flat_map(|clause| &clause.probes)
+            .any(|spec| self.catalog.may_grow(&spec.desc));
+        Ok(if grows { Some(ExecWatch::start()?) } else { None })
+    }
+
+    /// Waits for the end of the run.
+    fn wait(
+        &mut self,
+        live: &mut Live,
+        signals: &SignalFd,
+        mailbox: &Mailbox,
+    ) -> Result<Ending> {
+        let status = Duration::from_nanos(self.options.statusrate.max(1_000_000));
+        let mut look = Instant::now() + status;
+        loop {
+            if let Some(ending) = mailbox.take() {
+                return Ok(ending);
+            }
+            if self.target.exists() {
+                self.report_ended();
+                if self.target.is_over() {
+                    return Ok(Ending::Normal);
+                }
+            }
+            let due = live.watch.as_ref().and_then(ExecWatch::due);
+            let timeout = look
+                .saturating_duration_since(Instant::now())
+                .min(due.unwrap_or(Duration::MAX));
+            let mut fds = vec![
+                PollFd::new(signals.as_fd(), PollFlags::POLLIN),
+                PollFd::new(mailbox.as_fd(), PollFlags::POLLIN),
+            ];
+            fds.extend(live.watch.iter().map(|w| PollFd::new(w.as_fd(), PollFlags::POLLIN)));
+            fds.extend(self.target.ends().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+            let millis = u16::try_from(timeout.as_millis() + 1).unwrap_or(u16::MAX);
+            match poll(&mut fds, PollTimeout::from(millis)) {
+                Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+                Err(error) => return Err(error).context("failed to wait"),
+            }
+            if let Ok(Some(signal)) = signals.read_signal() {
+                let interrupted = signal.ssi_signo == Signal::SIGINT as u32;
+                if !interrupted {
+                    self.target.signal(Signal::SIGTERM);
+                }
+                return Ok(if interrupted { Ending::Interrupted } else { Ending::Normal });
+            }
+            let new = live.watch.as_mut().map(ExecWatch::take).unwrap_or_default();
+            if !new.is_empty() {
+                self.enable_new(live, &new)?;
+            }
+            if Instant::now() >= look {
+                look = Instant::now() + status;
+                live.pipeline.drops(&live.drop_counts()?);
+            }
+        }
+    }
+
+    /// Tells how processes ended.
+    fn report_ended(&mut self) {
+        for (pid, exit) in self.target.ended() {
+            if !self.options.output.quiet {
+                self.messages.say(&format!("pid {pid} {exit}"));
+            }
+        }
+    }
+
+    /// Enables the probes that new processes bring.
+    fn enable_new(&mut self, live: &mut Live, pids: &[u32]) -> Result<()> {
+        let mut enabled = Vec::new();
+        for (clause, of) in live.program.clauses.iter().enumerate() {
+            for spec in &of.probes {
+                for probe in self.catalog.enable_new(&spec.desc, pids) {
+                    enabled.push(Enabled { clause, probe });
+                }
+            }
+        }
+        if enabled.is_empty() {
+            return Ok(());
+        }
+        let object = self.lower(&mut live.compiler, &enabled)?;
+        live.session.create_maps(&object.maps)?;
+        let mut first = None;
+        for (program, listing) in object.programs.iter().zip(&object.listings) {
+            let id = live.session.load(program).map_err(|error| rejected(error, listing))?;
+            first.get_or_insert(id.0);
+        }
+        live.pipeline.consumer().add_ecbs(object.ecbs);
+        let probes: Vec<_> = enabled.into_iter().map(|enabled| enabled.probe).collect();
+        live.session.attach_wakes(&probes)?;
+        live.session.attach_all(&attachable(&object.attachments, first.unwrap_or(0)))?;
+        Ok(())
+    }
+
+    /// Ends the run: detach, END, the last records, the aggregations.
+    fn end(
+        mut self,
+        mut live: Live,
+        end: Option<ProgramId>,
+        ending: Ending,
+        mailbox: &Mailbox,
+    ) -> Result<i32> {
+        live.session.detach_all();
+        let counts = live.drop_counts()?;
+        let mut pipeline = live.pipeline.stop();
+        if let Some(end) = end {
+            live.session.run(end)?;
+            pipeline.drain();
+        }
+        pipeline.drops(&counts);
+        pipeline.finish();
+        self.report_ended();
+        let late = mailbox.take();
+        Ok(match (ending, late) {
+            (Ending::OutputFailed(error), _) | (_, Some(Ending::OutputFailed(error))) => {
+                let what = self.cli.output.as_deref().unwrap_or("standard output");
+                self.messages.say(&format!("failed to write to {what}: {}", reason(&error)));
+                1
+            }
+            (Ending::Exit(status), _) | (_, Some(Ending::Exit(status))) => status,
+            _ => 0,
+        })
+    }
+}
+
+/// What is in the kernel and in the threads while a run lasts.
+struct Live {
+    session: Session,
+    compiler: Compiler,
+    pipeline: Pipeline,
+    watch: Option<ExecWatch>,
+    program: Arc<Program>,
+}
+
+impl Live {
+    /// The kernel side's drop counters.
+    fn drop_counts(&self) -> Result<DropCounts> {
+        let map = self.session.map(self.compiler.counters())?;
+        let mut value = vec![0; map.value_len()];
+        map.lookup(&0u32.to_ne_bytes(), &mut value)?;
+        let mut counts = DropCounts::default();
+        for cpu in map.cpu_values(&value) {
+            let count = |counter: Counter| {
+                let at = counter as usize * 8;
+                let bytes = cpu.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
+                bytes.map_or(0, u64::from_ne_bytes)
+            };
+            counts.principal.push(count(Counter::Drops));
+            counts.aggregation.push(count(Counter::AggregationDrops));
+            counts.dynamic += count(Counter::DynamicDrops);
+        }
+        Ok(counts)
+    }
+}
+
+/// The clauses on the probes they matched.
+fn enabled(matches: &[Match]) -> Vec<Enabled> {
+    matches
+        .iter()
+        .flat_map(|found| {
+            found
+                .probes
+                .iter()
+                .map(|probe| Enabled { clause: found.clause, probe: Arc::clone(probe) })
+        })
+        .collect()
+}
+
+/// The attachments with the session's program ids, of which `first` is the object's first.
+fn attachable(attachments: &[Attachment], first: u32) -> Vec<Attachment> {
+    attachments
+        .iter()
+        .filter(|attachment| {
+            !matches!(attachment.target, AttachTarget::Begin | AttachTarget::End)
+        })
+        .map(|attachment| Attachment {
+            program: ProgramId(attachment.program.0 + first),
+            target: attachment.target.clone(),
+        })
+        .collect()
+}
+
+/// A program that the verifier refuses is our bug: everything that helps to find it.
+fn rejected(error: provider::error::Error, listing: &str) -> anyhow::Error {
+    let text = error.to_string();
+    if std::error::Error::source(&error).is_some() {
+        return error.into();
+    }
+    anyhow::anyhow!("{text}\n{listing}")
+}
+
+/// Signals end the run in good order; they are read from a descriptor, blocked otherwise.
+fn block_signals() -> Result<SignalFd> {
+    let mut set = SigSet::empty();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
+        set.add(signal);
+    }
+    set.thread_block()?;
+    Ok(SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?)
+}
+
+/// What the monotonic clock lacks to the time since 1970, in nanoseconds.
+fn wall_offset() -> i64 {
+    use nix::time::{ClockId, clock_gettime};
+    let nanos = |clock| {
+        clock_gettime(clock).map_or(0, |time| time.tv_sec() * 1_000_000_000 + time.tv_nsec())
+    };
+    nanos(ClockId::CLOCK_REALTIME) - nanos(ClockId::CLOCK_MONOTONIC)
+}
+
+/// Events on their way from the format thread to the main thread.
+struct Mailbox {
+    event: EventFd,
+    ending: Mutex<Option<Ending>>,
+}
+
+impl Mailbox {
+    fn new() -> Result<Self> {
+        Ok(Self { event: EventFd::new()?, ending: Mutex::new(None) })
+    }
+
+    fn post(&self, event: Event) {
+        let ending = match event {
+            Event::Exit(status) => Ending::Exit(status),
+            Event::OutputClosed => Ending::OutputClosed,
+            Event::OutputFailed(error) => Ending::OutputFailed(error),
+        };
+        if let Ok(mut slot) = self.ending.lock() {
+            slot.get_or_insert(ending);
+        }
+        let _ = self.event.write(1);
+    }
+
+    fn take(&self) -> Option<Ending> {
+        self.ending.lock().ok()?.take()
+    }
+}
+
+impl AsFd for Mailbox {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.event.as_fd()
+    }
+}
+
+/// The ring buffer, as the pipeline drains it.
+struct KernelRing(provider::session::Ring);
+
+impl actions::consume::pipeline::Ring for KernelRing {
+    fn drain(&mut self, take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> usize {
+        self.0.drain_while(take)
+    }
+}
+
+/// The aggregations' maps, as the consumer reads them.
+struct KernelMaps(HashMap<MapId, Map>);
+
+impl KernelMaps {
+    fn map(&self, id: MapId) -> io::Result<&Map> {
+        self.0.get(&id).ok_or_else(|| io::Error::other("no such aggregation map"))
+    }
+
+    /// All CPUs' words back to back, without the room that the kernel leaves between them.
+    fn compact(map: &Map, value: &[u8]) -> Vec<u8> {
+        let size = map.spec().value_size as usize;
+        map.cpu_values(value).flat_map(|cpu| cpu[..size.min(cpu.len())].to_vec()).collect()
+    }
+}
+
+impl AggregationMaps for KernelMaps {
+    fn entries(&mut self, id: MapId) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let map = self.map(id)?;
+        let mut entries = Vec::new();
+        map.for_each(&mut |key, value| entries.push((key.to_vec(), Self::compact(map, value))))
+            .map_err(io::Error::other)?;
+        Ok(entries)
+    }
+
+    fn remove(&mut self, id: MapId, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let map = self.map(id)?;
+        let mut value = vec![0; map.value_len()];
+        if !map.lookup(key, &mut value).map_err(io::Error::other)? {
+            return Ok(None);
+        }
+        let last = Self::compact(map, &value);
+        if map.spec().kind == MapKind::PerCpuArray {
+            value.fill(0);
+            map.update(key, &value).map_err(io::Error::other)?;
+        } else {
+            map.delete(key).map_err(io::Error::other)?;
+        }
+        Ok(Some(last))
+    }
+}
+
+impl Run<'_> {
+    /// The generated programs as text, for `--dump bpf`.
+    pub(crate) fn listings(&self, matches: &[Match]) -> Result<String> {
+        let program = Arc::new(self.compiled.program.clone());
+        let mut compiler = Compiler::new(program, self.lower_options());
+        Ok(self.lower(&mut compiler, &enabled(matches))?.listings.join("\n"))
+    }
+}
