@@ -316,25 +316,44 @@ fn one_bad_statement_does_not_hide_the_next() {
 
 /// Inlines that each use the one before twice.
 fn doubling_inlines(count: usize) -> String {
-    let mut text = "inline int z0 = pid;".to_owned();
-    for n in 1..=count {
-        text.push_str(&format!("inline int z{n} = z{0} + z{0};", n - 1));
-    }
-    text + &format!("BEGIN {{ trace(z{count}); }}")
+    let inlines = (1..=count).map(|n| {
+        let before = n - 1;
+        format!("inline int z{n} = z{before} + z{before};")
+    });
+    let inlines: Vec<String> = inlines.collect();
+    format!(
+        "inline int z0 = pid; {} BEGIN {{ trace(z{count}); }}",
+        inlines.join("")
+    )
 }
 
 /// What the parser lets through must not be too deep for the checker and the printer.
 #[test]
 fn programs_at_the_limits_of_nesting_check() {
     for text in [
-        format!("BEGIN {{ trace({}pid{}); }}", "(".repeat(90), ")".repeat(90)),
+        format!(
+            "BEGIN {{ trace({}pid{}); }}",
+            "(".repeat(90),
+            ")".repeat(90)
+        ),
         format!("BEGIN {{ trace({}pid); }}", "pid + ".repeat(150)),
         format!("BEGIN {{ trace({}pid); }}", "- ".repeat(300)),
         format!("BEGIN {{ trace({}pid); }}", "pid ? 1 : ".repeat(150)),
         format!("BEGIN {{ {}trace(1); }}", "if (pid) ".repeat(90)),
-        format!("BEGIN {{ {}trace(1); }}", "if (pid) x = 1; else ".repeat(90)),
-        format!("BEGIN {{ {}trace(1){} }}", "if (pid) {".repeat(45), "}".repeat(45)),
-        format!("BEGIN {{ trace({}execname{}); }}", "lltostr(strlen(".repeat(40), "))".repeat(40)),
+        format!(
+            "BEGIN {{ {}trace(1); }}",
+            "if (pid) x = 1; else ".repeat(90)
+        ),
+        format!(
+            "BEGIN {{ {}trace(1){} }}",
+            "if (pid) {".repeat(45),
+            "}".repeat(45)
+        ),
+        format!(
+            "BEGIN {{ trace({}execname{}); }}",
+            "lltostr(strlen(".repeat(40),
+            "))".repeat(40)
+        ),
         doubling_inlines(9),
     ] {
         assert!(!dlang::print(&check_ok(&text)).is_empty());

@@ -2,7 +2,7 @@
 
 use super::convert::{convert, int_node, is_string_like, node};
 use super::types::is_incomplete;
-use super::{Checked, Checker, names};
+use super::{Checked, Checker, Reported, names};
 use crate::ast::{self, IntSign};
 use crate::diag::Span;
 use crate::program::{Expr, ExprKind, Scope};
@@ -162,6 +162,9 @@ impl Checker<'_> {
         const MAX_EXPANSIONS: u32 = 20_000;
         const MAX_DEPTH: usize = 24;
         self.expansions += 1;
+        if self.expansions > MAX_EXPANSIONS + 1 {
+            return Err(Reported);
+        }
         if self.expansions > MAX_EXPANSIONS || self.expanding >= MAX_DEPTH {
             let message = format!("inline {} expands too far", inline.name.text);
             return self.error(Tag::Nesting, span, &message);
