@@ -595,8 +595,8 @@ mod tests {
                 "{provider} {target:?}"
             );
         }
-        assert!(super::everywhere("python*", "python"));
-        assert!(!super::everywhere("python12*", "python"));
-        assert!(super::everywhere("p*", "postgres"));
+        assert!(everywhere("python*", "python"));
+        assert!(!everywhere("python12*", "python"));
+        assert!(everywhere("p*", "postgres"));
     }
 }

@@ -15,6 +15,7 @@ use crate::sys::prog::NewProgram;
 /// Named facts about the kernel. Without the rights to use eBPF all are false; the first map or
 /// program then fails with the reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, one each")]
 pub struct KernelFeatures {
     /// One link for many instructions, with semaphores, cookies and a process filter that means
     /// processes (6.6 brought the link; the filter meant threads before 6.10, which counts as

@@ -136,7 +136,7 @@ mod tests {
         fn a_literal_matches_itself_and_nothing_longer(text in "[a-z0-9_-]{1,20}", more in "[a-z]{1,3}") {
             prop_assert!(Glob::new(&text).is_literal());
             prop_assert!(Glob::new(&text).matches(&text));
-            let longer = format!("{}{}", text, more);
+            let longer = format!("{text}{more}");
             prop_assert!(!Glob::new(&text).matches(&longer));
         }
 

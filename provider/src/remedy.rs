@@ -130,13 +130,14 @@ fn lockdown() -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::advice as advice_for;
     use super::*;
 
     #[test]
     fn missing_rights_are_named() {
         let advice = |wanted, caps: &[u32]| {
             let caps = caps.iter().fold(0, |all, cap| all | 1 << cap);
-            super::advice(wanted, libc::EPERM, caps, "none").unwrap()
+            advice_for(wanted, libc::EPERM, caps, "none").unwrap()
         };
         assert_eq!(
             advice(Wanted::Bpf, &[]),

@@ -34,13 +34,22 @@ pub struct Session {
     attachments: Vec<Vec<Link>>,
     /// The empty program and the semaphores it holds raised.
     waker: Option<OwnedFd>,
-    wakes: Vec<(Arc<File>, Scope, Vec<UprobeSite>, Vec<Link>)>,
+    wakes: Vec<Wake>,
 }
 
 #[derive(Debug)]
 struct Loaded {
     name: String,
     fd: OwnedFd,
+}
+
+/// Semaphores that are held raised.
+#[derive(Debug)]
+struct Wake {
+    file: Arc<File>,
+    scope: Scope,
+    sites: Vec<UprobeSite>,
+    links: Vec<Link>,
 }
 
 /// What keeps a program attached; the order of the fields is the order of closing.
@@ -153,21 +162,21 @@ impl Session {
             let ProbeKind::Sites(sites) = &probe.kind else {
                 continue;
             };
-            let held = self.wakes.iter().any(|(file, scope, wakes, _)| {
-                file.identity == sites.file.identity
-                    && *scope == sites.scope
-                    && *wakes == sites.wake
+            let held = self.wakes.iter().any(|wake| {
+                wake.file.identity == sites.file.identity
+                    && wake.scope == sites.scope
+                    && wake.sites == sites.wake
             });
             if sites.wake.is_empty() || held {
                 continue;
             }
             let links = self.wake(&sites.file, sites.scope, &sites.wake)?;
-            self.wakes.push((
-                Arc::clone(&sites.file),
-                sites.scope,
-                sites.wake.clone(),
+            self.wakes.push(Wake {
+                file: Arc::clone(&sites.file),
+                scope: sites.scope,
+                sites: sites.wake.clone(),
                 links,
-            ));
+            });
         }
         Ok(())
     }
@@ -227,7 +236,7 @@ impl Session {
 
     /// Detaches everything; returns when no program runs any more. Maps and programs stay.
     pub fn detach_all(&mut self) {
-        let wakes = self.wakes.drain(..).flat_map(|(.., links)| links);
+        let wakes = self.wakes.drain(..).flat_map(|wake| wake.links);
         close_all(
             self.attachments
                 .iter_mut()

@@ -1,5 +1,7 @@
 //! Maps, programs and links in the real kernel.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::os::unix::fs::MetadataExt;

@@ -60,7 +60,7 @@ pub(crate) fn value_btf(size: u32) -> io::Result<OwnedFd> {
     const KIND_INT: u32 = 1 << 24;
     const KIND_ARRAY: u32 = 3 << 24;
     const SIGNED: u32 = 1 << 24;
-    const STRINGS: &[u8] = b"\0int\0byte\0";
+    const STRINGS: &[u8; 10] = b"\0int\0byte\0";
     let types: [u32; 14] = [
         1,
         KIND_INT,
@@ -80,14 +80,14 @@ pub(crate) fn value_btf(size: u32) -> io::Result<OwnedFd> {
     let mut blob = Vec::with_capacity(24 + 56 + STRINGS.len());
     blob.extend_from_slice(&0xeb9f_u16.to_ne_bytes());
     blob.extend_from_slice(&[1, 0]);
-    for word in [24, 0, 56, 56, STRINGS.len() as u32].iter().chain(&types) {
+    for word in [24, 0, 56, 56, 10].iter().chain(&types) {
         blob.extend_from_slice(&word.to_ne_bytes());
     }
     blob.extend_from_slice(STRINGS);
 
     let mut attr = attr();
     attr.__bindgen_anon_7.btf = address(&blob);
-    attr.__bindgen_anon_7.btf_size = blob.len() as u32;
+    attr.__bindgen_anon_7.btf_size = u32::try_from(blob.len()).map_err(io::Error::other)?;
     // SAFETY: `btf` and `btf_size` describe `blob`, which the kernel only reads and which lives
     // to the end of this function; the command returns a new descriptor.
     unsafe { bpf_fd(bpf_cmd::BPF_BTF_LOAD, &mut attr) }

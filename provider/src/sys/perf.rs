@@ -10,6 +10,7 @@ use aya_obj::generated::{
     perf_sw_ids, perf_type_id,
 };
 
+#[expect(clippy::cast_possible_truncation, reason = "some 130 bytes")]
 fn attr() -> perf_event_attr {
     // SAFETY: a struct of integers and unions of integers, for which all zeroes is a value.
     let mut attr: perf_event_attr = unsafe { zeroed() };

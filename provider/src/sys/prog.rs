@@ -48,11 +48,12 @@ pub(crate) fn run(program: BorrowedFd<'_>, cpu: Option<u32>) -> io::Result<u32> 
     const ON_CPU: u32 = 1; // BPF_F_TEST_RUN_ON_CPU
     // As many arguments as a raw tracepoint can have; the kernel asks that what the program
     // reads of its context be there.
-    let context = [0_u64; 12];
+    const CONTEXT: u32 = 12 * 8;
+    let context = [0_u8; CONTEXT as usize];
     let mut attr = attr();
     attr.test.prog_fd = raw(program);
     attr.test.ctx_in = address(&context);
-    attr.test.ctx_size_in = size_of_val(&context) as u32;
+    attr.test.ctx_size_in = CONTEXT;
     if let Some(cpu) = cpu {
         attr.test.flags = ON_CPU;
         attr.test.cpu = cpu;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use aya::maps::{Map, MapData, RingBuf};
@@ -41,6 +42,18 @@ impl Ring {
     /// how many there were. Records that come while draining are drained too.
     pub fn drain(&mut self, f: &mut dyn FnMut(&[u8])) -> usize {
         self.drain_at_most(usize::MAX, f)
+    }
+
+    /// As [`drain`](Self::drain), until `f` breaks off; the record that it saw last is freed too.
+    pub fn drain_while(&mut self, f: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> usize {
+        let mut count = 0;
+        while let Some(record) = self.ring.next() {
+            count += 1;
+            if f(&record).is_break() {
+                break;
+            }
+        }
+        count
     }
 
     /// As [`drain`](Self::drain), but stops after `limit` records, for a caller that has other

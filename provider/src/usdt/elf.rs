@@ -47,6 +47,9 @@ impl From<object::Error> for ElfError {
     }
 }
 
+/// A note's owner, type and descriptor.
+pub type RawNote<'a> = (&'a [u8], u32, &'a [u8]);
+
 /// Larger sections than this are damage, or an attempt to make us run out of memory.
 const LARGEST_SECTION: u64 = 1 << 28;
 
@@ -158,7 +161,7 @@ impl<'a, R: ReadRef<'a>> Elf<'a, R> {
     }
 
     /// The notes of a section: owner, type and descriptor of each. Stops at the first damaged one.
-    pub fn notes(&self, name: &str) -> Result<Vec<(&'a [u8], u32, &'a [u8])>, ElfError> {
+    pub fn notes(&self, name: &str) -> Result<Vec<RawNote<'a>>, ElfError> {
         let Some(section) = self.section(name) else {
             return Ok(Vec::new());
         };

@@ -95,6 +95,7 @@ fn string(bytes: &[u8]) -> Option<(String, &[u8])> {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a test may panic")]
 mod tests {
     use super::*;
     use proptest::prelude::*;
