@@ -93,8 +93,6 @@ pub enum Tag {
     DeclEnconst,
     /// Void is used as a variable's type.
     DeclVoidobj,
-    /// A parameter's name is missing or repeated.
-    DeclParmname,
     /// An aggregation is used with another function or parameters.
     AggRedef,
     /// An aggregation is assigned something that is not an aggregating function.
@@ -137,8 +135,6 @@ pub enum Tag {
     TraceVoid,
     /// A format is not a string literal.
     PrintfArgFmt,
-    /// A format has a conversion that does not exist.
-    PrintfFmt,
     /// A format has more conversions than arguments.
     PrintfArgProto,
     /// A format and an argument do not match.
@@ -227,6 +223,8 @@ pub enum Tag {
     LlquantStepval,
     /// A probe description matches no probe (given by the command).
     PdescZero,
+    /// A parameter of an inline has no name.
+    DeclProtoName,
 }
 
 impl Tag {
@@ -279,7 +277,6 @@ impl Tag {
             Self::DeclBfsize => "D_DECL_BFSIZE",
             Self::DeclEnconst => "D_DECL_ENCONST",
             Self::DeclVoidobj => "D_DECL_VOIDOBJ",
-            Self::DeclParmname => "D_DECL_PARMNAME",
             Self::AggRedef => "D_AGG_REDEF",
             Self::AggFunc => "D_AGG_FUNC",
             Self::AggScalar => "D_AGG_SCALAR",
@@ -301,7 +298,6 @@ impl Tag {
             Self::TraceDyn => "D_TRACE_DYN",
             Self::TraceVoid => "D_TRACE_VOID",
             Self::PrintfArgFmt => "D_PRINTF_ARG_FMT",
-            Self::PrintfFmt => "D_PRINTF_FMT",
             Self::PrintfArgProto => "D_PRINTF_ARG_PROTO",
             Self::PrintfArgType => "D_PRINTF_ARG_TYPE",
             Self::PrintfDynType => "D_PRINTF_DYN_TYPE",
@@ -346,6 +342,7 @@ impl Tag {
             Self::LlquantSteptype => "D_LLQUANT_STEPTYPE",
             Self::LlquantStepval => "D_LLQUANT_STEPVAL",
             Self::PdescZero => "D_PDESC_ZERO",
+            Self::DeclProtoName => "D_DECL_PROTO_NAME",
         }
     }
 }

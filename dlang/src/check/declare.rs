@@ -140,7 +140,7 @@ impl<'a> Checker<'a> {
             self.parameter_type(&parameter.specifiers, &parameter.declarator)?;
             if parameter.declarator.name.is_none() {
                 let at = parameter.specifiers.span;
-                return self.plain_error(Tag::DeclParmname, at, "inline parameter needs a name");
+                return self.plain_error(Tag::DeclProtoName, at, "inline parameter needs a name");
             }
         }
         if inline.parameters.is_none() {

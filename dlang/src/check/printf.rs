@@ -213,7 +213,9 @@ impl Checker<'_> {
         let value = self.expr(arg)?;
         let crate::program::ExprKind::Str(text) = &value.kind else {
             if value.ty == Type::String {
-                let message = format!("{function}( ) argument #1 must be a string constant");
+                let message = format!(
+                    "{function}( ) argument #1 is incompatible with prototype:\n\tprototype: string constant\n\t argument: string"
+                );
                 return self.plain_error(Tag::PrintfArgFmt, arg.span, &message);
             }
             let error = self.wrong_argument(function, 1, "string", &value);
@@ -225,7 +227,7 @@ impl Checker<'_> {
         }
         match parse_format(text) {
             Ok(format) => Ok(format),
-            Err(message) => self.plain_error(Tag::PrintfFmt, arg.span, &message),
+            Err(message) => self.plain_error(Tag::Syntax, arg.span, &message),
         }
     }
 
