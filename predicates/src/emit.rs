@@ -157,6 +157,7 @@ impl Rodata {
 pub(crate) mod fault {
     pub(crate) const BAD_ADDRESS: u32 = 1;
     pub(crate) const DIVIDE_BY_ZERO: u32 = 4;
+    pub(crate) const NO_SCRATCH: u32 = 5;
 }
 
 /// Code generation for one program.
@@ -500,6 +501,38 @@ impl<'a> Emit<'a> {
     pub(crate) fn heap_grows(&mut self, size: u32) {
         self.heap += size;
         self.heap_max = self.heap_max.max(self.heap);
+    }
+
+    /// Stores and loads a register, after which the verifier knows nothing of its value. The
+    /// scratch has been fetched; `spare` is destroyed.
+    pub(crate) fn through_memory(&mut self, reg: Reg, spare: Reg, span: Span) -> Emitted<()> {
+        let Ok(temps) = i16::try_from(self.storage.temps) else {
+            return Err(Refusal {
+                span,
+                message: "too many thread-local strings".into(),
+            });
+        };
+        self.scratch_known(spare);
+        self.asm.store(Size::Double, spare, temps, reg);
+        self.asm.load(Size::Double, reg, spare, temps);
+        Ok(())
+    }
+
+    /// To be emitted where control flow joins behind a clause that may have been left early: the
+    /// verifier forgets how full the heap is. It would follow all that comes next once more for
+    /// each such clause otherwise. Destroys `r0` to `r5`.
+    pub fn settle_heap(&mut self, span: Span) -> Emitted<()> {
+        let Some(used) = self.heap_used else {
+            return Ok(());
+        };
+        self.scratch(Reg::R1, span)?;
+        self.asm.load(Size::Double, Reg::R0, Reg::FP, used);
+        self.through_memory(Reg::R0, Reg::R1, span)?;
+        let most = imm(self.heap);
+        self.gave_up = true;
+        self.asm.jump_if_imm(Cond::Gt, Reg::R0, most, self.give_up);
+        self.asm.store(Size::Double, Reg::FP, used, Reg::R0);
+        Ok(())
     }
 
     /// The most heap that a firing uses, in bytes.

@@ -102,7 +102,7 @@ impl Emit<'_> {
     }
 
     /// Changes a value in a register: loads it, runs `change`, stores it back.
-    fn modify(
+    pub(crate) fn modify(
         &mut self,
         val: Val,
         span: Span,

@@ -6,6 +6,7 @@ pub mod insn;
 mod int;
 mod memory;
 mod scan;
+mod search;
 pub mod stack;
 pub mod storage;
 pub mod string;

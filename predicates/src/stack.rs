@@ -150,8 +150,14 @@ mod tests {
         let mut stack = Stack::default();
         let buffer = stack.buffer(16).unwrap();
         stack.give_buffer(buffer, 16);
-        assert_eq!((stack.slot().unwrap(), stack.buffer(16).unwrap()), (-24, -16));
-        assert_eq!((stack.buffer(8).unwrap(), stack.slot().unwrap()), (-32, -40));
+        assert_eq!(
+            (stack.slot().unwrap(), stack.buffer(16).unwrap()),
+            (-24, -16)
+        );
+        assert_eq!(
+            (stack.buffer(8).unwrap(), stack.slot().unwrap()),
+            (-32, -40)
+        );
     }
 
     #[test]

@@ -63,7 +63,7 @@ impl Emit<'_> {
     }
 
     /// A literal, copied to the heap.
-    fn literal(&mut self, mut bytes: Vec<u8>, span: Span) -> Emitted<Str> {
+    pub(crate) fn literal(&mut self, mut bytes: Vec<u8>, span: Span) -> Emitted<Str> {
         bytes.push(0);
         let offset = self.rodata.put(bytes);
         let rodata = self.storage.rodata;
@@ -81,9 +81,15 @@ impl Emit<'_> {
     ) -> Emitted<Str> {
         self.scratch(Reg::R1, span)?;
         source(self)?;
+        self.asm.mov_imm(Reg::R2, i64::from(self.storage.strsize));
+        self.push_kernel_bytes(span)
+    }
+
+    /// Copies to the heap what stands at `r3` up to a NUL: at most `r2` bytes with the NUL that
+    /// ends the copy. The scratch has been fetched.
+    pub(crate) fn push_kernel_bytes(&mut self, span: Span) -> Emitted<Str> {
         let used = Val::Slot(self.heap_used(span)?);
         self.heap_address_known(Reg::R1, &used);
-        self.asm.mov_imm(Reg::R2, i64::from(self.storage.strsize));
         self.asm.call(Helper::ProbeReadKernelStr);
         self.pushed(&Val::Const(0), span)
     }
@@ -427,7 +433,6 @@ impl Emit<'_> {
     fn difference(&mut self, a: &Str, b: &Str, span: Span) -> Emitted<()> {
         let (again, done) = (self.asm.label(), self.asm.label());
         let strsize = i32::try_from(self.storage.strsize).unwrap_or(i32::MAX);
-        let temps = i16::try_from(self.storage.temps).ok();
         self.heap_at(Reg::R1, &a.start, span)?;
         self.heap_address_known(Reg::R2, &b.start);
         self.asm.mov_imm(Reg::R3, 0);
@@ -443,15 +448,6 @@ impl Emit<'_> {
         }
         self.asm.jump_if_imm(Cond::Lt, Reg::R3, strsize, again);
         self.asm.bind(done);
-        self.scratch_known(Reg::R1);
-        let Some(temps) = temps else {
-            return Err(Refusal {
-                span,
-                message: "too many thread-local strings".into(),
-            });
-        };
-        self.asm.store(Size::Double, Reg::R1, temps, Reg::R0);
-        self.asm.load(Size::Double, Reg::R0, Reg::R1, temps);
-        Ok(())
+        self.through_memory(Reg::R0, Reg::R1, span)
     }
 }

@@ -162,6 +162,22 @@ pub fn check_with<T: Into<Out> + Clone>(options: Options, rows: &[(&str, &[In], 
     }
 }
 
+/// Runs each text with its arguments; what the constant folder says must come out.
+pub fn fold_all(options: Options, rows: &[(&str, &[In])]) {
+    let mut compiled = Vec::new();
+    let sources: Vec<&str> = rows.iter().map(|(source, _)| *source).collect();
+    let (_, bodies) = compile::compile(&sources);
+    for (body, (source, args)) in bodies.into_iter().zip(rows) {
+        let row = Row {
+            body,
+            args: args.to_vec(),
+        };
+        let folded = fold(&row, options.strsize as usize);
+        compiled.push((*source, *args, folded.expect("the folder knows it")));
+    }
+    check_with(options, &compiled);
+}
+
 /// What the constant folder makes of a row's only expression, its arguments put in.
 pub fn fold(row: &Row, strsize: usize) -> Option<Out> {
     let [StmtKind::Expr(expr)] = &row.body[..] else {
@@ -333,6 +349,7 @@ pub fn make(program: &Program, rows: &[Row], options: Options) -> Emitted<Made> 
         e.asm.store(Size::Double, Reg::R4, 16, Reg::R3);
         e.asm.store_imm(Size::Double, Reg::R4, 0, 3);
         e.asm.bind(end);
+        e.settle_heap(Span::default())?;
         if !options.share {
             e.forget(&known);
         }
@@ -475,15 +492,37 @@ fn load_and_run(made: &Made) -> Vec<u8> {
             provider::error::Error::Load(load) => load.log.clone(),
             other => other.to_string(),
         };
-        let tail: Vec<&str> = text.lines().rev().take(80).collect();
+        let tail: Vec<&str> = text.lines().rev().take(25).collect();
         let tail: Vec<&str> = tail.into_iter().rev().collect();
-        panic!("{}\n{}\n{error}", made.code.listing(), tail.join("\n"))
+        panic!("{}\n{error}\n{}", made.code.listing(), tail.join("\n"))
     });
+    if std::env::var_os("VERIFIED").is_some() {
+        eprintln!(
+            "{} instructions, {} verified",
+            made.code.insns.len(),
+            verified()
+        );
+    }
     session.run(id).unwrap();
     let map = session.map(MapId(OUT.0)).unwrap();
     let mut value = vec![0; map.value_len()];
     assert!(map.lookup(&0_u32.to_ne_bytes(), &mut value).unwrap());
     value
+}
+
+/// How many instructions the verifier followed for the largest program that is open now.
+fn verified() -> u64 {
+    let files = std::fs::read_dir("/proc/self/fdinfo").unwrap();
+    files
+        .filter_map(|file| std::fs::read_to_string(file.ok()?.path()).ok())
+        .filter_map(|text| {
+            let line = text
+                .lines()
+                .find(|line| line.starts_with("verified_insns"))?;
+            line.split_whitespace().last()?.parse().ok()
+        })
+        .max()
+        .unwrap_or(0)
 }
 
 fn decode(entry: &[u8]) -> Out {
