@@ -52,6 +52,7 @@ pub(super) fn decode(image: &Image<'_>, address: u64) -> Option<Instruction> {
     let bytes = image.bytes_at(address)?;
     let window = bytes.get(..bytes.len().min(15))?;
     let insn = Decoder::with_ip(64, window, address, DecoderOptions::NONE).decode();
+    #[cfg(test)]
     image.touch(address, insn.len());
     (!insn.is_invalid()).then_some(insn)
 }

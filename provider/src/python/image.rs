@@ -27,7 +27,6 @@ pub(super) struct Image<'d> {
     /// Slots of the procedure linkage table, in order: (slot, name of the function).
     imports: Vec<(u64, &'d [u8])>,
     needed: Vec<&'d [u8]>,
-    soname: Option<&'d [u8]>,
     /// What was read, for the recorder of test fixtures: (address, length).
     #[cfg(test)]
     pub(super) touched: std::cell::RefCell<Vec<(u64, usize)>>,
@@ -91,7 +90,6 @@ impl<'d> Image<'d> {
             relative: Vec::new(),
             imports: Vec::new(),
             needed: Vec::new(),
-            soname: None,
             #[cfg(test)]
             touched: std::cell::RefCell::default(),
         };
@@ -107,18 +105,15 @@ impl<'d> Image<'d> {
 
     /// Exactly `len` bytes at `address`.
     pub(super) fn slice(&self, address: u64, len: usize) -> Option<&'d [u8]> {
+        #[cfg(test)]
         self.touch(address, len);
         self.bytes_at(address)?.get(..len)
     }
 
     /// Notes that bytes were used.
-    #[cfg_attr(
-        not(test),
-        expect(clippy::unused_self, reason = "only tests keep notes")
-    )]
-    pub(super) fn touch(&self, _address: u64, _len: usize) {
-        #[cfg(test)]
-        self.touched.borrow_mut().push((_address, _len));
+    #[cfg(test)]
+    pub(super) fn touch(&self, address: u64, len: usize) {
+        self.touched.borrow_mut().push((address, len));
     }
 
     /// The 64-bit word in the file at `address`, as it is before relocation.
@@ -196,13 +191,6 @@ impl<'d> Image<'d> {
             })
     }
 
-    /// Whether the file uses `name` from another file.
-    pub(super) fn imports(&self, name: &str) -> bool {
-        self.elf
-            .dynamic_symbols()
-            .any(|s| s.is_undefined() && s.name_bytes() == Ok(name.as_bytes()))
-    }
-
     /// The function whose address the dynamic linker stores at `slot`.
     pub(super) fn import_at(&self, slot: u64) -> Option<&'d [u8]> {
         let at = self.imports.binary_search_by_key(&slot, |&(s, _)| s).ok()?;
@@ -212,11 +200,6 @@ impl<'d> Image<'d> {
     /// The libraries that this file asks for.
     pub(super) fn needed(&self) -> &[&'d [u8]] {
         &self.needed
-    }
-
-    /// The file's own library name.
-    pub(super) fn soname(&self) -> Option<&'d [u8]> {
-        self.soname
     }
 
     /// The address of the first place where `needle` is in a segment that is not code, or in
@@ -274,7 +257,6 @@ impl<'d> Image<'d> {
             .filter(|e| e.0 == DT_NEEDED)
             .filter_map(|e| string(e.1))
             .collect();
-        self.soname = value(DT_SONAME).and_then(string);
 
         let table = |at: u64, size: u64| -> &'d [u8] {
             value(at)
@@ -329,7 +311,6 @@ const DT_STRTAB: u64 = 5;
 const DT_SYMTAB: u64 = 6;
 const DT_RELA: u64 = 7;
 const DT_RELASZ: u64 = 8;
-const DT_SONAME: u64 = 14;
 const DT_JMPREL: u64 = 23;
 const DT_RELRSZ: u64 = 35;
 const DT_RELR: u64 = 36;

@@ -213,10 +213,8 @@ pub fn analyse(file: &[u8]) -> Result<Build, Refusal> {
 fn build(image: &Image<'_>) -> Result<Build, Refusal> {
     let identity = identify::identify(image)?;
     let version = identity.version;
-    let unsupported = Refusal::Unsupported { version };
-    let offsets = match (version.major, offsets::of(version.minor)) {
-        (3, Some(offsets)) => offsets,
-        _ => return Err(unsupported),
+    let (3, Some(offsets)) = (version.major, offsets::of(version.minor)) else {
+        return Err(Refusal::Unsupported { version });
     };
     if let Some(published) = &identity.debug_offsets {
         offsets::agrees(published, &offsets)?;

@@ -120,14 +120,7 @@ pub fn of(minor: u8) -> Option<Offsets> {
             index_scale: 1,
             locals: 376,
         },
-        7 => FrameOffsets {
-            code: 32,
-            code_mask: !0,
-            instruction: 104,
-            index_scale: 1,
-            locals: 360,
-        },
-        8 | 9 => FrameOffsets {
+        7..=9 => FrameOffsets {
             code: 32,
             code_mask: !0,
             instruction: 104,
@@ -169,7 +162,7 @@ pub fn of(minor: u8) -> Option<Offsets> {
     #[rustfmt::skip]
     let (flags, filename, name, qualname, first_line, line_table, byte_code) = match minor {
         6 | 7   => (32,  96, 104, None,      36, 112, bytes(40)),
-        8 | 9 | 10 => (36, 104, 112, None,   40, 120, bytes(48)),
+        8..=10 => (36, 104, 112, None,   40, 120, bytes(48)),
         11      => (48, 112, 120, Some(128), 72, 136, inline(184)),
         12      => (48, 112, 120, Some(128), 68, 136, inline(192)),
         13      => (48, 112, 120, Some(128), 68, 136, inline(200)),

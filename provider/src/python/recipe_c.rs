@@ -20,7 +20,7 @@
 //! execution of the handler passes it, since nothing before it branches; registers are followed
 //! from the handler's start to it, so it is known where the frame and the instruction pointer are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use iced_x86::{Code, FlowControl, Instruction, OpKind, Register as R};
 
@@ -78,13 +78,23 @@ pub(super) fn sites(
         sites.extend(finder.unwinding(opcodes)?);
     } else {
         let clearing = finder.clearing(opcodes)?;
-        sites.push(clearing.site);
-        notes.extend(clearing.note);
+        sites.extend(clearing.sites);
+        notes.extend(clearing.notes);
         for opcode in clearing.not_cleared_by_call {
             sites.push(finder.handler(Event::Return, opcode, "RETURN_VALUE")?);
         }
     }
     merge(&mut sites);
+    for site in &mut sites {
+        // A specialised form may give up and go on in the handler of the general one, with its own
+        // opcode still in place.
+        site.opcodes = match site.event {
+            Event::Entry => opcodes.resume.to_vec(),
+            Event::Yield => opcodes.yield_value.to_vec(),
+            Event::Return => opcodes.returns.to_vec(),
+            Event::Throw | Event::Exit => Vec::new(),
+        };
+    }
     Ok(Found { sites, notes })
 }
 
@@ -96,7 +106,7 @@ fn merge(sites: &mut Vec<Site>) {
             .iter_mut()
             .find(|s| s.address == site.address && s.event == site.event)
         {
-            Some(old) => old.opcodes.extend(site.opcodes),
+            Some(_) => {}
             None => merged.push(site),
         }
     }
@@ -125,10 +135,7 @@ const IS_ENTRY: i64 = 68;
 impl Finder<'_, '_> {
     /// The site in the handler of `opcode`.
     fn handler(&self, event: Event, opcode: u8, name: &str) -> Result<Site, Refusal> {
-        let missing = |why: &str| Refusal::NoSite {
-            what: format!("the handler of opcode {opcode} ({name})"),
-            why: why.to_owned(),
-        };
+        let missing = |why: &str| no_site(&format!("the handler of opcode {opcode} ({name})"), why);
         let start = self
             .target(opcode)
             .ok_or_else(|| missing("the dispatch table is short"))?;
@@ -151,10 +158,7 @@ impl Finder<'_, '_> {
                 };
                 let site = self.site(&insn, event, Execution::Emulated(kind), holder, instruction);
                 let site = site.ok_or_else(|| missing("the place is not in the file"))?;
-                return Ok(Site {
-                    opcodes: vec![opcode],
-                    ..site
-                });
+                return Ok(site);
             }
             state.step(&insn);
         }
@@ -176,18 +180,12 @@ impl Finder<'_, '_> {
             self.registers.frame,
             instruction,
         );
-        site.filter(|_| plain).map(|site| Site {
-            opcodes: vec![opcode],
-            ..site
-        })
+        site.filter(|_| plain)
     }
 
     /// `_PyEval_EvalFrameDefault(tstate, frame, throwflag)`, with the flag set.
     fn throw(&self) -> Result<Site, Refusal> {
-        let missing = |why: &str| Refusal::NoSite {
-            what: "the start of _PyEval_EvalFrameDefault".to_owned(),
-            why: why.to_owned(),
-        };
+        let missing = |why: &str| no_site("the start of _PyEval_EvalFrameDefault", why);
         let symbol = self.image.symbol("_PyEval_EvalFrameDefault");
         let start = symbol.ok_or_else(|| missing("it is not exported"))?.address;
         let mut state = State::new();
@@ -221,10 +219,7 @@ impl Finder<'_, '_> {
     /// tests the flag in `RETURN_VALUE`, in `RETURN_GENERATOR` and at `exit_unwind`; what is left
     /// when those two handlers are taken away is the third.
     fn unwinding(&self, opcodes: &Opcodes) -> Result<Vec<Site>, Refusal> {
-        let missing = |why: &str| Refusal::NoSite {
-            what: "the place where an exception leaves a function".to_owned(),
-            why: why.to_owned(),
-        };
+        let missing = |why: &str| no_site("the place where an exception leaves a function", why);
         let others: BTreeSet<u64> = opcodes
             .returns
             .iter()
@@ -276,87 +271,102 @@ impl Finder<'_, '_> {
     }
 
     fn after_test(&self, test: &Instruction) -> Option<Site> {
-        let mut state = State::new();
         let frame = State::initial(test.memory_base());
-        for insn in straight(self.image, test.ip(), HANDLER_LIMIT) {
-            if let Some(kind) = emulated(self.image, &insn) {
-                let holder = state.find(frame)?;
-                let instruction = InstructionPointer::Saved { ahead: 0 };
-                return self.site(
-                    &insn,
-                    Event::Exit,
-                    Execution::Emulated(kind),
-                    holder,
-                    instruction,
-                );
+        self.first_emulated(test.ip(), State::new(), frame, Event::Exit)
+    }
+
+    /// 3.12 on: the functions that clear a finished frame, from the calls in the handlers of the
+    /// returning opcodes: those that get the frame as their first or second argument. There is
+    /// one as a rule; where the compiler inlined it, there is one for frames on the thread's stack
+    /// and one for those of generators.
+    fn clearing(&self, opcodes: &Opcodes) -> Result<Clearing, Refusal> {
+        let missing = |why: &str| no_site("the function that clears a finished frame", why);
+        let mut calls: BTreeSet<(u64, R)> = BTreeSet::new();
+        let mut not_cleared_by_call = Vec::new();
+        for &opcode in opcodes.returns {
+            let start = self.target(opcode);
+            let start = start.ok_or_else(|| missing("the dispatch table is short"))?;
+            let here = self.calls_with_frame(start);
+            if here.is_empty() {
+                not_cleared_by_call.push(opcode);
             }
-            state.step(&insn);
+            calls.extend(here);
+        }
+        if calls.is_empty() {
+            return Err(missing("the returning opcodes call none with the frame"));
+        }
+        let inner = |call: &&(u64, R)| {
+            self.hands_on(call.0, call.1)
+                .is_none_or(|next| !calls.contains(&next))
+        };
+        let sites = calls
+            .iter()
+            .filter(inner)
+            .map(|&(function, argument)| {
+                let frame = State::initial(argument);
+                self.first_emulated(function, State::new(), frame, Event::Exit)
+                    .ok_or_else(|| {
+                        missing("no instruction that the kernel can emulate under a probe")
+                    })
+            })
+            .collect::<Result<Vec<Site>, Refusal>>()?;
+        let mut notes = Vec::new();
+        if sites.len() > 1 {
+            notes.push(format!(
+                "finished frames are cleared by {} functions",
+                sites.len()
+            ));
+        }
+        if let Some(exported) = self.image.symbol("_PyEval_FrameClearAndPop")
+            && calls.iter().all(|call| call.0 != exported.address)
+        {
+            notes.push("frames are cleared by a local copy of _PyEval_FrameClearAndPop".to_owned());
+        }
+        Ok(Clearing {
+            sites,
+            not_cleared_by_call,
+            notes,
+        })
+    }
+
+    /// The function that `function` calls first, before any branch, with the frame that it got:
+    /// to probe both would be to pay twice.
+    fn hands_on(&self, function: u64, argument: R) -> Option<(u64, R)> {
+        let frame = State::initial(argument);
+        let mut state = State::new();
+        for insn in straight(self.image, function, HANDLER_LIMIT) {
+            match insn.flow_control() {
+                FlowControl::Next => state.step(&insn),
+                FlowControl::Call => {
+                    let register = [R::RSI, R::RDI]
+                        .into_iter()
+                        .find(|&r| state.get(r) == Some(frame))?;
+                    return Some((branch_target(self.image, &insn), register));
+                }
+                _ => return None,
+            }
         }
         None
     }
 
-    /// 3.12 on: the function that clears a finished frame, from the calls in the handlers of the
-    /// returning opcodes: the one that gets the frame as its first or second argument.
-    fn clearing(&self, opcodes: &Opcodes) -> Result<Clearing, Refusal> {
-        let missing = |why: &str| Refusal::NoSite {
-            what: "the function that clears a finished frame".to_owned(),
-            why: why.to_owned(),
-        };
-        let mut calls: BTreeMap<(u64, R), BTreeSet<u8>> = BTreeMap::new();
-        for &opcode in opcodes.returns {
-            let start = self
-                .target(opcode)
-                .ok_or_else(|| missing("the dispatch table is short"))?;
-            for call in self.calls_with_frame(start) {
-                calls.entry(call).or_default().insert(opcode);
-            }
-        }
-        let best = calls.iter().max_by_key(|((address, register), handlers)| {
-            (
-                handlers.len(),
-                *register == R::RSI,
-                std::cmp::Reverse(*address),
-            )
-        });
-        let (&(function, argument), handlers) =
-            best.ok_or_else(|| missing("the returning opcodes call no function with the frame"))?;
-        let not_cleared_by_call = opcodes
-            .returns
-            .iter()
-            .copied()
-            .filter(|op| !handlers.contains(op))
-            .collect();
-
-        let frame = State::initial(argument);
-        let mut state = State::new();
-        for insn in straight(self.image, function, HANDLER_LIMIT) {
+    /// The site on the first emulated instruction from `start` on, where the frame's saved
+    /// instruction pointer is that of the event.
+    fn first_emulated(
+        &self,
+        start: u64,
+        mut state: State,
+        frame: Value,
+        event: Event,
+    ) -> Option<Site> {
+        for insn in straight(self.image, start, HANDLER_LIMIT) {
             if let Some(kind) = emulated(self.image, &insn) {
-                let holder = state.find(frame);
-                let holder = holder.ok_or_else(|| missing("its argument is lost"))?;
+                let home = state.find(frame)?;
                 let instruction = InstructionPointer::Saved { ahead: 0 };
-                let site = self.site(
-                    &insn,
-                    Event::Exit,
-                    Execution::Emulated(kind),
-                    holder,
-                    instruction,
-                );
-                let site = site.ok_or_else(|| missing("the place is not in the file"))?;
-                let exported = self.image.symbol("_PyEval_FrameClearAndPop");
-                let note = exported.filter(|s| s.address != function).map(|_| {
-                    "frames are cleared by a local copy of _PyEval_FrameClearAndPop".to_owned()
-                });
-                return Ok(Clearing {
-                    site,
-                    not_cleared_by_call,
-                    note,
-                });
+                return self.site(&insn, event, Execution::Emulated(kind), home, instruction);
             }
             state.step(&insn);
         }
-        Err(missing(
-            "it has no instruction that the kernel can emulate under a probe",
-        ))
+        None
     }
 
     /// The first calls on every path from a handler that pass the frame as first or second
@@ -433,9 +443,16 @@ impl Finder<'_, '_> {
 /// More instructions than any interpreter loop has.
 const LOOP_LIMIT: usize = 100_000;
 
+fn no_site(what: &str, why: &str) -> Refusal {
+    Refusal::NoSite {
+        what: what.to_owned(),
+        why: why.to_owned(),
+    }
+}
+
 struct Clearing {
-    site: Site,
+    sites: Vec<Site>,
     /// Returning opcodes whose handlers clear the frame in line.
     not_cleared_by_call: Vec<u8>,
-    note: Option<String>,
+    notes: Vec<String>,
 }

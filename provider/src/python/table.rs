@@ -57,12 +57,15 @@ const AHEAD: i64 = 2;
 /// Fewer stores than this, and it is some other array of functions.
 pub(super) const FEWEST_STORES: usize = 24;
 
+/// A window of 256 words: stores, alike opcodes, the words.
+type Candidate<'w> = (usize, usize, &'w [(u64, u64)]);
+
 /// Finds the table. `unknown` are the opcodes that the version leaves undefined: all of them lead
 /// to one place, which decides between windows that are equally good otherwise.
 pub(super) fn find(image: &Image<'_>, unknown: &[u8]) -> Option<Table> {
     let words = image.words();
     let mut cache: HashMap<u64, bool> = HashMap::new();
-    let mut best: Option<(usize, usize, &[(u64, u64)])> = None;
+    let mut best: Option<Candidate<'_>> = None;
     for run in words.chunk_by(|a, b| b.0 == a.0.wrapping_add(8)) {
         if run.len() < OPCODES {
             continue;

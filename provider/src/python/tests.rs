@@ -196,7 +196,7 @@ pub(super) fn interpreters() -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = folders
         .iter()
         .filter_map(|folder| std::fs::read_dir(folder).ok())
-        .flat_map(|entries| entries.flatten())
+        .flat_map(Iterator::flatten)
         .filter(|entry| {
             let name = entry.file_name();
             let version = name.to_str().and_then(|n| n.strip_prefix("python3"));
