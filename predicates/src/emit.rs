@@ -503,6 +503,16 @@ impl<'a> Emit<'a> {
         self.heap_max = self.heap_max.max(self.heap);
     }
 
+    /// The most heap that this firing has used where the code now stands, in bytes.
+    pub(crate) fn heap_so_far(&self) -> u32 {
+        self.heap
+    }
+
+    /// Notes that `size` bytes behind the heap are used until the next string is put there.
+    pub(crate) fn heap_reaches(&mut self, size: u32) {
+        self.heap_max = self.heap_max.max(self.heap + size);
+    }
+
     /// Stores and loads a register, after which the verifier knows nothing of its value. The
     /// scratch has been fetched; `spare` is destroyed.
     pub(crate) fn through_memory(&mut self, reg: Reg, spare: Reg, span: Span) -> Emitted<()> {

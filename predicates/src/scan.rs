@@ -27,6 +27,8 @@ const SLASH: Val = Val::Const(b'/' as i64);
 
 /// The most characters of a number: a sign or prefix, and 64 binary digits.
 const DIGITS: i16 = 72;
+/// Where 64 digits and the NUL begin in them.
+const FIRST_DIGIT: i32 = DIGITS as i32 - 65;
 
 impl Emit<'_> {
     /// A subroutine that gives a string.
@@ -94,8 +96,8 @@ impl Emit<'_> {
         self.put(&result.len, reg);
         let whole = self.reg(&string.start, Reg::R1);
         self.asm.alu(Alu::Add, Reg::R0, whole);
+        self.bound_start(Reg::R0);
         self.put(&result.start, Reg::R0);
-        self.heap_grows(self.storage.strsize);
         self.asm.jump(done);
         self.asm.bind(cut);
         let reg = self.reg(&end, Reg::R2);
@@ -259,20 +261,19 @@ impl Emit<'_> {
         };
         let value = self.int(value)?;
         let buffer = self.buffer(DIGITS, span)?;
-        // r1 = place of the last character put, r2 = rest, r3 = turn, r4 = whether negative
+        // r1 = address of the last character put, r2 = rest, r3 = r1's place in the buffer
         self.scratch(Reg::R1, span)?;
         self.stack_address(Reg::R1, buffer);
         self.asm.alu_imm(Alu::Add, Reg::R1, i32::from(DIGITS) - 1);
         self.asm.store_imm(Size::Byte, Reg::R1, 0, 0);
         self.load(Reg::R2, &value);
-        self.asm.mov(Reg::R4, Reg::R2);
         if base == 10 {
             let positive = self.asm.label();
             self.asm.jump_if_imm(Cond::SGe, Reg::R2, 0, positive);
             self.asm.alu_imm(Alu::Neg, Reg::R2, 0);
             self.asm.bind(positive);
         }
-        self.asm.mov_imm(Reg::R3, 0);
+        self.asm.mov_imm(Reg::R3, i64::from(DIGITS) - 1);
         let (again, done) = (self.asm.label(), self.asm.label());
         self.asm.bind(again);
         let digit = Reg::R5;
@@ -292,17 +293,13 @@ impl Emit<'_> {
         self.asm.alu_imm(Alu::Add, digit, i32::from(b'0'));
         self.put_character(digit);
         self.go_on_if_imm(Cond::Ne, Reg::R2, 0, done);
-        self.asm.jump_if_imm(Cond::Lt, Reg::R3, 64, again);
+        self.asm.jump_if_imm(Cond::Gt, Reg::R3, FIRST_DIGIT, again);
         self.asm.bind(done);
-        self.settle(
-            Reg::R3,
-            Reg::R1,
-            u32::try_from(DIGITS - 4).unwrap_or(0),
-            span,
-        )?;
+        self.settle(Reg::R3, Reg::R1, DIGITS.unsigned_abs().into(), span)?;
+        let never = self.fault(fault::BAD_ADDRESS, &Val::Const(0));
+        self.asm.jump_if_imm(Cond::Lt, Reg::R3, FIRST_DIGIT, never);
         self.stack_address(Reg::R1, buffer);
-        self.asm.alu_imm(Alu::Add, Reg::R1, i32::from(DIGITS) - 1);
-        self.asm.alu(Alu::Sub, Reg::R1, Reg::R3);
+        self.asm.alu(Alu::Add, Reg::R1, Reg::R3);
         let (prefix, plain): (&[u8], _) = match base {
             8 => (b"0", (Cond::Eq, 0)),
             10 => (b"-", (Cond::SGe, 0)),
@@ -322,9 +319,9 @@ impl Emit<'_> {
         self.asm.bind(bare);
         let at = self.keep(Reg::R3, span)?;
         let text = self.push_kernel_string(span, |e| {
-            e.stack_address(Reg::R3, buffer + DIGITS - 1);
-            let used = e.reg(&at, Reg::R0);
-            e.asm.alu(Alu::Sub, Reg::R3, used);
+            e.stack_address(Reg::R3, buffer);
+            let at = e.reg(&at, Reg::R0);
+            e.asm.alu(Alu::Add, Reg::R3, at);
             Ok(())
         })?;
         self.stack.give(at);
@@ -336,7 +333,7 @@ impl Emit<'_> {
     /// One character more before those that are there; `r1` and `r3` move on.
     fn put_character(&mut self, character: Reg) {
         self.asm.alu_imm(Alu::Add, Reg::R1, -1);
-        self.asm.alu_imm(Alu::Add, Reg::R3, 1);
+        self.asm.alu_imm(Alu::Add, Reg::R3, -1);
         self.asm.store(Size::Byte, Reg::R1, 0, character);
     }
 
@@ -435,19 +432,23 @@ impl Emit<'_> {
         self.asm.jump_if_imm(Cond::Ge, reg, imm(limit), never);
     }
 
+    /// Tells the verifier that `reg`, a sum of a string's start and a place in it, is in the heap.
+    fn bound_start(&mut self, reg: Reg) {
+        self.bound(reg, self.heap_so_far());
+    }
+
     /// The string from byte `at` on, which shares the bytes.
     pub(crate) fn suffix(&mut self, string: Str, at: Val, span: Span) -> Emitted<Str> {
         let start = self.modify(string.start, span, |e, reg| {
             let at = e.reg(&at, Reg::R1);
             e.asm.alu(Alu::Add, reg, at);
+            e.bound_start(reg);
         })?;
         let len = self.modify(string.len, span, |e, reg| {
             let at = e.reg(&at, Reg::R1);
             e.asm.alu(Alu::Sub, reg, at);
         })?;
         self.stack.give(at);
-        // The verifier adds up how far each of the two could reach.
-        self.heap_grows(self.storage.strsize);
         Ok(Str { start, len })
     }
 

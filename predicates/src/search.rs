@@ -155,7 +155,7 @@ impl Emit<'_> {
     fn make_table(&mut self, sub: &Str, span: Span) -> Emitted<()> {
         let used = Val::Slot(self.heap_used(span)?);
         let (again, done) = (self.asm.label(), self.asm.label());
-        self.heap_grows(TABLE);
+        self.heap_reaches(TABLE);
         let too_long = self.fault(fault::NO_SCRATCH, &Val::Const(0));
         let len = self.reg(&sub.len, Reg::R0);
         self.asm.jump_if_imm(Cond::Gt, len, MOST as i32, too_long);

@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::{Options, Out, check_with, fold_all, n, s};
+use common::{In, Options, Out, check, fold_all, n, root, s};
+use proptest::prelude::*;
 
 const PATHS: [&str; 16] = [
     "",
@@ -25,16 +26,20 @@ const PATHS: [&str; 16] = [
 
 #[test]
 fn paths_come_apart() {
-    for path in PATHS {
-        fold_all(
-            Options::default(),
-            &[
-                ("basename(copyinstr(arg0))", &[s(path)]),
-                ("dirname(copyinstr(arg0))", &[s(path)]),
-                ("strlen(basename(dirname(copyinstr(arg0))))", &[s(path)]),
-                ("strjoin(basename(copyinstr(arg0)), \"!\")", &[s(path)]),
-            ],
-        );
+    for paths in PATHS.chunks(4) {
+        let args: Vec<[In; 1]> = paths.iter().map(|path| [s(path)]).collect();
+        let rows: Vec<_> = args
+            .iter()
+            .flat_map(|args| {
+                [
+                    ("basename(copyinstr(arg0))", &args[..]),
+                    ("dirname(copyinstr(arg0))", &args[..]),
+                    ("strlen(basename(dirname(copyinstr(arg0))))", &args[..]),
+                    ("strjoin(basename(copyinstr(arg0)), \"!\")", &args[..]),
+                ]
+            })
+            .collect();
+        fold_all(Options::default(), &rows);
     }
     let long = format!("/{}/{}", "d".repeat(100), "f".repeat(153));
     fold_all(
@@ -46,4 +51,268 @@ fn paths_come_apart() {
             ("basename(copyinstr(arg0))", &[s("/".repeat(255))]),
         ],
     );
+}
+
+#[test]
+fn characters_are_found() {
+    let full = "x".repeat(254) + "y";
+    fold_all(
+        Options::default(),
+        &[
+            ("strchr(copyinstr(arg0), 'l')", &[s("hello")]),
+            ("strchr(copyinstr(arg0), 'z')", &[s("hello")]),
+            ("strchr(copyinstr(arg0), 'h')", &[s("hello")]),
+            ("strchr(copyinstr(arg0), 0)", &[s("hello")]),
+            ("strchr(copyinstr(arg0), arg1)", &[s("hello"), n(256 + 108)]),
+            ("strchr(copyinstr(arg0), 'y')", &[s(&full)]),
+            ("strchr(copyinstr(arg0), 'y')", &[s("")]),
+            ("strrchr(copyinstr(arg0), 'l')", &[s("hello")]),
+            ("strrchr(copyinstr(arg0), 'z')", &[s("hello")]),
+            ("strrchr(copyinstr(arg0), 'o')", &[s("hello")]),
+            ("strrchr(copyinstr(arg0), 0)", &[s("hello")]),
+            ("strrchr(copyinstr(arg0), 'x')", &[s(&full)]),
+            ("strrchr(copyinstr(arg0), 'y')", &[s("")]),
+            ("strchr(strchr(copyinstr(arg0), 'e'), 'o')", &[s("hello")]),
+            (
+                "strlen(strrchr(strchr(copyinstr(arg0), 'e'), 'l'))",
+                &[s("hello")],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn parts_follow_perl() {
+    let cases = [
+        (1, None),
+        (-9, None),
+        (-2, None),
+        (5, None),
+        (6, None),
+        (0, None),
+        (1, Some(2)),
+        (1, Some(-1)),
+        (1, Some(-9)),
+        (-9, Some(5)),
+        (-9, Some(4)),
+        (-3, Some(2)),
+        (-7, Some(4)),
+        (i64::MIN, Some(i64::MAX)),
+        (i64::MAX, Some(i64::MIN)),
+        (i64::MIN, Some(i64::MIN)),
+        (0, Some(i64::MIN)),
+        (0, Some(0)),
+        (0, Some(300)),
+    ];
+    for text in ["hello", ""] {
+        let args: Vec<[In; 3]> = cases
+            .iter()
+            .map(|&(index, length)| [s(text), n(index), n(length.unwrap_or(0))])
+            .collect();
+        let rows: Vec<_> = cases
+            .iter()
+            .zip(&args)
+            .map(|((_, length), args)| {
+                let source = match length {
+                    None => "substr(copyinstr(arg0), arg1)",
+                    Some(_) => "substr(copyinstr(arg0), arg1, arg2)",
+                };
+                (source, &args[..])
+            })
+            .collect();
+        fold_all(Options::default(), &rows);
+    }
+}
+
+#[test]
+fn strings_are_found_in_others() {
+    let needle = "n".repeat(64);
+    let long = format!("{}{needle}", "n".repeat(100) + "m");
+    let source = format!("index(copyinstr(arg0), \"{needle}\")");
+    fold_all(
+        Options::default(),
+        &[
+            ("strstr(copyinstr(arg0), \"ll\")", &[s("hello")]),
+            ("strstr(copyinstr(arg0), \"\")", &[s("hello")]),
+            ("strstr(copyinstr(arg0), \"x\")", &[s("hello")]),
+            ("strstr(copyinstr(arg0), \"aab\")", &[s("aaaab")]),
+            (
+                "strstr(copyinstr(arg0), copyinstr(arg1))",
+                &[s("hello"), s("lo")],
+            ),
+            (
+                "strstr(copyinstr(arg0), copyinstr(arg1))",
+                &[s("hello"), s("")],
+            ),
+            (
+                "strstr(copyinstr(arg0), copyinstr(arg1))",
+                &[s("hello"), s("hello!")],
+            ),
+            (
+                "index(copyinstr(arg0), copyinstr(arg1))",
+                &[s(&long), s(&needle)],
+            ),
+            (
+                "rindex(copyinstr(arg0), copyinstr(arg1))",
+                &[s(&long), s(&needle)],
+            ),
+            (source.as_str(), &[s(&long)]),
+            ("strlen(strstr(copyinstr(arg0), \"m\"))", &[s(&long)]),
+            (
+                "strstr(strstr(copyinstr(arg0), \"e\"), \"o\")",
+                &[s("hello")],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn positions_are_clamped() {
+    for sub in ["l", "x", "", "h", "hello!", "lo"] {
+        let args: Vec<[In; 3]> = [-1, 0, 1, 2, 3, 4, 5, 9]
+            .iter()
+            .map(|&start| [s("hello"), s(sub), n(start)])
+            .collect();
+        let literals = [
+            format!("index(copyinstr(arg0), \"{sub}\", arg2)"),
+            format!("rindex(copyinstr(arg0), \"{sub}\", arg2)"),
+        ];
+        let rows: Vec<_> = args
+            .iter()
+            .flat_map(|args| {
+                [
+                    (literals[0].as_str(), &args[..]),
+                    (literals[1].as_str(), &args[..]),
+                    ("index(copyinstr(arg0), copyinstr(arg1), arg2)", &args[..]),
+                    ("rindex(copyinstr(arg0), copyinstr(arg1), arg2)", &args[..]),
+                    ("rindex(copyinstr(arg0), copyinstr(arg1))", &args[..]),
+                ]
+            })
+            .collect();
+        fold_all(Options::default(), &rows);
+    }
+}
+
+#[test]
+fn a_needle_of_more_than_64_bytes_at_run_time_is_a_fault() {
+    let needle = "n".repeat(65);
+    let source = "index(copyinstr(arg0), copyinstr(arg1))";
+    if root() {
+        let (program, bodies) = common::compile::compile(&[source]);
+        let row = common::Row {
+            body: bodies.into_iter().next().unwrap(),
+            args: vec![s("hello"), s(needle)],
+        };
+        let outs = common::run(&program, &[row], Options::default());
+        assert_eq!(outs, [[Out::Fault(5, 0)]]);
+    }
+}
+
+#[test]
+fn numbers_become_text() {
+    let values = [0, 1, -1, -5, 8, 255, 1234, i64::MAX, i64::MIN];
+    for base in [
+        "", ", 10", ", 16", ", 8", ", 2", ", 36", ", 7", ", 1", ", 99",
+    ] {
+        let source = format!("lltostr(arg0{base})");
+        let args: Vec<[In; 1]> = values.iter().map(|&value| [n(value)]).collect();
+        let rows: Vec<_> = args
+            .iter()
+            .map(|args| (source.as_str(), &args[..]))
+            .collect();
+        fold_all(Options::default(), &rows);
+        let short = Options {
+            strsize: 8,
+            ..Options::default()
+        };
+        fold_all(short, &rows);
+    }
+    check(&[("strjoin(lltostr(arg0), \"!\")", &[n(-12)], "-12!")]);
+}
+
+#[test]
+fn parts_serve_as_keys_and_values() {
+    check(&[
+        (
+            "a[basename(copyinstr(arg0))] = 5; a[\"x.py\"]",
+            &[s("/lib/x.py")],
+            Out::Int(5),
+        ),
+        (
+            "x = dirname(copyinstr(arg0)); x",
+            &[s("/lib/x.py")],
+            Out::from("/lib"),
+        ),
+        (
+            "self->y = strstr(copyinstr(arg0), \".\"); self->y",
+            &[s("/lib/x.py")],
+            Out::from(".py"),
+        ),
+        (
+            "basename(copyinstr(arg0)) == \"x.py\" && index(copyinstr(arg0), \"lib\") == 1",
+            &[s("/lib/x.py")],
+            Out::Int(1),
+        ),
+        (
+            "strrchr(copyinstr(arg0), '.') == strchr(copyinstr(arg1), '.')",
+            &[s("/lib/x.py"), s("y.py")],
+            Out::Int(1),
+        ),
+    ]);
+}
+
+#[test]
+fn any_string_size() {
+    let path = format!("/{}/name.py", "d".repeat(5000));
+    for strsize in [16u32, 64, 1024, 4096] {
+        let options = Options {
+            strsize,
+            ..Options::default()
+        };
+        for source in [
+            "basename(copyinstr(arg0))",
+            "dirname(copyinstr(arg0))",
+            "strchr(copyinstr(arg0), 'd')",
+            "strrchr(copyinstr(arg0), '/')",
+            "substr(copyinstr(arg0), -3, 2)",
+            "strlen(strstr(copyinstr(arg0), \"dd/\"))",
+            "rindex(copyinstr(arg0), copyinstr(arg1))",
+            "index(copyinstr(arg0), copyinstr(arg1))",
+        ] {
+            fold_all(options, &[(source, &[s(&path), s("ddd")])]);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Small alphabets, so that things are found.
+    #[test]
+    fn random_strings(
+        texts in prop::collection::vec(("[ab/]{0,12}", "[ab/]{0,3}", -14i64..14, -14i64..14), 4),
+    ) {
+        let args: Vec<[In; 4]> = texts
+            .iter()
+            .map(|(text, sub, a, b)| [s(text), s(sub), n(*a), n(*b)])
+            .collect();
+        let rows: Vec<_> = args
+            .iter()
+            .flat_map(|args| {
+                [
+                    "basename(copyinstr(arg0))",
+                    "dirname(copyinstr(arg0))",
+                    "strchr(copyinstr(arg0), '/')",
+                    "strrchr(copyinstr(arg0), 'a')",
+                    "strstr(copyinstr(arg0), copyinstr(arg1))",
+                    "index(copyinstr(arg0), copyinstr(arg1), arg2)",
+                    "rindex(copyinstr(arg0), copyinstr(arg1), arg2)",
+                    "substr(copyinstr(arg0), arg2)",
+                    "substr(copyinstr(arg0), arg2, arg3)",
+                ]
+                .map(|source| (source, &args[..]))
+            })
+            .collect();
+        fold_all(Options::default(), &rows);
+    }
 }
