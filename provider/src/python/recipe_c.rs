@@ -297,7 +297,7 @@ impl Finder<'_, '_> {
         }
         let inner = |call: &&(u64, R)| {
             self.hands_on(call.0, call.1)
-                .is_none_or(|next| !calls.contains(&next))
+                .is_none_or(|next| calls.iter().all(|other| other.0 != next))
         };
         let sites = calls
             .iter()
@@ -331,17 +331,17 @@ impl Finder<'_, '_> {
 
     /// The function that `function` calls first, before any branch, with the frame that it got:
     /// to probe both would be to pay twice.
-    fn hands_on(&self, function: u64, argument: R) -> Option<(u64, R)> {
+    fn hands_on(&self, function: u64, argument: R) -> Option<u64> {
         let frame = State::initial(argument);
         let mut state = State::new();
         for insn in straight(self.image, function, HANDLER_LIMIT) {
             match insn.flow_control() {
                 FlowControl::Next => state.step(&insn),
                 FlowControl::Call => {
-                    let register = [R::RSI, R::RDI]
-                        .into_iter()
-                        .find(|&r| state.get(r) == Some(frame))?;
-                    return Some((branch_target(self.image, &insn), register));
+                    let passed = [R::RDI, R::RSI]
+                        .iter()
+                        .any(|&r| state.get(r) == Some(frame));
+                    return passed.then(|| branch_target(self.image, &insn));
                 }
                 _ => return None,
             }

@@ -123,7 +123,7 @@ fn another_version_s_opcodes_are_a_refusal() {
 
 #[test]
 fn other_offsets_are_a_refusal() {
-    let (_, mut file) = restore(RECORDED[7].1);
+    let (_, mut file) = restore(RECORDED[8].1);
     let at = address_of(&file, "_PyRuntime");
     let word = (at..).step_by(8).find(|&i| file[i] == 136).unwrap();
     file[word] = 144;
@@ -137,7 +137,7 @@ fn other_offsets_are_a_refusal() {
 
 #[test]
 fn a_free_threaded_build_is_a_refusal() {
-    let (_, mut file) = restore(RECORDED[7].1);
+    let (_, mut file) = restore(RECORDED[8].1);
     let at = address_of(&file, "_PyRuntime");
     file[at + 16] = 1;
     assert!(matches!(analyse(&file), Err(Refusal::FreeThreaded { .. })));
