@@ -178,7 +178,7 @@ impl Asm {
         self.push(Insn::call(helper));
     }
 
-    /// `dst = index in the finished code of the instruction that is now at `index``.
+    /// `dst = index` of the instruction that is now at `index`, in the finished code.
     pub fn mov_index(&mut self, dst: Reg, index: usize) {
         self.indexes.push((self.here(), index));
         self.mov_imm(dst, 0);

@@ -313,17 +313,20 @@ impl<'a> Emit<'a> {
 
     /// A place for a value.
     pub fn take(&mut self, span: Span) -> Emitted<Val> {
-        self.stack.take().or_else(|_| Err(too_complex(span)))
+        self.stack.take().ok().ok_or_else(|| too_complex(span))
     }
 
     /// A slot that keeps its value for the whole program, from the prologue on.
     fn lasting(&mut self, span: Span) -> Emitted<i16> {
-        self.stack.slot().or_else(|_| Err(too_complex(span)))
+        self.stack.slot().ok().ok_or_else(|| too_complex(span))
     }
 
     /// Stack for a buffer.
     pub fn buffer(&mut self, size: i16, span: Span) -> Emitted<i16> {
-        self.stack.buffer(size).or_else(|_| Err(too_complex(span)))
+        self.stack
+            .buffer(size)
+            .ok()
+            .ok_or_else(|| too_complex(span))
     }
 
     /// The register that holds `val`: its own, or `spare` after loading it there.
@@ -391,21 +394,21 @@ impl<'a> Emit<'a> {
     /// `dst = bpf_get_current_pid_tgid()`: the process above, the thread below.
     pub fn pid_tgid(&mut self, dst: Reg, span: Span) -> Emitted<()> {
         self.fetched(dst, Fetched::PidTgid, span, |e| {
-            e.asm.call(Helper::GetCurrentPidTgid)
+            e.asm.call(Helper::GetCurrentPidTgid);
         })
     }
 
     /// `dst = bpf_get_current_uid_gid()`: the group above, the user below.
     pub fn uid_gid(&mut self, dst: Reg, span: Span) -> Emitted<()> {
         self.fetched(dst, Fetched::UidGid, span, |e| {
-            e.asm.call(Helper::GetCurrentUidGid)
+            e.asm.call(Helper::GetCurrentUidGid);
         })
     }
 
     /// `dst = monotonic nanoseconds`, the same throughout a firing.
     pub fn timestamp(&mut self, dst: Reg, span: Span) -> Emitted<()> {
         self.fetched(dst, Fetched::Timestamp, span, |e| {
-            e.asm.call(Helper::KtimeGetNs)
+            e.asm.call(Helper::KtimeGetNs);
         })
     }
 

@@ -358,13 +358,13 @@ impl Emit<'_> {
 
     /// `val = constant`.
     pub(crate) fn put_imm(&mut self, val: &Val, value: i64) {
-        match *val {
-            Val::Reg(reg) => self.asm.mov_imm(reg, value),
-            _ => {
-                self.asm.mov_imm(Reg::R0, value);
-                self.put(val, Reg::R0);
-            }
-        }
+        let reg = if let Val::Reg(reg) = *val {
+            reg
+        } else {
+            Reg::R0
+        };
+        self.asm.mov_imm(reg, value);
+        self.put(val, reg);
     }
 
     fn ternary(&mut self, cond: &Expr, a: &Expr, b: &Expr, span: Span) -> Emitted<Val> {

@@ -22,7 +22,7 @@ use crate::stack::Val;
 use crate::string::Str;
 
 /// Bits of the state, and so the most bytes to look for.
-const MOST: usize = 64;
+const MOST: u8 = 64;
 /// Bytes of a table.
 const TABLE: u32 = 256 * 8;
 
@@ -127,7 +127,7 @@ impl Emit<'_> {
     fn needle(&mut self, sub: &Expr) -> Emitted<Needle> {
         let span = sub.span;
         if let Some(bytes) = self.constant_string(sub) {
-            if bytes.len() > MOST {
+            if bytes.len() > usize::from(MOST) {
                 return Err(Refusal {
                     span,
                     message: format!("looking for more than {MOST} bytes is not supported yet"),
@@ -158,7 +158,8 @@ impl Emit<'_> {
         self.heap_reaches(TABLE);
         let too_long = self.fault(fault::NO_SCRATCH, &Val::Const(0));
         let len = self.reg(&sub.len, Reg::R0);
-        self.asm.jump_if_imm(Cond::Gt, len, MOST as i32, too_long);
+        self.asm
+            .jump_if_imm(Cond::Gt, len, i32::from(MOST), too_long);
         self.copy_apart(Reg::R1, &sub.len);
         let count = self.keep(Reg::R1, span)?;
         let ones = self.rodata.put(vec![0xff; TABLE as usize]);
@@ -186,7 +187,8 @@ impl Emit<'_> {
         self.asm.alu_imm(Alu::Lsh, Reg::R4, 1);
         self.asm.alu_imm(Alu::Add, Reg::R1, 1);
         self.asm.alu_imm(Alu::Add, Reg::R3, 1);
-        self.asm.jump_if_imm(Cond::Lt, Reg::R3, MOST as i32, again);
+        self.asm
+            .jump_if_imm(Cond::Lt, Reg::R3, i32::from(MOST), again);
         self.asm.bind(done);
         self.stack.give(count);
         Ok(())
@@ -216,15 +218,12 @@ impl Emit<'_> {
         self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, empty);
         self.asm.alu_imm(Alu::Add, Reg::R0, -1);
         self.asm.alu_imm(Alu::And, Reg::R0, 63);
-        match needle.table {
-            Some(offset) => {
-                let rodata = self.storage.rodata;
-                self.asm.map_value(Reg::R2, rodata, offset);
-            }
-            None => {
-                let used = Val::Slot(self.heap_used(span)?);
-                self.heap_address_known(Reg::R2, &used);
-            }
+        if let Some(offset) = needle.table {
+            let rodata = self.storage.rodata;
+            self.asm.map_value(Reg::R2, rodata, offset);
+        } else {
+            let used = Val::Slot(self.heap_used(span)?);
+            self.heap_address_known(Reg::R2, &used);
         }
         self.asm.mov_imm(Reg::R5, 1);
         self.asm.alu(Alu::Lsh, Reg::R5, Reg::R0);

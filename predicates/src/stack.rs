@@ -132,7 +132,9 @@ mod tests {
         let vals: Vec<Val> = (0..5).map(|_| stack.take().unwrap()).collect();
         assert_eq!(vals[0], Val::Reg(Reg::R6));
         assert_eq!(vals[4], Val::Slot(-8));
-        vals.into_iter().for_each(|val| stack.give(val));
+        for val in vals {
+            stack.give(val);
+        }
         assert!(stack.idle());
     }
 

@@ -88,7 +88,9 @@ impl Emit<'_> {
                 tuple
             }
         };
-        ints.into_iter().for_each(|val| self.stack.give(val));
+        for val in ints {
+            self.stack.give(val);
+        }
         Ok(tuple)
     }
 

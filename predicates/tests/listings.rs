@@ -21,7 +21,11 @@ fn listing(name: &str, source: &str, share: bool) {
     let made = make(&program, &[row], options).unwrap();
     let mut text = String::new();
     writeln!(text, "{source}\n").unwrap();
-    text.push_str(&made.code.listing());
+    let code = made.code.listing();
+    let body = code.lines().skip_while(|line| *line != "; row").skip(1);
+    for line in body.take_while(|line| *line != "; end") {
+        writeln!(text, "{line}").unwrap();
+    }
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/listings")
         .join(format!("{name}.txt"));

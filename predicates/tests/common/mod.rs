@@ -10,7 +10,13 @@
     unreachable_pub,
     reason = "each test file uses a part of it"
 )]
-#![allow(missing_docs, clippy::print_stderr, reason = "a test harness")]
+#![allow(
+    missing_docs,
+    missing_debug_implementations,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test harness"
+)]
 
 pub mod compile;
 
@@ -337,6 +343,7 @@ pub fn make(program: &Program, rows: &[Row], options: Options) -> Emitted<Made> 
             e.asm.load(Size::Double, Reg::R0, Reg::R1, 0);
             e.asm.store(Size::Double, Reg::FP, slot, Reg::R0);
         }
+        e.asm.note("row");
         for stmt in &row.body {
             if let StmtKind::Expr(expr) = stmt
                 && emit_value(&mut e, expr, next * out_size)?
@@ -345,6 +352,7 @@ pub fn make(program: &Program, rows: &[Row], options: Options) -> Emitted<Made> 
             }
             assert!(e.stack.idle(), "registers are all given back");
         }
+        e.asm.note("end");
         e.asm.jump(end);
         let faults = e.take_faults();
         e.emit_faults(faults, handler);
