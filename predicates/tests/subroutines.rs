@@ -211,9 +211,7 @@ fn a_needle_of_more_than_64_bytes_at_run_time_is_a_fault() {
 #[test]
 fn numbers_become_text() {
     let values = [0, 1, -1, -5, 8, 255, 1234, i64::MAX, i64::MIN];
-    for base in [
-        "", ", 10", ", 16", ", 8", ", 2", ", 36", ", 7", ", 1", ", 99",
-    ] {
+    for base in ["", ", 10", ", 16", ", 8", ", 2", ", 36", ", 7"] {
         let source = format!("lltostr(arg0{base})");
         let args: Vec<[In; 1]> = values.iter().map(|&value| [n(value)]).collect();
         let rows: Vec<_> = args
