@@ -42,7 +42,8 @@ pub(super) fn find(image: &Image<'_>, minor: u8) -> Option<Audits> {
     }
     let exported = image.symbol("PySys_Audit")?.address;
     let helper = helper(image, exported).and_then(|(start, event)| site(image, start, event));
-    let partial = helper.is_none();
+    // 3.8 has no second way to raise an event.
+    let partial = helper.is_none() && minor > 8;
     let site = helper.or_else(|| site(image, exported, R::RDI))?;
     Some(Audits {
         sites: vec![site],

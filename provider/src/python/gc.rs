@@ -3,48 +3,52 @@
 //! It is not exported, but it prints `gc: collecting generation %d...` when asked to, and so
 //! refers to that text. The unwind tables say where the function around the reference starts;
 //! where the compiler moved the printing to a cold part, a jump into that part comes from the
-//! function proper. Which argument is the generation (it differs by version, and a copy of the
-//! function specialised by the compiler has its arguments moved) is read off the same call: it is
-//! the register whose value is passed on to the printing.
+//! function proper.
+//!
+//! Every collection passes the test of whether to print, a conditional jump, right where
+//! `gc-start` belongs: after 3.13's collector has chosen the generation, and decided that there is
+//! something to do at all. What the printing would get as its second argument is the generation,
+//! so the code behind the jump tells where it is.
 
 use std::ops::Range;
 
 use iced_x86::{FlowControl, Instruction, Register as R};
 use regex::bytes::Regex;
 
-use super::code::{State, emulated, pt_regs, straight};
+use super::code::{Home, State, emulated, straight};
 use super::flow::reachable;
 use super::image::Image;
-use super::site::Execution;
+use super::site::{Execution, Location};
 use super::unwind::Functions;
-use crate::probe::Register;
 
-/// The function that runs one collection.
+/// The function that runs one collection; a compiler may have made several copies.
 ///
-/// `gc-start(generation)` is its entry, `gc-done(collected)` its return, whose value is the number
-/// of objects collected. Collections are rare: a return probe is cheap enough.
+/// `gc-start(generation)` is the site, `gc-done(collected)` the function's return, whose value is
+/// the number of objects collected. A return without a start in the same thread is none: the
+/// function returns early if a collection is going on. Collections are rare, so a return probe is
+/// cheap enough.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Collector {
-    /// Where the function's first instruction is in the file, for a return probe.
+    /// Where the function's first instruction is in the file, for the return probe.
     pub function_offset: u64,
-    /// Where to probe its entry: the first instruction that the kernel emulates.
-    pub entry_offset: u64,
-    /// The virtual address of that instruction, as linked.
-    pub entry_address: u64,
-    /// How the kernel executes it.
+    /// Where the jump to probe is in the file.
+    pub start_offset: u64,
+    /// The jump's virtual address as linked.
+    pub start_address: u64,
+    /// How the kernel executes the jump.
     pub execution: Execution,
-    /// Holds the generation there, a 32-bit integer; `None` if that could not be found out.
-    pub generation: Option<Register>,
+    /// Holds the generation there, in its low 32 bits.
+    pub generation: Location,
 }
 
-/// Finds the collector; the error says what was missing.
-pub(super) fn find(image: &Image<'_>) -> Result<Collector, String> {
+/// Finds the collector and its copies; the error says what was missing.
+pub(super) fn find(image: &Image<'_>) -> Result<Vec<Collector>, String> {
     let text = Regex::new(r"(?-u)gc: collecting generation %d\.\.\.").map_err(|e| e.to_string())?;
     let text = image
         .find(&text)
         .ok_or("the collector's message is not in the file")?;
     let functions = Functions::of(image).ok_or("the file has no unwind tables")?;
-    let mut found: Vec<(Range<u64>, u64)> = Vec::new();
+    let mut found: Vec<Collector> = Vec::new();
     for place in references(image, text) {
         let Some(part) = functions.around(place) else {
             continue;
@@ -53,21 +57,23 @@ pub(super) fn find(image: &Image<'_>) -> Result<Collector, String> {
         for function in starts {
             let body = reachable(image, [function.start], BODY_LIMIT);
             let is_reference = |i: &&Instruction| (i.ip()..i.next_ip()).contains(&place);
-            if let Some(reference) = body.values().find(is_reference)
-                && !is_jumped_into(image, &functions, &function)
-            {
-                found.push((function, reference.ip()));
-                break;
+            let Some(reference) = body.values().find(is_reference) else {
+                continue;
+            };
+            if is_cold(image, &functions, &function) {
+                continue;
             }
+            let collector = body
+                .values()
+                .find_map(|insn| collector(image, function.start, insn, reference.ip()));
+            found.extend(collector.filter(|c| !found.contains(c)));
+            break;
         }
     }
-    found.dedup_by_key(|(function, _)| function.start);
-    match found.as_slice() {
-        [] => Err("no function refers to the collector's message".to_owned()),
-        [(function, reference)] => entry(image, function.start, *reference)
-            .ok_or_else(|| "its entry has no place for a probe".to_owned()),
-        _ => Err("several functions refer to the collector's message".to_owned()),
+    if found.is_empty() {
+        return Err("the function that collects was not found by its message".to_owned());
     }
+    Ok(found)
 }
 
 const BODY_LIMIT: usize = 20_000;
@@ -116,75 +122,64 @@ fn parents(image: &Image<'_>, functions: &Functions<'_>, part: &Range<u64>) -> V
     parents
 }
 
-/// Whether `part` is a cold part: jumped into from another function behind its start.
-fn is_jumped_into(image: &Image<'_>, functions: &Functions<'_>, part: &Range<u64>) -> bool {
-    let calls = calls_of(image, part.start);
-    calls == 0 && !parents(image, functions, part).is_empty()
+/// Whether `part` is a cold part: entered by jumps into its middle, never by a call.
+fn is_cold(image: &Image<'_>, functions: &Functions<'_>, part: &Range<u64>) -> bool {
+    !is_called(image, part.start) && !parents(image, functions, part).is_empty()
 }
 
-/// How many near calls or jumps lead exactly to `start`.
-fn calls_of(image: &Image<'_>, start: u64) -> usize {
+/// Whether a near call or jump leads exactly to `start`.
+fn is_called(image: &Image<'_>, start: u64) -> bool {
     image
         .code()
         .flat_map(|(base, bytes)| bytes.windows(5).zip(base..))
-        .filter(|(window, at)| {
-            matches!(**window, [0xe8 | 0xe9, a, b, c, d] if at
+        .any(|(window, at)| {
+            matches!(*window, [0xe8 | 0xe9, a, b, c, d] if at
                 .wrapping_add(5)
                 .wrapping_add_signed(i64::from(i32::from_le_bytes([a, b, c, d]))) == start)
         })
-        .count()
 }
 
-fn entry(image: &Image<'_>, start: u64, reference: u64) -> Option<Collector> {
-    let generation = generation(image, start, reference);
-    let mut state = State::new();
-    for insn in straight(image, start, 32) {
-        if let Some(kind) = emulated(image, &insn) {
-            let generation =
-                generation.and_then(|r| state.holders(State::initial(r)).find_map(pt_regs));
-            return Some(Collector {
-                function_offset: image.file_offset(start)?,
-                entry_offset: image.file_offset(insn.ip())?,
-                entry_address: insn.ip(),
-                execution: Execution::Emulated(kind),
-                generation,
-            });
-        }
-        state.step(&insn);
+/// The collector, if `jump` is the conditional jump that decides whether to print.
+fn collector(
+    image: &Image<'_>,
+    function: u64,
+    jump: &Instruction,
+    reference: u64,
+) -> Option<Collector> {
+    if jump.flow_control() != FlowControl::ConditionalBranch {
+        return None;
     }
-    None
+    let kind = emulated(image, jump)?;
+    let printing = [jump.near_branch_target(), jump.next_ip()];
+    let generation = printing
+        .into_iter()
+        .find_map(|start| generation(image, start, reference))?;
+    Some(Collector {
+        function_offset: image.file_offset(function)?,
+        start_offset: image.file_offset(jump.ip())?,
+        start_address: jump.ip(),
+        execution: Execution::Emulated(kind),
+        generation: Location::of(generation)?,
+    })
 }
 
-/// The register that holds the generation when the function starts: the one whose value is the
-/// second argument of the call after `reference`.
-fn generation(image: &Image<'_>, start: u64, reference: u64) -> Option<R> {
-    let mut todo = vec![(start, State::narrow())];
-    let mut seen = std::collections::HashSet::new();
-    while let Some((from, mut state)) = todo.pop() {
-        if seen.len() > PATHS || !seen.insert(from) {
-            continue;
-        }
-        let mut passed = false;
-        for insn in straight(image, from, 200) {
-            passed |= insn.ip() == reference;
-            match insn.flow_control() {
-                FlowControl::Call if passed => {
-                    // PySys_WriteStderr(format, generation); fortified builds have no other form.
-                    let value = state.get(R::RSI)?;
-                    return State::initial_register(value.name)
-                        .filter(|r| value.plus == 0 && ARGUMENTS.contains(r));
-                }
-                FlowControl::ConditionalBranch => {
-                    todo.push((insn.near_branch_target(), state.fork()));
-                }
-                _ => {}
+/// Where the second argument of the call that prints is when the code from `start` begins, if
+/// that code goes straight to the `reference` and the call.
+fn generation(image: &Image<'_>, start: u64, reference: u64) -> Option<Home> {
+    let mut state = State::narrow();
+    let mut passed = false;
+    for insn in straight(image, start, PRINTING_LIMIT) {
+        passed |= insn.ip() == reference;
+        match insn.flow_control() {
+            FlowControl::Next | FlowControl::UnconditionalBranch => state.step(&insn),
+            FlowControl::Call if passed => {
+                let value = state.get(R::RSI)?;
+                return state.home(value.name).filter(|_| value.plus == 0);
             }
-            state.step(&insn);
+            _ => return None,
         }
     }
     None
 }
 
-const PATHS: usize = 2000;
-
-const ARGUMENTS: [R; 6] = [R::RDI, R::RSI, R::RDX, R::RCX, R::R8, R::R9];
+const PRINTING_LIMIT: usize = 24;

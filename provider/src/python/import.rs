@@ -17,7 +17,7 @@ pub struct Import {
     /// Which local variable is the module's name, a `str`.
     pub name_local: u16,
     /// 3.11 on: the module was found if the function is left at one of these opcodes, by a return;
-    /// else it is left by an exception. Empty before, where the frame's result tells.
+    /// else it is left by an exception. Empty before, where [`Site::result`](super::Site) tells.
     pub found_opcodes: Vec<u8>,
 }
 

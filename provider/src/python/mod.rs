@@ -56,8 +56,8 @@ pub struct Build {
     /// The opcodes that stand for others where a tool watches single lines or instructions:
     /// found at a site instead of the expected opcode, they are no mistake.
     pub masking_opcodes: &'static [u8],
-    /// The garbage collector, if it could be found.
-    pub collector: Result<Collector, String>,
+    /// The garbage collector, every copy of it; or why it could not be found.
+    pub collectors: Result<Vec<Collector>, String>,
     /// Where an import looks for a module.
     pub import: Import,
     /// Where audit events are raised; none before 3.8.
@@ -242,7 +242,7 @@ fn build(image: &Image<'_>) -> Result<Build, Refusal> {
         offsets,
         lines: LineFormat::of(version.minor),
         masking_opcodes: functions.masking_opcodes,
-        collector: gc::find(image),
+        collectors: gc::find(image),
         import: import::of(version.minor),
         audits: audit::find(image, version.minor),
         fingerprint: functions.fingerprint,

@@ -56,6 +56,13 @@ pub(super) fn sites(image: &Image<'_>, minor: u8) -> Result<Vec<Site>, Refusal> 
             opcodes: Vec::new(),
             condition: None,
             stack_at_entry: Some(entry.stack),
+            // _Py_CheckFunctionResult(callable, result, where); from 3.9 on the thread comes first.
+            result: match event {
+                Event::Exit => {
+                    Location::of(Home::Register(if minor >= 9 { R::RDX } else { R::RSI }))
+                }
+                _ => None,
+            },
         })
     };
     std::iter::once((&entry.insn, Event::Entry))

@@ -436,6 +436,7 @@ impl Finder<'_, '_> {
             opcodes: Vec::new(),
             condition: None,
             stack_at_entry: None,
+            result: None,
         })
     }
 }

@@ -30,6 +30,9 @@ pub struct Site {
     /// Before 3.11: what to add to the stack pointer to get its value at the first instruction
     /// of the interpreter function, which tells the activations of a thread apart.
     pub stack_at_entry: Option<i64>,
+    /// Before 3.11, at an exit: the address of the object returned, zero if the function is left
+    /// by an exception.
+    pub result: Option<Location>,
 }
 
 /// Where a 64-bit value is at a site.

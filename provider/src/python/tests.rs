@@ -52,8 +52,8 @@ const RECORDED: &[(&str, &[u8])] = &[
         include_bytes!("fixtures/3.13.0-gcc12-shared.bin"),
     ),
     (
-        "3.13.7-gcc14-frame-on-stack",
-        include_bytes!("fixtures/3.13.7-gcc14-frame-on-stack.bin"),
+        "3.13.7-gcc10-frame-on-stack",
+        include_bytes!("fixtures/3.13.7-gcc10-frame-on-stack.bin"),
     ),
     (
         "3.14.10-debian-lto",
@@ -171,7 +171,11 @@ fn interpreters_found_here() {
                 for site in &build.sites {
                     check_site(&name, &file, site);
                 }
-                println!("covered: {} {:?} {name}", build.version, build.recipe);
+                let gc = build.collectors.as_ref().map_or("no gc", |_| "gc");
+                println!(
+                    "covered: {} {:?}, {gc}: {name}",
+                    build.version, build.recipe
+                );
             }
             Err(refusal) => println!("refused: {name}: {refusal}"),
         }

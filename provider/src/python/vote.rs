@@ -6,7 +6,7 @@
 //! the vote was unanimous; a single dissenting handler means that the loop is not what we take it
 //! to be, and the build is refused.
 //!
-//! Where registers ran short, the loop has one of the two in a stack slot instead (GCC 14 does
+//! Where registers ran short, the loop has one of the two in a stack slot instead (GCC 10 does
 //! with 3.13's frame); the vote is then for the slot.
 //!
 //! Some compilers keep a copy of the frame in a second register. Where the copy is made before
