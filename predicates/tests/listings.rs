@@ -1,5 +1,7 @@
 //! What the code for one construct looks like. `BLESS=1` rewrites the listings.
 
+#![allow(clippy::unwrap_used, reason = "a test helper")]
+
 mod common;
 
 use std::fmt::Write as _;
