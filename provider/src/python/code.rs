@@ -155,8 +155,9 @@ impl Value {
 pub(super) enum Home {
     /// In a 64-bit general register.
     Register(R),
-    /// In memory, at this distance from the stack pointer.
-    Stack(i64),
+    /// In the function's part of the stack: at this distance from the stack pointer, or below
+    /// the frame pointer in code that keeps one.
+    Stack(R, i64),
 }
 
 /// What is known about registers and watched memory between two instructions.
@@ -224,8 +225,8 @@ impl State {
     pub(super) fn enter(&mut self, home: Home, value: Value) {
         match home {
             Home::Register(register) => self.set(register, value),
-            Home::Stack(offset) => {
-                let place = Self::initial(R::RSP).plus(offset);
+            Home::Stack(base, offset) => {
+                let place = Self::initial(base).plus(offset);
                 self.memory.push((place, value));
             }
         }
@@ -233,38 +234,43 @@ impl State {
 
     /// The register or stack slot whose value was `name` before the first instruction.
     pub(super) fn home(&self, name: u32) -> Option<Home> {
-        let stack = Self::initial(R::RSP);
         Self::initial_register(name)
             .map(Home::Register)
             .or_else(|| {
-                let slot = |(place, value): &&(Value, Value)| {
-                    value.name == name && place.name == stack.name
-                };
-                self.loaded
-                    .iter()
-                    .find(slot)
-                    .map(|(place, _)| Home::Stack(place.plus))
+                let (place, _) = self.loaded.iter().find(|(_, value)| value.name == name)?;
+                Self::stack_slot(*place, Self::initial)
             })
+    }
+
+    /// `place` as a slot of the stack, with what the bases hold.
+    fn stack_slot(place: Value, base: impl Fn(R) -> Value) -> Option<Home> {
+        let (stack, frame) = (base(R::RSP), base(R::RBP));
+        if place.name == stack.name {
+            return Some(Home::Stack(R::RSP, place.plus.wrapping_sub(stack.plus)));
+        }
+        let below = place.plus.wrapping_sub(frame.plus);
+        (place.name == frame.name && below < 0).then_some(Home::Stack(R::RBP, below))
     }
 
     /// What a home holds now.
     pub(super) fn at_home(&self, home: Home) -> Option<Value> {
         match home {
             Home::Register(register) => self.get(register),
-            Home::Stack(offset) => self.memory(Self::initial(R::RSP).plus(offset)),
+            Home::Stack(base, offset) => self.memory(Self::initial(base).plus(offset)),
         }
     }
 
-    /// Where `value` is now: a register, or else a stack slot relative to the stack pointer.
+    /// Where `value` is now: in a register, or else in a slot of the stack.
     pub(super) fn find(&self, value: Value) -> Option<Home> {
-        let stack = self.get(R::RSP)?;
-        let slot = |(place, v): &&(Value, Value)| *v == value && place.name == stack.name;
-        self.holders(value).next().map(Home::Register).or_else(|| {
-            self.memory
-                .iter()
-                .find(slot)
-                .map(|(place, _)| Home::Stack(place.plus - stack.plus))
-        })
+        let now = |r: R| self.get(r).unwrap_or(Value::named(u32::MAX));
+        let in_memory = || {
+            let mut places = self.memory.iter().filter(|(_, v)| *v == value);
+            places.find_map(|(place, _)| Self::stack_slot(*place, now))
+        };
+        self.holders(value)
+            .next()
+            .map(Home::Register)
+            .or_else(in_memory)
     }
 
     /// How far the stack pointer is below its value before the first instruction.

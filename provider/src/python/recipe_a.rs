@@ -137,7 +137,7 @@ fn exits(image: &Image<'_>, start: u64, frame: R, stack: i64) -> Result<Vec<Inst
     };
     let mut found = Vec::new();
     for call in code.values().filter(is_check) {
-        if epilogue(image, call.next_ip()) != Some(stack) {
+        if !is_epilogue(image, call.next_ip(), stack) {
             continue;
         }
         // tstate->frame = f->f_back, with the frame still in its register.
@@ -178,27 +178,34 @@ fn handlers(image: &Image<'_>) -> Vec<u64> {
         .collect()
 }
 
-/// How much an epilogue that starts at `address` moves the stack pointer before its `ret`; `None`
-/// if the code there does anything else. It may check the stack protector's canary.
-fn epilogue(image: &Image<'_>, address: u64) -> Option<i64> {
+/// Whether the code at `address` does nothing but leave a function that has moved the stack
+/// pointer by `stack`. It may check the stack protector's canary. In code that keeps a frame
+/// pointer, that is 8 below the stack pointer at the function's first instruction.
+fn is_epilogue(image: &Image<'_>, address: u64, stack: i64) -> bool {
+    let ends = [
+        State::initial(R::RSP).plus(stack),
+        State::initial(R::RBP).plus(8),
+    ];
     let mut state = State::new();
     for insn in straight(image, address, EPILOGUE_LIMIT) {
-        let is_canary = insn.segment_prefix() == R::FS || insn.memory_base() == R::RSP;
+        let is_canary =
+            insn.segment_prefix() == R::FS || matches!(insn.memory_base(), R::RSP | R::RBP);
         match insn.code() {
-            Code::Retnq => return state.pushed().map(i64::wrapping_neg),
+            Code::Retnq => return state.get(R::RSP).is_some_and(|end| ends.contains(&end)),
             Code::Pop_r64 => {}
+            Code::Lea_r64_m if insn.op0_register() == R::RSP && insn.memory_base() == R::RBP => {}
             Code::Add_rm64_imm8 | Code::Add_rm64_imm32 if insn.op0_register() == R::RSP => {}
             Code::Mov_r64_rm64 | Code::Sub_r64_rm64 | Code::Xor_r64_rm64 | Code::Cmp_r64_rm64
                 if is_canary && insn.op0_register() != R::RAX => {}
             _ => match insn.flow_control() {
                 FlowControl::UnconditionalBranch => {}
                 FlowControl::ConditionalBranch if insn.mnemonic() == Mnemonic::Jne => {}
-                _ => return None,
+                _ => return false,
             },
         }
         state.step(&insn);
     }
-    None
+    false
 }
 
 fn missing(what: &str, why: &str) -> Refusal {

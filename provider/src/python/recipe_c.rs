@@ -266,7 +266,7 @@ impl Finder<'_, '_> {
     fn may_be_frame(&self, register: R) -> bool {
         match self.registers.frame {
             Home::Register(own) => register == own,
-            Home::Stack(_) => register.is_gpr64() && register != R::RSP,
+            Home::Stack(..) => register.is_gpr64() && register != R::RSP,
         }
     }
 

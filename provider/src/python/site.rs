@@ -40,8 +40,13 @@ pub struct Site {
 pub enum Location {
     /// In a register.
     Register(Register),
-    /// In memory, this many bytes above the stack pointer.
-    Stack(i64),
+    /// In memory.
+    Memory {
+        /// The register that the address is relative to: the stack or the frame pointer.
+        base: Register,
+        /// Bytes to add to it.
+        offset: i64,
+    },
 }
 
 /// What happens to the frame at a site.
@@ -108,7 +113,7 @@ impl Location {
     pub(super) fn of(home: Home) -> Option<Self> {
         match home {
             Home::Register(register) => pt_regs(register).map(Self::Register),
-            Home::Stack(offset) => Some(Self::Stack(offset)),
+            Home::Stack(base, offset) => pt_regs(base).map(|base| Self::Memory { base, offset }),
         }
     }
 }

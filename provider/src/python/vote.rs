@@ -85,7 +85,7 @@ fn copies(image: &Image<'_>, handlers: &BTreeSet<u64>, frame: Home) -> Vec<R> {
     let mut seen = 0;
     for &handler in handlers {
         let mut state = State::new();
-        if let Home::Stack(_) = frame {
+        if let Home::Stack(..) = frame {
             state.enter(frame, Value::named(u32::MAX));
         }
         for insn in straight(image, handler, 150) {
