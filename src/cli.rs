@@ -30,7 +30,10 @@ pub(crate) enum Input {
 
 /// The command line, taken apart.
 #[derive(Clone, Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
 pub(crate) struct Cli {
     /// What to compile, in order.
     pub(crate) inputs: Vec<Input>,
@@ -70,13 +73,22 @@ pub(crate) enum Wrong {
 }
 
 /// Options of `dtrace` for building and anonymous tracing, without and with a value.
-const UNSUPPORTED: [(char, bool); 5] =
-    [('G', false), ('h', false), ('A', false), ('a', false), ('B', false)];
+const UNSUPPORTED: [(char, bool); 5] = [
+    ('G', false),
+    ('h', false),
+    ('A', false),
+    ('a', false),
+    ('B', false),
+];
 
 /// Switches that are short for `-x` options.
 const SWITCHES: [(char, &str, &str); 5] = [
     ('q', "quiet", "Print only what the program prints"),
-    ('F', "flowindent", "Indent the output by function entries and returns"),
+    (
+        'F',
+        "flowindent",
+        "Indent the output by function entries and returns",
+    ),
     ('w', "destructive", "Allow destructive actions"),
     ('Z', "zdefs", "Allow probe descriptions that match nothing"),
     ('C', "cpp", "Run the C preprocessor over scripts"),
@@ -84,43 +96,110 @@ const SWITCHES: [(char, &str, &str); 5] = [
 
 /// Options with a value that are short for `-x` options.
 const SETTINGS: [(char, &str, &str, &str); 4] = [
-    ('b', "bufsize", "SIZE", "Size of the trace buffer for each CPU (k, m, g)"),
-    ('D', "define", "NAME[=VALUE]", "Define a name for the preprocessor"),
+    (
+        'b',
+        "bufsize",
+        "SIZE",
+        "Size of the trace buffer for each CPU (k, m, g)",
+    ),
+    (
+        'D',
+        "define",
+        "NAME[=VALUE]",
+        "Define a name for the preprocessor",
+    ),
     ('U', "undef", "NAME", "Undefine a name for the preprocessor"),
-    ('I', "incdir", "DIR", "Search a directory for #include files"),
+    (
+        'I',
+        "incdir",
+        "DIR",
+        "Search a directory for #include files",
+    ),
 ];
 
 /// The command as clap knows it; also what the man page and completions are made from.
 pub(crate) fn command() -> Command {
     let one = |short: char, name: &'static str, value: &'static str, help: &'static str| {
-        Arg::new(name).short(short).value_name(value).help(help).allow_hyphen_values(true)
+        Arg::new(name)
+            .short(short)
+            .value_name(value)
+            .help(help)
+            .allow_hyphen_values(true)
     };
-    let many = |short, name, value, help| {
-        one(short, name, value, help).action(ArgAction::Append)
-    };
+    let many = |short, name, value, help| one(short, name, value, help).action(ArgAction::Append);
     let flag = |short: char, name: &'static str, help: &'static str| {
-        Arg::new(name).short(short).help(help).action(ArgAction::Count)
+        Arg::new(name)
+            .short(short)
+            .help(help)
+            .action(ArgAction::Count)
     };
     let mut command = Command::new("rdtrace")
         .about("Traces running programs with DTrace's D language; knows Python best")
         .disable_help_flag(true)
         .disable_version_flag(true)
-        .arg(many('n', "name", "SPEC", "Enable or list probes by name, with a clause if given"))
-        .arg(many('P', "provider", "SPEC", "Enable or list probes by provider"))
-        .arg(many('m', "module", "SPEC", "Enable or list probes by module"))
-        .arg(many('f', "function", "SPEC", "Enable or list probes by function"))
-        .arg(many('i', "id", "ID", "Enable or list the probe with this id"))
+        .arg(many(
+            'n',
+            "name",
+            "SPEC",
+            "Enable or list probes by name, with a clause if given",
+        ))
+        .arg(many(
+            'P',
+            "provider",
+            "SPEC",
+            "Enable or list probes by provider",
+        ))
+        .arg(many(
+            'm',
+            "module",
+            "SPEC",
+            "Enable or list probes by module",
+        ))
+        .arg(many(
+            'f',
+            "function",
+            "SPEC",
+            "Enable or list probes by function",
+        ))
+        .arg(many(
+            'i',
+            "id",
+            "ID",
+            "Enable or list the probe with this id",
+        ))
         .arg(many('s', "script", "FILE", "Compile a D script"))
-        .arg(one('c', "command", "COMMAND", "Run a command and trace it; its id is $target"))
-        .arg(many('p', "pid", "PID", "Trace a running process; its id is $target"))
+        .arg(one(
+            'c',
+            "command",
+            "COMMAND",
+            "Run a command and trace it; its id is $target",
+        ))
+        .arg(many(
+            'p',
+            "pid",
+            "PID",
+            "Trace a running process; its id is $target",
+        ))
         .arg(flag('l', "list", "List probes instead of enabling them"))
-        .arg(flag('v', "verbose", "With -l, show each probe's arguments and sites"))
+        .arg(flag(
+            'v',
+            "verbose",
+            "With -l, show each probe's arguments and sites",
+        ))
         .arg(flag('V', "version", "Print the version"))
         .arg(flag('e', "check", "Compile only, do not trace"))
         .arg(flag('S', "code", "Show the generated code"))
         .arg(one('o', "output", "FILE", "Append the output to a file"))
         .arg(many('x', "option", "NAME[=VALUE]", "Set an option"))
-        .arg(many('X', "conformance", "a|c|s|t", "C conformance of the preprocessor").hide(true))
+        .arg(
+            many(
+                'X',
+                "conformance",
+                "a|c|s|t",
+                "C conformance of the preprocessor",
+            )
+            .hide(true),
+        )
         .arg(flag('H', "headers", "Print the names of included files").hide(true))
         .arg(many('L', "libdir", "DIR", "Add a directory of D libraries").hide(true))
         .arg(
@@ -163,7 +242,9 @@ pub(crate) fn command() -> Command {
 
 /// Takes the command line apart.
 pub(crate) fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Cli, Wrong> {
-    let matches = command().try_get_matches_from(args).map_err(|error| wrong(&error))?;
+    let matches = command()
+        .try_get_matches_from(args)
+        .map_err(|error| wrong(&error))?;
     let mut cli = Cli {
         command: matches.get_one("command").cloned(),
         pids: values(&matches, "pid"),
@@ -173,11 +254,13 @@ pub(crate) fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Resul
         check_only: matches.get_count("check") > 0,
         show_code: matches.get_count("code") > 0,
         output: matches.get_one("output").cloned(),
-        dump: matches.get_one::<String>("dump").map(|stage| match stage.as_str() {
-            "ast" => Dump::Ast,
-            "typed" => Dump::Typed,
-            _ => Dump::Bpf,
-        }),
+        dump: matches
+            .get_one::<String>("dump")
+            .map(|stage| match stage.as_str() {
+                "ast" => Dump::Ast,
+                "typed" => Dump::Typed,
+                _ => Dump::Bpf,
+            }),
         operands: values(&matches, "operands"),
         ..Cli::default()
     };
@@ -195,7 +278,10 @@ pub(crate) fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Resul
     }
     let mut inputs = Vec::new();
     for (name, make) in [
-        ("name", (|text| Input::Specifier('n', text)) as fn(String) -> Input),
+        (
+            "name",
+            (|text| Input::Specifier('n', text)) as fn(String) -> Input,
+        ),
         ("provider", |text| Input::Specifier('P', text)),
         ("module", |text| Input::Specifier('m', text)),
         ("function", |text| Input::Specifier('f', text)),
@@ -222,7 +308,11 @@ pub(crate) fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Resul
 }
 
 fn values(matches: &ArgMatches, name: &str) -> Vec<String> {
-    matches.get_many(name).unwrap_or_default().cloned().collect()
+    matches
+        .get_many(name)
+        .unwrap_or_default()
+        .cloned()
+        .collect()
 }
 
 /// An option's values with their places on the command line.
@@ -265,7 +355,11 @@ mod tests {
     use super::*;
 
     fn parse_line(line: &[&str]) -> Result<Cli, Wrong> {
-        parse(std::iter::once("rdtrace").chain(line.iter().copied()).map(Into::into))
+        parse(
+            std::iter::once("rdtrace")
+                .chain(line.iter().copied())
+                .map(Into::into),
+        )
     }
 
     #[test]
@@ -275,7 +369,8 @@ mod tests {
 
     #[test]
     fn inputs_keep_their_order() {
-        let cli = parse_line(&["-qs", "a.d", "-n", "BEGIN", "-P", "python1", "one", "two"]).unwrap();
+        let cli =
+            parse_line(&["-qs", "a.d", "-n", "BEGIN", "-P", "python1", "one", "two"]).unwrap();
         assert_eq!(
             cli.inputs,
             [
@@ -291,12 +386,17 @@ mod tests {
     #[test]
     fn short_options_set_long_ones() {
         let cli = parse_line(&["-b", "4m", "-F", "-x", "strsize=32", "-D", "A=1"]).unwrap();
-        assert_eq!(cli.options, ["bufsize=4m", "flowindent", "strsize=32", "define=A=1"]);
+        assert_eq!(
+            cli.options,
+            ["bufsize=4m", "flowindent", "strsize=32", "define=A=1"]
+        );
     }
 
     #[test]
     fn an_unknown_option_is_named_as_getopt_does() {
-        let Err(Wrong::Usage(first, _)) = parse_line(&["-Y"]) else { panic!("-Y is accepted") };
+        let Err(Wrong::Usage(first, _)) = parse_line(&["-Y"]) else {
+            panic!("-Y is accepted")
+        };
         assert_eq!(first, "invalid option -- 'Y'");
     }
 }

@@ -38,7 +38,10 @@ pub(crate) fn read_sources(
     options: &Options,
     catalog: &mut Catalog,
 ) -> Result<Vec<Source>> {
-    cli.inputs.iter().map(|input| read_source(input, options, catalog)).collect()
+    cli.inputs
+        .iter()
+        .map(|input| read_source(input, options, catalog))
+        .collect()
 }
 
 fn read_source(input: &Input, options: &Options, catalog: &mut Catalog) -> Result<Source> {
@@ -46,11 +49,18 @@ fn read_source(input: &Input, options: &Options, catalog: &mut Catalog) -> Resul
         Input::Script(path) => {
             let bytes = std::fs::read(path)
                 .map_err(|error| anyhow::anyhow!("failed to open {path}: {}", reason(&error)))?;
-            let bytes = if options.cpp { preprocess(bytes, options)? } else { bytes };
+            let bytes = if options.cpp {
+                preprocess(bytes, options)?
+            } else {
+                bytes
+            };
             let text = String::from_utf8(bytes).ok().with_context(|| {
                 format!("failed to compile script {path}: not a D script: it is not text")
             })?;
-            Source { origin: Origin::Script(path.clone()), text }
+            Source {
+                origin: Origin::Script(path.clone()),
+                text,
+            }
         }
         Input::Specifier(letter, text) => Source {
             origin: Origin::Specifier {
@@ -65,7 +75,9 @@ fn read_source(input: &Input, options: &Options, catalog: &mut Catalog) -> Resul
             text: text.clone(),
         },
         Input::Id(text) => {
-            let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+            let split = text
+                .find(|c: char| !c.is_ascii_digit())
+                .unwrap_or(text.len());
             let (digits, rest) = text.split_at(split);
             let id = digits.parse().ok().map(ProbeId);
             let desc = id.and_then(|id| probe_by_id(catalog, id)).with_context(|| {
@@ -75,7 +87,10 @@ fn read_source(input: &Input, options: &Options, catalog: &mut Catalog) -> Resul
                 )
             })?;
             Source {
-                origin: Origin::Specifier { text: text.clone(), kind: SpecifierKind::Name },
+                origin: Origin::Specifier {
+                    text: text.clone(),
+                    kind: SpecifierKind::Name,
+                },
                 text: format!("{desc}{rest}"),
             }
         }
@@ -99,7 +114,12 @@ fn preprocess(script: Vec<u8>, options: &Options) -> Result<Vec<u8>> {
         None => script,
     };
     let mut child = Command::new(&options.cpppath)
-        .args(["-D__SUNW_D=1", "-D__SUNW_D_VERSION=0x02000007", "-undef", "-D__linux=1"])
+        .args([
+            "-D__SUNW_D=1",
+            "-D__SUNW_D_VERSION=0x02000007",
+            "-undef",
+            "-D__linux=1",
+        ])
         .args(["-D__x86_64=1", "-D__unix=1", "-P"])
         .args(&options.cppargs)
         .arg("-")
@@ -110,7 +130,11 @@ fn preprocess(script: Vec<u8>, options: &Options) -> Result<Vec<u8>> {
     let mut input = child.stdin.take().with_context(failed)?;
     let writer = thread::spawn(move || input.write_all(&script));
     let mut text = Vec::new();
-    child.stdout.take().with_context(failed)?.read_to_end(&mut text)?;
+    child
+        .stdout
+        .take()
+        .with_context(failed)?
+        .read_to_end(&mut text)?;
     let status = child.wait()?;
     let _ = writer.join();
     if !status.success() {
@@ -128,26 +152,39 @@ pub(crate) fn compile(
 ) -> Result<Result<Compiled, String>> {
     let macros = macros(cli, options, target);
     let tell = |errors: Vec<Diagnostic>, options: &Options| {
-        ProgramErrors(errors.iter().map(|error| message(error, &sources, options)).collect())
+        ProgramErrors(
+            errors
+                .iter()
+                .map(|error| message(error, &sources, options))
+                .collect(),
+        )
     };
     let ast = parse(&sources, &macros).map_err(|errors| tell(errors, options))?;
     if cli.dump == Some(Dump::Ast) {
         return Ok(Err(dlang::dump::dump(&ast)));
     }
-    let check_options = CheckOptions { strsize: options.output.strsize };
+    let check_options = CheckOptions {
+        strsize: options.output.strsize,
+    };
     let program =
         check(&ast, &KnownArgs, &check_options).map_err(|errors| tell(errors, options))?;
     for (name, value) in &program.options {
-        options.set(name, value.as_deref()).map_err(|error| {
-            anyhow::anyhow!("failed to set option {name}: {error}")
-        })?;
+        options
+            .set(name, value.as_deref())
+            .map_err(|error| anyhow::anyhow!("failed to set option {name}: {error}"))?;
     }
     Ok(Ok(Compiled { program, sources }))
 }
 
 /// One error as it is printed.
 pub(crate) fn message(error: &Diagnostic, sources: &[Source], options: &Options) -> String {
-    let text = render(error, sources, RenderOptions { tags: options.errtags });
+    let text = render(
+        error,
+        sources,
+        RenderOptions {
+            tags: options.errtags,
+        },
+    );
     text.trim_end().to_owned()
 }
 

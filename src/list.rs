@@ -15,8 +15,14 @@ use crate::target::{Target, match_probes};
 /// Lists everything, or everything that the target has.
 pub(crate) fn everything(cli: &Cli, catalog: &mut Catalog, target: &mut Target) -> Result<i32> {
     target.next_image()?;
-    let provider = target.pid().map(|pid| format!("*{pid}")).unwrap_or_default();
-    let probes = catalog.list(&ProbeDesc { provider, ..ProbeDesc::default() });
+    let provider = target
+        .pid()
+        .map(|pid| format!("*{pid}"))
+        .unwrap_or_default();
+    let probes = catalog.list(&ProbeDesc {
+        provider,
+        ..ProbeDesc::default()
+    });
     print(cli, catalog, &probes)?;
     Ok(0)
 }
@@ -35,7 +41,10 @@ pub(crate) fn matching(
     for spec in program.clauses.iter().flat_map(|clause| &clause.probes) {
         let found = catalog.list(&spec.desc);
         if found.is_empty() {
-            messages.say(&format!("failed to match {}: No probe matches description", spec.desc));
+            messages.say(&format!(
+                "failed to match {}: No probe matches description",
+                spec.desc
+            ));
         }
         probes.extend(found);
     }
@@ -49,7 +58,10 @@ fn print(cli: &Cli, catalog: &Catalog, probes: &[Arc<Probe>]) -> io::Result<()> 
     let mut out = io::BufWriter::new(io::stdout().lock());
     let header = ["ID", "PROVIDER", "MODULE", "FUNCTION", "NAME"];
     let [id, provider, module, function, name] = header;
-    writeln!(out, "{id:>5} {provider:>10} {module:>17} {function:>33} {name}")?;
+    writeln!(
+        out,
+        "{id:>5} {provider:>10} {module:>17} {function:>33} {name}"
+    )?;
     for probe in probes {
         let desc = &probe.desc;
         writeln!(

@@ -21,6 +21,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use dlang::program::Program;
 use provider::catalog::Catalog;
+use provider::doctor::diagnose;
 
 use crate::cli::{Cli, Dump, Wrong};
 use crate::compile::ProgramErrors;
@@ -72,7 +73,11 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
     let mut options = read_options(cli)?;
     let mut catalog = Catalog::new();
     let sources = compile::read_sources(cli, &options, &mut catalog)?;
-    let mut target = if cli.check_only { Target::default() } else { Target::open(cli)? };
+    let mut target = if cli.check_only {
+        Target::default()
+    } else {
+        Target::open(cli)?
+    };
     if let Some(pid) = target.pid() {
         catalog.set_target(pid);
     }
@@ -95,12 +100,25 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
     let matches = match_probes(&compiled.program, &mut catalog, &mut target)?;
     let zero = !options.zdefs;
     if let Some(missing) = matches.iter().find(|found| zero && found.probes.is_empty()) {
-        return Err(no_match(&compiled, missing, &options, &mut catalog));
+        return Err(no_match(
+            &compiled,
+            missing,
+            &options,
+            &mut catalog,
+            &target,
+        ));
     }
     if !options.output.quiet {
         announce(&compiled, &matches, messages);
     }
-    let run = Run { cli, options: &options, messages, compiled, catalog, target };
+    let run = Run {
+        cli,
+        options: &options,
+        messages,
+        compiled,
+        catalog,
+        target,
+    };
     if cli.dump == Some(Dump::Bpf) {
         return print(&run.listings(&matches)?);
     }
@@ -172,15 +190,27 @@ fn source_of(program: &Program, found: &Match) -> usize {
     usize::from(program.clauses[found.clause].probes[found.spec].span.source)
 }
 
-/// The error for a description that matches nothing.
+/// The error for a description that matches nothing: what it is, where it stands, and what the
+/// probe doctor found out.
 fn no_match(
     compiled: &compile::Compiled,
     missing: &Match,
     options: &Options,
-    _catalog: &mut Catalog,
+    catalog: &mut Catalog,
+    target: &Target,
 ) -> anyhow::Error {
     let spec = &compiled.program.clauses[missing.clause].probes[missing.spec];
     let text = format!("probe description {} does not match any probes", spec.desc);
     let tag = dlang::tags::Tag::PdescZero;
-    anyhow::Error::msg(compile::refusal(tag, spec.span, &text, &compiled.sources, options))
+    let error = compile::refusal(tag, spec.span, &text, &compiled.sources, options);
+    let diagnosis = if target.ended_early() {
+        "the command has ended, and none of the programs that it became had such a probe".to_owned()
+    } else {
+        diagnose(catalog, &spec.desc).to_string()
+    };
+    let advice: String = diagnosis
+        .lines()
+        .map(|line| format!("\n  {line}"))
+        .collect();
+    anyhow::Error::msg(error + &advice)
 }

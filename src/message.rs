@@ -15,7 +15,9 @@ impl Messages {
         let name = argv0
             .and_then(|path| Path::new(path).file_name()?.to_str())
             .unwrap_or("rdtrace");
-        Self { name: name.to_owned() }
+        Self {
+            name: name.to_owned(),
+        }
     }
 
     /// One message; it may have several lines. A standard error that is closed is no reason to

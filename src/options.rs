@@ -8,7 +8,10 @@ use actions::consume::OutputOptions;
 
 /// What the options say.
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
 pub(crate) struct Options {
     /// Everything about the output.
     pub(crate) output: OutputOptions,
@@ -74,13 +77,60 @@ pub(crate) enum BadOption {
 
 /// Options that libdtrace has and that change nothing here.
 const NO_EFFECT: &[&str] = &[
-    "aggrate", "amin", "bpflog", "bpflogsize", "btfpath", "bufpolicy", "bufresize", "cleanrate",
-    "core", "cpphdrs", "cpu", "ctfpath", "ctypes", "debug", "debugassert", "disasm", "empty",
-    "evaltime", "grabanon", "iregs", "jstackframes", "jstackstrsize", "late", "lazyload",
-    "libdir", "linkmode", "linknommap", "linktype", "lockmem", "maxframes", "modpath", "nolibs",
-    "noresolve", "nspec", "pgmax", "preallocate", "printsize", "procfspath", "pspec",
-    "scratchsize", "specsize", "stackframes", "stackindent", "stdc", "switchrate", "syslibdir",
-    "temporal", "tree", "tregs", "typecheck", "ustackframes", "useruid", "verbose", "version",
+    "aggrate",
+    "amin",
+    "bpflog",
+    "bpflogsize",
+    "btfpath",
+    "bufpolicy",
+    "bufresize",
+    "cleanrate",
+    "core",
+    "cpphdrs",
+    "cpu",
+    "ctfpath",
+    "ctypes",
+    "debug",
+    "debugassert",
+    "disasm",
+    "empty",
+    "evaltime",
+    "grabanon",
+    "iregs",
+    "jstackframes",
+    "jstackstrsize",
+    "late",
+    "lazyload",
+    "libdir",
+    "linkmode",
+    "linknommap",
+    "linktype",
+    "lockmem",
+    "maxframes",
+    "modpath",
+    "nolibs",
+    "noresolve",
+    "nspec",
+    "pgmax",
+    "preallocate",
+    "printsize",
+    "procfspath",
+    "pspec",
+    "scratchsize",
+    "specsize",
+    "stackframes",
+    "stackindent",
+    "stdc",
+    "switchrate",
+    "syslibdir",
+    "temporal",
+    "tree",
+    "tregs",
+    "typecheck",
+    "ustackframes",
+    "useruid",
+    "verbose",
+    "version",
 ];
 
 impl Options {
@@ -91,7 +141,11 @@ impl Options {
             "0" | "no" | "off" | "false" | "disable" | "disabled" | "unset" => Ok(false),
             _ => Err(BadOption::Value),
         };
-        let text = || value.filter(|text| !text.is_empty()).ok_or(BadOption::Value);
+        let text = || {
+            value
+                .filter(|text| !text.is_empty())
+                .ok_or(BadOption::Value)
+        };
         let size = || parse_size(value.unwrap_or("")).ok_or(BadOption::Value);
         let number = || text()?.parse::<usize>().or(Err(BadOption::Value));
         let output = &mut self.output;
@@ -124,7 +178,9 @@ impl Options {
             "statusrate" => self.statusrate = parse_rate(text()?).ok_or(BadOption::Value)?,
             "cpp" => self.cpp = switch()?,
             "cpppath" => self.cpppath = text()?.to_owned(),
-            "cppargs" => self.cppargs.extend(text()?.split_whitespace().map(str::to_owned)),
+            "cppargs" => self
+                .cppargs
+                .extend(text()?.split_whitespace().map(str::to_owned)),
             "define" => self.cppargs.push(format!("-D{}", text()?)),
             "undef" => self.cppargs.push(format!("-U{}", text()?)),
             "incdir" => self.cppargs.push(format!("-I{}", text()?)),
@@ -152,12 +208,18 @@ impl Options {
 }
 
 fn not_zero(size: u64) -> Result<u64, BadOption> {
-    if size == 0 { Err(BadOption::Value) } else { Ok(size) }
+    if size == 0 {
+        Err(BadOption::Value)
+    } else {
+        Ok(size)
+    }
 }
 
 /// A size with an optional suffix `k`, `m`, `g` or `t`, in bytes.
 pub(crate) fn parse_size(text: &str) -> Option<u64> {
-    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let split = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (digits, suffix) = text.split_at(split);
     let shift = match suffix.to_ascii_lowercase().as_str() {
         "" => 0,
@@ -172,7 +234,9 @@ pub(crate) fn parse_size(text: &str) -> Option<u64> {
 
 /// A rate as DTrace writes it: nanoseconds between two times; a bare number or `hz` is per second.
 fn parse_rate(text: &str) -> Option<u64> {
-    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let split = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (digits, suffix) = text.split_at(split);
     let number = digits.parse::<u64>().ok().filter(|number| *number > 0)?;
     let unit = match suffix {
@@ -215,7 +279,10 @@ mod tests {
     fn errors_are_in_libdtraces_words() {
         let mut options = Options::default();
         assert_eq!(options.set_assignment("nosuch=1"), Err(BadOption::Name));
-        assert_eq!(options.set_assignment("bufsize=lots"), Err(BadOption::Value));
+        assert_eq!(
+            options.set_assignment("bufsize=lots"),
+            Err(BadOption::Value)
+        );
         assert_eq!(options.set_assignment("nspec=4"), Ok(()));
         options.set_assignment("quiet").unwrap();
         assert!(options.output.quiet);

@@ -81,12 +81,21 @@ impl Run<'_> {
         if let Some(begin) = begin {
             session.run(begin)?;
         }
-        let probes: Vec<_> = matches.iter().flat_map(|found| found.probes.clone()).collect();
+        let probes: Vec<_> = matches
+            .iter()
+            .flat_map(|found| found.probes.clone())
+            .collect();
         session.attach_wakes(&probes)?;
         session.attach_all(&attachable(&object.attachments, 0))?;
         self.target.resume()?;
 
-        let mut live = Live { session, compiler, pipeline, watch, program };
+        let mut live = Live {
+            session,
+            compiler,
+            pipeline,
+            watch,
+            program,
+        };
         let ending = self.wait(&mut live, &signals, &mailbox)?;
         self.end(live, end, ending, &mailbox)
     }
@@ -95,7 +104,11 @@ impl Run<'_> {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         // A key and its values on every CPU take some hundred bytes; without a limit, a million
         // keys are as good as any number.
-        let keys = self.options.aggsize.map_or(1 << 20, |size| size / 256).clamp(64, 1 << 24);
+        let keys = self
+            .options
+            .aggsize
+            .map_or(1 << 20, |size| size / 256)
+            .clamp(64, 1 << 24);
         LowerOptions {
             strsize: self.options.output.strsize,
             ring_bytes: self.options.ring_bytes(cpus),
@@ -109,7 +122,13 @@ impl Run<'_> {
     fn lower(&self, compiler: &mut Compiler, enabled: &[Enabled]) -> Result<Object> {
         let object = compiler.lower(enabled).map_err(|error| {
             let (sources, options) = (&self.compiled.sources, self.options);
-            let text = refusal(Tag::Unsupported, error.span, &error.message, sources, options);
+            let text = refusal(
+                Tag::Unsupported,
+                error.span,
+                &error.message,
+                sources,
+                options,
+            );
             anyhow::Error::msg(text)
         })?;
         if self.cli.show_code {
@@ -136,7 +155,9 @@ impl Run<'_> {
         }
         session.create_maps(&maps)?;
         for (program, listing) in object.programs.iter().zip(&object.listings) {
-            session.load(program).map_err(|error| rejected(error, listing))?;
+            session
+                .load(program)
+                .map_err(|error| rejected(error, listing))?;
         }
         let find = |wanted: fn(&AttachTarget) -> bool| {
             object
@@ -162,8 +183,7 @@ impl Run<'_> {
         for id in layouts.iter().flat_map(|layout| &layout.maps) {
             maps.insert(*id, session.map(*id)?);
         }
-        let mut consumer =
-            Consumer::new(self.options.output.clone(), Box::new(KernelMaps(maps)));
+        let mut consumer = Consumer::new(self.options.output.clone(), Box::new(KernelMaps(maps)));
         consumer.add_aggregations(layouts);
         consumer.add_ecbs(ecbs);
         Ok(consumer)
@@ -173,9 +193,13 @@ impl Run<'_> {
         Ok(match &self.cli.output {
             None => Box::new(io::stdout()),
             Some(path) => Box::new(
-                OpenOptions::new().append(true).create(true).open(path).map_err(|error| {
-                    anyhow::anyhow!("failed to open {path}: {}", reason(&error))
-                })?,
+                OpenOptions::new()
+                    .append(true)
+                    .create(true)
+                    .open(path)
+                    .map_err(|error| {
+                        anyhow::anyhow!("failed to open {path}: {}", reason(&error))
+                    })?,
             ),
         })
     }
@@ -197,16 +221,15 @@ impl Run<'_> {
             .iter()
             .flat_map(|clause| &clause.probes)
             .any(|spec| self.catalog.may_grow(&spec.desc));
-        Ok(if grows { Some(ExecWatch::start()?) } else { None })
+        Ok(if grows {
+            Some(ExecWatch::start()?)
+        } else {
+            None
+        })
     }
 
     /// Waits for the end of the run.
-    fn wait(
-        &mut self,
-        live: &mut Live,
-        signals: &SignalFd,
-        mailbox: &Mailbox,
-    ) -> Result<Ending> {
+    fn wait(&mut self, live: &mut Live, signals: &SignalFd, mailbox: &Mailbox) -> Result<Ending> {
         let status = Duration::from_nanos(self.options.statusrate.max(1_000_000));
         let mut look = Instant::now() + status;
         loop {
@@ -227,8 +250,16 @@ impl Run<'_> {
                 PollFd::new(signals.as_fd(), PollFlags::POLLIN),
                 PollFd::new(mailbox.as_fd(), PollFlags::POLLIN),
             ];
-            fds.extend(live.watch.iter().map(|w| PollFd::new(w.as_fd(), PollFlags::POLLIN)));
-            fds.extend(self.target.ends().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+            fds.extend(
+                live.watch
+                    .iter()
+                    .map(|w| PollFd::new(w.as_fd(), PollFlags::POLLIN)),
+            );
+            fds.extend(
+                self.target
+                    .ends()
+                    .map(|fd| PollFd::new(fd, PollFlags::POLLIN)),
+            );
             let millis = u16::try_from(timeout.as_millis() + 1).unwrap_or(u16::MAX);
             match poll(&mut fds, PollTimeout::from(millis)) {
                 Ok(_) | Err(nix::errno::Errno::EINTR) => {}
@@ -239,7 +270,11 @@ impl Run<'_> {
                 if !interrupted {
                     self.target.signal(Signal::SIGTERM);
                 }
-                return Ok(if interrupted { Ending::Interrupted } else { Ending::Normal });
+                return Ok(if interrupted {
+                    Ending::Interrupted
+                } else {
+                    Ending::Normal
+                });
             }
             let new = live.watch.as_mut().map(ExecWatch::take).unwrap_or_default();
             if !new.is_empty() {
@@ -278,13 +313,17 @@ impl Run<'_> {
         live.session.create_maps(&object.maps)?;
         let mut first = None;
         for (program, listing) in object.programs.iter().zip(&object.listings) {
-            let id = live.session.load(program).map_err(|error| rejected(error, listing))?;
+            let id = live
+                .session
+                .load(program)
+                .map_err(|error| rejected(error, listing))?;
             first.get_or_insert(id.0);
         }
         live.pipeline.consumer().add_ecbs(object.ecbs);
         let probes: Vec<_> = enabled.into_iter().map(|enabled| enabled.probe).collect();
         live.session.attach_wakes(&probes)?;
-        live.session.attach_all(&attachable(&object.attachments, first.unwrap_or(0)))?;
+        live.session
+            .attach_all(&attachable(&object.attachments, first.unwrap_or(0)))?;
         Ok(())
     }
 
@@ -304,13 +343,17 @@ impl Run<'_> {
             pipeline.drain();
         }
         pipeline.drops(&counts);
+        if matches!(ending, Ending::Interrupted) {
+            pipeline.interrupted();
+        }
         pipeline.finish();
         self.report_ended();
         let late = mailbox.take();
         Ok(match (ending, late) {
             (Ending::OutputFailed(error), _) | (_, Some(Ending::OutputFailed(error))) => {
                 let what = self.cli.output.as_deref().unwrap_or("standard output");
-                self.messages.say(&format!("failed to write to {what}: {}", reason(&error)));
+                self.messages
+                    .say(&format!("failed to write to {what}: {}", reason(&error)));
                 1
             }
             (Ending::Exit(status), _) | (_, Some(Ending::Exit(status))) => status,
@@ -354,10 +397,10 @@ fn enabled(matches: &[Match]) -> Vec<Enabled> {
     matches
         .iter()
         .flat_map(|found| {
-            found
-                .probes
-                .iter()
-                .map(|probe| Enabled { clause: found.clause, probe: Arc::clone(probe) })
+            found.probes.iter().map(|probe| Enabled {
+                clause: found.clause,
+                probe: Arc::clone(probe),
+            })
         })
         .collect()
 }
@@ -366,9 +409,7 @@ fn enabled(matches: &[Match]) -> Vec<Enabled> {
 fn attachable(attachments: &[Attachment], first: u32) -> Vec<Attachment> {
     attachments
         .iter()
-        .filter(|attachment| {
-            !matches!(attachment.target, AttachTarget::Begin | AttachTarget::End)
-        })
+        .filter(|attachment| !matches!(attachment.target, AttachTarget::Begin | AttachTarget::End))
         .map(|attachment| Attachment {
             program: ProgramId(attachment.program.0 + first),
             target: attachment.target.clone(),
@@ -388,11 +429,19 @@ fn rejected(error: provider::error::Error, listing: &str) -> anyhow::Error {
 /// Signals end the run in good order; they are read from a descriptor, blocked otherwise.
 fn block_signals() -> Result<SignalFd> {
     let mut set = SigSet::empty();
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
+    for signal in [
+        Signal::SIGINT,
+        Signal::SIGTERM,
+        Signal::SIGHUP,
+        Signal::SIGQUIT,
+    ] {
         set.add(signal);
     }
     set.thread_block()?;
-    Ok(SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?)
+    Ok(SignalFd::with_flags(
+        &set,
+        SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK,
+    )?)
 }
 
 /// What the monotonic clock lacks to the time since 1970, in nanoseconds.
@@ -412,7 +461,10 @@ struct Mailbox {
 
 impl Mailbox {
     fn new() -> Result<Self> {
-        Ok(Self { event: EventFd::new()?, ending: Mutex::new(None) })
+        Ok(Self {
+            event: EventFd::new()?,
+            ending: Mutex::new(None),
+        })
     }
 
     fn post(&self, event: Event) {
@@ -452,13 +504,17 @@ struct KernelMaps(HashMap<MapId, Map>);
 
 impl KernelMaps {
     fn map(&self, id: MapId) -> io::Result<&Map> {
-        self.0.get(&id).ok_or_else(|| io::Error::other("no such aggregation map"))
+        self.0
+            .get(&id)
+            .ok_or_else(|| io::Error::other("no such aggregation map"))
     }
 
     /// All CPUs' words back to back, without the room that the kernel leaves between them.
     fn compact(map: &Map, value: &[u8]) -> Vec<u8> {
         let size = map.spec().value_size as usize;
-        map.cpu_values(value).flat_map(|cpu| cpu[..size.min(cpu.len())].to_vec()).collect()
+        map.cpu_values(value)
+            .flat_map(|cpu| cpu[..size.min(cpu.len())].to_vec())
+            .collect()
     }
 }
 
@@ -493,6 +549,9 @@ impl Run<'_> {
     pub(crate) fn listings(&self, matches: &[Match]) -> Result<String> {
         let program = Arc::new(self.compiled.program.clone());
         let mut compiler = Compiler::new(program, self.lower_options());
-        Ok(self.lower(&mut compiler, &enabled(matches))?.listings.join("\n"))
+        Ok(self
+            .lower(&mut compiler, &enabled(matches))?
+            .listings
+            .join("\n"))
     }
 }

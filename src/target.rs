@@ -14,6 +14,7 @@ use nix::sys::signal::Signal;
 use provider::catalog::Catalog;
 use provider::probe::Probe;
 use provider::process::command::split_command;
+use provider::process::files::executable_files;
 use provider::process::launch::{Stopped, launch_stopped};
 use provider::process::running::{Exit, Running};
 
@@ -68,6 +69,11 @@ impl Target {
             Some(stopped) => Ok(stopped.next_image()?.is_some()),
             None => Ok(false),
         }
+    }
+
+    /// Whether the command has ended while its next program was waited for.
+    pub(crate) fn ended_early(&self) -> bool {
+        self.stopped.is_some() && self.pid.is_some_and(|pid| executable_files(pid).is_empty())
     }
 
     /// Lets the command run.
@@ -150,16 +156,35 @@ fn match_once(program: &Program, catalog: &mut Catalog) -> Vec<Match> {
     let mut matches = Vec::new();
     for (clause, of) in program.clauses.iter().enumerate() {
         for (spec, probe) in of.probes.iter().enumerate() {
-            matches.push(Match { clause, spec, probes: catalog.enable(&probe.desc) });
+            matches.push(Match {
+                clause,
+                spec,
+                probes: catalog.enable(&probe.desc),
+            });
         }
     }
     matches
 }
 
 /// Whether a description that finds nothing may find something in the command's next program:
-/// not if this one has its provider already.
+/// not if this one has its provider already, or is the Python that was meant and has no probes.
 fn may_come(desc: &ProbeDesc, catalog: &mut Catalog, target: Option<u32>) -> bool {
     let Some(target) = target else { return false };
-    let provider = ProbeDesc { provider: desc.provider.clone(), ..ProbeDesc::default() };
-    desc.provider.ends_with(&target.to_string()) && catalog.list(&provider).is_empty()
+    let Some(name) = desc.provider.strip_suffix(&target.to_string()) else {
+        return false;
+    };
+    let provider = ProbeDesc {
+        provider: desc.provider.clone(),
+        ..ProbeDesc::default()
+    };
+    let is_python = name == "python"
+        && executable_files(target).iter().any(|file| {
+            let name = file
+                .shown
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or_default();
+            name.starts_with("python") || name.starts_with("libpython")
+        });
+    !is_python && catalog.list(&provider).is_empty()
 }

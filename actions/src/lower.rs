@@ -462,7 +462,15 @@ impl Unit<'_> {
             let entry = emit.asm.label();
             emit.asm.bind(entry);
             entries.push(entry);
-            for enabled in self.members.iter().filter(|e| e.probe.id == probe.id) {
+            for (index, enabled) in self
+                .members
+                .iter()
+                .filter(|e| e.probe.id == probe.id)
+                .enumerate()
+            {
+                if index > 0 {
+                    emit.settle_heap(Span::default())?;
+                }
                 let epid = first_epid + u32::try_from(ecbs.len()).unwrap_or(0);
                 ecbs.push(self.clause(&mut emit, enabled, epid, &mut faulting)?);
             }

@@ -538,13 +538,16 @@ impl<'a> Emit<'a> {
         let Some(used) = self.heap_used else {
             return Ok(());
         };
-        self.scratch(Reg::R1, span)?;
+        // An empty heap stays known to be empty: the scratch may not even have been looked for.
+        let empty = self.asm.label();
         self.asm.load(Size::Double, Reg::R0, Reg::FP, used);
+        self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, empty);
         self.through_memory(Reg::R0, Reg::R1, span)?;
         let most = imm(self.heap);
         self.gave_up = true;
         self.asm.jump_if_imm(Cond::Gt, Reg::R0, most, self.give_up);
         self.asm.store(Size::Double, Reg::FP, used, Reg::R0);
+        self.asm.bind(empty);
         Ok(())
     }
 

@@ -186,6 +186,12 @@ impl Stopped {
         self.writer.flush();
     }
 
+    /// Prints the newline with which DTrace answers Ctrl-C, so that the terminal's `^C` ends a
+    /// line of its own.
+    pub fn interrupted(&mut self) {
+        self.writer.newline();
+    }
+
     /// Prints the last newline and the aggregations that were never printed.
     pub fn finish(mut self) -> Statistics {
         self.writer.finish()

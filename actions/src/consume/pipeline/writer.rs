@@ -62,6 +62,11 @@ impl Writer {
         }
     }
 
+    /// Ends a line.
+    pub(super) fn newline(&mut self) {
+        self.buffer.push(b'\n');
+    }
+
     /// Writes the buffer, and the messages each in its place.
     pub(super) fn flush(&mut self) {
         let messages = lock(&self.consumer).take_messages();
