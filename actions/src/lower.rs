@@ -34,7 +34,7 @@ use predicates::tuple::direct_string;
 use provider::object::{
     self, Attachment, MapId, MapKind, MapSpec, ProgramId, ProgramKind, Relocation, Target,
 };
-use provider::probe::{Probe, ProbeKind, Scope};
+use provider::probe::{Probe, ProbeKind, PythonSites, Scope, Sites};
 
 use crate::clause::{ClauseContext, FaultSlots, emit_clause, emit_fault_record};
 use crate::plan::{each_expr, each_statement, most_fixed, plan_record};
@@ -395,10 +395,11 @@ impl GroupKey {
             ProbeKind::Begin | ProbeKind::Error => Self::Begin,
             ProbeKind::End => Self::End,
             ProbeKind::Tick { .. } | ProbeKind::Profile { .. } => Self::Timer(probe.id.0),
-            ProbeKind::Sites(sites) => {
-                let (device, inode) = sites.file.identity;
-                let process = match sites.scope {
-                    Scope::Process(pid) => pid,
+            ProbeKind::Sites(Sites { file, scope, .. })
+            | ProbeKind::Python(PythonSites { file, scope, .. }) => {
+                let (device, inode) = file.identity;
+                let process = match scope {
+                    Scope::Process(pid) => *pid,
                     Scope::System => 0,
                 };
                 Self::File(device, inode, process)

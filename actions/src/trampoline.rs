@@ -20,13 +20,7 @@ use crate::clause::FaultSlots;
 
 /// The machine state of a probe, its arguments not yet placed.
 pub(crate) fn machine(probe: &Probe, timer: bool) -> MachineState {
-    let anywhere = matches!(
-        &probe.kind,
-        ProbeKind::Sites(Sites {
-            scope: Scope::System,
-            ..
-        })
-    );
+    let anywhere = matches!(probe.kind.file(), Some((_, Scope::System)));
     MachineState {
         args: Vec::new(),
         arg_types: probe.args.iter().map(|arg| arg.ty).collect(),
@@ -122,7 +116,9 @@ pub(crate) fn emit_dispatch(
             ProbeKind::Tick { period } => Target::Tick { period: *period },
             ProbeKind::Profile { period } => Target::Profile { period: *period },
             ProbeKind::End => Target::End,
-            ProbeKind::Begin | ProbeKind::Error | ProbeKind::Sites(_) => Target::Begin,
+            ProbeKind::Begin | ProbeKind::Error | ProbeKind::Sites(_) | ProbeKind::Python(_) => {
+                Target::Begin
+            }
         });
     };
     let mut attach = Vec::new();

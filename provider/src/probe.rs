@@ -57,6 +57,56 @@ pub enum ProbeKind {
     },
     /// Instructions in a file.
     Sites(Sites),
+    /// An event of a CPython that has no such marker, found through its own code.
+    Python(PythonSites),
+}
+
+impl ProbeKind {
+    /// The file whose instructions fire the probe, and whose executions count; `None` for probes
+    /// that do not come from a file.
+    #[must_use]
+    pub fn file(&self) -> Option<(&Arc<File>, Scope)> {
+        match self {
+            Self::Sites(sites) => Some((&sites.file, sites.scope)),
+            Self::Python(sites) => Some((&sites.file, sites.scope)),
+            _ => None,
+        }
+    }
+}
+
+/// A probe made from what a CPython's interpreter does, in one file, for one process or for all.
+///
+/// Several probes may rest on the same instructions: which event a hit is, and whether it is one
+/// at all, the trampoline decides at run time by [`Build`](crate::python::Build)'s description.
+#[derive(Clone, Debug)]
+pub struct PythonSites {
+    /// The file with the interpreter.
+    pub file: Arc<File>,
+    /// Whose executions of the file fire the probe.
+    pub scope: Scope,
+    /// What was found out about the interpreter.
+    pub build: Arc<crate::python::Build>,
+    /// Which marker it stands for.
+    pub event: PythonEvent,
+}
+
+/// A marker of CPython's `python` provider that can be made from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PythonEvent {
+    /// `function-entry(file, function, line)`.
+    FunctionEntry,
+    /// `function-return(file, function, line)`.
+    FunctionReturn,
+    /// `gc-start(generation)`.
+    GcStart,
+    /// `gc-done(collected)`.
+    GcDone,
+    /// `import-find-load-start(name)`.
+    ImportStart,
+    /// `import-find-load-done(name, found)`.
+    ImportDone,
+    /// `audit(event, tuple)`.
+    Audit,
 }
 
 /// The sites of a probe in one file, for one process or for all.
