@@ -14,7 +14,7 @@ use predicates::asm::Label;
 use predicates::emit::{Argument, Emit, Emitted, MachineState};
 use predicates::insn::{Alu, Cond, Helper, Reg, Size};
 use provider::object::{Target, UprobeSite};
-use provider::probe::{ArgLocation, Probe, ProbeKind, Register, Scope, Site, Sites};
+use provider::probe::{ArgLocation, Probe, ProbeKind, Register, Scope, Site};
 
 use crate::clause::FaultSlots;
 
@@ -136,12 +136,11 @@ pub(crate) fn emit_dispatch(
             });
         }
     }
-    if arms.len() > 1 {
-        emit.asm.load(Size::Double, Reg::R1, Reg::FP, Emit::CONTEXT);
-        emit.asm.call(Helper::GetAttachCookie);
-        let labels: Vec<Label> = arms.iter().map(|arm| arm.0).collect();
-        choose(emit, &labels, 0);
-    }
+    let labels: Vec<(u64, Label)> = arms
+        .iter()
+        .map(|(label, _, site)| (site.address, *label))
+        .collect();
+    choose_site(emit, &labels);
     for (label, entry, site) in arms {
         emit.asm.bind(label);
         for (n, slot) in slots.iter().enumerate() {
@@ -160,19 +159,48 @@ pub(crate) fn emit_dispatch(
     })
 }
 
-/// A binary decision on `r0`, which is one of `base ..`.
-fn choose(emit: &mut Emit<'_>, labels: &[Label], base: i32) {
-    if let [only] = labels {
+/// Where in its page an address is: the loader moves a file by whole pages.
+const IN_PAGE: u64 = 0xfff;
+
+/// Jumps to the label of the site that was hit, by the instruction pointer's place in its page
+/// where that tells the sites apart, which spares a helper call; else by the attach cookie.
+fn choose_site(emit: &mut Emit<'_>, sites: &[(u64, Label)]) {
+    if let [(_, only)] = sites {
         emit.asm.jump(*only);
         return;
     }
-    let (low, high) = labels.split_at(labels.len() / 2);
-    let middle = base + i32::try_from(low.len()).unwrap_or(0);
+    let mut arms: Vec<(i32, Label)> = sites
+        .iter()
+        .map(|&(address, label)| (i32::try_from(address & IN_PAGE).unwrap_or(0), label))
+        .collect();
+    arms.sort_by_key(|(place, _)| *place);
+    emit.asm.load(Size::Double, Reg::R1, Reg::FP, Emit::CONTEXT);
+    if arms.windows(2).all(|pair| pair[0].0 != pair[1].0) {
+        load_register(emit, Reg::R0, Reg::R1, Register::IP);
+        emit.asm
+            .alu_imm(Alu::And, Reg::R0, i32::try_from(IN_PAGE).unwrap_or(0));
+    } else {
+        emit.asm.call(Helper::GetAttachCookie);
+        arms = (0..)
+            .zip(sites)
+            .map(|(cookie, &(_, label))| (cookie, label))
+            .collect();
+    }
+    choose(emit, &arms);
+}
+
+/// A binary decision on `r0`, which is one of the arms' numbers; they ascend.
+fn choose(emit: &mut Emit<'_>, arms: &[(i32, Label)]) {
+    if let [(_, only)] = arms {
+        emit.asm.jump(*only);
+        return;
+    }
+    let (low, high) = arms.split_at(arms.len() / 2);
     let upper = emit.asm.label();
-    emit.asm.jump_if_imm(Cond::Ge, Reg::R0, middle, upper);
-    choose(emit, low, base);
+    emit.asm.jump_if_imm(Cond::Ge, Reg::R0, high[0].0, upper);
+    choose(emit, low);
     emit.asm.bind(upper);
-    choose(emit, high, middle);
+    choose(emit, high);
 }
 
 /// Fetches an argument into a stack slot, canonical for its type.
