@@ -4,7 +4,10 @@
 //! and scripts are compiled in the order they are given.
 
 use clap::error::ErrorKind;
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap_complete::Shell;
+
+use crate::manual::Manual;
 
 /// What `--dump` shows, and stops after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +58,8 @@ pub(crate) struct Cli {
     pub(crate) output: Option<String>,
     /// `--dump`.
     pub(crate) dump: Option<Dump>,
+    /// `--man` or `--completions`.
+    pub(crate) manual: Option<Manual>,
     /// `-x` and the options that are short for one, in order: `NAME` or `NAME=VALUE`.
     pub(crate) options: Vec<String>,
     /// `$1` and so on.
@@ -210,6 +215,19 @@ pub(crate) fn command() -> Command {
                 .help("Show a stage of the compilation and stop"),
         )
         .arg(
+            Arg::new("man")
+                .long("man")
+                .action(ArgAction::SetTrue)
+                .help("Print the man page, for `man -l -`"),
+        )
+        .arg(
+            Arg::new("completions")
+                .long("completions")
+                .value_name("SHELL")
+                .value_parser(value_parser!(Shell))
+                .help("Print completions for a shell"),
+        )
+        .arg(
             Arg::new("help")
                 .long("help")
                 .action(ArgAction::Help)
@@ -261,6 +279,11 @@ pub(crate) fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Resul
                 "typed" => Dump::Typed,
                 _ => Dump::Bpf,
             }),
+        manual: if matches.get_flag("man") {
+            Some(Manual::Page)
+        } else {
+            matches.get_one("completions").copied().map(Manual::Completions)
+        },
         operands: values(&matches, "operands"),
         ..Cli::default()
     };

@@ -10,6 +10,7 @@
 mod cli;
 mod compile;
 mod list;
+mod manual;
 mod message;
 mod options;
 mod run;
@@ -63,6 +64,10 @@ fn usage(messages: &Messages, first: &str, rest: &str) -> ExitCode {
 fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
     if cli.version {
         return print_version(cli);
+    }
+    if let Some(manual) = cli.manual {
+        manual.print(cli::command(), &mut io::stdout())?;
+        return Ok(0);
     }
     if let Some(letter) = cli.unsupported.first() {
         anyhow::bail!("option -{letter} is not supported: rdtrace traces, it builds no probes");

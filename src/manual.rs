@@ -1,0 +1,178 @@
+//! The man page and the shells' completions, made from the definition of the command line so that
+//! they cannot disagree with it: `rdtrace --man`, `rdtrace --completions bash`.
+//!
+//! What clap does not know (the meaning of probe descriptions, exit statuses, the environment) is
+//! written here in roff.
+
+use std::io::{self, Write};
+
+use clap::Command;
+use clap_complete::{Shell, generate};
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+
+/// What to print instead of tracing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manual {
+    /// The man page, section 1.
+    Page,
+    /// Completions for a shell.
+    Completions(Shell),
+}
+
+impl Manual {
+    /// Prints it.
+    pub(crate) fn print(self, mut command: Command, out: &mut dyn Write) -> io::Result<()> {
+        match self {
+            Self::Page => page(command, out),
+            Self::Completions(shell) => {
+                // `generate` cannot tell of a pipe that was closed, so it writes to memory.
+                let mut text = Vec::new();
+                generate(shell, &mut command, "rdtrace", &mut text);
+                out.write_all(&text)
+            }
+        }
+    }
+}
+
+fn page(command: Command, out: &mut dyn Write) -> io::Result<()> {
+    let man = Man::new(command.version(env!("CARGO_PKG_VERSION"))).manual("User Commands");
+    man.render_title(out)?;
+    man.render_name_section(out)?;
+    man.render_synopsis_section(out)?;
+    man.render_description_section(out)?;
+    paragraphs(out, None, DESCRIPTION)?;
+    man.render_options_section(out)?;
+    paragraphs(out, Some("PROBE SPECIFIERS"), SPECIFIERS)?;
+    table(out, "EXIT STATUS", &EXIT_STATUS)?;
+    table(out, "ENVIRONMENT", &ENVIRONMENT)?;
+    table(out, "EXAMPLES", &EXAMPLES)?;
+    paragraphs(
+        out,
+        Some("SEE ALSO"),
+        &["bpftrace(8), dtrace(8), readelf(1), bpf(2)"],
+    )
+}
+
+fn paragraphs(out: &mut dyn Write, title: Option<&str>, texts: &[&str]) -> io::Result<()> {
+    let mut roff = Roff::default();
+    if let Some(title) = title {
+        roff.control("SH", [title]);
+    }
+    for text in texts {
+        roff.control("PP", []);
+        roff.text([roman(*text)]);
+    }
+    roff.to_writer(out)
+}
+
+fn table(out: &mut dyn Write, title: &str, rows: &[(&str, &str)]) -> io::Result<()> {
+    let mut roff = Roff::default();
+    roff.control("SH", [title]);
+    for (term, text) in rows {
+        roff.control("TP", []);
+        roff.text([bold(*term)]);
+        roff.text([roman(*text)]);
+    }
+    roff.to_writer(out)
+}
+
+const DESCRIPTION: &[&str] = &[
+    "rdtrace compiles D programs to eBPF and attaches them to probes in running programs: the \
+     USDT probes of any ELF file, the function probes of CPython, timers, and its own BEGIN, END \
+     and ERROR. It needs root, or the capabilities CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE.",
+    "With -c, the probes are in place before the command's first instruction, and tracing ends \
+     with the command. With -p, a running process is traced without being stopped. With neither, \
+     a provider such as python* means every process of the machine, later ones included.",
+];
+
+const SPECIFIERS: &[&str] = &[
+    "A probe is named by provider:module:function:name. Fields may be left out from the left, an \
+     empty field matches anything, and *, ? and [...] are wildcards. A specifier may go on with a \
+     predicate in slashes and a clause in braces, all in one argument.",
+];
+
+const EXIT_STATUS: [(&str, &str); 4] = [
+    (
+        "0",
+        "Tracing ended in good order; also after faults and drops, which are reported.",
+    ),
+    ("n", "The program called exit(n)."),
+    (
+        "1",
+        "Something could not be compiled, found or enabled, or the output not be written.",
+    ),
+    ("2", "The command line is wrong."),
+];
+
+const ENVIRONMENT: [(&str, &str); 1] = [(
+    "DTRACE_OPT_NAME",
+    "Sets the option NAME, as -x does; -x and the program's own pragmas win.",
+)];
+
+const EXAMPLES: [(&str, &str); 4] = [
+    ("rdtrace -l -p 1234", "Lists the probes of process 1234."),
+    (
+        "rdtrace -q -s call_stack.d -c \"python3 script.py\"",
+        "Runs a script under a D program.",
+    ),
+    (
+        "rdtrace -n 'python$target:::function-entry { @[copyinstr(arg1)] = count(); }' -p 1234",
+        "Counts calls by function until Ctrl-C.",
+    ),
+    (
+        "rdtrace -F -n 'python$target:::function-entry,python$target:::function-return {}' -p 1234",
+        "Shows calls as they nest.",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn print(manual: Manual) -> String {
+        let mut text = Vec::new();
+        manual.print(crate::cli::command(), &mut text).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn the_page_has_every_visible_option() {
+        let page = print(Manual::Page);
+        for arg in crate::cli::command()
+            .get_arguments()
+            .filter(|arg| !arg.is_hide_set())
+        {
+            let wanted = match (arg.get_short(), arg.get_long()) {
+                (Some(short), _) => format!("\\-{short}\\fR"),
+                (None, Some(long)) => format!("\\-\\-{long}\\fR"),
+                (None, None) => continue,
+            };
+            assert!(page.contains(&wanted), "{wanted} is not in the page");
+        }
+    }
+
+    #[test]
+    fn the_page_has_its_own_sections() {
+        let page = print(Manual::Page);
+        for section in ["PROBE SPECIFIERS", "EXIT STATUS", "ENVIRONMENT", "EXAMPLES"] {
+            assert!(page.contains(section), "{section}");
+        }
+    }
+
+    #[test]
+    fn every_shell_has_completions() {
+        for shell in [
+            Shell::Bash,
+            Shell::Zsh,
+            Shell::Fish,
+            Shell::Elvish,
+            Shell::PowerShell,
+        ] {
+            assert!(
+                print(Manual::Completions(shell)).contains("rdtrace"),
+                "{shell}"
+            );
+        }
+    }
+}
