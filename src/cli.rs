@@ -282,7 +282,10 @@ pub(crate) fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Resul
         manual: if matches.get_flag("man") {
             Some(Manual::Page)
         } else {
-            matches.get_one("completions").copied().map(Manual::Completions)
+            matches
+                .get_one("completions")
+                .copied()
+                .map(Manual::Completions)
         },
         operands: values(&matches, "operands"),
         ..Cli::default()

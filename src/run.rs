@@ -16,15 +16,16 @@ use std::time::{Duration, Instant};
 use actions::consume::AggregationMaps;
 use actions::consume::pipeline::{Event, Pipeline, Sinks};
 use actions::consume::{Consumer, DropCounts};
-use actions::lower::{Compiler, Enabled, LowerOptions, Object};
+use actions::lower::{Compiler, Enabled, LowerOptions, Object, uses};
 use anyhow::{Context as _, Result};
-use dlang::program::Program;
+use dlang::program::{Builtin, Program};
 use dlang::tags::Tag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use predicates::storage::{Counter, TaskFields, own_globals};
+use provider::btf::Btf;
 use provider::catalog::Catalog;
 use provider::features::KernelFeatures;
 use provider::map::Map;
@@ -115,7 +116,7 @@ impl Run<'_> {
             aggregation_keys: u32::try_from(keys).unwrap_or(1 << 20),
             dynvarsize: u32::try_from(self.options.dynvarsize).unwrap_or(u32::MAX),
             flow: self.options.output.flow_indent,
-            task: TaskFields::default(),
+            task: task_fields(&self.compiled.program),
         }
     }
 
@@ -424,6 +425,19 @@ fn rejected(error: provider::error::Error, listing: &str) -> anyhow::Error {
         return error.into();
     }
     anyhow::anyhow!("{text}\n{listing}")
+}
+
+/// Where the kernel keeps what `ppid` needs, looked up only for programs that use it.
+fn task_fields(program: &Program) -> TaskFields {
+    if !uses(program, Builtin::Ppid) {
+        return TaskFields::default();
+    }
+    let btf = Btf::of_kernel();
+    let offset = |member| btf.as_ref()?.member_offset("task_struct", member);
+    TaskFields {
+        real_parent: offset("real_parent"),
+        tgid: offset("tgid"),
+    }
 }
 
 /// Signals end the run in good order; they are read from a descriptor, blocked otherwise.

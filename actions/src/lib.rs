@@ -7,3 +7,4 @@ pub mod lower;
 mod plan;
 pub mod record;
 mod trampoline;
+mod vtime;

@@ -97,6 +97,9 @@ const COPYIN_BYTES: u32 = 1024;
 /// The largest value that the kernel allows in task storage, less some room of its own.
 const LARGEST_STATE: u32 = 60_000;
 
+/// The largest value that the kernel allows in a per-CPU array.
+const LARGEST_TIMER_SCRATCH: u32 = 32_768;
+
 /// Compiles the clauses of a program for the probes that are found, now and later.
 #[derive(Debug)]
 pub struct Compiler {
@@ -285,8 +288,26 @@ impl Compiler {
             });
             object.ecbs.extend(made.ecbs);
         }
+        if first && uses(&self.program, Builtin::Vtimestamp) {
+            self.keep_time(&mut object);
+        }
         self.add_maps(&mut object, first, heap_max, rodata)?;
         Ok(object)
+    }
+
+    /// Adds the program that keeps each thread's time on a CPU, which `vtimestamp` reads.
+    fn keep_time(&self, object: &mut Object) {
+        let code = crate::vtime::switch_program(&self.storage);
+        let id = ProgramId(u32::try_from(object.programs.len()).unwrap_or(0));
+        object.listings.push(code.listing());
+        object
+            .programs
+            .push(encode(&code, "switch".into(), ProgramKind::Direct));
+        let target = Target::Tracepoint("sched_switch");
+        object.attachments.push(Attachment {
+            program: id,
+            target,
+        });
     }
 
     /// Gives ERROR's clauses their EPIDs; each program holds a copy of their code.
@@ -340,7 +361,20 @@ impl Compiler {
             });
         }
         if first {
-            object.maps = self.common_maps(size);
+            let has_timer = object
+                .programs
+                .iter()
+                .any(|program| program.kind == ProgramKind::Timer);
+            if has_timer && size > LARGEST_TIMER_SCRATCH {
+                return Err(Refusal {
+                    span: Span::default(),
+                    message: format!(
+                        "the strings of a timer's firing may take {size} bytes, and \
+                         {LARGEST_TIMER_SCRATCH} is the most: lower strsize ({strsize})"
+                    ),
+                });
+            }
+            object.maps = self.common_maps(size, if has_timer { size } else { 8 });
             object.maps.append(&mut self.own_maps);
         }
         let mut bytes = rodata.bytes;
@@ -358,7 +392,7 @@ impl Compiler {
     }
 
     /// The maps 0 to 5.
-    fn common_maps(&self, state_size: u32) -> Vec<MapSpec> {
+    fn common_maps(&self, state_size: u32, timer_scratch: u32) -> Vec<MapSpec> {
         let map = |name: &str, kind, key_size, value_size, max_entries| MapSpec {
             name: name.into(),
             kind,
@@ -372,7 +406,7 @@ impl Compiler {
             map("principal", MapKind::RingBuf, 0, 0, self.options.ring_bytes),
             map("globals", MapKind::Array, 4, self.storage.globals_size, 1),
             map("thread", MapKind::TaskStorage, 4, state_size, 0),
-            map("timer_scratch", MapKind::PerCpuArray, 4, state_size, 1),
+            map("timer_scratch", MapKind::PerCpuArray, 4, timer_scratch, 1),
             map("counters", MapKind::PerCpuArray, 4, COUNTERS * 8, 1),
             map("switches", MapKind::PerCpuArray, 4, 8, 1),
         ]
@@ -708,6 +742,21 @@ impl Compiler {
         }
         found
     }
+}
+
+/// Whether any clause of a program reads a built-in variable.
+#[must_use]
+pub fn uses(program: &Program, builtin: Builtin) -> bool {
+    fn reads(expr: &Expr, builtin: Builtin) -> bool {
+        let mut found = expr.kind == ExprKind::Builtin(builtin);
+        walk(expr, &mut |child| found = found || reads(child, builtin));
+        found
+    }
+    let mut found = false;
+    for clause in &program.clauses {
+        each_clause_expr(clause, &mut |expr| found = found || reads(expr, builtin));
+    }
+    found
 }
 
 fn each_clause_expr<'c>(clause: &'c Clause, f: &mut dyn FnMut(&'c Expr)) {

@@ -20,11 +20,11 @@ use crate::clause::FaultSlots;
 
 /// The machine state of a probe, its arguments not yet placed.
 pub(crate) fn machine(probe: &Probe, timer: bool) -> MachineState {
-    let anywhere = matches!(probe.kind.file(), Some((_, Scope::System)));
     MachineState {
         args: Vec::new(),
         arg_types: probe.args.iter().map(|arg| arg.ty).collect(),
-        provider: (!anywhere).then(|| probe.desc.provider.clone()),
+        provider: probe.desc.provider.clone(),
+        any_process: matches!(probe.kind.file(), Some((_, Scope::System))),
         module: probe.desc.module.clone(),
         function: probe.desc.function.clone(),
         name: probe.desc.name.clone(),

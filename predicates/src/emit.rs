@@ -54,8 +54,10 @@ pub struct MachineState {
     pub args: Vec<Argument>,
     /// The types of `args[]`.
     pub arg_types: Vec<Int>,
-    /// `probeprov`; `None` where it differs by process.
-    pub provider: Option<String>,
+    /// `probeprov`, less the process id if `any_process`.
+    pub provider: String,
+    /// Whether any process may fire the probe, so that the firing one's id ends `probeprov`.
+    pub any_process: bool,
     /// `probemod`.
     pub module: String,
     /// `probefunc`.
@@ -77,7 +79,7 @@ impl MachineState {
         use dlang::eval::Value;
         let text = |s: &'_ str| Value::Str(std::borrow::Cow::Owned(s.as_bytes().to_vec()));
         Some(match builtin {
-            Builtin::Probeprov => text(self.provider.as_deref()?),
+            Builtin::Probeprov if !self.any_process => text(&self.provider),
             Builtin::Probemod => text(&self.module),
             Builtin::Probefunc => text(&self.function),
             Builtin::Probename => text(&self.name),

@@ -20,6 +20,19 @@ use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::int::{cond_of, internal};
 use crate::stack::Val;
 
+/// `strjoin(provider, lltostr(pid))`: a provider's name in the process that fires.
+fn with_pid(provider: String, span: Span) -> Expr {
+    let expr = |kind, ty| Expr { kind, ty, span };
+    let pid = expr(ExprKind::Builtin(Builtin::Pid), Type::INT);
+    let pid = expr(ExprKind::Cast(Box::new(pid)), Type::I64);
+    let pid = expr(ExprKind::Call(Subroutine::Lltostr, vec![pid]), Type::String);
+    let provider = expr(ExprKind::Str(provider), Type::String);
+    expr(
+        ExprKind::Call(Subroutine::Strjoin, vec![provider, pid]),
+        Type::String,
+    )
+}
+
 /// A string on the heap.
 #[derive(Debug)]
 pub struct Str {
@@ -39,6 +52,10 @@ impl Emit<'_> {
         match &expr.kind {
             ExprKind::Var(_) | ExprKind::Element(..) => self.read_string_variable(expr),
             ExprKind::Builtin(Builtin::Execname) => self.execname(span),
+            ExprKind::Builtin(Builtin::Probeprov) => {
+                let provider = self.machine.provider.clone();
+                self.string(&with_pid(provider, span))
+            }
             ExprKind::Call(Subroutine::Copyinstr, args) => self.copyinstr(args, span),
             ExprKind::Call(Subroutine::Strjoin, args) => self.strjoin(&args[0], &args[1], span),
             ExprKind::Call(subroutine, args) => self.string_subroutine(*subroutine, args, span),

@@ -294,11 +294,17 @@ impl Emit<'_> {
     }
 
     /// `r0 = nanoseconds that this thread has run on a CPU` since it was first seen, less a
-    /// constant: what it had run when it last left one, and the time since it came back.
+    /// constant: what it had run when it last left one, and the time since it came back. A CPU
+    /// that has not changed threads since tracing began starts counting now.
+    ///
+    /// ```text
+    ///     last = &switches[this CPU]; if (*last == 0) *last = now;
+    ///     r0 = state.on_cpu + now - *last;
+    /// ```
     pub(crate) fn vtimestamp(&mut self, span: Span) -> Emitted<()> {
         let switches = self.storage.switches;
         let key = self.buffer(8, span)?;
-        let absent = self.asm.label();
+        let (absent, known) = (self.asm.label(), self.asm.label());
         self.timestamp(Reg::R0, span)?;
         let now = self.keep(Reg::R0, span)?;
         self.asm.store_imm(Size::Double, Reg::FP, key, 0);
@@ -308,6 +314,10 @@ impl Emit<'_> {
         self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, absent);
         self.asm.load(Size::Double, Reg::R1, Reg::R0, 0);
         let reg = self.reg(&now, Reg::R2);
+        self.asm.jump_if_imm(Cond::Ne, Reg::R1, 0, known);
+        self.asm.store(Size::Double, Reg::R0, 0, reg);
+        self.asm.mov(Reg::R1, reg);
+        self.asm.bind(known);
         self.asm.alu(Alu::Sub, reg, Reg::R1);
         self.put(&now, reg);
         self.asm.bind(absent);

@@ -11,15 +11,18 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use dlang::program::ProbeDesc;
 use dlang::types::Int;
 
 use crate::glob::Glob;
-use crate::probe::{File, Probe, ProbeArg, ProbeId, ProbeKind, Scope, Site, Sites};
+use crate::probe::{
+    File, Probe, ProbeArg, ProbeId, ProbeKind, PythonEvent, PythonSites, Scope, Site, Sites,
+};
 use crate::process::files;
 use crate::profile;
+use crate::python::{self, Build, Refusal};
 use crate::usdt::elf::ElfError;
 use crate::usdt::note::Note;
 use crate::usdt::{UsdtFile, UsdtSite, args, cpython};
@@ -38,15 +41,49 @@ pub struct Catalog {
 type Key = (ProbeDesc, Option<((u64, u64), Scope)>);
 
 /// A file's probes, ready to be matched.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct FileProbes {
     file: Arc<File>,
     usdt: UsdtFile,
     groups: Vec<Group>,
+    /// What its own code tells, once that has been asked for.
+    python: OnceLock<Result<Arc<Build>, Refusal>>,
+}
+
+impl FileProbes {
+    fn read(file: &Arc<File>) -> Self {
+        let usdt = UsdtFile::read(&file.path).unwrap_or_default();
+        let groups = group(&usdt, &file.shown);
+        Self {
+            file: Arc::clone(file),
+            usdt,
+            groups,
+            python: OnceLock::new(),
+        }
+    }
+
+    /// The file has a marker of this name, so that none needs to be made.
+    fn has_marker(&self, name: &str) -> bool {
+        self.groups
+            .iter()
+            .any(|group| group.provider == cpython::PROVIDER && group.name == name)
+    }
+
+    /// The interpreter in the file. Found out at the first call, which takes a while.
+    fn python(&self) -> &Result<Arc<Build>, Refusal> {
+        self.python.get_or_init(|| {
+            if !python::is_interpreter(&self.file.path) {
+                return Err(Refusal::NotPython);
+            }
+            let bytes =
+                fs::read(&self.file.path).map_err(|error| Refusal::NotElf(error.to_string()))?;
+            python::analyse(&bytes).map(Arc::new)
+        })
+    }
 }
 
 /// The sites that share provider, function and name: one probe.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Group {
     provider: String,
     module: String,
@@ -125,11 +162,7 @@ impl Catalog {
             files.extend(self.files_of(pid));
         }
         if could_be_python(&desc.provider) {
-            files.extend(
-                installed_pythons()
-                    .iter()
-                    .filter_map(|file| self.file(file)),
-            );
+            files.extend(installed_pythons().iter().map(|file| self.file(file)));
         }
         self.match_everywhere(files, desc, &mut found);
         found.sort_by_key(|probe| probe.id);
@@ -225,39 +258,28 @@ impl Catalog {
             .collect()
     }
 
-    /// The files with probes that a process executes.
+    /// The files that a process executes.
     fn files_of(&mut self, pid: u32) -> Vec<Arc<FileProbes>> {
         files::executable_files(pid)
             .iter()
-            .filter_map(|file| self.file(file))
+            .map(|file| self.file(file))
             .collect()
     }
 
-    /// A file's probes; `None` if it has none. Read once in a run.
-    fn file(&mut self, file: &Arc<File>) -> Option<Arc<FileProbes>> {
-        let entry = self.files.entry(file.identity).or_insert_with(|| {
-            let usdt = UsdtFile::read(&file.path).unwrap_or_default();
-            let groups = group(&usdt, &file.shown);
-            Arc::new(FileProbes {
-                file: Arc::clone(file),
-                usdt,
-                groups,
-            })
-        });
-        if entry.groups.is_empty() {
-            return None;
-        }
+    /// A file's probes. Read once in a run.
+    fn file(&mut self, file: &Arc<File>) -> Arc<FileProbes> {
+        let entry = self
+            .files
+            .entry(file.identity)
+            .or_insert_with(|| Arc::new(FileProbes::read(file)));
         // The cached path may lead through a process that is gone.
         if entry.file.path != file.path && fs::metadata(&entry.file.path).is_err() {
-            let usdt = entry.usdt.clone();
-            let groups = group(&usdt, &file.shown);
-            *entry = Arc::new(FileProbes {
-                file: Arc::clone(file),
-                usdt,
-                groups,
-            });
+            let mut moved = FileProbes::clone(entry);
+            moved.file = Arc::clone(file);
+            moved.groups = group(&moved.usdt, &file.shown);
+            *entry = Arc::new(moved);
         }
-        Some(Arc::clone(entry))
+        Arc::clone(entry)
     }
 
     /// One probe for each file and matching name, for all processes.
@@ -303,6 +325,45 @@ impl Catalog {
                 }
                 found.push(probe);
             }
+        }
+        if let Some(provider) = provider(cpython::PROVIDER) {
+            self.match_synthesised(file, desc, &provider, scope, found);
+        }
+    }
+
+    /// The probes that are made from the code of a CPython: where there is no such marker.
+    fn match_synthesised(
+        &mut self,
+        file: &Arc<FileProbes>,
+        desc: &ProbeDesc,
+        provider: &str,
+        scope: Scope,
+        found: &mut Vec<Arc<Probe>>,
+    ) {
+        let module = module_of(&file.file.shown);
+        let name = desc.name.replace("__", "-");
+        let fits = |event: &PythonEvent| {
+            Glob::new(&name).matches(event.name())
+                && Glob::new(&desc.function).matches(event.function())
+                && !file.has_marker(event.name())
+        };
+        let wanted: Vec<PythonEvent> = PythonEvent::ALL.into_iter().filter(fits).collect();
+        if wanted.is_empty() || !Glob::new(&desc.module).matches(&module) {
+            return; // not worth an analysis
+        }
+        let Ok(build) = file.python() else { return };
+        for event in wanted.into_iter().filter(|event| event.is_in(build)) {
+            let full = description(provider, &module, event.function(), event.name());
+            let (probe, _) = self.intern(full, Some((file.file.identity, scope)), || {
+                let sites = PythonSites {
+                    file: Arc::clone(&file.file),
+                    scope,
+                    build: Arc::clone(build),
+                    event,
+                };
+                (event.args(), ProbeKind::Python(sites))
+            });
+            found.push(probe);
         }
     }
 
@@ -384,9 +445,15 @@ pub fn split_provider(provider: &str) -> Vec<(&str, u32)> {
         .collect()
 }
 
+/// A file's name, as the MODULE of its probes.
+fn module_of(shown: &Path) -> String {
+    let name = shown.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
 /// The probes of a file: its sites by provider, function and name, in order of appearance.
 fn group(usdt: &UsdtFile, shown: &Path) -> Vec<Group> {
-    let module = shown.file_name().unwrap_or_default().to_string_lossy();
+    let module = module_of(shown);
     let mut groups: Vec<Group> = Vec::new();
     let mut places: HashMap<(&str, &str, String), usize> = HashMap::new();
     for (index, UsdtSite { note, function, .. }) in usdt.sites.iter().enumerate() {
@@ -396,7 +463,7 @@ fn group(usdt: &UsdtFile, shown: &Path) -> Vec<Group> {
             .or_insert_with(|| {
                 groups.push(Group {
                     provider: note.provider.clone(),
-                    module: module.clone().into_owned(),
+                    module: module.clone(),
                     function: function.to_owned(),
                     name: note.d_name(),
                     sites: Vec::new(),

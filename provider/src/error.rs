@@ -53,6 +53,14 @@ pub enum Error {
         /// The kernel's answer.
         source: io::Error,
     },
+    /// A kernel tracepoint could not be attached to.
+    #[error("cannot attach to the tracepoint {name}: {}{}", errno_text(.source), Remedy::of(Wanted::Bpf, .source))]
+    Tracepoint {
+        /// The tracepoint.
+        name: &'static str,
+        /// The kernel's answer.
+        source: io::Error,
+    },
     /// A program could not be run directly.
     #[error("cannot run the program `{name}`: {}{}", errno_text(.source), Remedy::of(Wanted::Bpf, .source))]
     Run {

@@ -1,5 +1,6 @@
 //! Which probes exist on this machine, and attaching eBPF programs to them.
 
+pub mod btf;
 pub mod catalog;
 pub mod doctor;
 pub mod error;
@@ -9,10 +10,11 @@ pub mod map;
 pub mod object;
 pub mod plan;
 pub mod probe;
-mod remedy;
 pub mod process;
 mod profile;
 pub mod python;
+mod remedy;
 pub mod session;
+mod synthesised;
 mod sys;
 pub mod usdt;

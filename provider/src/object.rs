@@ -118,6 +118,8 @@ pub enum Target {
         /// Nanoseconds between firings.
         period: u64,
     },
+    /// A kernel tracepoint, by its name; the program is a [`ProgramKind::Direct`] one.
+    Tracepoint(&'static str),
     /// Run once by rdtrace before anything else is attached.
     Begin,
     /// Run once by rdtrace after everything else is detached.

@@ -43,6 +43,13 @@ pub enum PlannedLink {
         /// The instruction.
         site: UprobeSite,
     },
+    /// A kernel tracepoint (`BPF_RAW_TRACEPOINT_OPEN`).
+    Tracepoint {
+        /// The program.
+        program: ProgramId,
+        /// Its name.
+        name: &'static str,
+    },
     /// A timer on one CPU (a perf event of the software clock).
     Timer {
         /// The program.
@@ -105,6 +112,7 @@ pub fn plan(attachments: &[Attachment], features: &KernelFeatures) -> Plan {
                     period: *period,
                 }));
             }
+            Target::Tracepoint(name) => links.push(PlannedLink::Tracepoint { program, name }),
             Target::Begin | Target::End => {}
         }
     }

@@ -304,6 +304,7 @@ impl Session {
             .map(|link| {
                 let (PlannedLink::UprobeMulti { program, .. }
                 | PlannedLink::UprobeEvent { program, .. }
+                | PlannedLink::Tracepoint { program, .. }
                 | PlannedLink::Timer { program, .. }) = link;
                 self.make_link(link, self.program(*program)?.fd.as_fd())
             })
@@ -321,6 +322,9 @@ impl Session {
             } => self
                 .uprobe_event(program, file, *scope, site)
                 .map_err(|source| uprobe_error(file, std::slice::from_ref(site), source)),
+            PlannedLink::Tracepoint { name, .. } => {
+                tracepoint(program, name).map_err(|source| Error::Tracepoint { name, source })
+            }
             PlannedLink::Timer { cpu, period, .. } => {
                 timer(program, *cpu, *period).map_err(|source| Error::Timer { cpu: *cpu, source })
             }
@@ -388,6 +392,14 @@ fn uprobe_multi(
     let link = sys::link::uprobe_multi(program, &path, &offsets, &semaphores, &cookies, pid)?;
     Ok(Link {
         _link: Some(link),
+        _event: None,
+    })
+}
+
+fn tracepoint(program: BorrowedFd<'_>, name: &str) -> io::Result<Link> {
+    let name = CString::new(name).map_err(io::Error::other)?;
+    Ok(Link {
+        _link: Some(sys::link::raw_tracepoint(program, &name)?),
         _event: None,
     })
 }

@@ -306,7 +306,8 @@ pub fn make(program: &Program, rows: &[Row], options: Options) -> Emitted<Made> 
     let machine = MachineState {
         args: Vec::new(),
         arg_types: Vec::new(),
-        provider: Some("dtrace".into()),
+        provider: "dtrace".into(),
+        any_process: false,
         module: String::new(),
         function: "main".into(),
         name: "BEGIN".into(),

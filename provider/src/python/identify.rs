@@ -1,10 +1,26 @@
 //! Is this file a CPython, and which?
 
+use std::path::Path;
+
 use regex::bytes::Regex;
 
 use super::image::Image;
 use super::offsets::{DebugOffsets, debug_offsets};
 use super::{Refusal, Version};
+use crate::usdt::elf::Contents;
+
+/// Whether a file may be worth an analysis: a quick look at its dynamic symbols' names only.
+pub fn is_interpreter(file: &Path) -> bool {
+    let names = Contents::open(file)
+        .ok()
+        .and_then(|contents| {
+            let names = contents.elf().ok()?.section_data(".dynstr").ok()??;
+            Some(names.to_vec())
+        })
+        .unwrap_or_default();
+    let name = Regex::new(r"(?-u)\x00_PyEval_EvalFrameDefault\x00");
+    name.is_ok_and(|name| name.is_match(&names))
+}
 
 /// What the file says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]

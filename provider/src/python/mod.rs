@@ -32,6 +32,7 @@ use std::fmt;
 pub use self::audit::{AuditSite, Audits};
 pub use self::code::Emulated;
 pub use self::gc::Collector;
+pub use self::identify::is_interpreter;
 use self::image::{BadImage, Image};
 pub use self::import::Import;
 use self::lines::LineFormat;
