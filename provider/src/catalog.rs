@@ -22,7 +22,7 @@ use crate::probe::{
 };
 use crate::process::files;
 use crate::profile;
-use crate::python::{self, Build, Refusal};
+use crate::python::cache::{Cache, Findings};
 use crate::usdt::elf::ElfError;
 use crate::usdt::note::Note;
 use crate::usdt::{UsdtFile, UsdtSite, args, cpython};
@@ -35,6 +35,7 @@ pub struct Catalog {
     ids: HashMap<Key, ProbeId>,
     origins: HashMap<ProbeId, (Arc<FileProbes>, usize)>,
     files: HashMap<(u64, u64), Arc<FileProbes>>,
+    cache: OnceLock<Cache>,
 }
 
 /// What makes a probe the same one as before.
@@ -47,7 +48,7 @@ struct FileProbes {
     usdt: UsdtFile,
     groups: Vec<Group>,
     /// What its own code tells, once that has been asked for.
-    python: OnceLock<Result<Arc<Build>, Refusal>>,
+    python: OnceLock<Findings>,
 }
 
 impl FileProbes {
@@ -70,15 +71,8 @@ impl FileProbes {
     }
 
     /// The interpreter in the file. Found out at the first call, which takes a while.
-    fn python(&self) -> &Result<Arc<Build>, Refusal> {
-        self.python.get_or_init(|| {
-            if !python::is_interpreter(&self.file.path) {
-                return Err(Refusal::NotPython);
-            }
-            let bytes =
-                fs::read(&self.file.path).map_err(|error| Refusal::NotElf(error.to_string()))?;
-            python::analyse(&bytes).map(Arc::new)
-        })
+    fn python(&self, cache: &Cache) -> &Findings {
+        self.python.get_or_init(|| cache.find_out(&self.file.path))
     }
 }
 
@@ -351,14 +345,17 @@ impl Catalog {
         if wanted.is_empty() || !Glob::new(&desc.module).matches(&module) {
             return; // not worth an analysis
         }
-        let Ok(build) = file.python() else { return };
-        for event in wanted.into_iter().filter(|event| event.is_in(build)) {
+        let cache = self.cache.get_or_init(Cache::of_user);
+        let Ok(build) = file.python(cache).analysis.clone() else {
+            return;
+        };
+        for event in wanted.into_iter().filter(|event| event.is_in(&build)) {
             let full = description(provider, &module, event.function(), event.name());
             let (probe, _) = self.intern(full, Some((file.file.identity, scope)), || {
                 let sites = PythonSites {
                     file: Arc::clone(&file.file),
                     scope,
-                    build: Arc::clone(build),
+                    build: Arc::clone(&build),
                     event,
                 };
                 (event.args(), ProbeKind::Python(sites))

@@ -179,6 +179,9 @@ mod tests {
                         site.file_offset
                     )
                 }
+                PlannedLink::Tracepoint { program, name } => {
+                    format!("tracepoint {} {name}", program.0)
+                }
                 PlannedLink::Timer {
                     program,
                     cpu,

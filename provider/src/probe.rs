@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use dlang::program::ProbeDesc;
 use dlang::types::Int;
+use serde::{Deserialize, Serialize};
 
 use crate::object::UprobeSite;
 
@@ -199,7 +200,7 @@ pub enum ArgLocation {
 
 /// A general register of the traced machine, as the byte offset of its slot in the kernel's
 /// `struct pt_regs` (x86-64) or `struct user_pt_regs` (aarch64), where a uprobe program finds it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Register(pub u16);
 
 impl Register {

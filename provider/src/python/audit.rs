@@ -7,6 +7,7 @@
 //! some `exec`) are missing. There is no argument tuple to be had in either place.
 
 use iced_x86::{FlowControl, Register as R};
+use serde::{Deserialize, Serialize};
 
 use super::code::{State, Value, decode, emulated, pt_regs, straight};
 use super::image::Image;
@@ -14,7 +15,7 @@ use super::site::Execution;
 use crate::probe::Register;
 
 /// Where audit events are seen.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Audits {
     /// The sites.
     pub sites: Vec<AuditSite>,
@@ -23,7 +24,7 @@ pub struct Audits {
 }
 
 /// One instruction to probe.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditSite {
     /// Where the instruction is in the file.
     pub file_offset: u64,

@@ -10,12 +10,13 @@
 
 use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory};
 use iced_x86::{MemorySize, Mnemonic, OpKind, Register as R};
+use serde::{Deserialize, Serialize};
 
 use super::image::Image;
 use crate::probe::Register;
 
 /// The instructions that the kernel emulates under a uprobe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Emulated {
     /// `push` of a 64-bit general register.
     Push,

@@ -14,6 +14,7 @@ use std::ops::Range;
 
 use iced_x86::{FlowControl, Instruction, Register as R};
 use regex::bytes::Regex;
+use serde::{Deserialize, Serialize};
 
 use super::code::{Home, State, emulated, straight};
 use super::flow::reachable;
@@ -27,7 +28,7 @@ use super::unwind::Functions;
 /// the number of objects collected. A return without a start in the same thread is none: the
 /// function returns early if a collection is going on. Collections are rare, so a return probe is
 /// cheap enough.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Collector {
     /// Where the function's first instruction is in the file, for the return probe.
     pub function_offset: u64,

@@ -9,8 +9,9 @@ use super::offsets::{DebugOffsets, debug_offsets};
 use super::{Refusal, Version};
 use crate::usdt::elf::Contents;
 
-/// Whether a file may be worth an analysis: a quick look at its dynamic symbols' names only.
-pub fn is_interpreter(file: &Path) -> bool {
+/// Whether a file is worth an analysis: a quick look at its dynamic symbols' names only, for those
+/// of an interpreter and those that a program needs which starts one.
+pub(super) fn may_be_python(file: &Path) -> bool {
     let names = Contents::open(file)
         .ok()
         .and_then(|contents| {
@@ -18,7 +19,9 @@ pub fn is_interpreter(file: &Path) -> bool {
             Some(names.to_vec())
         })
         .unwrap_or_default();
-    let name = Regex::new(r"(?-u)\x00_PyEval_EvalFrameDefault\x00");
+    let name = Regex::new(
+        r"(?-u)\x00(_PyEval_EvalFrameDefault|PyEval_EvalFrameEx|Py_Main|Py_BytesMain)\x00",
+    );
     name.is_ok_and(|name| name.is_match(&names))
 }
 

@@ -11,6 +11,7 @@
 //! does not understand fails.
 
 mod audit;
+pub mod cache;
 mod code;
 mod flow;
 mod gc;
@@ -23,16 +24,19 @@ pub mod opcodes;
 mod recipe_a;
 mod recipe_c;
 mod site;
+mod store;
 mod table;
 mod unwind;
 mod vote;
 
+use std::borrow::Cow;
 use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 pub use self::audit::{AuditSite, Audits};
 pub use self::code::Emulated;
 pub use self::gc::Collector;
-pub use self::identify::is_interpreter;
 use self::image::{BadImage, Image};
 pub use self::import::Import;
 use self::lines::LineFormat;
@@ -71,7 +75,7 @@ pub struct Build {
 }
 
 /// How function-entry and function-return are had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Recipe {
     /// 3.6 to 3.10: at the start and the end of the interpreter function.
     Calls,
@@ -80,7 +84,7 @@ pub enum Recipe {
 }
 
 /// A version of CPython.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Version {
     /// 3.
     pub major: u8,
@@ -110,7 +114,7 @@ impl fmt::Display for Version {
 }
 
 /// Why a file cannot be traced by this method.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum Refusal {
     /// Not an ELF file, or a broken one.
     #[error("it is not an ELF file that can be read: {0}")]
@@ -175,6 +179,9 @@ pub enum Refusal {
         /// The version.
         version: Version,
     },
+    /// It behaves otherwise than its code looks.
+    #[error("its self-test failed: {0}")]
+    SelfTest(String),
     /// The handlers do not agree on the registers.
     #[error("the handlers of its opcodes do not agree on where the frame is ({0})")]
     Vote(String),
@@ -182,7 +189,7 @@ pub enum Refusal {
     #[error("it lays out {what} unlike the version that it says it is")]
     Offsets {
         /// Which object.
-        what: &'static str,
+        what: Cow<'static, str>,
     },
     /// A place was not found.
     #[error("in {what} there is no place for a probe: {why}")]

@@ -242,7 +242,7 @@ pub(super) fn agrees(published: &DebugOffsets, ours: &Offsets) -> Result<(), Ref
     let word = u64::from;
     let ByteCode::Inline { start, .. } = ours.code.byte_code else {
         return Err(Refusal::Offsets {
-            what: "the byte code",
+            what: "the byte code".into(),
         });
     };
     // struct _interpreter_frame: previous, executable, instr_ptr, localsplus
@@ -276,12 +276,12 @@ pub(super) fn agrees(published: &DebugOffsets, ours: &Offsets) -> Result<(), Ref
         (&string, "strings"),
     ] {
         let at = rest.windows(group.len()).position(|w| w == group);
-        let at = at.ok_or(Refusal::Offsets { what })?;
+        let at = at.ok_or(Refusal::Offsets { what: what.into() })?;
         rest = rest.get(at + group.len()..).unwrap_or(&[]);
         // argcount, localsplusnames, localspluskinds, co_code_adaptive
         if what == "the code object" && rest.get(3) != Some(&word(start)) {
             return Err(Refusal::Offsets {
-                what: "the byte code",
+                what: "the byte code".into(),
             });
         }
     }

@@ -1,6 +1,8 @@
 //! What the analysis finds: the places where a Python function's entry and return can be seen,
 //! and what is in the registers there. Plain data; the eBPF is generated elsewhere.
 
+use serde::{Deserialize, Serialize};
+
 use super::code::{Emulated, Home, pt_regs};
 use crate::probe::Register;
 
@@ -9,7 +11,7 @@ use crate::probe::Register;
 /// The hit means what [`Site::event`] says only if every check holds: the condition, if there is
 /// one; the instruction pointer lies inside the frame's code object; and the opcode there is one
 /// of [`Site::opcodes`], unless that is empty. A hit that fails a check is counted, not reported.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Site {
     /// Where the instruction is in the file.
     pub file_offset: u64,
@@ -36,7 +38,7 @@ pub struct Site {
 }
 
 /// Where a 64-bit value is at a site.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Location {
     /// In a register.
     Register(Register),
@@ -56,7 +58,7 @@ pub enum Location {
 /// was not active, the others a function-return if it was; that removes the doubles that some
 /// builds show (an instruction that is executed again after it specialised or instrumented
 /// itself, a frame that is cleared without having run).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Event {
     /// The function starts, or a generator or coroutine goes on.
     Entry,
@@ -71,7 +73,7 @@ pub enum Event {
 }
 
 /// How the kernel executes a probed instruction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Execution {
     /// It emulates it: one trap per hit.
     Emulated(Emulated),
@@ -81,7 +83,7 @@ pub enum Execution {
 }
 
 /// Where the address of a frame's current instruction is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum InstructionPointer {
     /// In the frame, at [`FrameOffsets::instruction`](super::offsets::FrameOffsets); the value is
     /// this many bytes ahead of the instruction.
@@ -102,7 +104,7 @@ pub enum InstructionPointer {
 }
 
 /// A condition on the registers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Condition {
     /// The low 32 bits are not all zero.
     NonZero32(Register),

@@ -130,7 +130,7 @@ fn other_offsets_are_a_refusal() {
     assert_eq!(
         analyse(&file),
         Err(Refusal::Offsets {
-            what: "the code object"
+            what: "the code object".into()
         })
     );
 }
@@ -247,6 +247,14 @@ fn summary(build: &Build) -> String {
         writeln!(text, "{site:?}").unwrap();
     }
     text
+}
+
+/// The recorded files by name.
+pub(super) fn recorded() -> Vec<(&'static str, Vec<u8>)> {
+    let files = RECORDED.iter();
+    files
+        .map(|(name, bytes)| (*name, restore(bytes).1))
+        .collect()
 }
 
 /// The expected summary and the file of a recording.
