@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use dlang::program::{ProbeDesc, Program};
 use provider::catalog::Catalog;
-use provider::probe::Probe;
+use provider::probe::{Probe, ProbeKind};
 
 use crate::cli::Cli;
 use crate::message::Messages;
@@ -66,14 +66,31 @@ fn print(cli: &Cli, catalog: &Catalog, probes: &[Arc<Probe>]) -> io::Result<()> 
         let desc = &probe.desc;
         writeln!(
             out,
-            "{:>5} {:>10} {:>17} {:>33} {}",
-            probe.id.0, desc.provider, desc.module, desc.function, desc.name
+            "{:>5} {:>10} {:>17} {:>33} {}{}",
+            probe.id.0,
+            desc.provider,
+            desc.module,
+            desc.function,
+            desc.name,
+            mark(probe)
         )?;
         if cli.verbose {
             details(&mut out, catalog, probe)?;
         }
     }
     out.flush()
+}
+
+/// What stands behind the name of a probe that is no marker in the file: after the five columns, for
+/// those who read them by program.
+fn mark(probe: &Probe) -> &'static str {
+    match &probe.kind {
+        ProbeKind::Python(sites) if sites.build.is_partial(sites.event) => {
+            " (synthesised, partial)"
+        }
+        ProbeKind::Python(_) => " (synthesised)",
+        _ => "",
+    }
 }
 
 /// What `-v` adds: stability, argument types and, for USDT, the sites as the file describes them.
@@ -103,6 +120,12 @@ fn details(out: &mut impl Write, catalog: &Catalog, probe: &Probe) -> io::Result
                 "\t\tLocation: {:#018x}, Base: {:#018x}, Semaphore: {:#018x}\n\t\tArguments: {}",
                 note.location, note.base, note.semaphore, note.arguments
             )?;
+        }
+    }
+    if let ProbeKind::Python(sites) = &probe.kind {
+        writeln!(out, "\n\tSynthesised in {}", sites.file.shown.display())?;
+        for line in sites.build.describe(sites.event) {
+            writeln!(out, "\t\t{line}")?;
         }
     }
     writeln!(out)

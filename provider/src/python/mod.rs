@@ -13,6 +13,7 @@
 mod audit;
 pub mod cache;
 mod code;
+mod describe;
 mod flow;
 mod gc;
 mod identify;

@@ -1,0 +1,173 @@
+//! A build in words, for `-lv` and `--check-python`: by which method a probe is made, and where.
+
+use std::fmt;
+
+use super::Site;
+use super::{Build, Condition, Emulated, Event, Execution, InstructionPointer, Location, Recipe};
+use crate::probe::{PythonEvent, Register};
+
+impl Build {
+    /// How the probe of `event` is made: the method, then each site, then remarks.
+    #[must_use]
+    pub fn describe(&self, event: PythonEvent) -> Vec<String> {
+        let mut lines = vec![format!("CPython {}, {}", self.version, self.method(event))];
+        match event {
+            PythonEvent::GcStart | PythonEvent::GcDone => {
+                for collector in self.collectors.iter().flatten() {
+                    lines.push(format!(
+                        "Location: {:#018x}, gc-start, {}, generation in {}",
+                        collector.start_address, collector.execution, collector.generation
+                    ));
+                    lines.push(format!(
+                        "File offset: {:#018x}, function that returns at gc-done",
+                        collector.function_offset
+                    ));
+                }
+            }
+            PythonEvent::Audit => {
+                for site in self.audits.iter().flat_map(|audits| &audits.sites) {
+                    lines.push(format!(
+                        "Location: {:#018x}, audit, {}, event in {}",
+                        site.address, site.execution, site.event
+                    ));
+                }
+            }
+            PythonEvent::FunctionEntry
+            | PythonEvent::FunctionReturn
+            | PythonEvent::ImportStart
+            | PythonEvent::ImportDone => lines.extend(self.sites.iter().map(Site::to_string)),
+        }
+        if self.is_partial(event) {
+            lines.push("Note: the compiler copied code, so that some events are not seen".into());
+        }
+        lines.extend(self.notes.iter().map(|note| format!("Note: {note}")));
+        lines
+    }
+
+    /// Whether some firings of a probe cannot be seen in this build.
+    #[must_use]
+    pub fn is_partial(&self, event: PythonEvent) -> bool {
+        event == PythonEvent::Audit && self.audits.as_ref().is_some_and(|audits| audits.partial)
+    }
+
+    fn method(&self, event: PythonEvent) -> String {
+        match (event, self.recipe) {
+            (PythonEvent::GcStart | PythonEvent::GcDone, _) => {
+                "by the jump that decides whether the collector prints, and its return".into()
+            }
+            (PythonEvent::Audit, _) => "by the function that takes audit events".into(),
+            (PythonEvent::ImportStart | PythonEvent::ImportDone, _) => format!(
+                "by entries and returns of the function {} in {}",
+                self.import.function, self.import.file
+            ),
+            (_, Recipe::Calls) => "by the start and the end of the interpreter function".into(),
+            (_, Recipe::Handlers) => "by the handlers of its opcodes".into(),
+        }
+    }
+}
+
+/// `Location: 0x000000000051a3b0, entry, conditional jump, frame in %rbx, opcodes 151 150`.
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Location: {:#018x}, {}, {}, frame in {}",
+            self.address, self.event, self.execution, self.frame
+        )?;
+        if let InstructionPointer::Variable { location, .. } = self.instruction {
+            write!(f, ", instruction in {location}")?;
+        }
+        if !self.opcodes.is_empty() {
+            f.write_str(", opcodes")?;
+            for opcode in &self.opcodes {
+                write!(f, " {opcode}")?;
+            }
+        }
+        match self.condition {
+            Some(Condition::NonZero32(register)) => write!(f, ", if {register} is not 0"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Event::Entry => "entry",
+            Event::Throw => "throw",
+            Event::Yield => "yield",
+            Event::Return => "return",
+            Event::Exit => "exit",
+        })
+    }
+}
+
+impl fmt::Display for Execution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Emulated(Emulated::Push) => "push",
+            Self::Emulated(Emulated::Nop) => "nop",
+            Self::Emulated(Emulated::Call) => "call",
+            Self::Emulated(Emulated::Jump) => "jump",
+            Self::Emulated(Emulated::Branch) => "conditional jump",
+            Self::Stepped => "single-stepped",
+        })
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Register(register) => write!(f, "{register}"),
+            Self::Memory { base, offset } => write!(f, "{offset}({base})"),
+        }
+    }
+}
+
+/// By its name on x86-64, the only machine that interpreters are analysed for.
+impl fmt::Display for Register {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const NAMES: [&str; 15] = [
+            "r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx",
+            "rdx", "rsi", "rdi",
+        ];
+        match (NAMES.get(usize::from(self.0 / 8)), self.0) {
+            (Some(name), _) => write!(f, "%{name}"),
+            (None, 152) => f.write_str("%rsp"),
+            (None, 128) => f.write_str("%rip"),
+            (None, other) => write!(f, "pt_regs+{other}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{analyse, tests::recorded};
+    use super::*;
+
+    fn described(name: &str, event: PythonEvent) -> Vec<String> {
+        let files = recorded();
+        let (_, file) = files.iter().find(|(found, _)| *found == name).unwrap();
+        analyse(file).unwrap().describe(event)
+    }
+
+    #[test]
+    fn registers_have_their_names() {
+        let names = [0, 40, 104, 152].map(|offset| Register(offset).to_string());
+        assert_eq!(names, ["%r15", "%rbx", "%rsi", "%rsp"]);
+    }
+
+    #[test]
+    fn method_sites_and_notes_are_told() {
+        let lines = described("3.12.1-gcc12-shared", PythonEvent::FunctionEntry);
+        assert_eq!(lines[0], "CPython 3.12.1, by the handlers of its opcodes");
+        let entry = lines
+            .iter()
+            .find(|line| line.contains(", entry, "))
+            .unwrap();
+        assert!(entry.contains("frame in %rbx, opcodes 151"), "{entry}");
+        assert!(lines.last().unwrap().starts_with("Note: dispatch table at"));
+        let lines = described("3.6.15-gcc12-shared", PythonEvent::ImportStart);
+        assert!(lines[0].contains("of the function _find_and_load in <frozen"));
+    }
+}
