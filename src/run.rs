@@ -117,6 +117,7 @@ impl Run<'_> {
             dynvarsize: u32::try_from(self.options.dynvarsize).unwrap_or(u32::MAX),
             flow: self.options.output.flow_indent,
             task: task_fields(&self.compiled.program),
+            may_goto: KernelFeatures::may_goto(),
         }
     }
 

@@ -39,7 +39,7 @@ use provider::probe::{Probe, ProbeKind, PythonSites, Scope, Sites};
 use crate::clause::{ClauseContext, FaultSlots, emit_clause, emit_fault_record};
 use crate::plan::{each_expr, each_statement, most_fixed, plan_record};
 use crate::record::{AggregationLayout, Ecb, Epid, Flow, value_words};
-use crate::trampoline;
+use crate::trampoline::{self, PythonMaps};
 
 /// What the code depends on beside the program.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +56,8 @@ pub struct LowerOptions {
     pub flow: bool,
     /// What is known of the kernel's tasks.
     pub task: TaskFields,
+    /// Whether the kernel has the instruction `may_goto` (Linux 6.9).
+    pub may_goto: bool,
 }
 
 /// A clause on a probe that it matches.
@@ -114,6 +116,8 @@ pub struct Compiler {
     /// Bytes of a thread's state, fixed by the first call.
     state_size: Option<u32>,
     error_clauses: Vec<Enabled>,
+    /// The maps for Python interpreters, made when the first is traced.
+    python: Option<PythonMaps>,
 }
 
 impl Compiler {
@@ -205,6 +209,7 @@ impl Compiler {
             next_epid: 1,
             state_size: None,
             error_clauses: Vec::new(),
+            python: None,
         }
     }
 
@@ -263,6 +268,7 @@ impl Compiler {
         let rodata_map = MapRef(self.next_map);
         self.next_map += 1;
         self.storage.rodata = rodata_map;
+        let python_maps = self.python_maps(enabled);
         let mut heap_max = 0;
         let error_epids = self.error_ecbs(&mut object, first);
         for (key, members) in groups {
@@ -292,7 +298,48 @@ impl Compiler {
             self.keep_time(&mut object);
         }
         self.add_maps(&mut object, first, heap_max, rodata)?;
+        object.maps.extend(python_maps);
         Ok(object)
+    }
+
+    /// The maps for Python interpreters, to be made if one is traced for the first time.
+    fn python_maps(&mut self, enabled: &[Enabled]) -> Vec<MapSpec> {
+        let is_python = |e: &Enabled| matches!(e.probe.kind, ProbeKind::Python(_));
+        if self.python.is_some() || !enabled.iter().any(is_python) {
+            return Vec::new();
+        }
+        let first = self.next_map;
+        self.next_map += 2;
+        self.python = Some(PythonMaps {
+            active: MapRef(first),
+            cache: MapRef(first + 1),
+            may_goto: self.options.may_goto,
+        });
+        let map = |name: &str, kind, key_size, value_size, max_entries| MapSpec {
+            name: name.into(),
+            kind,
+            key_size,
+            value_size,
+            max_entries,
+            initial: None,
+            read_only: false,
+        };
+        vec![
+            map(
+                "python_active",
+                MapKind::FixedHash,
+                PythonMaps::ACTIVE_KEY,
+                PythonMaps::ACTIVE_VALUE,
+                PythonMaps::ACTIVE_FRAMES,
+            ),
+            map(
+                "python_args",
+                MapKind::LruHash,
+                PythonMaps::CACHE_KEY,
+                PythonMaps::CACHE_VALUE,
+                PythonMaps::CACHED,
+            ),
+        ]
     }
 
     /// Adds the program that keeps each thread's time on a CPU, which `vtimestamp` reads.
@@ -488,11 +535,13 @@ impl Unit<'_> {
         let mut faulting = Vec::new();
         let mut entries = Vec::new();
         let mut slots = [None; 10];
+        let mut used = Vec::new();
         for probe in &probes {
-            let used = self.used_arguments(probe);
+            let used_here = self.used_arguments(probe);
             let machine = trampoline::machine(probe, timer);
             emit.start_probe(machine);
-            trampoline::place_arguments(&mut emit, probe, &used, &mut slots)?;
+            trampoline::place_arguments(&mut emit, probe, &used_here, &mut slots)?;
+            used.push(used_here);
             self.share(&mut emit, probe);
             let entry = emit.asm.label();
             emit.asm.bind(entry);
@@ -524,7 +573,15 @@ impl Unit<'_> {
             emit.asm.load(Size::Double, Reg::R1, Reg::R1, 0);
             emit.asm.jump_if_imm(Cond::Ne, Reg::R1, 0, leave);
         }
-        let target = trampoline::emit_dispatch(&mut emit, &probes, &entries, &slots, leave)?;
+        let target = trampoline::emit_dispatch(
+            &mut emit,
+            &probes,
+            &entries,
+            &used,
+            &slots,
+            compiler.python,
+            leave,
+        )?;
         let heap_max = emit.heap_max();
         let code = emit.asm.finish().map_err(|error| Refusal {
             span: compiler.program.clauses[self.members[0].clause].span,

@@ -173,6 +173,12 @@ impl Asm {
         self.push(Insn::jump_if_imm(cond, a, imm));
     }
 
+    /// Goes on, but to `label` after some millions of times: see [`Insn::may_goto`].
+    pub fn may_goto(&mut self, label: Label) {
+        self.jumps.push((self.here(), label));
+        self.push(Insn::may_goto());
+    }
+
     /// `r0 = helper(r1, ..., r5)`.
     pub fn call(&mut self, helper: Helper) {
         self.push(Insn::call(helper));

@@ -290,6 +290,7 @@ const LD_IMM64: u8 = 0x18;
 const CALL: u8 = 0x85;
 const EXIT: u8 = 0x95;
 const JA: u8 = 0x05;
+const MAY_GOTO: u8 = 0xe5;
 const ATOMIC_FETCH: i32 = 0x01;
 const ATOMIC_CMPXCHG: i32 = 0xf1;
 
@@ -390,6 +391,13 @@ impl Insn {
         Self::new(JA, Reg::R0, Reg::R0, 0, 0)
     }
 
+    /// `may_goto`: goes on for the first 8 million times or so, then jumps; a loop with it need
+    /// have no bound that the verifier sees. From Linux 6.9 on; the offset is filled in later.
+    #[must_use]
+    pub const fn may_goto() -> Self {
+        Self::new(MAY_GOTO, Reg::R0, Reg::R0, 0, 0)
+    }
+
     /// `r0 = helper(r1, ..., r5)`.
     #[must_use]
     pub const fn call(helper: Helper) -> Self {
@@ -462,6 +470,7 @@ impl fmt::Display for Insn {
             (CALL, _) => write!(f, "call {imm}"),
             (EXIT, _) => f.write_str("exit"),
             (JA, _) => write!(f, "goto {offset:+}"),
+            (MAY_GOTO, _) => write!(f, "may_goto {offset:+}"),
             (_, CLASS_LDX) => write!(f, "{dst} = *(u{bits} *)({src} {offset:+})"),
             (_, CLASS_ST) => write!(f, "*(u{bits} *)({dst} {offset:+}) = {imm}"),
             (_, CLASS_STX) if code & 0xe0 == MODE_ATOMIC => {

@@ -108,6 +108,14 @@ impl Stack {
         Ok(-end)
     }
 
+    /// Keeps the last `size` bytes free for the kernel, which needs some for `may_goto`.
+    pub fn reserve_end(&mut self, size: i16) {
+        let words = usize::from(size.unsigned_abs()).div_ceil(8);
+        let start = self.used.len() - words.min(self.used.len());
+        self.used[start..].fill(true);
+        self.touched[start..].fill(true);
+    }
+
     /// Gives a buffer back.
     pub fn give_buffer(&mut self, offset: i16, size: i16) {
         let words = usize::from(size.unsigned_abs()).div_ceil(8);

@@ -135,10 +135,14 @@ pub enum Counter {
     DynamicDrops = 2,
     /// Faults inside ERROR clauses.
     ErrorFaults = 3,
+    /// Hits in a Python interpreter that were not what they should be.
+    PythonMismatches = 4,
+    /// Firings of Python probes lost since too many functions were active.
+    PythonDrops = 5,
 }
 
 /// Number of [`Counter`]s.
-pub const COUNTERS: u32 = 4;
+pub const COUNTERS: u32 = 6;
 
 /// The most `this->` scalars that live on the stack.
 const STACK_LOCALS: usize = 8;

@@ -72,6 +72,13 @@ impl KernelFeatures {
         }
     }
 
+    /// Whether the kernel has the instruction `may_goto` (6.9), with which a loop needs no bound.
+    /// Not part of [`detect`](Self::detect) because few programs have such loops.
+    #[must_use]
+    pub fn may_goto() -> bool {
+        load(&[mov(0, 0), MAY_GOTO, mov(0, 0), EXIT], None).is_ok()
+    }
+
     /// Whether programs may write user memory (`copyout`). Not part of [`detect`](Self::detect)
     /// because the kernel logs a warning about each program that asks.
     #[must_use]
@@ -90,6 +97,9 @@ const fn call(helper: u32) -> u64 {
 }
 
 const EXIT: u64 = 0x95;
+
+/// `may_goto +1`.
+const MAY_GOTO: u64 = 0xe5 | 1 << 16;
 
 /// A program that does nothing, and returns 0.
 pub(crate) const NOTHING: [u64; 2] = [mov(0, 0), EXIT];

@@ -4,18 +4,22 @@
 //! fetched from registers, memory or constants into stack slots, by the site's own code, and from
 //! there on a clause runs the same whatever fired.
 
+mod python;
+mod usdt;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dlang::diag::Span;
 use dlang::program::{Expr, ExprKind, Subroutine};
-use dlang::types::{Int, Type};
+use dlang::types::Type;
 use predicates::asm::Label;
 use predicates::emit::{Argument, Emit, Emitted, MachineState};
 use predicates::insn::{Alu, Cond, Helper, Reg, Size};
 use provider::object::{Target, UprobeSite};
-use provider::probe::{ArgLocation, Probe, ProbeKind, Register, Scope, Site};
+use provider::probe::{Probe, ProbeKind, Register, Scope, Site};
 
+pub(crate) use self::python::PythonMaps;
 use crate::clause::FaultSlots;
 
 /// The machine state of a probe, its arguments not yet placed.
@@ -58,46 +62,12 @@ pub(crate) fn place_arguments(
     used: &BTreeSet<u8>,
     slots: &mut [Option<i16>; 10],
 ) -> Emitted<()> {
-    let ProbeKind::Sites(sites) = &probe.kind else {
-        return Ok(());
-    };
-    for n in 0..probe.args.len().min(10) {
-        let mut argument = Argument::Absent;
-        if used.contains(&u8::try_from(n).unwrap_or(u8::MAX)) {
-            argument = match common_argument(&sites.sites, n) {
-                Some(argument) => argument,
-                None => {
-                    let slot = match slots[n] {
-                        Some(slot) => slot,
-                        None => emit.buffer(8, Span::default())?,
-                    };
-                    slots[n] = Some(slot);
-                    Argument::Slot(slot)
-                }
-            };
+    match &probe.kind {
+        ProbeKind::Sites(sites) => {
+            usdt::place_arguments(emit, &sites.sites, probe.args.len(), used, slots)
         }
-        emit.machine.args.push(argument);
-    }
-    Ok(())
-}
-
-/// The argument, when it needs no code: the same constant at all sites, or not to be had at one.
-fn common_argument(sites: &[Site], n: usize) -> Option<Argument> {
-    let mut locations = sites.iter().map(|site| site.args.get(n));
-    if let Some(ArgLocation::Unreadable { why }) = locations
-        .clone()
-        .flatten()
-        .find(|location| matches!(location, ArgLocation::Unreadable { .. }))
-    {
-        return Some(Argument::Unreadable(why.clone()));
-    }
-    let first = locations.next()?;
-    match first {
-        Some(ArgLocation::Constant(value)) if locations.all(|other| other == first) => {
-            Some(Argument::Constant(*value))
-        }
-        None if locations.all(|other| other.is_none()) => Some(Argument::Absent),
-        _ => None,
+        ProbeKind::Python(sites) => python::place_arguments(emit, sites, used, slots),
+        _ => Ok(()),
     }
 }
 
@@ -107,56 +77,87 @@ pub(crate) fn emit_dispatch(
     emit: &mut Emit<'_>,
     probes: &[Arc<Probe>],
     entries: &[Label],
+    used: &[BTreeSet<u8>],
     slots: &[Option<i16>; 10],
+    maps: Option<PythonMaps>,
     leave: Label,
 ) -> Emitted<Target> {
-    let ProbeKind::Sites(first) = &probes[0].kind else {
+    let Some((file, scope)) = probes[0].kind.file() else {
         emit.asm.jump(entries[0]);
         return Ok(match &probes[0].kind {
             ProbeKind::Tick { period } => Target::Tick { period: *period },
             ProbeKind::Profile { period } => Target::Profile { period: *period },
             ProbeKind::End => Target::End,
-            ProbeKind::Begin | ProbeKind::Error | ProbeKind::Sites(_) | ProbeKind::Python(_) => {
-                Target::Begin
-            }
+            _ => Target::Begin,
         });
     };
-    let mut attach = Vec::new();
+    let python = python::Dispatch::new(emit, probes, entries, used, slots, maps, leave)?;
     let mut arms = Vec::new();
     for (probe, &entry) in probes.iter().zip(entries) {
         let ProbeKind::Sites(sites) = &probe.kind else {
             continue;
         };
-        for site in &sites.sites {
-            arms.push((emit.asm.label(), entry, site));
-            attach.push(UprobeSite {
-                file_offset: site.file_offset,
-                semaphore: site.semaphore,
-                cookie: u64::try_from(attach.len()).unwrap_or(0),
-            });
-        }
+        arms.extend(sites.sites.iter().map(|site| Arm::Marker(site, entry)));
     }
-    let labels: Vec<(u64, Label)> = arms
+    if let Some(python) = &python {
+        arms.extend(python.sites().iter().map(Arm::Python));
+    }
+    let places: Vec<(u64, Label)> = arms
         .iter()
-        .map(|(label, _, site)| (site.address, *label))
+        .map(|arm| (arm.address(), emit.asm.label()))
         .collect();
-    choose_site(emit, &labels);
-    for (label, entry, site) in arms {
+    choose_site(emit, &places);
+    for (arm, &(_, label)) in arms.iter().zip(&places) {
         emit.asm.bind(label);
-        for (n, slot) in slots.iter().enumerate() {
-            if let (Some(slot), Some(location)) = (slot, site.args.get(n)) {
-                fetch(emit, location, *slot, leave);
-            } else if let Some(slot) = slot {
-                emit.asm.store_imm(Size::Double, Reg::FP, *slot, 0);
+        match arm {
+            Arm::Marker(site, entry) => {
+                usdt::fetch_arguments(emit, site, slots);
+                emit.asm.jump(*entry);
+            }
+            Arm::Python(site) => {
+                if let Some(python) = &python {
+                    python.hit(emit, site)?;
+                }
             }
         }
-        emit.asm.jump(entry);
+    }
+    if let Some(python) = python {
+        python.finish(emit)?;
     }
     Ok(Target::Uprobes {
-        file: first.file.clone(),
-        scope: first.scope,
-        sites: attach,
+        file: file.clone(),
+        scope,
+        sites: (0..).zip(&arms).map(|(n, arm)| arm.site(n)).collect(),
     })
+}
+
+/// An instruction that fires some probe of the program.
+enum Arm<'p> {
+    /// A marker's, and the probe's code.
+    Marker(&'p Site, Label),
+    /// One in a Python interpreter.
+    Python(&'p provider::python::Site),
+}
+
+impl Arm<'_> {
+    fn address(&self) -> u64 {
+        match self {
+            Self::Marker(site, _) => site.address,
+            Self::Python(site) => site.address,
+        }
+    }
+
+    fn site(&self, cookie: u64) -> UprobeSite {
+        let (file_offset, semaphore) = match self {
+            Self::Marker(site, _) => (site.file_offset, site.semaphore),
+            Self::Python(site) => (site.file_offset, None),
+        };
+        UprobeSite {
+            file_offset,
+            semaphore,
+            cookie,
+        }
+    }
 }
 
 /// Where in its page an address is: the loader moves a file by whole pages.
@@ -203,85 +204,10 @@ fn choose(emit: &mut Emit<'_>, arms: &[(i32, Label)]) {
     choose(emit, high);
 }
 
-/// Fetches an argument into a stack slot, canonical for its type.
-fn fetch(emit: &mut Emit<'_>, location: &ArgLocation, slot: i16, leave: Label) {
-    let context = |emit: &mut Emit<'_>, reg| {
-        emit.asm.load(Size::Double, reg, Reg::FP, Emit::CONTEXT);
-    };
-    match location {
-        ArgLocation::Constant(value) => {
-            emit.asm.mov_imm(Reg::R0, *value);
-            emit.asm.store(Size::Double, Reg::FP, slot, Reg::R0);
-        }
-        ArgLocation::Register {
-            register,
-            shift,
-            int,
-        } => {
-            context(emit, Reg::R1);
-            load_register(emit, Reg::R0, Reg::R1, *register);
-            if *shift > 0 {
-                emit.asm.alu_imm(Alu::Rsh, Reg::R0, i32::from(*shift));
-            }
-            cut(emit, Reg::R0, *int);
-            emit.asm.store(Size::Double, Reg::FP, slot, Reg::R0);
-        }
-        ArgLocation::Memory {
-            base,
-            index,
-            displacement,
-            int,
-        } => {
-            context(emit, Reg::R1);
-            emit.asm.mov_imm(Reg::R3, *displacement);
-            if let Some(base) = base {
-                load_register(emit, Reg::R2, Reg::R1, *base);
-                emit.asm.alu(Alu::Add, Reg::R3, Reg::R2);
-            }
-            if let Some((index, scale)) = index {
-                load_register(emit, Reg::R2, Reg::R1, *index);
-                emit.asm.alu_imm(Alu::Mul, Reg::R2, i32::from(*scale));
-                emit.asm.alu(Alu::Add, Reg::R3, Reg::R2);
-            }
-            read(emit, *int, slot, leave);
-        }
-        ArgLocation::Relative { from_site, int } => {
-            context(emit, Reg::R1);
-            load_register(emit, Reg::R2, Reg::R1, Register::IP);
-            emit.asm.mov_imm(Reg::R3, *from_site);
-            emit.asm.alu(Alu::Add, Reg::R3, Reg::R2);
-            read(emit, *int, slot, leave);
-        }
-        ArgLocation::Unreadable { .. } => emit.asm.store_imm(Size::Double, Reg::FP, slot, 0),
-    }
-}
-
+/// `dst = register` of the traced thread; `context` holds the program's context.
 fn load_register(emit: &mut Emit<'_>, dst: Reg, context: Reg, register: Register) {
     let offset = i16::try_from(register.0).unwrap_or(0);
     emit.asm.load(Size::Double, dst, context, offset);
-}
-
-/// Reads an integer at the user address in `r3` into a slot. An argument that cannot be read is
-/// 0, as an argument that does not exist is.
-fn read(emit: &mut Emit<'_>, int: Int, slot: i16, leave: Label) {
-    let _ = leave;
-    emit.asm.store_imm(Size::Double, Reg::FP, slot, 0);
-    emit.stack_address(Reg::R1, slot);
-    emit.asm.mov_imm(Reg::R2, i64::from(int.size));
-    emit.asm.call(Helper::ProbeReadUser);
-    emit.asm.load(Size::Double, Reg::R0, Reg::FP, slot);
-    cut(emit, Reg::R0, int);
-    emit.asm.store(Size::Double, Reg::FP, slot, Reg::R0);
-}
-
-/// Makes a register canonical for a type.
-fn cut(emit: &mut Emit<'_>, reg: Reg, int: Int) {
-    let bits = 64 - 8 * i32::from(int.size);
-    if bits > 0 {
-        emit.asm.alu_imm(Alu::Lsh, reg, bits);
-        emit.asm
-            .alu_imm(if int.signed { Alu::Arsh } else { Alu::Rsh }, reg, bits);
-    }
 }
 
 /// What `-F` shows for a probe of Python's functions: `file:func:line`.

@@ -1,0 +1,158 @@
+//! A function's file, name and line, from its code object and the instruction that it is at.
+//!
+//! They are kept in a map, by process, code object and instruction, so that most firings cost
+//! one look-up. Code objects die, and others take their place in memory: an entry of the map
+//! also has the start of the code object as it was, and counts only if that is still the same.
+//! From 3.12 on it holds a number that no other code object has had (`co_version`).
+//!
+//! arg0 and arg1 are addresses of zero-terminated text. A string of ASCII characters is stored
+//! so in the interpreter; the map has the address of its text. For others the map has the
+//! string's address with [`WIDE`] set.
+
+use dlang::diag::Span;
+use predicates::asm::Label;
+use predicates::emit::{Emit, Emitted};
+use predicates::insn::{Alu, Cond, Helper, Reg, Size};
+use provider::python::offsets::ByteCode;
+
+use super::{Dispatch, add, read, signed};
+
+/// Set in the address of a string whose text has to be converted.
+pub(super) const WIDE: i32 = 1;
+
+impl Dispatch<'_> {
+    /// Emits the fetching of all three arguments into their slots.
+    pub(super) fn arguments(&self, emit: &mut Emit<'_>) -> Emitted<()> {
+        let scratch = self.scratch;
+        let (miss, have) = (emit.asm.label(), emit.asm.label());
+        emit.asm.note("arguments");
+        if self.reads_code_late() {
+            emit.asm
+                .load(Size::Double, Reg::R7, Reg::FP, scratch.code());
+            self.read_code(emit, self.code_bytes());
+        }
+        emit.asm.map(Reg::R1, self.maps.cache);
+        emit.stack_address(Reg::R2, scratch.process());
+        emit.asm.call(Helper::MapLookupElem);
+        emit.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, miss);
+        for offset in self.witnesses() {
+            let field = scratch.field(offset);
+            emit.asm
+                .load(Size::Double, Reg::R1, Reg::R0, field - scratch.value);
+            emit.asm.load(Size::Double, Reg::R2, Reg::FP, field);
+            emit.asm.jump_if(Cond::Ne, Reg::R1, Reg::R2, miss);
+        }
+        for (slot, n) in self.slots.iter().zip(0_i16..) {
+            if let Some(slot) = slot {
+                emit.asm.load(Size::Double, Reg::R1, Reg::R0, 8 * n);
+                emit.asm.store(Size::Double, Reg::FP, *slot, Reg::R1);
+            }
+        }
+        emit.asm.jump(have);
+        emit.asm.bind(miss);
+        self.find_arguments(emit)?;
+        emit.asm.bind(have);
+        Ok(())
+    }
+
+    /// Whether hits do not read the code object by themselves.
+    fn reads_code_late(&self) -> bool {
+        matches!(self.build.offsets.code.byte_code, ByteCode::Bytes { .. })
+    }
+
+    /// The words of a code object that tell it from another one in the same place: all from its
+    /// size to its line table that nothing changes.
+    fn witnesses(&self) -> impl Iterator<Item = u16> + use<> {
+        let code = self.build.offsets.code;
+        // 3.11 counts calls beside the flags.
+        let changing = (self.build.version.minor == 11).then_some(48);
+        (super::CODE_START..=code.line_table)
+            .step_by(8)
+            .filter(move |&offset| Some(offset) != changing)
+    }
+
+    /// Reads the arguments from the objects of the interpreter, and keeps them.
+    fn find_arguments(&self, emit: &mut Emit<'_>) -> Emitted<()> {
+        let scratch = self.scratch;
+        let code = self.build.offsets.code;
+        emit.asm.note("arguments that are not known");
+        for (offset, n) in [(code.filename, 0), (code.name, 8)] {
+            emit.asm
+                .load(Size::Double, Reg::R6, Reg::FP, scratch.field(offset));
+            self.text_address(emit);
+            emit.asm
+                .store(Size::Double, Reg::FP, scratch.value + n, Reg::R0);
+        }
+        let done = emit.asm.label();
+        self.find_line(emit, done)?;
+        emit.asm.bind(done);
+        emit.asm
+            .store(Size::Double, Reg::FP, scratch.value + 16, Reg::R7);
+        emit.asm.map(Reg::R1, self.maps.cache);
+        emit.stack_address(Reg::R2, scratch.process());
+        emit.stack_address(Reg::R3, scratch.value);
+        emit.asm.mov_imm(Reg::R4, 0); // BPF_ANY
+        emit.asm.call(Helper::MapUpdateElem);
+        for (slot, n) in self.slots.iter().zip(0_i16..) {
+            if let Some(slot) = slot {
+                emit.asm
+                    .load(Size::Double, Reg::R1, Reg::FP, scratch.value + 8 * n);
+                emit.asm.store(Size::Double, Reg::FP, *slot, Reg::R1);
+            }
+        }
+        Ok(())
+    }
+
+    /// `r0 = address of the text` of the `str` in `r6`.
+    fn text_address(&self, emit: &mut Emit<'_>) {
+        let string = self.build.offsets.string;
+        let (plain, done) = (emit.asm.label(), emit.asm.label());
+        let plain_bits = i32::try_from(string.ascii | string.compact).unwrap_or(0);
+        emit.asm.mov(Reg::R3, Reg::R6);
+        add(emit, Reg::R3, i64::from(string.state));
+        read(emit, self.scratch.word, 4);
+        emit.asm
+            .load(Size::Word, Reg::R1, Reg::FP, self.scratch.word);
+        emit.asm.alu_imm(Alu::And, Reg::R1, plain_bits);
+        emit.asm.mov(Reg::R0, Reg::R6);
+        emit.asm.jump_if_imm(Cond::Eq, Reg::R1, plain_bits, plain);
+        emit.asm.alu_imm(Alu::Or, Reg::R0, WIDE);
+        emit.asm.jump(done);
+        emit.asm.bind(plain);
+        emit.asm
+            .alu_imm(Alu::Add, Reg::R0, i32::from(signed(string.ascii_data)));
+        emit.asm.bind(done);
+    }
+
+    /// `r7 = line` of the instruction; on to `done`.
+    fn find_line(&self, emit: &mut Emit<'_>, done: Label) -> Emitted<()> {
+        let scratch = self.scratch;
+        let code = self.build.offsets.code;
+        emit.asm
+            .load(Size::Word, Reg::R7, Reg::FP, scratch.field(code.first_line));
+        emit.asm
+            .load(Size::Double, Reg::R8, Reg::FP, scratch.instruction());
+        match code.byte_code {
+            ByteCode::Inline { start, .. } => {
+                emit.asm
+                    .load(Size::Double, Reg::R1, Reg::FP, scratch.code());
+                emit.asm.alu(Alu::Sub, Reg::R8, Reg::R1);
+                add(emit, Reg::R8, -i64::from(start));
+            }
+            ByteCode::Bytes { pointer } => {
+                // Before its first instruction a function is at its first line.
+                emit.asm.jump_if_imm(Cond::SLt, Reg::R8, 0, done);
+                let scale = i32::from(self.build.offsets.frame.index_scale);
+                emit.asm.alu_imm(Alu::Mul, Reg::R8, scale);
+                emit.asm
+                    .load(Size::Double, Reg::R3, Reg::FP, scratch.field(pointer));
+                add(emit, Reg::R3, i64::from(self.build.offsets.bytes.length));
+                read(emit, scratch.word, 8);
+                emit.asm.load(Size::Double, Reg::R1, Reg::FP, scratch.word);
+                emit.asm.jump_if(Cond::Ge, Reg::R8, Reg::R1, self.mismatch);
+            }
+        }
+        let span = Span::default();
+        self.decode_line(emit, span)
+    }
+}

@@ -1,0 +1,145 @@
+//! Arguments of markers: from the registers, memory and constants that their notes name.
+
+use std::collections::BTreeSet;
+
+use dlang::diag::Span;
+use dlang::types::Int;
+use predicates::emit::{Argument, Emit, Emitted};
+use predicates::insn::{Alu, Helper, Reg, Size};
+use provider::probe::{ArgLocation, Register, Site};
+
+use super::load_register;
+
+/// Gives each argument that is used a place. Slots are shared by the probes of a program.
+pub(super) fn place_arguments(
+    emit: &mut Emit<'_>,
+    sites: &[Site],
+    count: usize,
+    used: &BTreeSet<u8>,
+    slots: &mut [Option<i16>; 10],
+) -> Emitted<()> {
+    for n in 0..count.min(10) {
+        let mut argument = Argument::Absent;
+        if used.contains(&u8::try_from(n).unwrap_or(u8::MAX)) {
+            argument = match common_argument(sites, n) {
+                Some(argument) => argument,
+                None => {
+                    let slot = match slots[n] {
+                        Some(slot) => slot,
+                        None => emit.buffer(8, Span::default())?,
+                    };
+                    slots[n] = Some(slot);
+                    Argument::Slot(slot)
+                }
+            };
+        }
+        emit.machine.args.push(argument);
+    }
+    Ok(())
+}
+
+/// The argument, when it needs no code: the same constant at all sites, or not to be had at one.
+fn common_argument(sites: &[Site], n: usize) -> Option<Argument> {
+    let mut locations = sites.iter().map(|site| site.args.get(n));
+    if let Some(ArgLocation::Unreadable { why }) = locations
+        .clone()
+        .flatten()
+        .find(|location| matches!(location, ArgLocation::Unreadable { .. }))
+    {
+        return Some(Argument::Unreadable(why.clone()));
+    }
+    let first = locations.next()?;
+    match first {
+        Some(ArgLocation::Constant(value)) if locations.all(|other| other == first) => {
+            Some(Argument::Constant(*value))
+        }
+        None if locations.all(|other| other.is_none()) => Some(Argument::Absent),
+        _ => None,
+    }
+}
+
+/// Fetches the arguments that have slots at one site.
+pub(super) fn fetch_arguments(emit: &mut Emit<'_>, site: &Site, slots: &[Option<i16>; 10]) {
+    for (n, slot) in slots.iter().enumerate() {
+        if let (Some(slot), Some(location)) = (slot, site.args.get(n)) {
+            fetch(emit, location, *slot);
+        } else if let Some(slot) = slot {
+            emit.asm.store_imm(Size::Double, Reg::FP, *slot, 0);
+        }
+    }
+}
+
+/// Fetches an argument into a stack slot, canonical for its type.
+fn fetch(emit: &mut Emit<'_>, location: &ArgLocation, slot: i16) {
+    let context = |emit: &mut Emit<'_>, reg| {
+        emit.asm.load(Size::Double, reg, Reg::FP, Emit::CONTEXT);
+    };
+    match location {
+        ArgLocation::Constant(value) => {
+            emit.asm.mov_imm(Reg::R0, *value);
+            emit.asm.store(Size::Double, Reg::FP, slot, Reg::R0);
+        }
+        ArgLocation::Register {
+            register,
+            shift,
+            int,
+        } => {
+            context(emit, Reg::R1);
+            load_register(emit, Reg::R0, Reg::R1, *register);
+            if *shift > 0 {
+                emit.asm.alu_imm(Alu::Rsh, Reg::R0, i32::from(*shift));
+            }
+            cut(emit, Reg::R0, *int);
+            emit.asm.store(Size::Double, Reg::FP, slot, Reg::R0);
+        }
+        ArgLocation::Memory {
+            base,
+            index,
+            displacement,
+            int,
+        } => {
+            context(emit, Reg::R1);
+            emit.asm.mov_imm(Reg::R3, *displacement);
+            if let Some(base) = base {
+                load_register(emit, Reg::R2, Reg::R1, *base);
+                emit.asm.alu(Alu::Add, Reg::R3, Reg::R2);
+            }
+            if let Some((index, scale)) = index {
+                load_register(emit, Reg::R2, Reg::R1, *index);
+                emit.asm.alu_imm(Alu::Mul, Reg::R2, i32::from(*scale));
+                emit.asm.alu(Alu::Add, Reg::R3, Reg::R2);
+            }
+            read(emit, *int, slot);
+        }
+        ArgLocation::Relative { from_site, int } => {
+            context(emit, Reg::R1);
+            load_register(emit, Reg::R2, Reg::R1, Register::IP);
+            emit.asm.mov_imm(Reg::R3, *from_site);
+            emit.asm.alu(Alu::Add, Reg::R3, Reg::R2);
+            read(emit, *int, slot);
+        }
+        ArgLocation::Unreadable { .. } => emit.asm.store_imm(Size::Double, Reg::FP, slot, 0),
+    }
+}
+
+/// Reads an integer at the user address in `r3` into a slot. An argument that cannot be read is
+/// 0, as an argument that does not exist is.
+fn read(emit: &mut Emit<'_>, int: Int, slot: i16) {
+    emit.asm.store_imm(Size::Double, Reg::FP, slot, 0);
+    emit.stack_address(Reg::R1, slot);
+    emit.asm.mov_imm(Reg::R2, i64::from(int.size));
+    emit.asm.call(Helper::ProbeReadUser);
+    emit.asm.load(Size::Double, Reg::R0, Reg::FP, slot);
+    cut(emit, Reg::R0, int);
+    emit.asm.store(Size::Double, Reg::FP, slot, Reg::R0);
+}
+
+/// Makes a register canonical for a type.
+fn cut(emit: &mut Emit<'_>, reg: Reg, int: Int) {
+    let bits = 64 - 8 * i32::from(int.size);
+    if bits > 0 {
+        emit.asm.alu_imm(Alu::Lsh, reg, bits);
+        emit.asm
+            .alu_imm(if int.signed { Alu::Arsh } else { Alu::Rsh }, reg, bits);
+    }
+}
