@@ -48,6 +48,20 @@ struct Loop {
     shift: i16,
     /// Steps so far.
     steps: i16,
+    /// Zero.
+    zero: i16,
+}
+
+impl Loop {
+    /// Sets a variable to a constant that the verifier does not know. What it knows, it keeps
+    /// apart, and would follow the loop for each combination of values.
+    fn set(self, emit: &mut Emit<'_>, slot: i16, value: i32) {
+        emit.asm.load(Size::Double, Reg::R1, Reg::FP, self.zero);
+        if value != 0 {
+            emit.asm.alu_imm(Alu::Add, Reg::R1, value);
+        }
+        emit.asm.store(Size::Double, Reg::FP, slot, Reg::R1);
+    }
 }
 
 impl Dispatch<'_> {
@@ -64,6 +78,7 @@ impl Dispatch<'_> {
             number: slot()?,
             shift: slot()?,
             steps: slot()?,
+            zero: slot()?,
         };
         let (next, unknown, none, found) = (
             emit.asm.label(),
@@ -90,7 +105,7 @@ impl Dispatch<'_> {
         emit.asm.alu_imm(Alu::Arsh, Reg::R7, 32);
         emit.asm.bind(done);
         for slot in [
-            at.target, at.table, at.ready, at.kind, at.number, at.shift, at.steps,
+            at.target, at.table, at.ready, at.kind, at.number, at.shift, at.steps, at.zero,
         ] {
             emit.stack.give_buffer(slot, 8);
         }
@@ -110,13 +125,16 @@ impl Dispatch<'_> {
             .load(Size::Double, Reg::R9, Reg::FP, self.scratch.word);
         add(emit, Reg::R6, i64::from(bytes.data));
         emit.asm.store(Size::Double, Reg::FP, at.table, Reg::R6);
-        for slot in [at.ready, at.kind, at.number, at.steps] {
-            emit.asm.store_imm(Size::Double, Reg::FP, slot, 0);
+        // The difference of a value that the verifier does not know and itself.
+        emit.asm.mov(Reg::R8, Reg::R9);
+        emit.asm.alu(Alu::Sub, Reg::R8, Reg::R9);
+        emit.asm.store(Size::Double, Reg::FP, at.zero, Reg::R8);
+        for slot in [at.ready, at.kind, at.number] {
+            at.set(emit, slot, 0);
         }
-        emit.asm
-            .store_imm(Size::Double, Reg::FP, at.shift, NO_NUMBER);
-        emit.asm.mov_imm(Reg::R6, 0);
-        emit.asm.mov_imm(Reg::R8, 0);
+        at.set(emit, at.shift, NO_NUMBER);
+        emit.asm.store_imm(Size::Double, Reg::FP, at.steps, 0);
+        emit.asm.mov(Reg::R6, Reg::R8);
     }
 
     fn count_step(&self, emit: &mut Emit<'_>, at: Loop, too_long: Label) {
@@ -146,7 +164,8 @@ impl Dispatch<'_> {
         emit.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, unknown);
         emit.asm
             .load(Size::Double, Reg::R6, Reg::FP, self.scratch.word);
-        emit.asm.mov_imm(Reg::R1, 8);
+        emit.asm.load(Size::Double, Reg::R1, Reg::FP, at.zero);
+        emit.asm.alu_imm(Alu::Add, Reg::R1, 8);
         emit.asm.bind(ready);
         emit.asm.alu_imm(Alu::Sub, Reg::R1, bytes);
         emit.asm.store(Size::Double, Reg::FP, at.ready, Reg::R1);
@@ -173,8 +192,7 @@ impl Dispatch<'_> {
         emit.asm.alu_imm(Alu::Rsh, Reg::R0, 3);
         emit.asm.alu_imm(Alu::And, Reg::R0, 15);
         emit.asm.store(Size::Double, Reg::FP, at.kind, Reg::R0);
-        emit.asm
-            .store_imm(Size::Double, Reg::FP, at.shift, NO_NUMBER);
+        at.set(emit, at.shift, NO_NUMBER);
         let by_number = emit.asm.label();
         emit.asm.jump_if_imm(Cond::Lt, Reg::R0, 11, next);
         emit.asm.jump_if_imm(Cond::Gt, Reg::R0, 14, next);
@@ -184,7 +202,7 @@ impl Dispatch<'_> {
         emit.asm.jump(next);
         emit.asm.bind(by_number);
         for slot in [at.shift, at.number] {
-            emit.asm.store_imm(Size::Double, Reg::FP, slot, 0);
+            at.set(emit, slot, 0);
         }
         emit.asm.jump(next);
 
@@ -204,8 +222,7 @@ impl Dispatch<'_> {
         emit.asm.jump_if_imm(Cond::Lt, Reg::R0, 64, last);
         emit.asm.jump_if_imm(Cond::Lt, Reg::R1, LONGEST, next);
         emit.asm.bind(last);
-        emit.asm
-            .store_imm(Size::Double, Reg::FP, at.shift, NO_NUMBER);
+        at.set(emit, at.shift, NO_NUMBER);
         emit.asm.mov(Reg::R1, Reg::R2);
         emit.asm.alu_imm(Alu::And, Reg::R1, 1);
         emit.asm.alu_imm(Alu::Rsh, Reg::R2, 1);
