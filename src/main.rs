@@ -47,6 +47,8 @@ fn main() -> ExitCode {
         Err(error) => {
             match error.downcast_ref::<ProgramErrors>() {
                 Some(ProgramErrors(all)) => all.iter().for_each(|text| messages.say(text)),
+                // The provider's errors name their cause themselves.
+                None if error.is::<provider::error::Error>() => messages.say(&error.to_string()),
                 None => messages.say(&format!("{error:#}")),
             }
             ExitCode::FAILURE
