@@ -23,6 +23,7 @@ use crate::probe::{
 use crate::process::files;
 use crate::profile;
 use crate::python::cache::{Cache, Findings};
+use crate::python::{Build, Refusal};
 use crate::usdt::elf::ElfError;
 use crate::usdt::note::Note;
 use crate::usdt::{UsdtFile, UsdtSite, args, cpython};
@@ -198,6 +199,24 @@ impl Catalog {
                 .map(|site| file.usdt.sites[*site].note.clone())
                 .collect(),
         })
+    }
+
+    /// The interpreter that a process runs, and what its code tells; `None` if it is no Python.
+    pub fn interpreter(&mut self, pid: u32) -> Option<(PathBuf, Result<Arc<Build>, Refusal>)> {
+        let files = self.files_of(pid);
+        let cache = self.cache.get_or_init(Cache::of_user);
+        let mut all = files
+            .iter()
+            .map(|file| (file.file.shown.clone(), file.python(cache).analysis.clone()))
+            .filter(|(_, analysis)| {
+                !matches!(analysis, Err(Refusal::NotPython | Refusal::NotElf(_)))
+            });
+        // A starter is not it, if there is better.
+        let first = all.next()?;
+        match first.1 {
+            Err(Refusal::InLibrary { .. }) => Some(all.next().unwrap_or(first)),
+            _ => Some(first),
+        }
     }
 
     /// Reads a process's files and gives the first program file's trouble, if it has any: why a

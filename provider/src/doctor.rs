@@ -5,13 +5,16 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use dlang::program::ProbeDesc;
 
 use crate::catalog::{Catalog, split_provider};
 use crate::glob::Glob;
+use crate::probe::PythonEvent;
 use crate::process::files;
 use crate::profile;
+use crate::python::{Build, Refusal};
 use crate::usdt::cpython::{self, MARKERS, PROVIDER, Version};
 use crate::usdt::elf::Contents;
 
@@ -185,6 +188,10 @@ fn in_process(catalog: &mut Catalog, desc: &ProbeDesc, provider: &str, pid: u32)
         })
     };
     let own = all(catalog, format!("{provider}{pid}"));
+    let interpreter = (provider == PROVIDER)
+        .then(|| catalog.interpreter(pid))
+        .flatten();
+    let analysis = interpreter.as_ref().map(|(_, analysis)| analysis);
     let python = python_of(pid);
     if own.is_empty() {
         let suffix = pid.to_string();
@@ -203,7 +210,14 @@ fn in_process(catalog: &mut Catalog, desc: &ProbeDesc, provider: &str, pid: u32)
             diagnosis
                 .advice
                 .push("this build has no USDT probes at all".into());
-            diagnosis.advice.extend(instead(python.version, &desc.name));
+            diagnosis
+                .advice
+                .extend(instead(python.version, &desc.name, analysis));
+        } else if let Some((file, Err(refusal))) = &interpreter {
+            let file = file.display();
+            diagnosis.advice.push(format!(
+                "{file} has no USDT probes, and none can be made: {refusal}"
+            ));
         } else if !others.is_empty() {
             diagnosis
                 .advice
@@ -221,7 +235,7 @@ fn in_process(catalog: &mut Catalog, desc: &ProbeDesc, provider: &str, pid: u32)
         }
         return diagnosis;
     }
-    missing(desc, provider, &own_fields(&own), python, &who)
+    missing(desc, provider, &own_fields(&own), python, analysis, &who)
 }
 
 /// Modules, functions and names of some probes.
@@ -231,7 +245,7 @@ struct Fields {
     names: BTreeSet<String>,
 }
 
-fn own_fields(probes: &[std::sync::Arc<crate::probe::Probe>]) -> Fields {
+fn own_fields(probes: &[Arc<crate::probe::Probe>]) -> Fields {
     let all = |of: fn(&ProbeDesc) -> &String| probes.iter().map(|p| of(&p.desc).clone()).collect();
     Fields {
         modules: all(|desc| &desc.module),
@@ -246,6 +260,7 @@ fn missing(
     provider: &str,
     fields: &Fields,
     python: Option<Python>,
+    analysis: Option<&Analysis>,
     who: &str,
 ) -> Diagnosis {
     let list = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>();
@@ -268,7 +283,7 @@ fn missing(
             && MARKERS.iter().any(|(marker, _)| *marker == name)
         {
             diagnosis.did_you_mean = None;
-            diagnosis.advice = instead(python.version, &name);
+            diagnosis.advice = instead(python.version, &name, analysis);
         } else if provider == PROVIDER && diagnosis.did_you_mean.is_none() {
             let markers: Vec<&str> = MARKERS.iter().map(|(marker, _)| *marker).collect();
             diagnosis.did_you_mean = near(&name, &markers);
@@ -330,7 +345,14 @@ fn anywhere(catalog: &mut Catalog, desc: &ProbeDesc) -> Diagnosis {
     } else {
         &desc.provider
     };
-    let mut diagnosis = missing(desc, provider, &own_fields(&found), None, "no process");
+    let mut diagnosis = missing(
+        desc,
+        provider,
+        &own_fields(&found),
+        None,
+        None,
+        "no process",
+    );
     diagnosis.reason =
         diagnosis
             .reason
@@ -345,8 +367,11 @@ fn anywhere(catalog: &mut Catalog, desc: &ProbeDesc) -> Diagnosis {
     diagnosis
 }
 
-/// Why this version lacks a marker, and what to do.
-fn instead(version: Version, name: &str) -> Vec<String> {
+/// What the analysis of the interpreter gave.
+type Analysis = Result<Arc<Build>, Refusal>;
+
+/// Why this version lacks a marker, why none can be made in its place, and what to do.
+fn instead(version: Version, name: &str, analysis: Option<&Analysis>) -> Vec<String> {
     let minor = version.minor;
     let why = match name {
         "function-entry" | "function-return" if (12..=14).contains(&minor) => {
@@ -364,24 +389,43 @@ fn instead(version: Version, name: &str) -> Vec<String> {
         }
     };
     let mut lines = vec![format!("why: {why}")];
-    lines.push(match (name, minor) {
-        ("line", _) => {
+    if name == "line" {
+        lines.push(
+            "nor can it be made from outside: with a probe on nearly every opcode, Python would \
+             be 190 times slower"
+                .into(),
+        );
+        lines.push(
             "instead: trace with a Python 3.6 to 3.11 that is built --with-dtrace, such as \
              Debian 12's /usr/bin/python3"
-                .into()
-        }
-        ("function-entry" | "function-return", _) => {
-            "instead: trace with a Python 3.6 to 3.11 or 3.15 that is built --with-dtrace, such as \
-             Debian 12's /usr/bin/python3"
-                .into()
-        }
-        _ => {
-            "instead: trace with a Python that is built --with-dtrace, such as those of Debian and \
-             Fedora"
-                .to_owned()
-        }
-    });
+                .into(),
+        );
+        return lines;
+    }
+    if let Some(reason) = analysis.and_then(|analysis| why_not_made(analysis, name)) {
+        lines.push(format!("nor can it be made from outside: {reason}"));
+    }
+    lines.push(
+        "instead: trace with one of the usual builds of CPython 3.6 to 3.14 for x86-64, which need \
+         no probes in them; `rdtrace --check-python FILE` tells of one"
+            .into(),
+    );
     lines
+}
+
+/// Why a probe is not synthesised.
+fn why_not_made(analysis: &Analysis, name: &str) -> Option<String> {
+    let event = PythonEvent::ALL
+        .into_iter()
+        .find(|event| event.name() == name)?;
+    match analysis {
+        Err(refusal) => Some(refusal.to_string()),
+        Ok(build) if event.is_in(build) => None,
+        Ok(build) => Some(match (event, &build.collectors) {
+            (PythonEvent::GcStart | PythonEvent::GcDone, Err(why)) => why.clone(),
+            _ => "the place was not found in the code of this build".into(),
+        }),
+    }
 }
 
 /// The interpreter that a process runs.
@@ -528,6 +572,28 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_made_is_told_with_the_reason() {
+        let version = Version {
+            major: 3,
+            minor: 14,
+            micro: 0,
+        };
+        let analysis = Err(Refusal::FreeThreaded {
+            version: crate::python::Version {
+                major: 3,
+                minor: 14,
+                micro: None,
+            },
+        });
+        let lines = instead(version, "function-entry", Some(&analysis)).join("\n");
+        assert!(lines.contains("nor can it be made from outside"), "{lines}");
+        assert!(lines.contains("free-threaded build"), "{lines}");
+        let lines = instead(version, "line", Some(&analysis)).join("\n");
+        assert!(lines.contains("190 times slower"), "{lines}");
+        assert!(!lines.contains("free-threaded"), "{lines}");
+    }
+
+    #[test]
     fn versions_lack_what_they_lack() {
         let why = |minor, name| {
             instead(
@@ -537,6 +603,7 @@ mod tests {
                     micro: 0,
                 },
                 name,
+                None,
             )[0]
             .clone()
         };
