@@ -39,26 +39,23 @@ fn page(command: Command, out: &mut dyn Write) -> io::Result<()> {
     let man = Man::new(command.version(env!("CARGO_PKG_VERSION"))).manual("User Commands");
     man.render_title(out)?;
     man.render_name_section(out)?;
-    man.render_synopsis_section(out)?;
-    man.render_description_section(out)?;
-    paragraphs(out, None, DESCRIPTION)?;
+    table(out, "SYNOPSIS", &SYNOPSIS)?;
+    paragraphs(out, "DESCRIPTION", DESCRIPTION)?;
     man.render_options_section(out)?;
-    paragraphs(out, Some("PROBE SPECIFIERS"), SPECIFIERS)?;
+    paragraphs(out, "PROBE SPECIFIERS", SPECIFIERS)?;
     table(out, "EXIT STATUS", &EXIT_STATUS)?;
     table(out, "ENVIRONMENT", &ENVIRONMENT)?;
     table(out, "EXAMPLES", &EXAMPLES)?;
     paragraphs(
         out,
-        Some("SEE ALSO"),
+        "SEE ALSO",
         &["bpftrace(8), dtrace(8), readelf(1), bpf(2)"],
     )
 }
 
-fn paragraphs(out: &mut dyn Write, title: Option<&str>, texts: &[&str]) -> io::Result<()> {
+fn paragraphs(out: &mut dyn Write, title: &str, texts: &[&str]) -> io::Result<()> {
     let mut roff = Roff::default();
-    if let Some(title) = title {
-        roff.control("SH", [title]);
-    }
+    roff.control("SH", [title]);
     for text in texts {
         roff.control("PP", []);
         roff.text([roman(*text)]);
@@ -77,9 +74,21 @@ fn table(out: &mut dyn Write, title: &str, rows: &[(&str, &str)]) -> io::Result<
     roff.to_writer(out)
 }
 
+const SYNOPSIS: [(&str, &str); 3] = [
+    (
+        "rdtrace [options] [-s SCRIPT]... [-n SPEC]... [-c COMMAND | -p PID] [ARG]...",
+        "Traces what the D programs of -s and -n describe.",
+    ),
+    (
+        "rdtrace -l [-v] [-n SPEC] [-c COMMAND | -p PID]",
+        "Lists probes.",
+    ),
+    ("rdtrace -e -s SCRIPT", "Compiles only."),
+];
+
 const DESCRIPTION: &[&str] = &[
     "rdtrace compiles D programs to eBPF and attaches them to probes in running programs: the \
-     USDT probes of any ELF file, the function probes of CPython, timers, and its own BEGIN, END \
+     USDT probes of any ELF file, the functions of any CPython, timers, and its own BEGIN, END \
      and ERROR. It needs root, or the capabilities CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE.",
     "With -c, the probes are in place before the command's first instruction, and tracing ends \
      with the command. With -p, a running process is traced without being stopped. With neither, \
@@ -155,7 +164,13 @@ mod tests {
     #[test]
     fn the_page_has_its_own_sections() {
         let page = print(Manual::Page);
-        for section in ["PROBE SPECIFIERS", "EXIT STATUS", "ENVIRONMENT", "EXAMPLES"] {
+        for section in [
+            "SYNOPSIS",
+            "PROBE SPECIFIERS",
+            "EXIT STATUS",
+            "ENVIRONMENT",
+            "EXAMPLES",
+        ] {
             assert!(page.contains(section), "{section}");
         }
     }
