@@ -62,7 +62,7 @@ pub(crate) fn emit_aggregate(
     emit.give_tuple(tuple);
     let number = value.as_ref().map_or(Val::Const(0), Val::alias);
     let by = increment.as_ref().map_or(Val::Const(1), Val::alias);
-    update(emit, func, &number, &by)?;
+    update(emit, func, &number, &by);
     emit.asm.jump(done);
     emit.asm.bind(dropped);
     emit.count(Counter::AggregationDrops, span)?;
@@ -75,7 +75,7 @@ pub(crate) fn emit_aggregate(
 }
 
 /// Changes the value at `r0`.
-fn update(emit: &mut Emit<'_>, func: AggFunc, value: &Val, by: &Val) -> Emitted<()> {
+fn update(emit: &mut Emit<'_>, func: AggFunc, value: &Val, by: &Val) {
     emit.asm.mov_imm(Reg::R1, 1);
     match func {
         AggFunc::Count => add(emit, 0, Reg::R1),
@@ -108,7 +108,6 @@ fn update(emit: &mut Emit<'_>, func: AggFunc, value: &Val, by: &Val) -> Emitted<
             add_bucket(emit, by, value_words(func) - 1);
         }
     }
-    Ok(())
 }
 
 /// `word at r0 + offset += src`.

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use dlang::diag::Span;
 use dlang::program::{AggFunc, Builtin, Clause, Expr, ExprKind, Program, Scope as VarScope};
 use predicates::asm::{Code, Label, MapRef};
-use predicates::emit::{Emit, Emitted, Faults, MachineState, Refusal, Rodata, walk};
+use predicates::emit::{Emit, Emitted, Faults, MachineState, Refusal, Rodata};
 use predicates::insn::{Cond, Reg, Size};
 use predicates::storage::{
     COUNTERS, CommonMaps, Sizes, Storage, TaskFields, TupleMaps, count_strings, key_sizes,
@@ -621,7 +621,9 @@ impl Unit<'_> {
             if let ExprKind::Arg(n) | ExprKind::TypedArg(n) = expr.kind {
                 used.insert(n);
             }
-            walk(expr, &mut |child| find(child, used));
+            for operand in expr.operands() {
+                find(operand, used);
+            }
         }
         let mut used = BTreeSet::new();
         for clause in self.clauses_of(probe) {
@@ -805,9 +807,8 @@ impl Compiler {
 #[must_use]
 pub fn uses(program: &Program, builtin: Builtin) -> bool {
     fn reads(expr: &Expr, builtin: Builtin) -> bool {
-        let mut found = expr.kind == ExprKind::Builtin(builtin);
-        walk(expr, &mut |child| found = found || reads(child, builtin));
-        found
+        expr.kind == ExprKind::Builtin(builtin)
+            || expr.operands().into_iter().any(|operand| reads(operand, builtin))
     }
     let mut found = false;
     for clause in &program.clauses {

@@ -198,9 +198,7 @@ impl Planner<'_> {
             }
             _ => false,
         };
-        let mut known = own;
-        predicates::emit::walk(expr, &mut |child| known = known && self.is_known(child));
-        known
+        own && expr.operands().into_iter().all(|operand| self.is_known(operand))
     }
 
     /// Makes a field for `expr` and gives the expression that reads it.
@@ -241,17 +239,13 @@ impl Planner<'_> {
 
 /// Whether a string takes part in computing `expr`.
 fn mentions_string(expr: &Expr) -> bool {
-    let mut found = expr.ty == Type::String;
-    predicates::emit::walk(expr, &mut |child| found = found || mentions_string(child));
-    found
+    expr.ty == Type::String || expr.operands().into_iter().any(mentions_string)
 }
 
 /// An upper bound of the header and fixed part of a clause's record, in bytes.
 pub(crate) fn most_fixed(body: &[Stmt]) -> u32 {
     fn nodes(expr: &Expr) -> u32 {
-        let mut count = 1;
-        predicates::emit::walk(expr, &mut |child| count += nodes(child));
-        count
+        1 + expr.operands().into_iter().map(nodes).sum::<u32>()
     }
     let mut fields = 4;
     each_statement(body, &mut |stmt| {

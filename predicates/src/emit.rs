@@ -10,14 +10,15 @@
 //! [`FaultStub`] describes in `r1` to `r3` and jumps to the clause's fault handler, which belongs
 //! to `actions`.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use dlang::diag::Span;
-use dlang::program::{Builtin, Expr, ExprKind, Subroutine};
-use dlang::types::Int;
+use dlang::program::Expr;
 
 use crate::asm::{Asm, Label};
 use crate::insn::{Alu, Cond, Helper, Insn, Reg, Size};
+pub use crate::machine::{Argument, MachineState};
+pub use crate::rodata::Rodata;
 use crate::stack::{Stack, Val};
 use crate::storage::{Counter, Storage};
 
@@ -33,68 +34,9 @@ pub struct Refusal {
 /// The result of emitting code.
 pub type Emitted<T> = Result<T, Refusal>;
 
-/// Where a probe argument is when a clause runs: what the trampoline prepared.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Argument {
-    /// In a stack slot, canonical for its type.
-    Slot(i16),
-    /// The same at every site.
-    Constant(i64),
-    /// The probe has no such argument: it reads as 0, as in DTrace.
-    Absent,
-    /// It exists but cannot be read; the reason.
-    Unreadable(String),
-}
-
-/// Everything about the probe that fires which an expression may ask for. The trampolines fill
-/// it; expressions read only this and so never learn which provider it is.
-#[derive(Clone, Debug)]
-pub struct MachineState {
-    /// Where `arg0` to `arg9` are.
-    pub args: Vec<Argument>,
-    /// The types of `args[]`.
-    pub arg_types: Vec<Int>,
-    /// `probeprov`, less the process id if `any_process`.
-    pub provider: String,
-    /// Whether any process may fire the probe, so that the firing one's id ends `probeprov`.
-    pub any_process: bool,
-    /// `probemod`.
-    pub module: String,
-    /// `probefunc`.
-    pub function: String,
-    /// `probename`.
-    pub name: String,
-    /// `id`.
-    pub id: u32,
-    /// `epid` of the clause being compiled.
-    pub epid: u32,
-    /// Whether a timer may have interrupted the thread in the middle of its own scratch.
-    pub timer: bool,
-}
-
-impl MachineState {
-    /// What a built-in variable is when it is the same for every firing of this clause.
-    #[must_use]
-    pub fn constant(&self, builtin: Builtin) -> Option<dlang::eval::Value<'_>> {
-        use dlang::eval::Value;
-        let text = |s: &'_ str| Value::Str(std::borrow::Cow::Owned(s.as_bytes().to_vec()));
-        Some(match builtin {
-            Builtin::Probeprov if !self.any_process => text(&self.provider),
-            Builtin::Probemod => text(&self.module),
-            Builtin::Probefunc => text(&self.function),
-            Builtin::Probename => text(&self.name),
-            Builtin::Id => Value::Int(i64::from(self.id)),
-            Builtin::Epid => Value::Int(i64::from(self.epid)),
-            // Probes fire in user mode or on timers; no system call's error is at hand.
-            Builtin::Errno => Value::Int(0),
-            _ => return None,
-        })
-    }
-}
-
 /// What is fetched at most once per firing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Fetched {
+pub(crate) enum Fetched {
     /// Address of the thread's state.
     Thread,
     /// Address of this CPU's timer scratch.
@@ -133,28 +75,6 @@ impl Faults {
     }
 }
 
-/// Read-only bytes shared by the programs of one object: literals, and zeros.
-#[derive(Debug, Default)]
-pub struct Rodata {
-    /// The bytes, to be loaded as the value of the `rodata` map.
-    pub bytes: Vec<u8>,
-    known: HashMap<Vec<u8>, u32>,
-}
-
-impl Rodata {
-    /// Puts `bytes` somewhere, once, and gives the offset.
-    pub fn put(&mut self, bytes: Vec<u8>) -> u32 {
-        if let Some(&at) = self.known.get(&bytes) {
-            return at;
-        }
-        self.bytes.resize(self.bytes.len().next_multiple_of(8), 0);
-        let at = u32::try_from(self.bytes.len()).expect("literals are far below 4 GiB");
-        self.bytes.extend(&bytes);
-        self.known.insert(bytes, at);
-        at
-    }
-}
-
 /// Fault numbers, as DTrace numbers them; `actions::record::Fault` is the full list.
 pub(crate) mod fault {
     pub(crate) const BAD_ADDRESS: u32 = 1;
@@ -176,11 +96,11 @@ pub struct Emit<'a> {
     /// The probe that fires.
     pub machine: MachineState,
     /// The slot of each value that is fetched at most once.
-    slots: BTreeMap<Fetched, i16>,
+    pub(crate) slots: BTreeMap<Fetched, i16>,
     /// What has surely been fetched where the code now stands.
-    known: BTreeSet<Fetched>,
+    pub(crate) known: BTreeSet<Fetched>,
     /// User strings that are read whole, by their address expression.
-    strings: Vec<Expr>,
+    pub(crate) strings: Vec<Expr>,
     /// Stack slots of `this->` scalars.
     locals: Vec<Option<i16>>,
     /// Slot with the number of heap bytes in use.
@@ -192,8 +112,8 @@ pub struct Emit<'a> {
     pub(crate) copied: u32,
     stubs: Vec<FaultStub>,
     /// Where a firing goes that cannot go on at all.
-    give_up: Label,
-    gave_up: bool,
+    pub(crate) give_up: Label,
+    pub(crate) gave_up: bool,
 }
 
 /// A set of values known to be fetched, to go back to where control flow joins.
@@ -249,51 +169,7 @@ impl<'a> Emit<'a> {
         self.strings.clear();
     }
 
-    /// Says which addresses `copyinstr` reads whole somewhere in this firing: those strings are
-    /// read once and shared; all others are compared with a literal and read no further.
-    pub fn share_strings<'e>(&mut self, exprs: impl IntoIterator<Item = &'e Expr>) {
-        for expr in exprs {
-            self.find_whole(expr);
-        }
-    }
-
-    fn find_whole(&mut self, expr: &Expr) {
-        if compared_with_literal(expr, self).is_some() {
-            return;
-        }
-        if let Some(address) = shareable(expr)
-            && self.string_index(address).is_none()
-            && self.strings.len() < 6
-        {
-            self.strings.push(address.clone());
-        }
-        walk(expr, &mut |child| self.find_whole(child));
-    }
-
-    fn string_index(&self, address: &Expr) -> Option<usize> {
-        self.strings.iter().position(|known| same(known, address))
-    }
-
-    /// The slots in which a shared string's length and start are kept, and whether it has surely
-    /// been read; `None` for a string that is not shared.
-    pub(crate) fn shared_string(&mut self, address: &Expr) -> Emitted<Option<(i16, i16, bool)>> {
-        let Some(index) = self.string_index(address) else {
-            return Ok(None);
-        };
-        let known = self.known.contains(&Fetched::Length(index));
-        self.known.insert(Fetched::Length(index));
-        let length = self.slot(Fetched::Length(index), address.span)?;
-        let start = self.slot(Fetched::Start(index), address.span)?;
-        Ok(Some((length, start, known)))
-    }
-
-    /// Whether a user string is among the shared ones.
-    #[must_use]
-    pub fn is_shared(&self, address: &Expr) -> bool {
-        self.string_index(address).is_some()
-    }
-
-    fn slot(&mut self, fetched: Fetched, span: Span) -> Emitted<i16> {
+    pub(crate) fn slot(&mut self, fetched: Fetched, span: Span) -> Emitted<i16> {
         if let Some(&slot) = self.slots.get(&fetched) {
             return Ok(slot);
         }
@@ -366,118 +242,6 @@ impl<'a> Emit<'a> {
         let val = self.take(span)?;
         self.put(&val, src);
         Ok(val)
-    }
-
-    /// `dst = value of a once-fetched slot`, calling `fetch` (result in `r0`) where it may not
-    /// have been fetched. Destroys `r0` to `r5`.
-    fn fetched(
-        &mut self,
-        dst: Reg,
-        what: Fetched,
-        span: Span,
-        fetch: impl FnOnce(&mut Self),
-    ) -> Emitted<()> {
-        let slot = self.slot(what.clone(), span)?;
-        if self.known.contains(&what) {
-            self.asm.load(Size::Double, dst, Reg::FP, slot);
-            return Ok(());
-        }
-        let have = self.asm.label();
-        self.asm.load(Size::Double, dst, Reg::FP, slot);
-        self.asm.jump_if_imm(Cond::Ne, dst, 0, have);
-        fetch(self);
-        self.asm.store(Size::Double, Reg::FP, slot, Reg::R0);
-        self.asm.mov(dst, Reg::R0);
-        self.asm.bind(have);
-        self.known.insert(what);
-        Ok(())
-    }
-
-    /// `dst = bpf_get_current_pid_tgid()`: the process above, the thread below.
-    pub fn pid_tgid(&mut self, dst: Reg, span: Span) -> Emitted<()> {
-        self.fetched(dst, Fetched::PidTgid, span, |e| {
-            e.asm.call(Helper::GetCurrentPidTgid);
-        })
-    }
-
-    /// `dst = bpf_get_current_uid_gid()`: the group above, the user below.
-    pub fn uid_gid(&mut self, dst: Reg, span: Span) -> Emitted<()> {
-        self.fetched(dst, Fetched::UidGid, span, |e| {
-            e.asm.call(Helper::GetCurrentUidGid);
-        })
-    }
-
-    /// `dst = monotonic nanoseconds`, the same throughout a firing.
-    pub fn timestamp(&mut self, dst: Reg, span: Span) -> Emitted<()> {
-        self.fetched(dst, Fetched::Timestamp, span, |e| {
-            e.asm.call(Helper::KtimeGetNs);
-        })
-    }
-
-    /// `dst = address of the thread's state`, made and zeroed if the thread has none. A firing
-    /// on a thread that can get none is given up and counted. Destroys `r0` to `r5`.
-    pub fn thread_state(&mut self, dst: Reg, span: Span) -> Emitted<()> {
-        let map = self.storage.thread;
-        let give_up = self.give_up;
-        self.gave_up = true;
-        self.fetched(dst, Fetched::Thread, span, |e| {
-            e.asm.call(Helper::GetCurrentTaskBtf);
-            e.asm.map(Reg::R1, map);
-            e.asm.mov(Reg::R2, Reg::R0);
-            e.asm.mov_imm(Reg::R3, 0);
-            e.asm.mov_imm(Reg::R4, 1); // BPF_LOCAL_STORAGE_GET_F_CREATE
-            e.asm.call(Helper::TaskStorageGet);
-            e.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, give_up);
-        })
-    }
-
-    /// `dst = address of the scratch`, laid out like a thread's state. Destroys `r0` to `r5`.
-    pub fn scratch(&mut self, dst: Reg, span: Span) -> Emitted<()> {
-        if !self.machine.timer {
-            return self.thread_state(dst, span);
-        }
-        let map = self.storage.timer_scratch;
-        let give_up = self.give_up;
-        self.gave_up = true;
-        let key = self.buffer(8, span)?;
-        let done = self.fetched(dst, Fetched::TimerScratch, span, |e| {
-            e.asm.store_imm(Size::Double, Reg::FP, key, 0);
-            e.asm.map(Reg::R1, map);
-            e.stack_address(Reg::R2, key);
-            e.asm.call(Helper::MapLookupElem);
-            e.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, give_up);
-        });
-        self.stack.give_buffer(key, 8);
-        done
-    }
-
-    /// `dst = address of the scratch`, which this path has surely fetched. Destroys nothing else.
-    pub(crate) fn scratch_known(&mut self, dst: Reg) {
-        let what = if self.machine.timer {
-            Fetched::TimerScratch
-        } else {
-            Fetched::Thread
-        };
-        let slot = *self
-            .slots
-            .get(&what)
-            .expect("a tuple in the scratch has fetched it");
-        self.asm.load(Size::Double, dst, Reg::FP, slot);
-    }
-
-    /// `dst = address of heap + offset` where the scratch has surely been fetched. Destroys `r5`.
-    pub(crate) fn heap_address_known(&mut self, dst: Reg, offset: &Val) {
-        self.scratch_known(dst);
-        self.asm.alu_imm(Alu::Add, dst, imm(self.storage.heap));
-        let offset = self.reg(offset, Reg::R5);
-        self.asm.alu(Alu::Add, dst, offset);
-    }
-
-    /// `dst = scratch + offset`.
-    pub fn scratch_at(&mut self, dst: Reg, offset: u32, span: Span) -> Emitted<()> {
-        self.scratch(dst, span)?;
-        self.asm.alu_imm(Alu::Add, dst, imm(offset));
-        Ok(())
     }
 
     /// `dst = frame pointer + offset`.
@@ -659,118 +423,6 @@ impl<'a> Emit<'a> {
             .collect();
         for slot in slots {
             self.asm.store_imm(Size::Double, Reg::FP, slot, 0);
-        }
-    }
-
-    /// The bytes of an expression that is one constant string for this clause.
-    #[must_use]
-    pub fn constant_string(&self, expr: &Expr) -> Option<Vec<u8>> {
-        match self.constant(expr)? {
-            dlang::eval::Value::Str(bytes) => Some(bytes.into_owned()),
-            dlang::eval::Value::Int(_) => None,
-        }
-    }
-
-    /// The value of an expression that is one constant for this clause.
-    #[must_use]
-    pub fn constant<'e>(&'e self, expr: &'e Expr) -> Option<dlang::eval::Value<'e>> {
-        struct Constants<'m>(&'m MachineState, usize);
-        impl<'m> dlang::eval::Env<'m> for Constants<'m> {
-            fn recorded(&self, _: u16) -> dlang::eval::Value<'m> {
-                dlang::eval::Value::Int(0)
-            }
-            fn builtin(&self, builtin: Builtin) -> Option<dlang::eval::Value<'m>> {
-                self.0.constant(builtin)
-            }
-            fn strsize(&self) -> usize {
-                self.1
-            }
-        }
-        let env = Constants(&self.machine, self.storage.strsize as usize);
-        dlang::eval::eval(expr, &env).ok()
-    }
-}
-
-/// The address of a `copyinstr` whose result can be shared in a firing: one argument, and an
-/// address that cannot change within it.
-fn shareable(expr: &Expr) -> Option<&Expr> {
-    match &expr.kind {
-        ExprKind::Call(Subroutine::Copyinstr, args) if args.len() == 1 => {
-            is_fixed(&args[0]).then_some(&args[0])
-        }
-        _ => None,
-    }
-}
-
-fn is_fixed(expr: &Expr) -> bool {
-    match &expr.kind {
-        ExprKind::Arg(_) | ExprKind::TypedArg(_) | ExprKind::Int(_) => true,
-        ExprKind::Cast(of) => is_fixed(of),
-        _ => false,
-    }
-}
-
-/// For `copyinstr(address) == "literal"` (or `!=`, or the other way round): the address and the
-/// literal. Only the first bytes of such a string matter.
-pub(crate) fn compared_with_literal<'e>(
-    expr: &'e Expr,
-    emit: &Emit<'_>,
-) -> Option<(&'e Expr, Vec<u8>)> {
-    use dlang::program::BinaryOp::{Equal, NotEqual};
-    let ExprKind::Binary(Equal | NotEqual, left, right) = &expr.kind else {
-        return None;
-    };
-    for (string, literal) in [(left, right), (right, left)] {
-        if let ExprKind::Call(Subroutine::Copyinstr, args) = &string.kind
-            && args.len() == 1
-            && let Some(bytes) = emit.constant_string(literal)
-            && bytes.len() <= 62
-        {
-            return Some((&args[0], bytes));
-        }
-    }
-    None
-}
-
-/// Whether two expressions are the same but for where they stand.
-fn same(a: &Expr, b: &Expr) -> bool {
-    a.ty == b.ty
-        && match (&a.kind, &b.kind) {
-            (ExprKind::Arg(a), ExprKind::Arg(b))
-            | (ExprKind::TypedArg(a), ExprKind::TypedArg(b)) => a == b,
-            (ExprKind::Int(a), ExprKind::Int(b)) => a == b,
-            (ExprKind::Cast(a), ExprKind::Cast(b)) => same(a, b),
-            _ => false,
-        }
-}
-
-/// Calls `f` for each direct operand.
-pub fn walk<'e>(expr: &'e Expr, f: &mut dyn FnMut(&'e Expr)) {
-    match &expr.kind {
-        ExprKind::Int(_)
-        | ExprKind::Str(_)
-        | ExprKind::Var(_)
-        | ExprKind::Builtin(_)
-        | ExprKind::Arg(_)
-        | ExprKind::TypedArg(_)
-        | ExprKind::Recorded(_) => {}
-        ExprKind::Element(_, of) | ExprKind::Call(_, of) => of.iter().for_each(f),
-        ExprKind::Unary(_, of)
-        | ExprKind::Cast(of)
-        | ExprKind::Deref(of)
-        | ExprKind::BitField { of, .. }
-        | ExprKind::Step { target: of, .. } => f(of),
-        ExprKind::Binary(_, a, b)
-        | ExprKind::Logic(_, a, b)
-        | ExprKind::Assign(_, a, b)
-        | ExprKind::Comma(a, b) => {
-            f(a);
-            f(b);
-        }
-        ExprKind::Ternary(a, b, c) => {
-            f(a);
-            f(b);
-            f(c);
         }
     }
 }

@@ -658,9 +658,7 @@ fn keeps_truth(of: &Expr, to: &Expr) -> bool {
 }
 
 fn depth(expr: &Expr) -> usize {
-    let mut deepest = 0;
-    crate::emit::walk(expr, &mut |child| deepest = deepest.max(depth(child)));
-    deepest + 1
+    1 + expr.operands().into_iter().map(depth).max().unwrap_or(0)
 }
 
 /// Whether computing an expression changes anything.
@@ -668,7 +666,5 @@ pub(crate) fn has_effect(expr: &Expr) -> bool {
     if matches!(expr.kind, ExprKind::Assign(..) | ExprKind::Step { .. }) {
         return true;
     }
-    let mut found = false;
-    crate::emit::walk(expr, &mut |child| found |= has_effect(child));
-    found
+    expr.operands().into_iter().any(has_effect)
 }

@@ -2,11 +2,15 @@
 
 pub mod asm;
 pub mod emit;
+mod fetch;
 pub mod insn;
 mod int;
+mod machine;
 mod memory;
+mod rodata;
 mod scan;
 mod search;
+mod share;
 pub mod stack;
 pub mod storage;
 pub mod string;

@@ -15,9 +15,10 @@ use dlang::program::{BinaryOp, Builtin, Expr, ExprKind, Subroutine};
 use dlang::types::Type;
 
 use crate::asm::Label;
-use crate::emit::{Emit, Emitted, Refusal, compared_with_literal, fault, imm};
+use crate::emit::{Emit, Emitted, Refusal, fault, imm};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::int::{cond_of, internal};
+use crate::share::compared_with_literal;
 use crate::stack::Val;
 
 /// `strjoin(provider, lltostr(pid))`: a provider's name in the process that fires.

@@ -10,13 +10,13 @@
 
 use dlang::diag::Span;
 use dlang::program::{Expr, ExprKind, Subroutine};
+use dlang::types::Type;
 
 use crate::emit::{Emit, Emitted, fault, imm};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::stack::Val;
 use crate::storage::TupleMaps;
 use crate::string::Str;
-use crate::variable::is_string;
 
 /// The largest key that is built on the stack.
 const STACK_KEY: u32 = 128;
@@ -105,7 +105,7 @@ impl Emit<'_> {
     }
 
     fn member(&mut self, expr: &Expr) -> Emitted<MemberValue> {
-        if !is_string(&expr.ty) {
+        if expr.ty != Type::String {
             return self.int(expr).map(MemberValue::Int);
         }
         if let Some(address) = direct_string(expr)

@@ -6,7 +6,7 @@
 
 use dlang::diag::Span;
 use dlang::program::{Expr, ExprKind, VarId};
-use dlang::types::{Int, Type};
+use dlang::types::Int;
 
 use crate::asm::{Label, MapRef};
 use crate::emit::{Emit, Emitted, Refusal, imm};
@@ -387,9 +387,4 @@ impl Emit<'_> {
         self.asm.bind(done);
         Ok(())
     }
-}
-
-/// The type of a tuple member as it is put in a key.
-pub(crate) fn is_string(ty: &Type) -> bool {
-    *ty == Type::String
 }

@@ -1,0 +1,121 @@
+//! What costs a helper call and is the same throughout a firing: fetched at most once.
+
+use dlang::diag::Span;
+
+use crate::emit::{Emit, Emitted, Fetched, imm};
+use crate::insn::{Alu, Cond, Helper, Reg, Size};
+use crate::stack::Val;
+
+impl Emit<'_> {
+    /// `dst = value of a once-fetched slot`, calling `fetch` (result in `r0`) where it may not
+    /// have been fetched. Destroys `r0` to `r5`.
+    fn fetched(
+        &mut self,
+        dst: Reg,
+        what: Fetched,
+        span: Span,
+        fetch: impl FnOnce(&mut Self),
+    ) -> Emitted<()> {
+        let slot = self.slot(what.clone(), span)?;
+        if self.known.contains(&what) {
+            self.asm.load(Size::Double, dst, Reg::FP, slot);
+            return Ok(());
+        }
+        let have = self.asm.label();
+        self.asm.load(Size::Double, dst, Reg::FP, slot);
+        self.asm.jump_if_imm(Cond::Ne, dst, 0, have);
+        fetch(self);
+        self.asm.store(Size::Double, Reg::FP, slot, Reg::R0);
+        self.asm.mov(dst, Reg::R0);
+        self.asm.bind(have);
+        self.known.insert(what);
+        Ok(())
+    }
+
+    /// `dst = bpf_get_current_pid_tgid()`: the process above, the thread below.
+    pub fn pid_tgid(&mut self, dst: Reg, span: Span) -> Emitted<()> {
+        self.fetched(dst, Fetched::PidTgid, span, |e| {
+            e.asm.call(Helper::GetCurrentPidTgid);
+        })
+    }
+
+    /// `dst = bpf_get_current_uid_gid()`: the group above, the user below.
+    pub fn uid_gid(&mut self, dst: Reg, span: Span) -> Emitted<()> {
+        self.fetched(dst, Fetched::UidGid, span, |e| {
+            e.asm.call(Helper::GetCurrentUidGid);
+        })
+    }
+
+    /// `dst = monotonic nanoseconds`, the same throughout a firing.
+    pub fn timestamp(&mut self, dst: Reg, span: Span) -> Emitted<()> {
+        self.fetched(dst, Fetched::Timestamp, span, |e| {
+            e.asm.call(Helper::KtimeGetNs);
+        })
+    }
+
+    /// `dst = address of the thread's state`, made and zeroed if the thread has none. A firing
+    /// on a thread that can get none is given up and counted. Destroys `r0` to `r5`.
+    pub fn thread_state(&mut self, dst: Reg, span: Span) -> Emitted<()> {
+        let map = self.storage.thread;
+        let give_up = self.give_up;
+        self.gave_up = true;
+        self.fetched(dst, Fetched::Thread, span, |e| {
+            e.asm.call(Helper::GetCurrentTaskBtf);
+            e.asm.map(Reg::R1, map);
+            e.asm.mov(Reg::R2, Reg::R0);
+            e.asm.mov_imm(Reg::R3, 0);
+            e.asm.mov_imm(Reg::R4, 1); // BPF_LOCAL_STORAGE_GET_F_CREATE
+            e.asm.call(Helper::TaskStorageGet);
+            e.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, give_up);
+        })
+    }
+
+    /// `dst = address of the scratch`, laid out like a thread's state. Destroys `r0` to `r5`.
+    pub fn scratch(&mut self, dst: Reg, span: Span) -> Emitted<()> {
+        if !self.machine.timer {
+            return self.thread_state(dst, span);
+        }
+        let map = self.storage.timer_scratch;
+        let give_up = self.give_up;
+        self.gave_up = true;
+        let key = self.buffer(8, span)?;
+        let done = self.fetched(dst, Fetched::TimerScratch, span, |e| {
+            e.asm.store_imm(Size::Double, Reg::FP, key, 0);
+            e.asm.map(Reg::R1, map);
+            e.stack_address(Reg::R2, key);
+            e.asm.call(Helper::MapLookupElem);
+            e.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, give_up);
+        });
+        self.stack.give_buffer(key, 8);
+        done
+    }
+
+    /// `dst = address of the scratch`, which this path has surely fetched. Destroys nothing else.
+    pub(crate) fn scratch_known(&mut self, dst: Reg) {
+        let what = if self.machine.timer {
+            Fetched::TimerScratch
+        } else {
+            Fetched::Thread
+        };
+        let slot = *self
+            .slots
+            .get(&what)
+            .expect("a tuple in the scratch has fetched it");
+        self.asm.load(Size::Double, dst, Reg::FP, slot);
+    }
+
+    /// `dst = address of heap + offset` where the scratch has surely been fetched. Destroys `r5`.
+    pub(crate) fn heap_address_known(&mut self, dst: Reg, offset: &Val) {
+        self.scratch_known(dst);
+        self.asm.alu_imm(Alu::Add, dst, imm(self.storage.heap));
+        let offset = self.reg(offset, Reg::R5);
+        self.asm.alu(Alu::Add, dst, offset);
+    }
+
+    /// `dst = scratch + offset`.
+    pub fn scratch_at(&mut self, dst: Reg, offset: u32, span: Span) -> Emitted<()> {
+        self.scratch(dst, span)?;
+        self.asm.alu_imm(Alu::Add, dst, imm(offset));
+        Ok(())
+    }
+}

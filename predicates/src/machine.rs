@@ -1,0 +1,105 @@
+//! What a clause may ask about the probe that fires: the machine state.
+
+use std::borrow::Cow;
+
+use dlang::eval::{Env, Value, eval};
+use dlang::program::{Builtin, Expr};
+use dlang::types::Int;
+
+use crate::emit::Emit;
+
+/// Where a probe argument is when a clause runs: what the trampoline prepared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Argument {
+    /// In a stack slot, canonical for its type.
+    Slot(i16),
+    /// The same at every site.
+    Constant(i64),
+    /// The probe has no such argument: it reads as 0, as in DTrace.
+    Absent,
+    /// It exists but cannot be read; the reason.
+    Unreadable(String),
+}
+
+/// Everything about the probe that fires which an expression may ask for. The trampolines fill
+/// it; expressions read only this and so never learn which provider it is.
+#[derive(Clone, Debug)]
+pub struct MachineState {
+    /// Where `arg0` to `arg9` are.
+    pub args: Vec<Argument>,
+    /// The types of `args[]`.
+    pub arg_types: Vec<Int>,
+    /// `probeprov`, less the process id if `any_process`.
+    pub provider: String,
+    /// Whether any process may fire the probe, so that the firing one's id ends `probeprov`.
+    pub any_process: bool,
+    /// `probemod`.
+    pub module: String,
+    /// `probefunc`.
+    pub function: String,
+    /// `probename`.
+    pub name: String,
+    /// `id`.
+    pub id: u32,
+    /// `epid` of the clause being compiled.
+    pub epid: u32,
+    /// Whether a timer may have interrupted the thread in the middle of its own scratch.
+    pub timer: bool,
+}
+
+impl MachineState {
+    /// What a built-in variable is when it is the same for every firing of this clause.
+    #[must_use]
+    pub fn constant(&self, builtin: Builtin) -> Option<Value<'_>> {
+        let text = |s: &'_ str| Value::Str(Cow::Owned(s.as_bytes().to_vec()));
+        Some(match builtin {
+            Builtin::Probeprov if !self.any_process => text(&self.provider),
+            Builtin::Probemod => text(&self.module),
+            Builtin::Probefunc => text(&self.function),
+            Builtin::Probename => text(&self.name),
+            Builtin::Id => Value::Int(i64::from(self.id)),
+            Builtin::Epid => Value::Int(i64::from(self.epid)),
+            // Probes fire in user mode or on timers; no system call's error is at hand.
+            Builtin::Errno => Value::Int(0),
+            _ => return None,
+        })
+    }
+}
+
+/// The machine state as an environment in which only what is constant has a value.
+struct Constants<'m>(&'m MachineState, usize);
+
+impl<'m> Env<'m> for Constants<'m> {
+    fn recorded(&self, _: u16) -> Value<'m> {
+        Value::Int(0)
+    }
+
+    fn builtin(&self, builtin: Builtin) -> Option<Value<'m>> {
+        self.0.constant(builtin)
+    }
+
+    fn strsize(&self) -> usize {
+        self.1
+    }
+}
+
+impl Emit<'_> {
+    /// The bytes of an expression that is one constant string for this clause.
+    #[must_use]
+    pub fn constant_string(&self, expr: &Expr) -> Option<Vec<u8>> {
+        match self.constant(expr)? {
+            Value::Str(bytes) => Some(bytes.into_owned()),
+            Value::Int(_) => None,
+        }
+    }
+
+    /// The value of an expression that is one constant for this clause.
+    #[must_use]
+    pub fn constant<'e>(&'e self, expr: &'e Expr) -> Option<Value<'e>> {
+        eval(
+            expr,
+            &Constants(&self.machine, self.storage.strsize as usize),
+        )
+        .ok()
+    }
+}
