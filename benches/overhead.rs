@@ -271,7 +271,7 @@ impl Subject {
     }
 
     /// The same, run from outside.
-    fn from_outside(&self, command: &str) -> String {
+    fn outside(&self, command: &str) -> String {
         match &self.root {
             Some(root) => format!("chroot {} {command}", root.display()),
             None => command.to_owned(),
@@ -285,11 +285,9 @@ impl Subject {
         let _ = fs::remove_file(self.inside("/tmp/rdtrace-bench.out"));
         let calls = self.calls(CALLS, ROUNDS);
         match tracer {
-            Tracer::None => run(Command::new("sh").args(["-c", &self.from_outside(&calls)])),
-            Tracer::Null => self.null_probe(&self.from_outside(&calls)),
-            Tracer::Rdtrace(args) => run(rdtrace()
-                .args(args)
-                .args(["-c", &self.from_outside(&calls)])),
+            Tracer::None => run(Command::new("sh").args(["-c", &self.outside(&calls)])),
+            Tracer::Null => self.null_probe(&self.outside(&calls)),
+            Tracer::Rdtrace(args) => run(rdtrace().args(args).args(["-c", &self.outside(&calls)])),
             Tracer::Peer(args) => {
                 let root = self.root.as_deref().unwrap_or(Path::new("/"));
                 run(Command::new("chroot")
@@ -360,7 +358,7 @@ impl Subject {
     fn lose_nothing(&self, script: &Path) {
         let out = self.inside("/tmp/rdtrace-bench.out");
         let _ = fs::remove_file(&out);
-        let command = self.from_outside(&self.calls(MANY_CALLS, 1));
+        let command = self.outside(&self.calls(MANY_CALLS, 1));
         let child = rdtrace()
             .args([
                 "-qs".as_ref(),

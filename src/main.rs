@@ -9,6 +9,7 @@
 
 mod cli;
 mod compile;
+mod kernel;
 mod list;
 mod manual;
 mod message;
@@ -215,9 +216,9 @@ fn no_match(
     } else {
         diagnose(catalog, &spec.desc).to_string()
     };
-    let advice: String = diagnosis
-        .lines()
-        .map(|line| format!("\n  {line}"))
-        .collect();
-    anyhow::Error::msg(error + &advice)
+    let lines = std::iter::once(error.as_str()).chain(diagnosis.lines());
+    anyhow::Error::msg(lines.collect::<Vec<_>>().join(
+        "
+  ",
+    ))
 }

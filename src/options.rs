@@ -177,7 +177,7 @@ impl Options {
             "childstatus" => self.childstatus = switch()?,
             "statusrate" => self.statusrate = parse_rate(text()?).ok_or(BadOption::Value)?,
             "cpp" => self.cpp = switch()?,
-            "cpppath" => self.cpppath = text()?.to_owned(),
+            "cpppath" => self.cpppath = text()?.into(),
             "cppargs" => self
                 .cppargs
                 .extend(text()?.split_whitespace().map(str::to_owned)),

@@ -8,33 +8,30 @@
 use std::collections::HashMap;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use actions::consume::AggregationMaps;
 use actions::consume::pipeline::{Event, Pipeline, Sinks};
 use actions::consume::{Consumer, DropCounts};
-use actions::lower::{Compiler, Enabled, LowerOptions, Object, uses};
+use actions::lower::{Compiler, Enabled, LowerOptions, Object};
 use anyhow::{Context as _, Result};
-use dlang::program::{Builtin, Program};
+use dlang::program::Program;
 use dlang::tags::Tag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use predicates::storage::{Counter, TaskFields, own_globals};
-use provider::btf::Btf;
+use predicates::storage::own_globals;
 use provider::catalog::Catalog;
 use provider::features::KernelFeatures;
-use provider::map::Map;
-use provider::object::{Attachment, MapId, MapKind, ProgramId, Target as AttachTarget};
+use provider::object::{Attachment, ProgramId, Target as AttachTarget};
 use provider::process::exec_watch::ExecWatch;
 use provider::session::Session;
 
 use crate::cli::Cli;
 use crate::compile::{Compiled, reason, refusal};
+use crate::kernel::{KernelMaps, KernelRing, read_drops, task_fields, wall_offset};
 use crate::message::Messages;
 use crate::options::Options;
 use crate::target::{Match, Target};
@@ -72,7 +69,7 @@ impl Run<'_> {
         let mut compiler = Compiler::new(Arc::clone(&program), self.lower_options());
         let object = self.lower(&mut compiler, &enabled(matches))?;
         let mut session = Session::new(KernelFeatures::detect());
-        let (begin, end) = self.load(&mut session, &object)?;
+        let (begin, end) = Self::load(&mut session, &object)?;
         let consumer = self.consumer(&session, &compiler, object.ecbs)?;
         let mailbox = Arc::new(Mailbox::new()?);
         let ring = Box::new(KernelRing(session.ring(compiler.ring())?));
@@ -99,6 +96,16 @@ impl Run<'_> {
         };
         let ending = self.wait(&mut live, &signals, &mailbox)?;
         self.end(live, end, ending, &mailbox)
+    }
+
+    /// The generated programs as text, for `--dump bpf`.
+    pub(crate) fn listings(&self, matches: &[Match]) -> Result<String> {
+        let program = Arc::new(self.compiled.program.clone());
+        let mut compiler = Compiler::new(program, self.lower_options());
+        Ok(self
+            .lower(&mut compiler, &enabled(matches))?
+            .listings
+            .join("\n"))
     }
 
     fn lower_options(&self) -> LowerOptions {
@@ -144,7 +151,6 @@ impl Run<'_> {
 
     /// Makes the maps and loads the programs; gives BEGIN's and END's.
     fn load(
-        &self,
         session: &mut Session,
         object: &Object,
     ) -> Result<(Option<ProgramId>, Option<ProgramId>)> {
@@ -376,21 +382,7 @@ struct Live {
 impl Live {
     /// The kernel side's drop counters.
     fn drop_counts(&self) -> Result<DropCounts> {
-        let map = self.session.map(self.compiler.counters())?;
-        let mut value = vec![0; map.value_len()];
-        map.lookup(&0u32.to_ne_bytes(), &mut value)?;
-        let mut counts = DropCounts::default();
-        for cpu in map.cpu_values(&value) {
-            let count = |counter: Counter| {
-                let at = counter as usize * 8;
-                let bytes = cpu.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
-                bytes.map_or(0, u64::from_ne_bytes)
-            };
-            counts.principal.push(count(Counter::Drops));
-            counts.aggregation.push(count(Counter::AggregationDrops));
-            counts.dynamic += count(Counter::DynamicDrops);
-        }
-        Ok(counts)
+        read_drops(&self.session.map(self.compiler.counters())?)
     }
 }
 
@@ -428,19 +420,6 @@ fn rejected(error: provider::error::Error, listing: &str) -> anyhow::Error {
     anyhow::anyhow!("{text}\n{listing}")
 }
 
-/// Where the kernel keeps what `ppid` needs, looked up only for programs that use it.
-fn task_fields(program: &Program) -> TaskFields {
-    if !uses(program, Builtin::Ppid) {
-        return TaskFields::default();
-    }
-    let btf = Btf::of_kernel();
-    let offset = |member| btf.as_ref()?.member_offset("task_struct", member);
-    TaskFields {
-        real_parent: offset("real_parent"),
-        tgid: offset("tgid"),
-    }
-}
-
 /// Signals end the run in good order; they are read from a descriptor, blocked otherwise.
 fn block_signals() -> Result<SignalFd> {
     let mut set = SigSet::empty();
@@ -457,15 +436,6 @@ fn block_signals() -> Result<SignalFd> {
         &set,
         SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK,
     )?)
-}
-
-/// What the monotonic clock lacks to the time since 1970, in nanoseconds.
-fn wall_offset() -> i64 {
-    use nix::time::{ClockId, clock_gettime};
-    let nanos = |clock| {
-        clock_gettime(clock).map_or(0, |time| time.tv_sec() * 1_000_000_000 + time.tv_nsec())
-    };
-    nanos(ClockId::CLOCK_REALTIME) - nanos(ClockId::CLOCK_MONOTONIC)
 }
 
 /// Events on their way from the format thread to the main thread.
@@ -502,71 +472,5 @@ impl Mailbox {
 impl AsFd for Mailbox {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.event.as_fd()
-    }
-}
-
-/// The ring buffer, as the pipeline drains it.
-struct KernelRing(provider::session::Ring);
-
-impl actions::consume::pipeline::Ring for KernelRing {
-    fn drain(&mut self, take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> usize {
-        self.0.drain_while(take)
-    }
-}
-
-/// The aggregations' maps, as the consumer reads them.
-struct KernelMaps(HashMap<MapId, Map>);
-
-impl KernelMaps {
-    fn map(&self, id: MapId) -> io::Result<&Map> {
-        self.0
-            .get(&id)
-            .ok_or_else(|| io::Error::other("no such aggregation map"))
-    }
-
-    /// All CPUs' words back to back, without the room that the kernel leaves between them.
-    fn compact(map: &Map, value: &[u8]) -> Vec<u8> {
-        let size = map.spec().value_size as usize;
-        map.cpu_values(value)
-            .flat_map(|cpu| cpu[..size.min(cpu.len())].to_vec())
-            .collect()
-    }
-}
-
-impl AggregationMaps for KernelMaps {
-    fn entries(&mut self, id: MapId) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        let map = self.map(id)?;
-        let mut entries = Vec::new();
-        map.for_each(&mut |key, value| entries.push((key.to_vec(), Self::compact(map, value))))
-            .map_err(io::Error::other)?;
-        Ok(entries)
-    }
-
-    fn remove(&mut self, id: MapId, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
-        let map = self.map(id)?;
-        let mut value = vec![0; map.value_len()];
-        if !map.lookup(key, &mut value).map_err(io::Error::other)? {
-            return Ok(None);
-        }
-        let last = Self::compact(map, &value);
-        if map.spec().kind == MapKind::PerCpuArray {
-            value.fill(0);
-            map.update(key, &value).map_err(io::Error::other)?;
-        } else {
-            map.delete(key).map_err(io::Error::other)?;
-        }
-        Ok(Some(last))
-    }
-}
-
-impl Run<'_> {
-    /// The generated programs as text, for `--dump bpf`.
-    pub(crate) fn listings(&self, matches: &[Match]) -> Result<String> {
-        let program = Arc::new(self.compiled.program.clone());
-        let mut compiler = Compiler::new(program, self.lower_options());
-        Ok(self
-            .lower(&mut compiler, &enabled(matches))?
-            .listings
-            .join("\n"))
     }
 }

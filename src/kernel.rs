@@ -1,0 +1,110 @@
+//! The kernel's side of a run as the other crates want to see it: the ring buffer and the maps of a
+//! session behind the consumer's traits, the drop counters, and facts that code generation needs.
+
+use std::collections::HashMap;
+use std::io;
+use std::ops::ControlFlow;
+
+use actions::consume::{AggregationMaps, DropCounts, pipeline};
+use actions::lower::uses;
+use anyhow::Result;
+use dlang::program::{Builtin, Program};
+use predicates::storage::{Counter, TaskFields};
+use provider::btf::Btf;
+use provider::map::Map;
+use provider::object::{MapId, MapKind};
+use provider::session::Ring;
+
+/// The ring buffer, as the pipeline drains it.
+pub(crate) struct KernelRing(pub(crate) Ring);
+
+impl pipeline::Ring for KernelRing {
+    fn drain(&mut self, take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> usize {
+        self.0.drain_while(take)
+    }
+}
+
+/// The aggregations' maps, as the consumer reads them.
+pub(crate) struct KernelMaps(pub(crate) HashMap<MapId, Map>);
+
+impl KernelMaps {
+    fn map(&self, id: MapId) -> io::Result<&Map> {
+        self.0
+            .get(&id)
+            .ok_or_else(|| io::Error::other("no such aggregation map"))
+    }
+
+    /// All CPUs' words back to back, without the room that the kernel leaves between them.
+    fn compact(map: &Map, value: &[u8]) -> Vec<u8> {
+        let size = map.spec().value_size as usize;
+        map.cpu_values(value)
+            .flat_map(|cpu| cpu[..size.min(cpu.len())].to_vec())
+            .collect()
+    }
+}
+
+impl AggregationMaps for KernelMaps {
+    fn entries(&mut self, id: MapId) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let map = self.map(id)?;
+        let mut entries = Vec::new();
+        map.for_each(&mut |key, value| entries.push((key.to_vec(), Self::compact(map, value))))
+            .map_err(io::Error::other)?;
+        Ok(entries)
+    }
+
+    fn remove(&mut self, id: MapId, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let map = self.map(id)?;
+        let mut value = vec![0; map.value_len()];
+        if !map.lookup(key, &mut value).map_err(io::Error::other)? {
+            return Ok(None);
+        }
+        let last = Self::compact(map, &value);
+        if map.spec().kind == MapKind::PerCpuArray {
+            value.fill(0);
+            map.update(key, &value).map_err(io::Error::other)?;
+        } else {
+            map.delete(key).map_err(io::Error::other)?;
+        }
+        Ok(Some(last))
+    }
+}
+
+/// The kernel side's counters of what it had to give up, from their map.
+pub(crate) fn read_drops(map: &Map) -> Result<DropCounts> {
+    let mut value = vec![0; map.value_len()];
+    map.lookup(&0u32.to_ne_bytes(), &mut value)?;
+    let mut counts = DropCounts::default();
+    for cpu in map.cpu_values(&value) {
+        let count = |counter: Counter| {
+            let at = counter as usize * 8;
+            let bytes = cpu.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
+            bytes.map_or(0, u64::from_ne_bytes)
+        };
+        counts.principal.push(count(Counter::Drops));
+        counts.aggregation.push(count(Counter::AggregationDrops));
+        counts.dynamic += count(Counter::DynamicDrops);
+    }
+    Ok(counts)
+}
+
+/// Where the kernel keeps what `ppid` needs, looked up only for programs that use it.
+pub(crate) fn task_fields(program: &Program) -> TaskFields {
+    if !uses(program, Builtin::Ppid) {
+        return TaskFields::default();
+    }
+    let btf = Btf::of_kernel();
+    let offset = |member| btf.as_ref()?.member_offset("task_struct", member);
+    TaskFields {
+        real_parent: offset("real_parent"),
+        tgid: offset("tgid"),
+    }
+}
+
+/// What the monotonic clock lacks to the time since 1970, in nanoseconds.
+pub(crate) fn wall_offset() -> i64 {
+    use nix::time::{ClockId, clock_gettime};
+    let nanos = |clock| {
+        clock_gettime(clock).map_or(0, |time| time.tv_sec() * 1_000_000_000 + time.tv_nsec())
+    };
+    nanos(ClockId::CLOCK_REALTIME) - nanos(ClockId::CLOCK_MONOTONIC)
+}
