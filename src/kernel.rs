@@ -83,6 +83,9 @@ pub(crate) fn read_drops(map: &Map) -> Result<DropCounts> {
         counts.principal.push(count(Counter::Drops));
         counts.aggregation.push(count(Counter::AggregationDrops));
         counts.dynamic += count(Counter::DynamicDrops);
+        counts.error_faults += count(Counter::ErrorFaults);
+        counts.python_mismatches += count(Counter::PythonMismatches);
+        counts.python += count(Counter::PythonDrops);
     }
     Ok(counts)
 }

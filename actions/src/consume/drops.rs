@@ -11,6 +11,12 @@ pub struct DropCounts {
     pub aggregation: Vec<u64>,
     /// Dynamic variables (associative arrays, thread-locals) that found no room.
     pub dynamic: u64,
+    /// Faults inside of ERROR's own clauses, which fire nothing more.
+    pub error_faults: u64,
+    /// Hits in a Python interpreter that failed the checks of a synthesised probe.
+    pub python_mismatches: u64,
+    /// Firings of synthesised Python probes that found no room for one more active function.
+    pub python: u64,
 }
 
 impl DropCounts {
@@ -18,7 +24,15 @@ impl DropCounts {
     #[must_use]
     pub fn total(&self) -> u64 {
         let counts = self.principal.iter().chain(&self.aggregation);
-        counts.fold(self.dynamic, |sum, count| sum.saturating_add(*count))
+        let rest = [
+            self.dynamic,
+            self.error_faults,
+            self.python_mismatches,
+            self.python,
+        ];
+        counts
+            .chain(&rest)
+            .fold(0, |sum: u64, count| sum.saturating_add(*count))
     }
 }
 
@@ -62,15 +76,37 @@ impl DropReporter {
                 self.push(&mut messages, tag, new, what, format_args!(" on CPU {cpu}"));
             }
         }
-        let new = counts.dynamic.saturating_sub(self.reported.dynamic);
-        let what = "dynamic variable drop";
-        self.push(
-            &mut messages,
-            "DTRACEDROP_DYNAMIC",
-            new,
-            what,
-            format_args!(""),
-        );
+        let old = &self.reported;
+        let elsewhere = [
+            (
+                "DTRACEDROP_DYNAMIC",
+                "dynamic variable drop",
+                counts.dynamic,
+                old.dynamic,
+            ),
+            (
+                "DTRACEDROP_DBLERROR",
+                "error in ERROR probe enabling",
+                counts.error_faults,
+                old.error_faults,
+            ),
+            (
+                "RDTRACEDROP_MISMATCH",
+                "hit in a Python interpreter left out: not what the analysis expects",
+                counts.python_mismatches,
+                old.python_mismatches,
+            ),
+            (
+                "RDTRACEDROP_ACTIVE",
+                "Python function firing dropped: too many functions active",
+                counts.python,
+                old.python,
+            ),
+        ];
+        for (tag, what, now, before) in elsewhere {
+            let new = now.saturating_sub(before);
+            self.push(&mut messages, tag, new, what, format_args!(""));
+        }
         self.reported = counts.clone();
         messages
     }
@@ -91,7 +127,21 @@ impl DropReporter {
         } else {
             String::new()
         };
-        let plural = if count == 1 { "" } else { "s" };
-        messages.push(format!("{tag}{count} {what}{plural}{place}"));
+        let what = if count == 1 {
+            what.to_owned()
+        } else {
+            plural(what)
+        };
+        messages.push(format!("{tag}{count} {what}{place}"));
     }
+}
+
+/// The plural of what is counted: of the word before a preposition, or of the last.
+fn plural(what: &str) -> String {
+    for preposition in [" in ", " dropped"] {
+        if let Some((noun, rest)) = what.split_once(preposition) {
+            return format!("{noun}s{preposition}{rest}");
+        }
+    }
+    format!("{what}s")
 }
