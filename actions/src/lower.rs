@@ -308,38 +308,9 @@ impl Compiler {
         if self.python.is_some() || !enabled.iter().any(is_python) {
             return Vec::new();
         }
-        let first = self.next_map;
-        self.next_map += 2;
-        self.python = Some(PythonMaps {
-            active: MapRef(first),
-            cache: MapRef(first + 1),
-            may_goto: self.options.may_goto,
-        });
-        let map = |name: &str, kind, key_size, value_size, max_entries| MapSpec {
-            name: name.into(),
-            kind,
-            key_size,
-            value_size,
-            max_entries,
-            initial: None,
-            read_only: false,
-        };
-        vec![
-            map(
-                "python_active",
-                MapKind::FixedHash,
-                PythonMaps::ACTIVE_KEY,
-                PythonMaps::ACTIVE_VALUE,
-                PythonMaps::ACTIVE_FRAMES,
-            ),
-            map(
-                "python_args",
-                MapKind::LruHash,
-                PythonMaps::CACHE_KEY,
-                PythonMaps::CACHE_VALUE,
-                PythonMaps::CACHED,
-            ),
-        ]
+        self.python = Some(PythonMaps::new(self.next_map, self.options.may_goto));
+        self.next_map += PythonMaps::COUNT;
+        PythonMaps::specs()
     }
 
     /// Adds the program that keeps each thread's time on a CPU, which `vtimestamp` reads.
@@ -808,7 +779,10 @@ impl Compiler {
 pub fn uses(program: &Program, builtin: Builtin) -> bool {
     fn reads(expr: &Expr, builtin: Builtin) -> bool {
         expr.kind == ExprKind::Builtin(builtin)
-            || expr.operands().into_iter().any(|operand| reads(operand, builtin))
+            || expr
+                .operands()
+                .into_iter()
+                .any(|operand| reads(operand, builtin))
     }
     let mut found = false;
     for clause in &program.clauses {

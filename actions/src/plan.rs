@@ -198,7 +198,10 @@ impl Planner<'_> {
             }
             _ => false,
         };
-        own && expr.operands().into_iter().all(|operand| self.is_known(operand))
+        own && expr
+            .operands()
+            .into_iter()
+            .all(|operand| self.is_known(operand))
     }
 
     /// Makes a field for `expr` and gives the expression that reads it.

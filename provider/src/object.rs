@@ -38,8 +38,6 @@ pub enum MapKind {
     PerCpuArray,
     /// `BPF_MAP_TYPE_HASH`, allocated as it grows.
     Hash,
-    /// `BPF_MAP_TYPE_HASH`, allocated at once: faster to change.
-    FixedHash,
     /// `BPF_MAP_TYPE_LRU_HASH`: full, it forgets what was not used for long.
     LruHash,
     /// `BPF_MAP_TYPE_PERCPU_HASH`, allocated as it grows.

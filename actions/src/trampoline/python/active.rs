@@ -7,31 +7,119 @@
 //!
 //! A frame that was active before the probes were attached is not in the set: its return does
 //! not count, and what it calls does.
+//!
+//! Each hit looks into the set, so it must be quick. It is a table in an array map, which takes no
+//! helper call: [`ROWS`] rows of four pairs of frame and process, one cache line each. A pair
+//! is taken by an atomic exchange of its first word and given back with its second word cleared
+//! first, so that no process ever sees another's pair as its own; more is not needed, since a
+//! frame is run by one thread at a time. What finds its row full goes to a hash map, which is
+//! looked into only while something is there. That map forgets what was added longest ago
+//! when it is full, so that frames of processes that died in the middle of them cannot fill it.
 
 use dlang::diag::Span;
-use predicates::asm::Label;
+use predicates::asm::{Label, MapRef};
 use predicates::emit::{Emit, Emitted};
-use predicates::insn::{Cond, Helper, Reg};
+use predicates::insn::{Alu, Cond, Helper, Insn, Reg, Size};
 use predicates::storage::Counter;
+use provider::object::{MapKind, MapSpec};
 
 use super::Dispatch;
+
+/// Rows of the table, as a power of two.
+const ROW_BITS: u32 = 14;
+/// Rows of the table.
+const ROWS: u32 = 1 << ROW_BITS;
+/// Pairs in a row.
+const WAYS: i16 = 4;
+/// Bytes of a pair, and of a row.
+const PAIR: i16 = 16;
+const ROW: u32 = 64;
+/// Where the number of frames in the hash map is, behind the rows.
+const ELSEWHERE: u32 = ROWS * ROW;
+
+/// Spread frames and processes over the rows: odd, and without pattern (the golden ratio's digits).
+const SPREAD: i64 = 0x9e37_79b9_7f4a_7c15_u64.cast_signed();
+const SPREAD_PROCESS: i32 = 0x0134_5679;
 
 /// `BPF_NOEXIST`: only if the key is not there.
 const NO_EXIST: i64 = 1;
 /// What an update gives then if it is.
 const EEXIST: i32 = 17;
 
+/// The maps of the set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ActiveMaps {
+    table: MapRef,
+    elsewhere: MapRef,
+}
+
+impl ActiveMaps {
+    /// How many there are.
+    pub(crate) const COUNT: u32 = 2;
+
+    /// The maps, by their numbers from `first` on.
+    pub(crate) const fn new(first: u32) -> Self {
+        Self {
+            table: MapRef(first),
+            elsewhere: MapRef(first + 1),
+        }
+    }
+
+    /// What to create for them.
+    pub(crate) fn specs() -> [MapSpec; Self::COUNT as usize] {
+        let map = |name: &str, kind, key_size, value_size, max_entries| MapSpec {
+            name: name.into(),
+            kind,
+            key_size,
+            value_size,
+            max_entries,
+            initial: None,
+            read_only: false,
+        };
+        [
+            map("python_active", MapKind::Array, 4, ELSEWHERE + 8, 1),
+            map("python_more", MapKind::LruHash, 16, 8, 1 << 16),
+        ]
+    }
+}
+
 impl Dispatch<'_> {
     /// A frame starts; on to `ready` if it was not active.
     pub(super) fn enter(&self, emit: &mut Emit<'_>, ready: Label) -> Emitted<()> {
         emit.asm.bind(self.enter);
         emit.asm.note("function starts");
-        emit.asm.map(Reg::R1, self.maps.active);
+        self.find_row(emit);
+        for way in 0..WAYS {
+            let other = emit.asm.label();
+            self.compare(emit, way, other);
+            emit.asm.jump(self.leave);
+            emit.asm.bind(other);
+        }
+        let elsewhere = emit.asm.label();
+        self.load_elsewhere(emit);
+        emit.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, elsewhere);
+        for way in 0..WAYS {
+            let taken = emit.asm.label();
+            let at = way * PAIR;
+            emit.asm.load(Size::Double, Reg::R0, Reg::R5, at);
+            emit.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, taken);
+            emit.asm.push(Insn::compare_exchange(Reg::R5, at, Reg::R1));
+            emit.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, taken);
+            emit.asm.store(Size::Double, Reg::R5, at + 8, Reg::R2);
+            emit.asm.jump(ready);
+            emit.asm.bind(taken);
+        }
+        emit.asm.bind(elsewhere);
+        emit.asm.map(Reg::R1, self.maps.active.elsewhere);
         emit.stack_address(Reg::R2, self.scratch.keys);
         emit.asm.mov(Reg::R3, Reg::R2);
         emit.asm.mov_imm(Reg::R4, NO_EXIST);
         emit.asm.call(Helper::MapUpdateElem);
-        emit.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, ready);
+        let lost = emit.asm.label();
+        emit.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, lost);
+        self.add_elsewhere(emit, 1);
+        emit.asm.jump(ready);
+        emit.asm.bind(lost);
         emit.asm.jump_if_imm(Cond::Eq, Reg::R0, -EEXIST, self.leave);
         emit.count(Counter::PythonDrops, Span::default())?;
         emit.asm.jump(self.leave);
@@ -39,14 +127,70 @@ impl Dispatch<'_> {
     }
 
     /// A frame ends; on to `ready` if it was active.
-    pub(super) fn exit(&self, emit: &mut Emit<'_>, ready: Label) -> Emitted<()> {
+    pub(super) fn exit(&self, emit: &mut Emit<'_>, ready: Label) {
         emit.asm.bind(self.exit);
         emit.asm.note("function ends");
-        emit.asm.map(Reg::R1, self.maps.active);
+        self.find_row(emit);
+        for way in 0..WAYS {
+            let other = emit.asm.label();
+            self.compare(emit, way, other);
+            for word in [8, 0] {
+                emit.asm
+                    .store_imm(Size::Double, Reg::R5, way * PAIR + word, 0);
+            }
+            emit.asm.jump(ready);
+            emit.asm.bind(other);
+        }
+        self.load_elsewhere(emit);
+        emit.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, self.leave);
+        emit.asm.map(Reg::R1, self.maps.active.elsewhere);
         emit.stack_address(Reg::R2, self.scratch.keys);
         emit.asm.call(Helper::MapDeleteElem);
-        emit.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, ready);
-        emit.asm.jump(self.leave);
-        Ok(())
+        emit.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, self.leave);
+        self.add_elsewhere(emit, -1);
+        emit.asm.jump(ready);
+    }
+
+    /// `r1 = frame`, `r2 = process`, `r5 = their row`.
+    fn find_row(&self, emit: &mut Emit<'_>) {
+        emit.asm
+            .load(Size::Double, Reg::R1, Reg::FP, self.scratch.frame());
+        emit.asm
+            .load(Size::Double, Reg::R2, Reg::FP, self.scratch.process());
+        emit.asm.mov(Reg::R3, Reg::R2);
+        emit.asm.alu_imm(Alu::Mul, Reg::R3, SPREAD_PROCESS);
+        emit.asm.alu(Alu::Add, Reg::R3, Reg::R1);
+        emit.asm.mov_imm(Reg::R4, SPREAD);
+        emit.asm.alu(Alu::Mul, Reg::R3, Reg::R4);
+        let unused = i32::try_from(64 - ROW_BITS).unwrap_or(0);
+        emit.asm.alu_imm(Alu::Rsh, Reg::R3, unused);
+        let row = i32::try_from(ROW.trailing_zeros()).unwrap_or(0);
+        emit.asm.alu_imm(Alu::Lsh, Reg::R3, row);
+        emit.asm.map_value(Reg::R5, self.maps.active.table, 0);
+        emit.asm.alu(Alu::Add, Reg::R5, Reg::R3);
+    }
+
+    /// On to `other` unless a pair of the row is the frame and process.
+    fn compare(&self, emit: &mut Emit<'_>, way: i16, other: Label) {
+        let at = way * PAIR;
+        for (word, with) in [(at, Reg::R1), (at + 8, Reg::R2)] {
+            emit.asm.load(Size::Double, Reg::R0, Reg::R5, word);
+            emit.asm.jump_if(Cond::Ne, Reg::R0, with, other);
+        }
+    }
+
+    /// `r0 = number of frames in the hash map`.
+    fn load_elsewhere(&self, emit: &mut Emit<'_>) {
+        emit.asm
+            .map_value(Reg::R3, self.maps.active.table, ELSEWHERE);
+        emit.asm.load(Size::Double, Reg::R0, Reg::R3, 0);
+    }
+
+    fn add_elsewhere(&self, emit: &mut Emit<'_>, number: i64) {
+        emit.asm
+            .map_value(Reg::R3, self.maps.active.table, ELSEWHERE);
+        emit.asm.mov_imm(Reg::R1, number);
+        emit.asm
+            .push(Insn::atomic_add(Size::Double, Reg::R3, 0, Reg::R1, false));
     }
 }

@@ -29,10 +29,12 @@ use predicates::asm::{Label, MapRef};
 use predicates::emit::{Argument, Emit, Emitted, Refusal};
 use predicates::insn::{Alu, Cond, Helper, Reg, Size};
 use predicates::storage::Counter;
+use provider::object::{MapKind, MapSpec};
 use provider::probe::{Probe, ProbeKind, PythonEvent, PythonSites, Register};
 use provider::python::offsets::ByteCode;
 use provider::python::{Build, Condition, Event, InstructionPointer, Location, Recipe, Site};
 
+use self::active::ActiveMaps;
 use super::load_register;
 
 /// The stack that `may_goto` needs beyond the program's own, in bytes.
@@ -45,26 +47,42 @@ const STACK_POINTER: Register = Register(152);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PythonMaps {
     /// The active frames.
-    pub(crate) active: MapRef,
+    active: ActiveMaps,
     /// Arguments by process, code object and instruction.
-    pub(crate) cache: MapRef,
+    cache: MapRef,
     /// Whether the kernel knows the instruction `may_goto`.
-    pub(crate) may_goto: bool,
+    may_goto: bool,
 }
 
 impl PythonMaps {
-    /// Bytes of a key of `active`: process and frame.
-    pub(crate) const ACTIVE_KEY: u32 = 16;
-    /// Bytes of its value, which means nothing.
-    pub(crate) const ACTIVE_VALUE: u32 = 8;
-    /// Bytes of a key of `cache`: process, code object, instruction.
-    pub(crate) const CACHE_KEY: u32 = 24;
-    /// Bytes of its value: file, function, line, the start of the code object.
-    pub(crate) const CACHE_VALUE: u32 = 24 + CODE_BYTES;
-    /// The most frames that can be active at one time, over all traced processes.
-    pub(crate) const ACTIVE_FRAMES: u32 = 1 << 16;
-    /// The number of instructions whose arguments are kept.
-    pub(crate) const CACHED: u32 = 1 << 14;
+    /// How many there are.
+    pub(crate) const COUNT: u32 = ActiveMaps::COUNT + 1;
+
+    /// The maps, by their numbers from `first` on.
+    pub(crate) const fn new(first: u32, may_goto: bool) -> Self {
+        Self {
+            active: ActiveMaps::new(first),
+            cache: MapRef(first + ActiveMaps::COUNT),
+            may_goto,
+        }
+    }
+
+    /// What to create for them.
+    pub(crate) fn specs() -> Vec<MapSpec> {
+        let mut maps = ActiveMaps::specs().to_vec();
+        maps.push(MapSpec {
+            name: "python_args".into(),
+            kind: MapKind::LruHash,
+            // Process, code object, instruction.
+            key_size: 24,
+            // File, function, line, the start of the code object.
+            value_size: 24 + CODE_BYTES,
+            max_entries: 1 << 14,
+            initial: None,
+            read_only: false,
+        });
+        maps
+    }
 }
 
 /// Where reading a code object starts: behind the reference count and the type.
@@ -236,9 +254,11 @@ impl<'p> Dispatch<'p> {
         }
         self.locate(emit, Reg::R6, site.frame);
         self.identify(emit, site);
-        self.read_frame(emit, site);
-        if let ByteCode::Inline { start, units } = self.build.offsets.code.byte_code {
-            self.check_instruction(emit, site, start, units);
+        if self.needs_code(site) {
+            self.read_frame(emit, site);
+            if let ByteCode::Inline { start, units } = self.build.offsets.code.byte_code {
+                self.check_instruction(emit, site, start, units);
+            }
         }
         if self.with_arguments() {
             emit.asm
@@ -251,6 +271,13 @@ impl<'p> Dispatch<'p> {
             Event::Yield | Event::Return | Event::Exit => self.exit,
         });
         Ok(())
+    }
+
+    /// Whether a hit needs to look at the code object: for arguments, and to check where a frame
+    /// becomes active. One that is active was checked then.
+    fn needs_code(&self, site: &Site) -> bool {
+        let starts = matches!(site.event, Event::Entry | Event::Throw);
+        self.with_arguments() || starts && self.build.recipe == Recipe::Handlers
     }
 
     /// `dst = value at a location`; `r9` holds the context. `dst` survives calls.
@@ -373,7 +400,7 @@ impl<'p> Dispatch<'p> {
     pub(super) fn finish(self, emit: &mut Emit<'_>) -> Emitted<()> {
         let ready = [emit.asm.label(), emit.asm.label()];
         self.enter(emit, ready[0])?;
-        self.exit(emit, ready[1])?;
+        self.exit(emit, ready[1]);
         emit.asm.bind(self.mismatch);
         emit.count(Counter::PythonMismatches, Span::default())?;
         emit.asm.jump(self.leave);
