@@ -1,0 +1,167 @@
+//! Every script in `examples/`, run as a user runs it, on the program made for it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+
+use nix::sys::signal::Signal;
+
+use crate::harness::{
+    Background, PYTHON, RDTRACE, Running, can_trace_python, python, rdtrace, repository, run,
+    wait_for_text,
+};
+
+/// Runs an example as a program, as its first line says, on a Python script beside it.
+fn example(script: &str, operands: &[&str], program: &str) -> String {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let bin = std::path::Path::new(RDTRACE).parent().unwrap();
+    let mut command = Command::new(repository("examples").join(script));
+    command
+        .args(operands)
+        .arg("-c")
+        .arg(format!("{PYTHON} {program}"))
+        .current_dir(repository("examples"))
+        .env("PATH", format!("{}:{path}", bin.display()));
+    run(command).clean()
+}
+
+/// Asserts that lines with these parts come in this order.
+fn assert_lines(output: &str, expected: &[&str]) {
+    let mut lines = output.lines();
+    for part in expected {
+        assert!(
+            lines.any(|line| line.contains(part)),
+            "no (further) {part:?} in\n{output}"
+        );
+    }
+}
+
+#[test]
+fn all_are_programs_that_say_what_they_show() {
+    for entry in fs::read_dir(repository("examples")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let text = fs::read_to_string(&path).unwrap();
+        if name == "call_stack.d" || path.extension().is_none_or(|kind| kind != "d") {
+            continue; // The script of Python's own documentation stays as it is.
+        }
+        assert!(
+            text.starts_with("#!/usr/bin/env -S rdtrace -qs\n/*\n * Shows"),
+            "{name}"
+        );
+        assert!(
+            text.contains(&format!("./{name}")),
+            "{name} says how to run it"
+        );
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o111, 0o111, "{name} is executable");
+    }
+}
+
+#[test]
+fn call_hierarchy_shows_calls_and_returns() {
+    if can_trace_python() {
+        assert_lines(
+            &example("call_hierarchy.d", &[], "call_stack.py"),
+            &[
+                ":  => start in call_stack.py:24",
+                ":   => function_1 in call_stack.py:4",
+                ":    => function_3 in call_stack.py:12",
+                ":    <= function_3 in call_stack.py:13",
+                ":  <= start in call_stack.py:27",
+                ": <= <module> in call_stack.py:30",
+            ],
+        );
+    }
+}
+
+#[test]
+fn gc_shows_a_histogram_for_each_generation() {
+    if can_trace_python() {
+        assert_lines(
+            &example("gc.d", &[], "gc_cycles.py"),
+            &[
+                "generation 0: nanoseconds",
+                "Distribution",
+                "generation 1: nanoseconds",
+                "generation 2: nanoseconds",
+                "@",
+                "generation 1: 1000 objects collected",
+            ],
+        );
+    }
+}
+
+#[test]
+fn imports_are_nested() {
+    if can_trace_python() {
+        assert_lines(
+            &example("imports.d", &[], "imports.py"),
+            &[
+                " us    json.decoder",
+                " us  json",
+                " us  no_such_module (not found)",
+            ],
+        );
+    }
+}
+
+#[test]
+fn line_shows_lines_as_they_run() {
+    if can_trace_python() {
+        assert_lines(
+            &example("line.d", &[], "call_stack.py"),
+            &[
+                "call_stack.py:25\tstart",
+                "call_stack.py:5\tfunction_1",
+                "call_stack.py:13\tfunction_3",
+            ],
+        );
+    }
+}
+
+#[test]
+fn audit_shows_events() {
+    if can_trace_python() {
+        assert_lines(
+            &example("audit.d", &[], "audit_events.py"),
+            &["cpython.run_file", " open", " compile", " example.event"],
+        );
+    }
+}
+
+#[test]
+fn slow_shows_what_takes_longer() {
+    if can_trace_python() {
+        let output = example("slow.d", &["100"], "slow.py");
+        let names: Vec<_> = output
+            .lines()
+            .filter_map(|line| line.split_whitespace().last())
+            .collect();
+        assert_eq!(names, ["slow", "main", "<module>"], "{output}");
+    }
+}
+
+#[test]
+fn top_shows_the_busiest_functions_of_the_machine() {
+    if !can_trace_python() {
+        return;
+    }
+    let target = Background::start(python(&repository("examples/busy.py"), &["60"]));
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let mut command = rdtrace(["-q", "-o", out.to_str().unwrap(), "-s", "top.d"]);
+    command.current_dir(repository("examples"));
+    let tracer = Running::start(command);
+    let often = format!(
+        "{:6} {:>60} {:6} {:>30} ",
+        target.pid(),
+        repository("examples/busy.py").display(),
+        7,
+        "often"
+    );
+    let screen = wait_for_text(&out, &often);
+    assert!(screen.starts_with("\x1b[2J\x1b[1;1H   PID "), "{screen:?}");
+    tracer.signal(Signal::SIGINT);
+    tracer.finish().clean();
+}

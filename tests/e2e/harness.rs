@@ -1,0 +1,284 @@
+//! Runs `rdtrace` under a deadline and looks at what comes out.
+//!
+//! Whatever a test is about, no run may hang, panic, or make the kernel's verifier refuse a
+//! program: [`Running::finish`] checks that for all of them.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// The command under test.
+pub(crate) const RDTRACE: &str = env!("CARGO_BIN_EXE_rdtrace");
+
+/// The Python with all eight markers: Debian 12's 3.11.
+pub(crate) const PYTHON: &str = "/usr/bin/python3";
+
+/// How long one run may take, on a machine that is busy with other tests.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// What a run left behind.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// The exit status, or 128 and the signal's number.
+    pub(crate) status: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Outcome {
+    /// The output of a run that must have gone well, without a word on standard error.
+    pub(crate) fn clean(self) -> String {
+        assert_eq!(
+            (self.status, self.stderr.as_str()),
+            (0, ""),
+            "stdout:\n{}",
+            self.stdout
+        );
+        self.stdout
+    }
+
+    /// The message of a run that must have failed with this status.
+    pub(crate) fn failure(self, status: i32) -> String {
+        assert_eq!(
+            self.status, status,
+            "stdout:\n{}\nstderr:\n{}",
+            self.stdout, self.stderr
+        );
+        assert!(
+            self.stderr.starts_with("rdtrace: "),
+            "no message: {:?}",
+            self.stderr
+        );
+        self.stderr
+    }
+}
+
+/// A run of `rdtrace` with these arguments.
+pub(crate) fn rdtrace<I: IntoIterator<Item: AsRef<OsStr>>>(args: I) -> Command {
+    let mut command = Command::new(RDTRACE);
+    command.args(args);
+    command
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(command: Command) -> Outcome {
+    Running::start(command).finish()
+}
+
+/// A command that runs in the background; killed if the test ends first.
+pub(crate) struct Running {
+    child: Child,
+    title: String,
+    stdout: Stream,
+    stderr: Stream,
+}
+
+/// A thread that collects what a child writes.
+type Stream = JoinHandle<Vec<u8>>;
+
+impl Running {
+    pub(crate) fn start(mut command: Command) -> Self {
+        let title = format!("{command:?}");
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{title}: {error}"));
+        let stdout = collect(child.stdout.take().unwrap());
+        let stderr = collect(child.stderr.take().unwrap());
+        Self {
+            child,
+            title,
+            stdout,
+            stderr,
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.pid()).unwrap()), signal).unwrap();
+    }
+
+    /// Whether it has not ended yet.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for the end and checks what holds for every run.
+    pub(crate) fn finish(mut self) -> Outcome {
+        let end = Instant::now() + DEADLINE;
+        let mut late = false;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            if Instant::now() > end && !late {
+                late = true;
+                self.child.kill().unwrap();
+            }
+            thread::sleep(Duration::from_millis(2));
+        };
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        let stdout = text(self.stdout.join().unwrap());
+        let stderr = text(self.stderr.join().unwrap());
+        let all = || format!("{}\nstdout:\n{stdout}\nstderr:\n{stderr}", self.title);
+        assert!(!late, "did not end within {DEADLINE:?}: {}", all());
+        for bad in ["panicked", "RUST_BACKTRACE", "verifier", "processed "] {
+            assert!(!stderr.contains(bad), "says {bad:?}: {}", all());
+        }
+        let status = status
+            .code()
+            .unwrap_or_else(|| 128 + status.signal().unwrap());
+        Outcome {
+            status,
+            stdout,
+            stderr,
+        }
+    }
+}
+
+/// Reads on until the other side is closed, so that the child never waits for us.
+fn collect(mut from: impl Read + Send + 'static) -> Stream {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = from.read_to_end(&mut bytes);
+        bytes
+    })
+}
+
+/// A process to trace, in the background, without output; killed when dropped.
+pub(crate) struct Background(Child);
+
+impl Background {
+    pub(crate) fn start(mut command: Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        Self(command.spawn().unwrap())
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    pub(crate) fn is_alive(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Debian's Python with a script.
+pub(crate) fn python(script: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(PYTHON);
+    command.arg(script).args(args);
+    command
+}
+
+/// Waits until something is the case.
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + DEADLINE;
+    while !is_so() {
+        assert!(Instant::now() < end, "waited in vain until {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Reads a file that a running command writes, until it holds a text.
+pub(crate) fn wait_for_text(path: &Path, text: &str) -> String {
+    let mut content = String::new();
+    wait_until(&format!("{} says {text:?}", path.display()), || {
+        content = fs::read_to_string(path).unwrap_or_default();
+        content.contains(text)
+    });
+    content
+}
+
+/// A file of the repository.
+pub(crate) fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// A program that a trigger's name stands for, with its arguments: `calls.py 3`.
+pub(crate) fn trigger(line: &str) -> Vec<String> {
+    let mut words = line.split_whitespace().map(str::to_owned);
+    let name = words.next().expect("a trigger has a name");
+    let path = repository("tests/triggers").join(&name);
+    let file = path.to_str().unwrap().to_owned();
+    assert!(path.exists(), "{file} does not exist");
+    let mut argv = match path.extension().and_then(OsStr::to_str) {
+        Some("py") => vec![PYTHON.to_owned(), file],
+        Some("sh") => vec!["/bin/sh".to_owned(), file],
+        Some("c") => vec![compiled(&path).to_str().unwrap().to_owned()],
+        _ => vec![file],
+    };
+    argv.extend(words);
+    argv
+}
+
+/// Compiles a C program; tests that run at the same time do not see a half-written file.
+fn compiled(source: &Path) -> PathBuf {
+    let program = scratch().join(source.file_stem().unwrap());
+    let unfinished = program.with_extension(format!("{:?}", thread::current().id()));
+    let status = Command::new("cc")
+        .arg("-O1")
+        .arg("-o")
+        .arg(&unfinished)
+        .arg(source)
+        .status();
+    assert!(
+        status.expect("cc runs").success(),
+        "cannot compile {}",
+        source.display()
+    );
+    fs::rename(unfinished, &program).unwrap();
+    program
+}
+
+/// Cargo's directory for tests.
+fn scratch() -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+}
+
+/// Whether this machine can run tests of real tracing; says so and counts the test, if not.
+pub(crate) fn can_trace() -> bool {
+    if !nix::unistd::geteuid().is_root() {
+        return skipped("needs root");
+    }
+    true
+}
+
+/// As [`can_trace`], for tests of Python's probes.
+pub(crate) fn can_trace_python() -> bool {
+    can_trace() && (Path::new(PYTHON).exists() || skipped("needs /usr/bin/python3"))
+}
+
+/// Counts a test as skipped; gives `false`.
+pub(crate) fn skipped(why: &str) -> bool {
+    let thread = thread::current();
+    let line = format!("test {}: skipped: {why}\n", thread.name().unwrap_or("?"));
+    // Not `eprint`, which `cargo test` hides when a test passes.
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    let list: std::io::Result<File> = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(scratch().join("skipped"));
+    let _ = list.and_then(|mut file| file.write_all(line.as_bytes()));
+    false
+}

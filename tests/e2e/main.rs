@@ -1,0 +1,15 @@
+//! End-to-end tests: the `rdtrace` command on real processes and the real kernel.
+//!
+//! Most need root and Debian's `/usr/bin/python3`. A test that cannot run says why on standard
+//! error, adds that line to the file `skipped` in Cargo's directory for tests (`target/tmp`), and
+//! passes; `.ci/run` fails if root was missing.
+
+#![expect(clippy::print_stderr, reason = "tests tell why they fail")]
+
+mod bad_input;
+mod command;
+mod examples;
+mod golden;
+mod harness;
+mod python;
+mod stress;

@@ -1,0 +1,406 @@
+//! Real Python programs: launched, running, in other roots, forking, and killed.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::harness::{
+    Background, PYTHON, Running, can_trace_python, python, rdtrace, repository, run, skipped,
+    trigger, wait_for_text, wait_until,
+};
+
+/// What `call_stack.d` shows of `call_stack.py`, without the times.
+const CALL_STACK: &str = "\
+\x20function-entry:call_stack.py:start:24
+ function-entry: call_stack.py:function_1:4
+ function-entry:  call_stack.py:function_3:12
+function-return:  call_stack.py:function_3:13
+function-return: call_stack.py:function_1:5
+ function-entry: call_stack.py:function_2:8
+ function-entry:  call_stack.py:function_1:4
+ function-entry:   call_stack.py:function_3:12
+function-return:   call_stack.py:function_3:13
+function-return:  call_stack.py:function_1:5
+function-return: call_stack.py:function_2:9
+ function-entry: call_stack.py:function_5:20
+ function-entry:  call_stack.py:function_4:16
+ function-entry:   call_stack.py:<listcomp>:17
+ function-entry:    call_stack.py:function_3:12
+function-return:    call_stack.py:function_3:13
+ function-entry:    call_stack.py:function_3:12
+function-return:    call_stack.py:function_3:13
+function-return:   call_stack.py:<listcomp>:17
+function-return:  call_stack.py:function_4:17
+function-return: call_stack.py:function_5:21
+function-return:call_stack.py:start:27
+
+";
+
+/// A clause that counts the calls of one function.
+fn count_calls(provider: &str, function: &str) -> String {
+    format!("{provider}:::function-entry /copyinstr(arg1) == \"{function}\"/ {{ @ = count(); }}")
+}
+
+/// Takes the time from each line and checks that it does not go back.
+fn without_times(output: &str) -> String {
+    let mut last = 0;
+    let mut lines = String::new();
+    for line in output.lines() {
+        let Some((time, rest)) = line.split_once('\t') else {
+            lines.extend([line, "\n"]);
+            continue;
+        };
+        let time: u64 = time.parse().unwrap_or_else(|_| panic!("no time: {line}"));
+        assert!(time >= last, "out of order: {line}");
+        last = time;
+        lines.extend([rest, "\n"]);
+    }
+    lines
+}
+
+fn call_stack_of(command: &str) -> String {
+    let mut rdtrace = rdtrace(["-q", "-s", "examples/call_stack.d", "-c", command]);
+    rdtrace.current_dir(repository(""));
+    without_times(&run(rdtrace).clean())
+}
+
+/// A Python that calls `start()` again and again, after it has begun to.
+fn waiting_python(dir: &Path) -> Background {
+    let ready = dir.join("ready");
+    let process = Background::start(python(
+        &repository("tests/triggers/waits.py"),
+        &[ready.to_str().unwrap()],
+    ));
+    wait_for_text(&ready, "ready");
+    process
+}
+
+#[test]
+fn call_stack_shows_the_whole_tree() {
+    if can_trace_python() {
+        for _ in 0..3 {
+            assert_eq!(
+                call_stack_of(&format!("{PYTHON} examples/call_stack.py")),
+                CALL_STACK
+            );
+        }
+    }
+}
+
+#[test]
+fn call_stack_follows_shells_and_shims() {
+    if !can_trace_python() {
+        return;
+    }
+    for command in [
+        format!("sh -c 'exec {PYTHON} examples/call_stack.py'"),
+        format!("sh -c 'true; exec {PYTHON} examples/call_stack.py'"),
+        format!("env -i {PYTHON} examples/call_stack.py"),
+        format!(
+            "chroot / {PYTHON} {}",
+            repository("examples/call_stack.py").display()
+        ),
+    ] {
+        assert_eq!(call_stack_of(&command), CALL_STACK, "{command}");
+    }
+}
+
+#[test]
+fn call_stack_attaches_to_a_running_process() {
+    if !can_trace_python() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut target = waiting_python(dir.path());
+    let out = dir.path().join("out");
+    let tracer = Running::start(rdtrace([
+        "-q".as_ref(),
+        "-o".as_ref(),
+        out.as_os_str(),
+        "-s".as_ref(),
+        repository("examples/call_stack.d").as_os_str(),
+        "-p".as_ref(),
+        target.pid().to_string().as_ref(),
+    ]));
+    wait_for_text(&out, "function-return:waits.py:start");
+    tracer.signal(Signal::SIGINT);
+    assert_eq!(tracer.finish().clean(), "");
+    let tree = without_times(&fs::read_to_string(&out).unwrap());
+    let first: Vec<&str> = tree.lines().take(4).collect();
+    assert_eq!(
+        first,
+        [
+            " function-entry:waits.py:start:11",
+            " function-entry: waits.py:helper:7",
+            "function-return: waits.py:helper:8",
+            "function-return:waits.py:start:12"
+        ]
+    );
+    assert!(target.is_alive(), "the target was harmed");
+}
+
+/// A Python in a mount namespace and root of its own: its binary exists nowhere else, so that it
+/// can be read through `/proc/PID/root` only.
+fn in_another_root(dir: &Path, script: &str) -> String {
+    let root = dir.join("root");
+    fs::create_dir(&root).unwrap();
+    let root = root.display();
+    format!(
+        "unshare -m sh -c 'set -e; mount -t tmpfs none {root}; cd {root}; \
+         mkdir usr lib lib64 etc work proc; for d in usr lib lib64 etc; do mount --rbind /$d $d; done; \
+         mount --bind {} work; cp {PYTHON} work.python; exec chroot . /work.python /work/{script}'",
+        repository("").display()
+    )
+}
+
+#[test]
+fn call_stack_works_in_another_root() {
+    if can_trace_python() {
+        let dir = tempfile::tempdir().unwrap();
+        let command = in_another_root(dir.path(), "examples/call_stack.py");
+        assert_eq!(call_stack_of(&command), CALL_STACK);
+    }
+}
+
+#[test]
+fn a_running_process_in_another_root_is_traced() {
+    if !can_trace_python() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let line = in_another_root(dir.path(), "tests/triggers/waits.py");
+    let mut shell = Command::new("/bin/sh");
+    let target = Background::start({
+        shell.arg("-c").arg(format!("exec {line}"));
+        shell
+    });
+    let exe = format!("/proc/{}/cmdline", target.pid());
+    wait_for_text(exe.as_ref(), "/work.python");
+    thread::sleep(Duration::from_millis(300));
+    let program = format!(
+        "{} tick-300ms /n++ == 3/ {{ exit(0); }}",
+        count_calls("python$target", "helper")
+    );
+    let output = run(rdtrace(["-qn", &program, "-p", &target.pid().to_string()])).clean();
+    let count: u64 = output
+        .trim()
+        .parse()
+        .unwrap_or_else(|_| panic!("no count: {output:?}"));
+    assert!(count > 20, "{count} calls in a second");
+}
+
+#[test]
+fn a_python_that_starts_later_is_seen_system_wide() {
+    if !can_trace_python() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let program = "BEGIN { printf(\"ready\\n\"); } \
+        python*:::function-entry /copyinstr(arg1) == \"in_parent\"/ { printf(\"%d seen\\n\", pid); }";
+    let tracer = Running::start(rdtrace(["-q", "-o", out.to_str().unwrap(), "-n", program]));
+    wait_for_text(&out, "ready");
+    thread::sleep(Duration::from_millis(300));
+    let first = Running::start(python(&repository("tests/triggers/forks.py"), &[]));
+    let pid = first.pid();
+    first.finish().clean();
+    wait_for_text(&out, &format!("{pid} seen\n{pid} seen\n"));
+    tracer.signal(Signal::SIGTERM);
+    tracer.finish().clean();
+}
+
+#[test]
+fn forked_children_are_seen_system_wide_and_left_out_of_target() {
+    if !can_trace_python() {
+        return;
+    }
+    let command = trigger("forks.py").join(" ");
+    for (provider, in_child, in_parent) in [("python$target", "0", "2"), ("python*", "3", "2")] {
+        let program = format!(
+            "BEGIN {{ child = 0; parent = 0; }} \
+             {provider}:::function-entry /(pid == $target || ppid == $target) && \
+             copyinstr(arg1) == \"in_child\"/ {{ child++; }} \
+             {provider}:::function-entry /pid == $target && copyinstr(arg1) == \"in_parent\"/ \
+             {{ parent++; }} END {{ printf(\"%d %d\", child, parent); }}"
+        );
+        let output = run(rdtrace(["-qn", &program, "-c", &command])).clean();
+        assert_eq!(
+            output.trim_end(),
+            format!("{in_child} {in_parent}"),
+            "{provider}"
+        );
+    }
+}
+
+#[test]
+fn signals_end_the_run_with_aggregations_printed() {
+    if !can_trace_python() {
+        return;
+    }
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let dir = tempfile::tempdir().unwrap();
+        let target = waiting_python(dir.path());
+        let tracer = Running::start(rdtrace([
+            "-qn",
+            &count_calls("python$target", "start"),
+            "-p",
+            &target.pid().to_string(),
+        ]));
+        thread::sleep(Duration::from_millis(1000));
+        tracer.signal(signal);
+        let output = tracer.finish().clean();
+        let count: u64 = output
+            .trim()
+            .parse()
+            .unwrap_or_else(|_| panic!("{signal}: {output:?}"));
+        assert!(count > 5, "{signal}: {count} calls");
+    }
+}
+
+#[test]
+fn a_killed_target_ends_the_run() {
+    if !can_trace_python() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let target = waiting_python(dir.path());
+    let tracer = Running::start(rdtrace([
+        "-qn",
+        &count_calls("python$target", "start"),
+        "-p",
+        &target.pid().to_string(),
+    ]));
+    thread::sleep(Duration::from_millis(800));
+    drop(target);
+    let output = tracer.finish().clean();
+    assert!(output.trim().parse::<u64>().is_ok(), "{output:?}");
+}
+
+#[test]
+fn a_killed_rdtrace_leaves_the_target_well_and_traceable() {
+    if !can_trace_python() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut target = waiting_python(dir.path());
+    let pid = target.pid().to_string();
+    for _ in 0..2 {
+        let out = dir.path().join("out");
+        let _ = fs::remove_file(&out);
+        let program = "python$target:::function-entry { trace(copyinstr(arg1)); }";
+        let mut tracer = Running::start(rdtrace([
+            "-o",
+            out.to_str().unwrap(),
+            "-n",
+            program,
+            "-p",
+            &pid,
+        ]));
+        wait_for_text(&out, "start");
+        assert!(tracer.is_alive());
+        tracer.signal(Signal::SIGKILL);
+        assert_eq!(tracer.finish().status, 128 + 9);
+        assert!(target.is_alive(), "the target died with rdtrace");
+    }
+    let program = format!(
+        "{} tick-1s {{ exit(0); }}",
+        count_calls("python$target", "start")
+    );
+    let output = run(rdtrace(["-qn", &program, "-p", &pid])).clean();
+    assert!(
+        output.trim().parse::<u64>().is_ok_and(|count| count > 5),
+        "{output:?}"
+    );
+}
+
+/// The value of a marker's semaphore in a process.
+fn semaphore(pid: u32, probe: &str) -> u16 {
+    let listing = run(rdtrace([
+        "-lvn",
+        &format!("python$target:::{probe}"),
+        "-p",
+        &pid.to_string(),
+    ]));
+    let site = listing
+        .stdout
+        .split("Semaphore: 0x")
+        .nth(1)
+        .expect("a semaphore is listed");
+    let address = u64::from_str_radix(&site[..16], 16).unwrap();
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    let base = maps
+        .split_once('-')
+        .map(|(base, _)| u64::from_str_radix(base, 16).unwrap())
+        .unwrap();
+    // Debian's Python is not position-independent: its addresses are its own.
+    let address = if base < 0x1000_0000 {
+        address
+    } else {
+        base + address
+    };
+    use std::os::unix::fs::FileExt as _;
+    let mut value = [0; 2];
+    fs::File::open(format!("/proc/{pid}/mem"))
+        .unwrap()
+        .read_exact_at(&mut value, address)
+        .unwrap();
+    u16::from_ne_bytes(value)
+}
+
+#[test]
+fn semaphores_are_raised_while_tracing_and_lowered_after() {
+    if !can_trace_python() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let target = waiting_python(dir.path());
+    let out = dir.path().join("out");
+    let tracer = Running::start(rdtrace([
+        "-o",
+        out.to_str().unwrap(),
+        "-n",
+        "python$target:::gc-start { } BEGIN { trace(\"ready\"); }",
+        "-p",
+        &target.pid().to_string(),
+    ]));
+    wait_until("the semaphore is raised", || {
+        semaphore(target.pid(), "gc-start") > 0
+    });
+    tracer.signal(Signal::SIGKILL);
+    tracer.finish();
+    wait_until("the semaphore is lowered", || {
+        semaphore(target.pid(), "gc-start") == 0
+    });
+}
+
+/// Pythons of other versions, each in its own root.
+fn peers() -> Option<String> {
+    let root = format!(
+        "{}/.cache/rdtrace-peers",
+        std::env::var("HOME").unwrap_or_default()
+    );
+    Path::new(&root)
+        .join("usr/bin/python3.15")
+        .exists()
+        .then_some(root)
+}
+
+#[test]
+fn python_3_15_has_its_function_probes_back() {
+    let Some(root) = peers() else {
+        skipped("needs a Python 3.15 built with probes");
+        return;
+    };
+    if can_trace_python() {
+        let code = "def start():\\n  return 1\\nstart()";
+        let output = call_stack_of(&format!("chroot {root} python3.15 -c \"exec('{code}')\""));
+        assert_eq!(
+            output,
+            " function-entry:<string>:start:1\nfunction-return:<string>:start:2\n\n"
+        );
+    }
+}

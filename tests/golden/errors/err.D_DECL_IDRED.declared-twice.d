@@ -1,0 +1,4 @@
+/* A variable is declared once. */
+int x;
+string x;
+BEGIN { }

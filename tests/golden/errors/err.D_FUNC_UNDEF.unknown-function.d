@@ -1,0 +1,2 @@
+/* A function that D does not have. */
+BEGIN { nosuch(1); }

@@ -1,0 +1,2 @@
+/* A variable that nothing declares or assigns. */
+BEGIN { trace(nosuch); }

@@ -1,0 +1,2 @@
+/* $1 without an operand. */
+BEGIN { trace($1); }

@@ -1,0 +1,2 @@
+/* Strings cannot be added. */
+BEGIN { x = "a" * "b"; }

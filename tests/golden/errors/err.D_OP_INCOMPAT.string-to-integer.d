@@ -1,0 +1,3 @@
+/* A string cannot be stored in an integer. */
+int x;
+BEGIN { x = "string"; }

@@ -1,0 +1,2 @@
+/* Only variables can be assigned. */
+BEGIN { 5 = 6; }

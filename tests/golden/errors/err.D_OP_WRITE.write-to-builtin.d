@@ -1,0 +1,2 @@
+/* Built-in variables cannot be assigned. */
+BEGIN { pid = 6; }

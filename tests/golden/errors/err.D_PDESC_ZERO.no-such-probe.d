@@ -1,0 +1,2 @@
+/* A probe that does not exist. */
+foo:::bar { trace(1); }

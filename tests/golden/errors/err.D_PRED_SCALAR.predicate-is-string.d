@@ -1,0 +1,2 @@
+/* A predicate is a number or a pointer. */
+BEGIN /"text"/ { }

@@ -1,0 +1,2 @@
+/* `*` wants an integer. */
+BEGIN { printf("%*d", "wide", 1); }

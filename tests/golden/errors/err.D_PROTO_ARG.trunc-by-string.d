@@ -1,0 +1,2 @@
+/* trunc counts in numbers. */
+BEGIN { @a = count(); trunc(@a, "x"); }
