@@ -170,7 +170,7 @@ mod tests {
         let whole = sample();
         for length in 0..whole.len() {
             if let Some(btf) = Btf::parse(whole[..length].to_vec()) {
-                btf.member_offset("bb", "z");
+                let _ = btf.member_offset("bb", "z");
             }
         }
     }
