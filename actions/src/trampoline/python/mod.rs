@@ -116,6 +116,11 @@ pub(super) fn place_arguments(
     Ok(())
 }
 
+/// Whether a frame becomes active.
+fn starts(event: Event) -> bool {
+    matches!(event, Event::Entry | Event::Throw)
+}
+
 fn is_function(event: PythonEvent) -> bool {
     matches!(
         event,
@@ -239,6 +244,12 @@ impl<'p> Dispatch<'p> {
         self.firings.iter().flatten().any(|firing| firing.arguments)
     }
 
+    /// Whether a hit at `site` may have to give arguments.
+    fn gives_arguments(&self, site: &Site) -> bool {
+        let firing = self.firings[usize::from(!starts(site.event))];
+        firing.is_some_and(|firing| firing.arguments)
+    }
+
     /// Emits what a hit at `site` does up to its pairing.
     ///
     /// `r6` is the frame, `r7` the code object, `r8` the instruction: its address, before 3.11
@@ -260,15 +271,16 @@ impl<'p> Dispatch<'p> {
                 self.check_instruction(emit, site, start, units);
             }
         }
-        if self.with_arguments() {
+        if self.gives_arguments(site) {
             emit.asm
                 .store(Size::Double, Reg::FP, self.scratch.code(), Reg::R7);
             emit.asm
                 .store(Size::Double, Reg::FP, self.scratch.instruction(), Reg::R8);
         }
-        emit.asm.jump(match site.event {
-            Event::Entry | Event::Throw => self.enter,
-            Event::Yield | Event::Return | Event::Exit => self.exit,
+        emit.asm.jump(if starts(site.event) {
+            self.enter
+        } else {
+            self.exit
         });
         Ok(())
     }
@@ -276,8 +288,7 @@ impl<'p> Dispatch<'p> {
     /// Whether a hit needs to look at the code object: for arguments, and to check where a frame
     /// becomes active. One that is active was checked then.
     fn needs_code(&self, site: &Site) -> bool {
-        let starts = matches!(site.event, Event::Entry | Event::Throw);
-        self.with_arguments() || starts && self.build.recipe == Recipe::Handlers
+        self.gives_arguments(site) || starts(site.event) && self.build.recipe == Recipe::Handlers
     }
 
     /// `dst = value at a location`; `r9` holds the context. `dst` survives calls.
@@ -355,7 +366,7 @@ impl<'p> Dispatch<'p> {
     fn check_instruction(&self, emit: &mut Emit<'_>, site: &Site, start: u16, units: u16) {
         self.read_code(
             emit,
-            if self.with_arguments() {
+            if self.gives_arguments(site) {
                 self.code_bytes()
             } else {
                 8
