@@ -60,6 +60,8 @@ pub(crate) struct Cli {
     pub(crate) dump: Option<Dump>,
     /// `--man` or `--completions`.
     pub(crate) manual: Option<Manual>,
+    /// `--check-python`.
+    pub(crate) check_python: Option<String>,
     /// `-x` and the options that are short for one, in order: `NAME` or `NAME=VALUE`.
     pub(crate) options: Vec<String>,
     /// `$1` and so on.
@@ -215,6 +217,12 @@ pub(crate) fn command() -> Command {
                 .help("Show a stage of the compilation and stop"),
         )
         .arg(
+            Arg::new("check-python")
+                .long("check-python")
+                .value_name("FILE")
+                .help("Tell how a Python is traced that has no probes, and test it"),
+        )
+        .arg(
             Arg::new("man")
                 .long("man")
                 .action(ArgAction::SetTrue)
@@ -287,6 +295,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Resul
                 .copied()
                 .map(Manual::Completions)
         },
+        check_python: matches.get_one("check-python").cloned(),
         operands: values(&matches, "operands"),
         ..Cli::default()
     };

@@ -7,6 +7,7 @@
 //! Exit status, as `dtrace`'s: 0, or what `exit(n)` says; 1 when something cannot be compiled or
 //! enabled; 2 for a wrong command line.
 
+mod check_python;
 mod cli;
 mod compile;
 mod kernel;
@@ -72,6 +73,9 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
         manual.print(cli::command(), &mut io::stdout())?;
         return Ok(0);
     }
+    if let Some(file) = &cli.check_python {
+        return check_python::command(file);
+    }
     if let Some(letter) = cli.unsupported.first() {
         anyhow::bail!("option -{letter} is not supported: rdtrace traces, it builds no probes");
     }
@@ -80,6 +84,9 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
     }
     let mut options = read_options(cli)?;
     let mut catalog = Catalog::new();
+    if !options.pycheck {
+        catalog.use_unchecked();
+    }
     let sources = compile::read_sources(cli, &options, &mut catalog)?;
     let mut target = if cli.check_only {
         Target::default()
@@ -105,7 +112,8 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
     if cli.list {
         return list::matching(cli, &compiled.program, &mut catalog, &mut target, messages);
     }
-    let matches = match_probes(&compiled.program, &mut catalog, &mut target)?;
+    let mut matches = match_probes(&compiled.program, &mut catalog, &mut target)?;
+    check_python::before_use(&options, messages, &mut catalog, &mut matches);
     let zero = !options.zdefs;
     if let Some(missing) = matches.iter().find(|found| zero && found.probes.is_empty()) {
         return Err(no_match(
@@ -126,6 +134,7 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
         compiled,
         catalog,
         target,
+        sink: None,
     };
     if cli.dump == Some(Dump::Bpf) {
         return print(&run.listings(&matches)?);

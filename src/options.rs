@@ -41,6 +41,8 @@ pub(crate) struct Options {
     pub(crate) cppargs: Vec<String>,
     /// `childstatus`: end with the target's own status.
     pub(crate) childstatus: bool,
+    /// `pycheck`: a Python whose probes are synthesised is tested before its first use.
+    pub(crate) pycheck: bool,
 }
 
 impl Default for Options {
@@ -60,6 +62,7 @@ impl Default for Options {
             cpppath: "cpp".into(),
             cppargs: Vec::new(),
             childstatus: false,
+            pycheck: true,
         }
     }
 }
@@ -175,6 +178,7 @@ impl Options {
             "zdefs" => self.zdefs = switch()?,
             "destructive" => self.destructive = switch()?,
             "childstatus" => self.childstatus = switch()?,
+            "pycheck" => self.pycheck = switch()?,
             "statusrate" => self.statusrate = parse_rate(text()?).ok_or(BadOption::Value)?,
             "cpp" => self.cpp = switch()?,
             "cpppath" => self.cpppath = text()?.into(),

@@ -44,6 +44,8 @@ pub(crate) struct Run<'r> {
     pub(crate) compiled: Compiled,
     pub(crate) catalog: Catalog,
     pub(crate) target: Target,
+    /// Where the output goes, if not where `-o` says.
+    pub(crate) sink: Option<Box<dyn Write + Send>>,
 }
 
 /// How a run ended.
@@ -197,7 +199,10 @@ impl Run<'_> {
         Ok(consumer)
     }
 
-    fn open_output(&self) -> Result<Box<dyn Write + Send>> {
+    fn open_output(&mut self) -> Result<Box<dyn Write + Send>> {
+        if let Some(sink) = self.sink.take() {
+            return Ok(sink);
+        }
         Ok(match &self.cli.output {
             None => Box::new(io::stdout()),
             Some(path) => Box::new(

@@ -53,6 +53,15 @@ impl Target {
         Ok(target)
     }
 
+    /// A command that has been started already.
+    pub(crate) fn of(stopped: Stopped) -> Self {
+        Self {
+            pid: Some(stopped.pid()),
+            stopped: Some(stopped),
+            running: Vec::new(),
+        }
+    }
+
     /// `$target`.
     pub(crate) fn pid(&self) -> Option<u32> {
         self.pid

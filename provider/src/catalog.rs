@@ -22,7 +22,7 @@ use crate::probe::{
 };
 use crate::process::files;
 use crate::profile;
-use crate::python::cache::{Cache, Findings};
+use crate::python::cache::{Cache, Check, Findings};
 use crate::python::{Build, Refusal};
 use crate::usdt::elf::ElfError;
 use crate::usdt::note::Note;
@@ -37,6 +37,8 @@ pub struct Catalog {
     origins: HashMap<ProbeId, (Arc<FileProbes>, usize)>,
     files: HashMap<(u64, u64), Arc<FileProbes>>,
     cache: OnceLock<Cache>,
+    /// Interpreters are used though they failed their self-test.
+    unchecked: bool,
 }
 
 /// What makes a probe the same one as before.
@@ -205,9 +207,10 @@ impl Catalog {
     pub fn interpreter(&mut self, pid: u32) -> Option<(PathBuf, Result<Arc<Build>, Refusal>)> {
         let files = self.files_of(pid);
         let cache = self.cache.get_or_init(Cache::of_user);
+        let verdict = |file: &FileProbes| verdict(file.python(cache), self.unchecked);
         let mut all = files
             .iter()
-            .map(|file| (file.file.shown.clone(), file.python(cache).analysis.clone()))
+            .map(|file| (file.file.shown.clone(), verdict(file)))
             .filter(|(_, analysis)| {
                 !matches!(analysis, Err(Refusal::NotPython | Refusal::NotElf(_)))
             });
@@ -216,6 +219,29 @@ impl Catalog {
         match first.1 {
             Err(Refusal::InLibrary { .. }) => Some(all.next().unwrap_or(first)),
             _ => Some(first),
+        }
+    }
+
+    /// Uses interpreters though they failed their self-test, as the test itself must.
+    pub fn use_unchecked(&mut self) {
+        self.unchecked = true;
+    }
+
+    /// How the self-test of the interpreter in a file went, if there was one, in this run or earlier.
+    #[must_use]
+    pub fn check(&self, file: &File) -> Option<&Check> {
+        let findings = self.files.get(&file.identity)?.python.get()?;
+        findings.check.as_ref()
+    }
+
+    /// Keeps how the self-test of the interpreter in a file went. If it failed, descriptions do
+    /// not match the probes that were made from its code any more.
+    pub fn record_check(&mut self, file: &File, check: Check) {
+        let cache = self.cache.get_or_init(Cache::of_user);
+        if let Some(entry) = self.files.get_mut(&file.identity)
+            && let Some(findings) = Arc::make_mut(entry).python.get_mut()
+        {
+            cache.record(findings, check);
         }
     }
 
@@ -365,7 +391,7 @@ impl Catalog {
             return; // not worth an analysis
         }
         let cache = self.cache.get_or_init(Cache::of_user);
-        let Ok(build) = file.python(cache).analysis.clone() else {
+        let Ok(build) = verdict(file.python(cache), self.unchecked) else {
             return;
         };
         for event in wanted.into_iter().filter(|event| event.is_in(&build)) {
@@ -405,6 +431,14 @@ impl Catalog {
         self.probes.push(Arc::clone(&probe));
         self.ids.insert(key, id);
         (probe, true)
+    }
+}
+
+/// What is known of an interpreter, its self-test included.
+fn verdict(findings: &Findings, unchecked: bool) -> Result<Arc<Build>, Refusal> {
+    match &findings.check {
+        Some(Check::Failed { why }) if !unchecked => Err(Refusal::SelfTest(why.clone())),
+        _ => findings.analysis.clone(),
     }
 }
 

@@ -24,7 +24,7 @@ use std::fs;
 use std::io;
 use std::marker::PhantomData;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::sys::ptrace;
@@ -82,7 +82,19 @@ pub fn launch_stopped(argv: &[String]) -> Result<Stopped, Error> {
     };
     let mut command = Command::new(name);
     command.args(arguments);
+    launch(command, Path::new(name), |_| ())
+}
+
+/// Starts a command that is known as `name`. What `prepare` has it do before its exec, it does after
+/// it has become ours to trace: then it may not have the right to become so any more.
+pub(super) fn launch(
+    mut command: Command,
+    name: &Path,
+    prepare: impl FnOnce(&mut Command),
+) -> Result<Stopped, Error> {
+    let name = name.display().to_string();
     trace::trace_me(&mut command);
+    prepare(&mut command);
     let child = command.spawn().map_err(|source| Error::Execute {
         command: name.clone(),
         source,
@@ -90,7 +102,7 @@ pub fn launch_stopped(argv: &[String]) -> Result<Stopped, Error> {
     let pid = child.id();
     let pidfd = trace::pidfd(pid);
     let mut stopped = Stopped {
-        command: name.clone(),
+        command: name,
         pid,
         pidfd: None,
         state: State::Exec,

@@ -5,6 +5,7 @@
 //! ([`Running::attach`]). What a process consists of is read from `/proc` ([`files`]).
 
 pub mod command;
+pub mod confined;
 pub mod exec_watch;
 pub mod files;
 pub mod launch;

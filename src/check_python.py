@@ -1,0 +1,36 @@
+def leaf(n):
+    return n
+def recurse(n):
+    if n:
+        return recurse(n - 1)
+    return leaf(n)
+def fail():
+    raise ValueError
+def catch():
+    try:
+        fail()
+    except ValueError:
+        return leaf(1)
+def generate():
+    try:
+        yield leaf(2)
+    except KeyError:
+        yield 3
+    finally:
+        leaf(4)
+def delegate():
+    yield from generate()
+class Key:
+    value = leaf(5)
+    def __lt__(self, other):
+        return False
+recurse(2)
+catch()
+thrown = generate()
+next(thrown)
+thrown.throw(KeyError)
+thrown.close()
+list(delegate())
+sorted([Key(), Key()])
+[leaf(n) for n in (6,)]
+sum(leaf(n) for n in (7, 8))

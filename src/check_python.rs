@@ -1,0 +1,405 @@
+//! The self-test of the probes that are made from a Python's own code.
+//!
+//! What the analysis says of an interpreter is checked by experiment before it is first relied
+//! on: the same interpreter runs a short script under the probes, and what they report must be
+//! what the script does, function by function and line by line. The script has what is
+//! hard to see from outside: exceptions, generators that are thrown into and closed, recursion, Python
+//! called from C, class bodies, comprehensions. The result is kept with the analysis, so each
+//! build is tested once (`-x pycheck=off` skips it, `--check-python` repeats it).
+//!
+//! The file may belong to others, and it is run: with the rights of the traced process at most, see
+//! [`provider::process::confined`].
+
+use std::collections::HashSet;
+use std::fmt;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use dlang::diag::{Origin, Source};
+use provider::catalog::Catalog;
+use provider::probe::{File, Probe, ProbeKind, PythonEvent, PythonSites, Scope};
+use provider::process::confined::{Like, launch_confined};
+use provider::process::files;
+use provider::python::Refusal;
+use provider::python::cache::{Cache, Check};
+
+use crate::cli::Cli;
+use crate::compile;
+use crate::message::Messages;
+use crate::options::Options;
+use crate::run::Run;
+use crate::target::{Match, Target, match_probes};
+
+/// What the interpreter runs.
+const SCRIPT: &str = include_str!("check_python.py");
+
+/// What is reported: `> leaf 1` for an entry, `< leaf 2` for a return.
+const PROBES: &str = r#"
+python$target:::function-entry /copyinstr(arg0) == "<string>"/
+{
+        printf("> %s %d\n", copyinstr(arg1), arg2);
+}
+
+python$target:::function-return /copyinstr(arg0) == "<string>"/
+{
+        printf("< %s %d\n", copyinstr(arg1), arg2);
+}
+
+tick-3s
+{
+        printf("too slow\n");
+        exit(1);
+}
+"#;
+
+/// What the script does, in the words of [`PROBES`].
+const EXPECTED: &str = include_str!("check_python.expected");
+
+/// What came of a self-test.
+#[derive(Debug)]
+enum Outcome {
+    /// So many events, all as expected.
+    Passed(usize),
+    /// They differ.
+    Failed(String),
+    /// It could not be tried.
+    NotRun(String),
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Passed(events) => write!(f, "passed, {events} events as expected"),
+            Self::Failed(why) => write!(f, "FAILED, {why}"),
+            Self::NotRun(why) => write!(f, "not possible: {why}"),
+        }
+    }
+}
+
+/// Tests the interpreters behind these probes that have not been tested yet. Probes of one that
+/// fails are removed, with a message.
+pub(crate) fn before_use(
+    options: &Options,
+    messages: &Messages,
+    catalog: &mut Catalog,
+    matches: &mut [Match],
+) {
+    if !options.pycheck {
+        return;
+    }
+    let found = matches.iter().flat_map(|found| found.probes.iter());
+    let failed = untested(catalog, found)
+        .into_iter()
+        .filter(|sites| !passes(sites, messages, catalog))
+        .map(|sites| sites.file.identity)
+        .collect::<HashSet<_>>();
+    for found in matches {
+        found.probes.retain(|probe| {
+            let file = probe.kind.file().map(|(file, _)| file.identity);
+            !(matches!(probe.kind, ProbeKind::Python(_))
+                && file.is_some_and(|identity| failed.contains(&identity)))
+        });
+    }
+}
+
+/// One probe for each interpreter that has not been tested.
+fn untested<'p>(
+    catalog: &Catalog,
+    probes: impl Iterator<Item = &'p Arc<Probe>>,
+) -> Vec<PythonSites> {
+    let mut seen = HashSet::new();
+    probes
+        .filter_map(|probe| match &probe.kind {
+            ProbeKind::Python(sites) => Some(sites),
+            _ => None,
+        })
+        .filter(|sites| catalog.check(&sites.file).is_none() && seen.insert(sites.file.identity))
+        .cloned()
+        .collect()
+}
+
+fn passes(sites: &PythonSites, messages: &Messages, catalog: &mut Catalog) -> bool {
+    let outcome = match program_for(sites) {
+        Some((like, program)) => test(like, &program, Some(sites)),
+        None => return true, // nothing to run it with: the analysis has to do
+    };
+    match outcome {
+        Outcome::Passed(_) => catalog.record_check(&sites.file, Check::Passed),
+        Outcome::Failed(why) => {
+            let file = sites.file.shown.display();
+            messages.say(&format!(
+                "the Python in {file} is not traced, its self-test failed: {why}"
+            ));
+            catalog.record_check(&sites.file, Check::Failed { why });
+            return false;
+        }
+        Outcome::NotRun(_) => {}
+    }
+    true
+}
+
+/// A program that runs this interpreter, and with whose rights to run it.
+fn program_for(sites: &PythonSites) -> Option<(Like, PathBuf)> {
+    let of_process = |pid: u32| {
+        let program = files::program(pid)?;
+        let root = std::fs::read_link(format!("/proc/{pid}/root")).ok()?;
+        let program = match program.strip_prefix(&root) {
+            Ok(inside) => Path::new("/").join(inside),
+            Err(_) => program,
+        };
+        is_python(&program).then_some((Like::Process(pid), program))
+    };
+    if let Scope::Process(pid) = sites.scope {
+        return of_process(pid);
+    }
+    let runs_it = |pid: &u32| {
+        let files = files::executable_files(*pid);
+        files
+            .iter()
+            .any(|file| file.identity == sites.file.identity)
+    };
+    let mut running = files::all_processes().into_iter().filter(runs_it);
+    if let Some(found) = running.find_map(of_process) {
+        return Some(found);
+    }
+    let file = &sites.file.shown;
+    if is_python(file) {
+        return Some((Like::Us, file.clone()));
+    }
+    // lib/libpython3.12.so.1.0 belongs to bin/python3.12.
+    let version = sites.build.version;
+    let beside = format!("../bin/python{}.{}", version.major, version.minor);
+    let program = file.parent()?.join(beside);
+    program.exists().then_some((Like::Us, program))
+}
+
+fn is_python(program: &Path) -> bool {
+    let name = program.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| name.starts_with("python"))
+}
+
+/// Runs the script with a program, and compares. With `sites`, the program must have just that
+/// interpreter.
+fn test(like: Like, program: &Path, sites: Option<&PythonSites>) -> Outcome {
+    match observe(like, program, sites) {
+        Ok(Observed { minor, text }) => compare(&expected(minor), &text),
+        Err(error) => Outcome::NotRun(format!("{error:#}")),
+    }
+}
+
+/// What the probes saw.
+struct Observed {
+    minor: u8,
+    text: String,
+}
+
+fn observe(like: Like, program: &Path, sites: Option<&PythonSites>) -> Result<Observed> {
+    let library: Vec<&Path> = sites.iter().map(|sites| &*sites.file.path).collect();
+    let arguments = ["-I", "-S", "-c", SCRIPT];
+    let mut target = Target::of(launch_confined(like, program, &arguments, &library)?);
+    let mut catalog = Catalog::new();
+    catalog.use_unchecked();
+    if let Some(pid) = target.pid() {
+        catalog.set_target(pid);
+    }
+    let cli = Cli::default();
+    let mut options = Options::default();
+    options.output.quiet = true;
+    let source = Source {
+        origin: Origin::Script("self-test".into()),
+        text: PROBES.into(),
+    };
+    let Ok(compiled) = compile::compile(&cli, &mut options, vec![source], target.pid())? else {
+        bail!("nothing was compiled");
+    };
+    let matches = match_probes(&compiled.program, &mut catalog, &mut target)?;
+    let minor = matches
+        .iter()
+        .flat_map(|found| &found.probes)
+        .find_map(|probe| match &probe.kind {
+            ProbeKind::Python(found) => Some(found),
+            _ => None,
+        })
+        .filter(|found| sites.is_none_or(|sites| sites.file.identity == found.file.identity))
+        .map(|found| found.build.version.minor);
+    let Some(minor) = minor else {
+        bail!("{} does not run this interpreter", program.display());
+    };
+    let output = Collected::default();
+    let run = Run {
+        cli: &cli,
+        options: &options,
+        messages: &Messages::new(None),
+        compiled,
+        catalog,
+        target,
+        sink: Some(Box::new(output.clone())),
+    };
+    run.trace(&matches)?;
+    Ok(Observed {
+        minor,
+        text: output.text(),
+    })
+}
+
+/// Output that is kept.
+#[derive(Clone, Debug, Default)]
+struct Collected(Arc<Mutex<Vec<u8>>>);
+
+impl Collected {
+    fn text(&self) -> String {
+        let bytes = self.0.lock().map(|bytes| bytes.clone()).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl Write for Collected {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Ok(mut all) = self.0.lock() {
+            all.extend_from_slice(bytes);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What 3.`minor` does with the script: a module starts at line 0 since 3.11, and a list
+/// comprehension is no function since 3.12.
+fn expected(minor: u8) -> Vec<String> {
+    EXPECTED
+        .lines()
+        .filter(|line| minor < 12 || !line.contains("<listcomp>"))
+        .map(|line| match line {
+            "> <module> 1" if minor >= 11 => "> <module> 0".to_owned(),
+            other => other.to_owned(),
+        })
+        .collect()
+}
+
+fn compare(expected: &[String], seen: &str) -> Outcome {
+    // The default output ends with an empty line.
+    let seen: Vec<&str> = seen.lines().filter(|line| !line.is_empty()).collect();
+    if seen.is_empty() {
+        return Outcome::NotRun("the interpreter did not run the script".into());
+    }
+    let pairs = expected.iter().zip(&seen);
+    let same = pairs
+        .take_while(|(expected, seen)| expected == *seen)
+        .count();
+    match (expected.get(same), seen.get(same)) {
+        (None, None) => Outcome::Passed(same),
+        (wanted, found) => {
+            let or_end = |event: Option<&str>| event.map_or("the end".into(), |e| format!("`{e}`"));
+            Outcome::Failed(format!(
+                "event {} should be {} and was {}",
+                same + 1,
+                or_end(wanted.map(String::as_str)),
+                or_end(found.copied())
+            ))
+        }
+    }
+}
+
+/// `--check-python`: analyses and tests one Python anew, and tells all about it.
+pub(crate) fn command(program: &str) -> Result<i32> {
+    let program = std::path::absolute(in_path(program))?;
+    let mut out = io::stdout().lock();
+    let file = interpreter_of(&program)?;
+    writeln!(out, "{}", file.shown.display())?;
+    let start = Instant::now();
+    let contents = std::fs::read(&file.path)?;
+    let analysis = provider::python::analyse(&contents);
+    let analysed = start.elapsed();
+    let build = match analysis {
+        Ok(build) => Arc::new(build),
+        Err(refusal) => {
+            writeln!(out, "\tno probes can be made: {refusal}")?;
+            return Ok(1);
+        }
+    };
+    for line in build.describe(PythonEvent::FunctionEntry) {
+        writeln!(out, "\t{line}")?;
+    }
+    for event in PythonEvent::ALL {
+        let state = match (event.is_in(&build), build.is_partial(event)) {
+            (true, false) => "can be made",
+            (true, true) => "can be made; the compiler copied code, some events are not seen",
+            (false, _) => "cannot be made in this build",
+        };
+        writeln!(out, "\t{}: {state}", event.name())?;
+    }
+    let sites = PythonSites {
+        file: Arc::clone(&file),
+        scope: Scope::System,
+        build,
+        event: PythonEvent::FunctionEntry,
+    };
+    let start = Instant::now();
+    let program = if is_python(&program) {
+        Some((Like::Us, program))
+    } else {
+        program_for(&sites)
+    };
+    let outcome = match program {
+        Some((like, program)) => test(like, &program, Some(&sites)),
+        None => Outcome::NotRun("no program was found that runs it".into()),
+    };
+    writeln!(
+        out,
+        "\tanalysis: {} ms\n\tself-test: {outcome}, {} ms",
+        millis(analysed),
+        millis(start.elapsed())
+    )?;
+    let check = match outcome {
+        Outcome::Passed(_) => Check::Passed,
+        Outcome::Failed(why) => Check::Failed { why },
+        Outcome::NotRun(_) => return Ok(1),
+    };
+    let status = i32::from(check != Check::Passed);
+    let cache = Cache::of_user();
+    let mut findings = cache.find_out(&file.path);
+    cache.record(&mut findings, check);
+    Ok(status)
+}
+
+/// A command's name, looked up as a shell does.
+fn in_path(name: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").filter(|_| !name.contains('/'));
+    let path = path.unwrap_or_default();
+    std::env::split_paths(&path)
+        .map(|dir| dir.join(name))
+        .find(|file| file.is_file())
+        .unwrap_or_else(|| name.into())
+}
+
+/// The file with the interpreter that a program runs (it may be a script that starts one), or that
+/// a library is.
+fn interpreter_of(program: &Path) -> Result<Arc<File>> {
+    let cache = Cache::of_user();
+    let is_it = |file: &Arc<File>| {
+        !matches!(
+            cache.find_out(&file.path).analysis,
+            Err(Refusal::NotPython | Refusal::NotElf(_) | Refusal::InLibrary { .. })
+        )
+    };
+    if let Some(file) = files::file_at(program).filter(is_it) {
+        return Ok(file);
+    }
+    let mut stopped = launch_confined(Like::Us, program, &["-c", ""], &[])?;
+    while let Some(image) = stopped.next_image()? {
+        if let Some(file) = files::executable_files(image.pid).into_iter().find(is_it) {
+            return Ok(file);
+        }
+    }
+    bail!("failed to check {}: it is no Python", program.display())
+}
+
+fn millis(time: Duration) -> u128 {
+    time.as_millis()
+}
