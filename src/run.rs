@@ -26,9 +26,10 @@ use predicates::storage::own_globals;
 use provider::catalog::Catalog;
 use provider::features::KernelFeatures;
 use provider::object::{Attachment, ProgramId, Target as AttachTarget};
-use provider::process::exec_watch::ExecWatch;
+use provider::process::{ExecWatch, Exit};
 use provider::session::Session;
 
+use crate::check_python;
 use crate::cli::Cli;
 use crate::compile::{Compiled, reason, refusal};
 use crate::kernel::{KernelMaps, KernelRing, read_drops, task_fields, wall_offset};
@@ -60,6 +61,8 @@ enum Ending {
     OutputClosed,
     /// The output cannot be written.
     OutputFailed(io::Error),
+    /// Waiting itself failed.
+    Failed(anyhow::Error),
 }
 
 impl Run<'_> {
@@ -96,7 +99,9 @@ impl Run<'_> {
             watch,
             program,
         };
-        let ending = self.wait(&mut live, &signals, &mailbox)?;
+        let ending = self
+            .wait(&mut live, &signals, &mailbox)
+            .unwrap_or_else(Ending::Failed);
         self.end(live, end, ending, &mailbox)
     }
 
@@ -290,8 +295,11 @@ impl Run<'_> {
                 });
             }
             let new = live.watch.as_mut().map(ExecWatch::take).unwrap_or_default();
-            if !new.is_empty() {
-                self.enable_new(live, &new)?;
+            if !new.is_empty()
+                && let Err(error) = self.enable_new(live, &new)
+            {
+                // One program that cannot be traced is no reason to stop tracing the others.
+                self.messages.say(&error.to_string());
             }
             if Instant::now() >= look {
                 look = Instant::now() + status;
@@ -319,6 +327,13 @@ impl Run<'_> {
                 }
             }
         }
+        let unsound = check_python::unsound(
+            self.options,
+            self.messages,
+            &mut self.catalog,
+            enabled.iter().map(|enabled| &enabled.probe),
+        );
+        enabled.retain(|enabled| !unsound.has(&enabled.probe));
         if enabled.is_empty() {
             return Ok(());
         }
@@ -369,7 +384,9 @@ impl Run<'_> {
                     .say(&format!("failed to write to {what}: {}", reason(&error)));
                 1
             }
+            (Ending::Failed(error), _) => return Err(error),
             (Ending::Exit(status), _) | (_, Some(Ending::Exit(status))) => status,
+            _ if self.options.childstatus => self.target.last_exit().map_or(0, shell_status),
             _ => 0,
         })
     }
@@ -388,6 +405,15 @@ impl Live {
     /// The kernel side's drop counters.
     fn drop_counts(&self) -> Result<DropCounts> {
         read_drops(&self.session.map(self.compiler.counters())?)
+    }
+}
+
+/// A process's end as a shell tells it: its status, or 128 and the signal.
+fn shell_status(exit: Exit) -> i32 {
+    match exit {
+        Exit::Status(status) => status,
+        Exit::Signal(signal) => 128 + signal,
+        Exit::Gone => 0,
     }
 }
 

@@ -29,6 +29,8 @@ pub(crate) struct Target {
     running: Vec<Running>,
     /// The first process: `$target`.
     pid: Option<u32>,
+    /// How the process that ended last ended.
+    last_exit: Option<Exit>,
 }
 
 impl Target {
@@ -104,11 +106,17 @@ impl Target {
         self.running.retain_mut(|process| match process.exited() {
             Some(exit) => {
                 ended.push((process.pid(), exit));
+                self.last_exit = Some(exit);
                 false
             }
             None => true,
         });
         ended
+    }
+
+    /// How the process that ended last ended.
+    pub(crate) fn last_exit(&self) -> Option<Exit> {
+        self.last_exit
     }
 
     /// Whether all processes have ended.

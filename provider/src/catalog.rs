@@ -474,11 +474,13 @@ fn means_everywhere(desc: &ProbeDesc, target: Option<u32>) -> bool {
     }
 }
 
-/// Whether a glob means provider `bare` in every process: it matches both the name itself and
-/// the name with any process id.
+/// Whether a glob means provider `bare` in every process: it matches the name with any process
+/// id, as `python*` and `python[0-9]*` do.
 fn everywhere(glob: &str, bare: &str) -> bool {
     let glob = Glob::new(glob);
-    glob.matches(bare) && glob.matches(&format!("{bare}1")) && glob.matches(&format!("{bare}98"))
+    ["1", "25", "98", "4000"]
+        .iter()
+        .all(|pid| glob.matches(&format!("{bare}{pid}")))
 }
 
 fn could_be_python(provider: &str) -> bool {

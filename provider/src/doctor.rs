@@ -85,9 +85,49 @@ impl fmt::Display for Diagnosis {
     }
 }
 
+/// Providers of DTrace's that rdtrace does not have.
+const OTHER_PROVIDERS: [&str; 20] = [
+    "cpc",
+    "fbt",
+    "fpuinfo",
+    "io",
+    "ip",
+    "lockstat",
+    "mib",
+    "pid",
+    "plockstat",
+    "proc",
+    "rawfbt",
+    "rawtp",
+    "sched",
+    "sdt",
+    "syscall",
+    "sysinfo",
+    "tcp",
+    "udp",
+    "ustack",
+    "vminfo",
+];
+
+fn not_ours(provider: &str) -> Diagnosis {
+    Diagnosis {
+        reason: format!("rdtrace has no provider `{provider}`"),
+        advice: vec![
+            "it has `dtrace`, `profile`, and the USDT probes of running programs (`python1234`)"
+                .into(),
+            "for the kernel and for function boundaries, use DTrace for Linux or bpftrace".into(),
+        ],
+        ..Diagnosis::default()
+    }
+}
+
 /// Finds out why `desc` matches nothing.
 #[must_use]
 pub fn diagnose(catalog: &mut Catalog, desc: &ProbeDesc) -> Diagnosis {
+    let provider = desc.provider.trim_end_matches(|c: char| c.is_ascii_digit());
+    if OTHER_PROVIDERS.contains(&provider) {
+        return not_ours(provider);
+    }
     match &*desc.provider {
         "dtrace" => return builtin("dtrace", desc, &["BEGIN", "END", "ERROR"]),
         "profile" => return timer(desc),
