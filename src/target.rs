@@ -58,6 +58,7 @@ impl Target {
     /// A command that has been started already.
     pub(crate) fn of(stopped: Stopped) -> Self {
         Self {
+            last_exit: None,
             pid: Some(stopped.pid()),
             stopped: Some(stopped),
             running: Vec::new(),
