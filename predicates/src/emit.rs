@@ -110,6 +110,9 @@ pub struct Emit<'a> {
     heap_max: u32,
     /// Bytes of `copyin` memory given out in this firing.
     pub(crate) copied: u32,
+    /// Whether an argument that is the address of a text may be one in our own scratch: what the
+    /// traced program has, converted.
+    pub converted_text: bool,
     stubs: Vec<FaultStub>,
     /// Where a firing goes that cannot go on at all.
     pub(crate) give_up: Label,
@@ -139,6 +142,7 @@ impl<'a> Emit<'a> {
             heap: 0,
             heap_max: 0,
             copied: 0,
+            converted_text: false,
             stubs: Vec::new(),
             give_up,
             gave_up: false,

@@ -70,6 +70,34 @@ impl Emit<'_> {
         })
     }
 
+    /// Sees to it that [`Self::early_thread_state`] can be used.
+    pub fn plan_thread_state(&mut self, span: Span) -> Emitted<()> {
+        self.slot(Fetched::Thread, span).map(drop)
+    }
+
+    /// [`Self::thread_state`] for code that runs before the probes' own, between the prologue's
+    /// zeroing and the clauses.
+    pub fn early_thread_state(&mut self, dst: Reg, span: Span) -> Emitted<()> {
+        self.known.remove(&Fetched::Thread);
+        self.thread_state(dst, span)
+    }
+
+    /// `r0 = bpf_probe_read_user_str(r1, r2, r3)`, or the kernel's counterpart for text that was
+    /// converted to the scratch.
+    pub(crate) fn read_text(&mut self) {
+        if !self.converted_text {
+            self.asm.call(Helper::ProbeReadUserStr);
+            return;
+        }
+        let (ours, done) = (self.asm.label(), self.asm.label());
+        self.asm.jump_if_imm(Cond::SLt, Reg::R3, 0, ours);
+        self.asm.call(Helper::ProbeReadUserStr);
+        self.asm.jump(done);
+        self.asm.bind(ours);
+        self.asm.call(Helper::ProbeReadKernelStr);
+        self.asm.bind(done);
+    }
+
     /// `dst = address of the scratch`, laid out like a thread's state. Destroys `r0` to `r5`.
     pub fn scratch(&mut self, dst: Reg, span: Span) -> Emitted<()> {
         if !self.machine.timer {

@@ -16,6 +16,7 @@
 //!   temps      loop results, pointers that must become plain numbers
 //!   locals     this-> variables that the stack cannot hold
 //!   copied     what copyin() brought
+//!   texts      arguments that were converted to UTF-8
 //!   key        one tuple
 //!   heap-fixed the record's fixed part, ending at
 //!   heap       strings of this firing, back to back; the record runs into them
@@ -105,6 +106,8 @@ pub struct Storage {
     pub temps: u32,
     /// Offset and size of what `copyin` may fill in one firing.
     pub copied: (u32, u32),
+    /// Offset and size of each of the two texts that a trampoline may convert.
+    pub texts: (u32, u32),
     /// Offset of the tuple under construction.
     pub key: u32,
     /// Offset of the heap; the record's fixed part ends here.
@@ -146,6 +149,9 @@ pub const COUNTERS: u32 = 6;
 
 /// The most `this->` scalars that live on the stack.
 const STACK_LOCALS: usize = 8;
+
+/// The most bytes of a text that is converted, NUL included.
+const LONGEST_TEXT: u32 = 512;
 
 /// What [`Storage::plan`] needs to know beside the program.
 #[derive(Clone, Copy, Debug)]
@@ -256,7 +262,11 @@ impl Storage {
             end += size;
         }
         let copied = (end, sizes.copied.next_multiple_of(8));
-        let key = end + copied.1;
+        let texts = (
+            end + copied.1,
+            strsize.clamp(8, LONGEST_TEXT).next_multiple_of(8),
+        );
+        let key = texts.0 + 2 * texts.1;
         let heap = key + sizes.key.next_multiple_of(8) + sizes.record.next_multiple_of(8);
         Self {
             strsize,
@@ -272,6 +282,7 @@ impl Storage {
             locals,
             temps,
             copied,
+            texts,
             key,
             heap,
         }

@@ -133,7 +133,7 @@ impl Emit<'_> {
             }
         }
         self.load(Reg::R3, address);
-        self.asm.call(Helper::ProbeReadUserStr);
+        self.read_text();
         self.pushed(address, span)
     }
 
@@ -381,7 +381,7 @@ impl Emit<'_> {
         self.stack_address(Reg::R1, buffer);
         self.asm.mov_imm(Reg::R2, i64::from(size));
         self.load(Reg::R3, &source);
-        self.asm.call(Helper::ProbeReadUserStr);
+        self.read_text();
         let bad = self.fault(fault::BAD_ADDRESS, &source);
         self.asm.jump_if_imm(Cond::SLt, Reg::R0, 1, bad);
         literal.push(0);

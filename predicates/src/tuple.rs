@@ -158,7 +158,7 @@ impl Emit<'_> {
         self.stack_address(Reg::R1, offset + small(base));
         self.asm.mov_imm(Reg::R2, i64::from(room));
         self.load(Reg::R3, address);
-        self.asm.call(Helper::ProbeReadUserStr);
+        self.read_text();
         let bad = self.fault(fault::BAD_ADDRESS, address);
         self.asm.jump_if_imm(Cond::SLt, Reg::R0, 1, bad);
         if maps.classes.len() == 1 {
@@ -216,22 +216,24 @@ impl Emit<'_> {
         let end = self.take(span)?;
         self.put_imm(&end, i64::from(8 * maps.ints));
         for string in strings {
-            let (helper, source, at) = match string {
-                MemberValue::User(address, at) => (Helper::ProbeReadUserStr, address.alias(), *at),
+            let source = match string {
+                MemberValue::User(address, _) => address.alias(),
                 MemberValue::Str(string) => {
                     self.heap_at(Reg::R0, &string.start, span)?;
-                    let source = self.keep(Reg::R0, span)?;
-                    (Helper::ProbeReadKernelStr, source, span)
+                    self.keep(Reg::R0, span)?
                 }
                 MemberValue::Int(_) => unreachable!("integers come first"),
             };
             self.key_end(Reg::R1, &end, span)?;
             self.asm.mov_imm(Reg::R2, i64::from(strsize));
             self.load(Reg::R3, &source);
-            self.asm.call(helper);
+            if let MemberValue::User(..) = string {
+                self.read_text();
+            } else {
+                self.asm.call(Helper::ProbeReadKernelStr);
+            }
             let bad = self.fault(fault::BAD_ADDRESS, &source);
             self.asm.jump_if_imm(Cond::SLt, Reg::R0, 1, bad);
-            let _ = at;
             let reg = self.reg(&end, Reg::R1);
             self.asm.alu(Alu::Add, reg, Reg::R0);
             self.put(&end, reg);

@@ -52,6 +52,11 @@ impl Dispatch<'_> {
         emit.asm.bind(miss);
         self.find_arguments(emit)?;
         emit.asm.bind(have);
+        for (slot, which) in self.slots.iter().zip(0..2) {
+            if let Some(slot) = slot {
+                self.convert(emit, *slot, which)?;
+            }
+        }
         Ok(())
     }
 

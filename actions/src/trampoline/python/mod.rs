@@ -20,6 +20,7 @@
 mod active;
 mod arguments;
 mod lines;
+mod text;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -99,6 +100,10 @@ pub(super) fn place_arguments(
 ) -> Emitted<()> {
     if is_function(sites.event) {
         emit.stack.reserve_end(LOOP_STACK);
+        if used.contains(&0) || used.contains(&1) {
+            emit.plan_thread_state(Span::default())?;
+            emit.converted_text = true;
+        }
         for (n, slot) in (0..3).zip(slots) {
             let argument = if used.contains(&n) {
                 let place = match *slot {
