@@ -265,7 +265,7 @@ fn damaged_elf_files_do_no_harm() {
             bytes[start..]
                 .iter_mut()
                 .enumerate()
-                .for_each(|(at, byte)| *byte = at as u8 ^ 0xa5);
+                .for_each(|(at, byte)| *byte = at.to_le_bytes()[0] ^ 0xa5);
         }),
         // Notes with sizes, arguments and names that make no sense.
         damaged(dir.path(), "note-size", |bytes| {

@@ -1,6 +1,7 @@
 //! Real Python programs: launched, running, in other roots, forking, and killed.
 
 use std::fs;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -250,7 +251,7 @@ fn signals_end_the_run_with_aggregations_printed() {
             "-p",
             &target.pid().to_string(),
         ]));
-        thread::sleep(Duration::from_millis(1000));
+        thread::sleep(Duration::from_secs(1));
         tracer.signal(signal);
         let output = tracer.finish().clean();
         let count: u64 = output
@@ -342,7 +343,6 @@ fn semaphore(pid: u32, probe: &str) -> u16 {
     } else {
         base + address
     };
-    use std::os::unix::fs::FileExt as _;
     let mut value = [0; 2];
     fs::File::open(format!("/proc/{pid}/mem"))
         .unwrap()

@@ -13,13 +13,15 @@ fn all_at_once(commands: impl IntoIterator<Item = String>) -> String {
     format!("sh -c '{} wait'", script.join(" "))
 }
 
+/// Processes that run at once, and calls that each makes.
+const PROCESSES: usize = 12;
+const CALLS: u32 = 2000;
+
 #[test]
 fn records_of_many_processes_do_not_mix() {
     if !can_trace_python() {
         return;
     }
-    const PROCESSES: usize = 12;
-    const CALLS: u32 = 2000;
     // Names of different lengths, the longest well beyond what fits a small key.
     let names: Vec<String> = (0..PROCESSES)
         .map(|n| {
