@@ -87,22 +87,43 @@ pub(crate) fn before_use(
     catalog: &mut Catalog,
     matches: &mut [Match],
 ) {
-    if !options.pycheck {
-        return;
+    let found = matches.iter().flat_map(|found| &found.probes);
+    let unsound = unsound(options, messages, catalog, found);
+    for found in matches {
+        found.probes.retain(|probe| !unsound.has(probe));
     }
-    let found = matches.iter().flat_map(|found| found.probes.iter());
-    let failed = untested(catalog, found)
+}
+
+/// Interpreters that failed.
+#[derive(Debug, Default)]
+pub(crate) struct Unsound(HashSet<(u64, u64)>);
+
+impl Unsound {
+    /// Whether a probe is made from the code of one.
+    pub(crate) fn has(&self, probe: &Probe) -> bool {
+        match &probe.kind {
+            ProbeKind::Python(sites) => self.0.contains(&sites.file.identity),
+            _ => false,
+        }
+    }
+}
+
+/// Tests the interpreters behind these probes that have not been tested yet, and gives those that
+/// fail, with a message.
+pub(crate) fn unsound<'p>(
+    options: &Options,
+    messages: &Messages,
+    catalog: &mut Catalog,
+    probes: impl Iterator<Item = &'p Arc<Probe>>,
+) -> Unsound {
+    if !options.pycheck {
+        return Unsound::default();
+    }
+    let failed = untested(catalog, probes)
         .into_iter()
         .filter(|sites| !passes(sites, messages, catalog))
-        .map(|sites| sites.file.identity)
-        .collect::<HashSet<_>>();
-    for found in matches {
-        found.probes.retain(|probe| {
-            let file = probe.kind.file().map(|(file, _)| file.identity);
-            !(matches!(probe.kind, ProbeKind::Python(_))
-                && file.is_some_and(|identity| failed.contains(&identity)))
-        });
-    }
+        .map(|sites| sites.file.identity);
+    Unsound(failed.collect())
 }
 
 /// One probe for each interpreter that has not been tested.
