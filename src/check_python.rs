@@ -25,6 +25,8 @@ use provider::process::confined::{Like, launch_confined};
 use provider::process::files;
 use provider::python::Refusal;
 use provider::python::cache::{Cache, Check};
+use provider::usdt::UsdtFile;
+use provider::usdt::cpython::PROVIDER;
 
 use crate::cli::Cli;
 use crate::compile;
@@ -347,13 +349,23 @@ pub(crate) fn command(program: &str) -> Result<i32> {
     for line in build.describe(PythonEvent::FunctionEntry) {
         writeln!(out, "\t{line}")?;
     }
+    let own = markers_of(&file);
     for event in PythonEvent::ALL {
         let state = match (event.is_in(&build), build.is_partial(event)) {
+            _ if own.contains(event.name()) => "the file's own marker is used",
             (true, false) => "can be made",
             (true, true) => "can be made; the compiler copied code, some events are not seen",
             (false, _) => "cannot be made in this build",
         };
         writeln!(out, "\t{}: {state}", event.name())?;
+    }
+    if own.contains(PythonEvent::FunctionEntry.name()) {
+        let analysed = millis(analysed);
+        writeln!(
+            out,
+            "\tanalysis: {analysed} ms\n\tself-test: not needed, functions have markers of their own"
+        )?;
+        return Ok(0);
     }
     let sites = PythonSites {
         file: Arc::clone(&file),
@@ -421,6 +433,57 @@ fn interpreter_of(program: &Path) -> Result<Arc<File>> {
     bail!("failed to check {}: it is no Python", program.display())
 }
 
+/// The names of the markers that CPython's developers put into a file.
+fn markers_of(file: &File) -> HashSet<String> {
+    let sites = UsdtFile::read(&file.path).unwrap_or_default().sites;
+    sites
+        .iter()
+        .filter(|site| site.note.provider == PROVIDER)
+        .map(|site| site.note.d_name())
+        .collect()
+}
+
 fn millis(time: Duration) -> u128 {
     time.as_millis()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_versions_do() {
+        let old = expected(10);
+        assert_eq!(old.first().map(String::as_str), Some("> <module> 1"));
+        assert!(old.iter().any(|line| line.contains("<listcomp>")));
+        let new = expected(12);
+        assert_eq!(new.first().map(String::as_str), Some("> <module> 0"));
+        assert_eq!(new.len(), old.len() - 2);
+        for events in [old, new] {
+            let entries = events.iter().filter(|line| line.starts_with('>')).count();
+            assert_eq!(entries * 2, events.len(), "every call returns");
+        }
+    }
+
+    #[test]
+    fn any_difference_is_a_failure() {
+        let expected: Vec<String> = ["> a 1", "< a 2"].map(String::from).into();
+        let told = |seen: &str| compare(&expected, seen).to_string();
+        assert_eq!(told("> a 1\n< a 2\n\n"), "passed, 2 events as expected");
+        for (seen, event) in [
+            (
+                "> a 1\n< a 3\n",
+                "event 2 should be `< a 2` and was `< a 3`",
+            ),
+            ("> a 1\n", "event 2 should be `< a 2` and was the end"),
+            (
+                "> a 1\n< a 2\n< a 2\n",
+                "event 3 should be the end and was `< a 2`",
+            ),
+            ("< a 2\n", "event 1 should be `> a 1` and was `< a 2`"),
+        ] {
+            assert_eq!(told(seen), format!("FAILED, {event}"));
+        }
+        assert!(told("\n").starts_with("not possible"));
+    }
 }

@@ -154,7 +154,7 @@ mod tests {
         {
             let wanted = match (arg.get_short(), arg.get_long()) {
                 (Some(short), _) => format!("\\-{short}\\fR"),
-                (None, Some(long)) => format!("\\-\\-{long}\\fR"),
+                (None, Some(long)) => format!("\\-\\-{}\\fR", long.replace('-', "\\-")),
                 (None, None) => continue,
             };
             assert!(page.contains(&wanted), "{wanted} is not in the page");

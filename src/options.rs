@@ -76,6 +76,12 @@ pub(crate) enum BadOption {
     /// Not a value for it.
     #[error("Invalid value for specified option")]
     Value,
+    /// `followfork`, which is ours and does not work yet.
+    #[error(
+        "children of the target are not followed yet; instead of `python$target`, write `python*` \
+         with a predicate such as /pid == $target || ppid == $target/"
+    )]
+    FollowFork,
 }
 
 /// Options that libdtrace has and that change nothing here.
@@ -179,6 +185,8 @@ impl Options {
             "destructive" => self.destructive = switch()?,
             "childstatus" => self.childstatus = switch()?,
             "pycheck" => self.pycheck = switch()?,
+            "followfork" if switch()? => return Err(BadOption::FollowFork),
+            "followfork" => {}
             "statusrate" => self.statusrate = parse_rate(text()?).ok_or(BadOption::Value)?,
             "cpp" => self.cpp = switch()?,
             "cpppath" => self.cpppath = text()?.into(),

@@ -1,0 +1,131 @@
+//! What a command can do that is run in the place of a traced process. Needs root.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command};
+
+use provider::process::Stopped;
+use provider::process::confined::{Like, launch_confined};
+
+const SLEEP: &str = "/bin/sleep";
+
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn root() -> bool {
+    let is = nix::unistd::geteuid().is_root();
+    if !is {
+        eprintln!("skipped: not root");
+    }
+    is
+}
+
+fn field(pid: u32, name: &str) -> String {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap().trim().to_owned()
+}
+
+fn namespace(pid: u32, name: &str) -> String {
+    let link = fs::read_link(format!("/proc/{pid}/ns/{name}")).unwrap();
+    link.to_str().unwrap().to_owned()
+}
+
+fn assert_powerless(command: &Stopped) {
+    let pid = command.pid();
+    for set in ["CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"] {
+        assert_eq!(field(pid, set), "0000000000000000", "{set}");
+    }
+    assert_eq!(field(pid, "NoNewPrivs:"), "1");
+    let environ = fs::read(format!("/proc/{pid}/environ")).unwrap();
+    assert!(!environ.windows(5).any(|word| word == b"HOME="));
+}
+
+#[test]
+fn root_s_own_file_runs_without_capabilities() {
+    if !root() {
+        return;
+    }
+    let mut command = launch_confined(Like::Us, Path::new(SLEEP), &["9"], &[]).unwrap();
+    command.next_image().unwrap().unwrap();
+    assert_powerless(&command);
+    assert_eq!(field(command.pid(), "Uid:"), "0\t0\t0\t0");
+}
+
+#[test]
+fn another_user_s_file_runs_as_that_user() {
+    if !root() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let copy = dir.path().join("sleep");
+    fs::copy(SLEEP, &copy).unwrap();
+    std::os::unix::fs::chown(&copy, Some(1234), Some(1235)).unwrap();
+    std::os::unix::fs::chown(dir.path(), Some(1234), Some(1235)).unwrap();
+    let mut command = launch_confined(Like::Us, &copy, &["9"], &[]).unwrap();
+    command.next_image().unwrap().unwrap();
+    assert_powerless(&command);
+    assert_eq!(field(command.pid(), "Uid:"), "1234\t1234\t1234\t1234");
+    assert_eq!(field(command.pid(), "Gid:"), "1235\t1235\t1235\t1235");
+    assert_eq!(field(command.pid(), "Groups:"), "");
+}
+
+#[test]
+fn namespaces_and_user_are_those_of_the_process() {
+    if !root() || !Path::new("/usr/bin/unshare").exists() {
+        return;
+    }
+    let inside = Killed(
+        Command::new("unshare")
+            .args(["--mount", "--pid", "--net", "--uts", "--ipc", "--fork"])
+            .args(["--kill-child", "setpriv", "--reuid=1234", "--regid=1235"])
+            .args(["--groups=7,8", SLEEP, "9"])
+            .spawn()
+            .unwrap(),
+    );
+    let parent = inside.0.id();
+    let children = format!("/proc/{parent}/task/{parent}/children");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    let pid: u32 = loop {
+        assert!(std::time::Instant::now() < deadline);
+        let found = fs::read_to_string(&children).unwrap_or_default();
+        let child = found.trim().parse().ok();
+        let ready = |pid: &u32| {
+            fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "sleep\n")
+        };
+        if let Some(pid) = child.filter(ready) {
+            break pid;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    };
+    let mut command = launch_confined(Like::Process(pid), Path::new(SLEEP), &["9"], &[]).unwrap();
+    command.next_image().unwrap().unwrap();
+    assert_powerless(&command);
+    assert_eq!(field(command.pid(), "Uid:"), "1234\t1234\t1234\t1234");
+    assert_eq!(field(command.pid(), "Gid:"), "1235\t1235\t1235\t1235");
+    assert_eq!(field(command.pid(), "Groups:"), "7 8");
+    for name in ["mnt", "pid", "net", "uts", "ipc"] {
+        assert_eq!(
+            namespace(command.pid(), name),
+            namespace(pid, name),
+            "{name}"
+        );
+        assert_ne!(
+            namespace(std::process::id(), name),
+            namespace(pid, name),
+            "{name}"
+        );
+    }
+    // What we start next is ours again.
+    let ours = Killed(Command::new(SLEEP).arg("9").spawn().unwrap());
+    assert_eq!(
+        namespace(ours.0.id(), "pid"),
+        namespace(std::process::id(), "pid")
+    );
+}
