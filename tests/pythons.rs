@@ -4,6 +4,12 @@
 //! What rdtrace reports is compared with what the same interpreter reports of itself, by
 //! `sys.setprofile` in a twin. Which versions were covered is printed (`--nocapture`). Needs root.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(
+    clippy::print_stderr,
+    reason = "tests say what was covered and skipped"
+)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

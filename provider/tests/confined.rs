@@ -1,9 +1,14 @@
 //! What a command can do that is run in the place of a traced process. Needs root.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command};
 
+use common::{has, root};
 use provider::process::Stopped;
 use provider::process::confined::{Like, launch_confined};
 
@@ -16,14 +21,6 @@ impl Drop for Killed {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-fn root() -> bool {
-    let is = nix::unistd::geteuid().is_root();
-    if !is {
-        eprintln!("skipped: not root");
-    }
-    is
 }
 
 fn field(pid: u32, name: &str) -> String {
@@ -78,7 +75,7 @@ fn another_user_s_file_runs_as_that_user() {
 
 #[test]
 fn namespaces_and_user_are_those_of_the_process() {
-    if !root() || !Path::new("/usr/bin/unshare").exists() {
+    if !root() || !has("/usr/bin/unshare") {
         return;
     }
     let inside = Killed(
