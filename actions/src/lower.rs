@@ -288,10 +288,11 @@ impl Compiler {
             object
                 .programs
                 .push(encode(&made.code, made.name, made.kind));
-            object.attachments.push(Attachment {
+            let attachments = made.targets.into_iter().map(|target| Attachment {
                 program: id,
-                target: made.target,
+                target,
             });
+            object.attachments.extend(attachments);
             object.ecbs.extend(made.ecbs);
         }
         if first && uses(&self.program, Builtin::Vtimestamp) {
@@ -474,7 +475,8 @@ struct Made {
     code: Code,
     name: String,
     kind: ProgramKind,
-    target: Target,
+    /// What runs it.
+    targets: Vec<Target>,
     ecbs: Vec<Ecb>,
     heap_max: u32,
 }
@@ -544,7 +546,7 @@ impl Unit<'_> {
             emit.asm.load(Size::Double, Reg::R1, Reg::R1, 0);
             emit.asm.jump_if_imm(Cond::Ne, Reg::R1, 0, leave);
         }
-        let target = trampoline::emit_dispatch(
+        let targets = trampoline::emit_dispatch(
             &mut emit,
             &probes,
             &entries,
@@ -563,7 +565,7 @@ impl Unit<'_> {
             code,
             name: program_name(&name),
             kind,
-            target,
+            targets,
             ecbs,
             heap_max,
         })

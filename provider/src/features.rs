@@ -143,7 +143,7 @@ fn uprobe_multi() -> bool {
         return false;
     };
     let try_link = |pid| {
-        sys::link::uprobe_multi(program.as_fd(), c"/", &[0], &[0], &[0], pid)
+        sys::link::uprobe_multi(program.as_fd(), c"/", &[0], &[0], &[0], pid, false)
             .err()
             .and_then(|error| error.raw_os_error())
     };

@@ -110,6 +110,16 @@ pub enum Target {
         /// The instructions.
         sites: Vec<UprobeSite>,
     },
+    /// The returns of functions of one file, named by their first instructions. The cookie tells
+    /// the function; the instruction pointer is the caller's.
+    Returns {
+        /// The file.
+        file: Arc<File>,
+        /// Whose executions count.
+        scope: Scope,
+        /// The functions' first instructions.
+        sites: Vec<UprobeSite>,
+    },
     /// A timer on one CPU.
     Tick {
         /// Nanoseconds between firings.

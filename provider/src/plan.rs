@@ -31,6 +31,8 @@ pub enum PlannedLink {
         scope: Scope,
         /// The instructions.
         sites: Vec<UprobeSite>,
+        /// Whether they are functions' first ones, and their returns meant.
+        returns: bool,
     },
     /// One instruction (a perf event of the `uprobe` type).
     UprobeEvent {
@@ -42,6 +44,8 @@ pub enum PlannedLink {
         scope: Scope,
         /// The instruction.
         site: UprobeSite,
+        /// Whether it is a function's first one, and its return meant.
+        returns: bool,
     },
     /// A kernel tracepoint (`BPF_RAW_TRACEPOINT_OPEN`).
     Tracepoint {
@@ -66,23 +70,27 @@ pub enum PlannedLink {
 #[must_use]
 pub fn plan(attachments: &[Attachment], features: &KernelFeatures) -> Plan {
     let mut links = Vec::new();
-    let mut multi: HashMap<(ProgramId, (u64, u64), Scope), usize> = HashMap::new();
+    let mut multi: HashMap<(ProgramId, (u64, u64), Scope, bool), usize> = HashMap::new();
     let first_cpu = features.online_cpus.first().copied().unwrap_or(0);
     for Attachment { program, target } in attachments {
         let program = *program;
         match target {
-            Target::Uprobes { file, scope, sites } if features.has_uprobe_multi => {
+            Target::Uprobes { file, scope, sites } | Target::Returns { file, scope, sites }
+                if features.has_uprobe_multi =>
+            {
+                let returns = matches!(target, Target::Returns { .. });
                 if sites.is_empty() {
                     continue;
                 }
                 let at = *multi
-                    .entry((program, file.identity, *scope))
+                    .entry((program, file.identity, *scope, returns))
                     .or_insert_with(|| {
                         links.push(PlannedLink::UprobeMulti {
                             program,
                             file: Arc::clone(file),
                             scope: *scope,
                             sites: Vec::new(),
+                            returns,
                         });
                         links.len() - 1
                     });
@@ -90,12 +98,14 @@ pub fn plan(attachments: &[Attachment], features: &KernelFeatures) -> Plan {
                     all.extend(sites);
                 }
             }
-            Target::Uprobes { file, scope, sites } => {
+            Target::Uprobes { file, scope, sites } | Target::Returns { file, scope, sites } => {
+                let returns = matches!(target, Target::Returns { .. });
                 links.extend(sites.iter().map(|&site| PlannedLink::UprobeEvent {
                     program,
                     file: Arc::clone(file),
                     scope: *scope,
                     site,
+                    returns,
                 }));
             }
             Target::Tick { period } => {

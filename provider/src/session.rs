@@ -314,13 +314,21 @@ impl Session {
     fn make_link(&self, link: &PlannedLink, program: BorrowedFd<'_>) -> Result<Link, Error> {
         match link {
             PlannedLink::UprobeMulti {
-                file, scope, sites, ..
-            } => uprobe_multi(program, file, *scope, sites)
+                file,
+                scope,
+                sites,
+                returns,
+                ..
+            } => uprobe_multi(program, file, *scope, sites, *returns)
                 .map_err(|source| uprobe_error(file, sites, source)),
             PlannedLink::UprobeEvent {
-                file, scope, site, ..
+                file,
+                scope,
+                site,
+                returns,
+                ..
             } => self
-                .uprobe_event(program, file, *scope, site)
+                .uprobe_event(program, file, *scope, site, *returns)
                 .map_err(|source| uprobe_error(file, std::slice::from_ref(site), source)),
             PlannedLink::Tracepoint { name, .. } => {
                 tracepoint(program, name).map_err(|source| Error::Tracepoint { name, source })
@@ -337,6 +345,7 @@ impl Session {
         file: &File,
         scope: Scope,
         site: &UprobeSite,
+        returns: bool,
     ) -> io::Result<Link> {
         let Some(kind) = self.features.uprobe_event_type else {
             return Err(io::Error::from_raw_os_error(libc::ENODEV));
@@ -351,6 +360,7 @@ impl Session {
             site.file_offset,
             site.semaphore.unwrap_or(0),
             pid,
+            returns,
         )?;
         let link = if self.features.has_bpf_cookie {
             Some(sys::link::perf_event(program, event.as_fd(), site.cookie)?)
@@ -377,6 +387,7 @@ fn uprobe_multi(
     file: &File,
     scope: Scope,
     sites: &[UprobeSite],
+    returns: bool,
 ) -> io::Result<Link> {
     let offsets: Vec<u64> = sites.iter().map(|site| site.file_offset).collect();
     let semaphores: Vec<u64> = sites
@@ -389,7 +400,15 @@ fn uprobe_multi(
         Scope::System => 0,
     };
     let path = c_path(&file.path)?;
-    let link = sys::link::uprobe_multi(program, &path, &offsets, &semaphores, &cookies, pid)?;
+    let link = sys::link::uprobe_multi(
+        program,
+        &path,
+        &offsets,
+        &semaphores,
+        &cookies,
+        pid,
+        returns,
+    )?;
     Ok(Link {
         _link: Some(link),
         _event: None,

@@ -81,15 +81,15 @@ pub(crate) fn emit_dispatch(
     slots: &[Option<i16>; 10],
     maps: Option<PythonMaps>,
     leave: Label,
-) -> Emitted<Target> {
+) -> Emitted<Vec<Target>> {
     let Some((file, scope)) = probes[0].kind.file() else {
         emit.asm.jump(entries[0]);
-        return Ok(match &probes[0].kind {
+        return Ok(vec![match &probes[0].kind {
             ProbeKind::Tick { period } => Target::Tick { period: *period },
             ProbeKind::Profile { period } => Target::Profile { period: *period },
             ProbeKind::End => Target::End,
             _ => Target::Begin,
-        });
+        }]);
     };
     let python = python::Dispatch::new(emit, probes, entries, used, slots, maps, leave)?;
     let mut arms = Vec::new();
@@ -102,11 +102,20 @@ pub(crate) fn emit_dispatch(
     if let Some(python) = &python {
         arms.extend(python.sites().iter().map(Arm::Python));
     }
+    let events = python::Events::of(probes, entries);
+    arms.extend(events.sites.iter().map(Arm::Event));
+    if let Some(maps) = maps {
+        events.returns(emit, maps, slots[0], leave)?;
+    }
     let places: Vec<(u64, Label)> = arms
         .iter()
         .map(|arm| (arm.address(), emit.asm.label()))
         .collect();
-    choose_site(emit, &places);
+    if places.is_empty() {
+        emit.asm.jump(leave);
+    } else {
+        choose_site(emit, &places);
+    }
     for (arm, &(_, label)) in arms.iter().zip(&places) {
         emit.asm.bind(label);
         match arm {
@@ -119,16 +128,29 @@ pub(crate) fn emit_dispatch(
                     python.hit(emit, site)?;
                 }
             }
+            Arm::Event(site) => {
+                if let Some(maps) = maps {
+                    site.hit(emit, maps, slots[0], leave)?;
+                }
+            }
         }
     }
     if let Some(python) = python {
         python.finish(emit)?;
     }
-    Ok(Target::Uprobes {
+    let mut targets = vec![Target::Uprobes {
         file: file.clone(),
         scope,
         sites: (0..).zip(&arms).map(|(n, arm)| arm.site(n)).collect(),
-    })
+    }];
+    if !events.returns.is_empty() {
+        targets.push(Target::Returns {
+            file: file.clone(),
+            scope,
+            sites: events.returns,
+        });
+    }
+    Ok(targets)
 }
 
 /// An instruction that fires some probe of the program.
@@ -137,6 +159,8 @@ enum Arm<'p> {
     Marker(&'p Site, Label),
     /// One in a Python interpreter.
     Python(&'p provider::python::Site),
+    /// One in a Python interpreter at which something else happens.
+    Event(&'p python::EventSite),
 }
 
 impl Arm<'_> {
@@ -144,6 +168,7 @@ impl Arm<'_> {
         match self {
             Self::Marker(site, _) => site.address,
             Self::Python(site) => site.address,
+            Self::Event(site) => site.address,
         }
     }
 
@@ -151,6 +176,7 @@ impl Arm<'_> {
         let (file_offset, semaphore) = match self {
             Self::Marker(site, _) => (site.file_offset, site.semaphore),
             Self::Python(site) => (site.file_offset, None),
+            Self::Event(site) => (site.file_offset, None),
         };
         UprobeSite {
             file_offset,

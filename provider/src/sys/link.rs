@@ -4,12 +4,13 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use aya_obj::generated::{bpf_attach_type, bpf_cmd};
+use aya_obj::generated::{BPF_F_UPROBE_MULTI_RETURN, bpf_attach_type, bpf_cmd};
 
 use super::{address, attr, bpf_fd, raw};
 
 /// Attaches to many instructions of one file at once. The slices are parallel; a reference counter
-/// offset of 0 means none. `pid` 0 means every process.
+/// offset of 0 means none. `pid` 0 means every process. `returns` attaches to the returns of the
+/// functions that start there.
 ///
 /// The program must have been loaded for `BPF_TRACE_UPROBE_MULTI`.
 #[doc(alias = "BPF_LINK_CREATE")]
@@ -20,6 +21,7 @@ pub(crate) fn uprobe_multi(
     ref_ctr_offsets: &[u64],
     cookies: &[u64],
     pid: u32,
+    returns: bool,
 ) -> io::Result<OwnedFd> {
     if ref_ctr_offsets.len() != offsets.len() || cookies.len() != offsets.len() {
         return Err(io::ErrorKind::InvalidInput.into());
@@ -39,6 +41,9 @@ pub(crate) fn uprobe_multi(
     attr.link_create.__bindgen_anon_3.uprobe_multi.cnt =
         u32::try_from(offsets.len()).map_err(io::Error::other)?;
     attr.link_create.__bindgen_anon_3.uprobe_multi.pid = pid;
+    if returns {
+        attr.link_create.__bindgen_anon_3.uprobe_multi.flags = BPF_F_UPROBE_MULTI_RETURN;
+    }
     // SAFETY: the kernel only reads the path, a C string, and the three arrays, which have `cnt`
     // elements each (checked above); all outlive the call, which returns a new descriptor.
     unsafe { bpf_fd(bpf_cmd::BPF_LINK_CREATE, &mut attr) }

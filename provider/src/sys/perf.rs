@@ -63,10 +63,13 @@ pub(crate) fn uprobe(
     offset: u64,
     ref_ctr_offset: u64,
     pid: Option<u32>,
+    returns: bool,
 ) -> io::Result<OwnedFd> {
     let mut attr = attr();
     attr.type_ = kind;
-    attr.config = ref_ctr_offset << 32; // the upper half of `config`, in every kernel so far
+    // Bit 0 means the return, in every kernel so far.
+    attr.config = u64::from(returns);
+    attr.config |= ref_ctr_offset << 32; // the upper half of `config`, in every kernel so far
     attr.__bindgen_anon_3.uprobe_path = path.as_ptr() as u64;
     attr.__bindgen_anon_4.probe_offset = offset;
     let (pid, cpu) = match pid {

@@ -1,5 +1,5 @@
 //! Probes made from what a CPython does: from hits on instructions of the interpreter to
-//! function-entry and function-return.
+//! function-entry and function-return; `events` has the others.
 //!
 //! A *hit* is an execution of one of the analysis' sites; `docs/python.md` explains how they are
 //! found. Each goes through four steps, and is no firing unless it passes all:
@@ -19,6 +19,7 @@
 
 mod active;
 mod arguments;
+mod events;
 mod lines;
 mod text;
 
@@ -36,6 +37,7 @@ use provider::python::offsets::ByteCode;
 use provider::python::{Build, Condition, Event, InstructionPointer, Location, Recipe, Site};
 
 use self::active::ActiveMaps;
+pub(super) use self::events::{EventSite, Events};
 use super::load_register;
 
 /// The stack that `may_goto` needs beyond the program's own, in bytes.
@@ -51,19 +53,22 @@ pub(crate) struct PythonMaps {
     active: ActiveMaps,
     /// Arguments by process, code object and instruction.
     cache: MapRef,
+    /// The threads in which a collection goes on, while gc-done is enabled.
+    collecting: MapRef,
     /// Whether the kernel knows the instruction `may_goto`.
     may_goto: bool,
 }
 
 impl PythonMaps {
     /// How many there are.
-    pub(crate) const COUNT: u32 = ActiveMaps::COUNT + 1;
+    pub(crate) const COUNT: u32 = ActiveMaps::COUNT + 2;
 
     /// The maps, by their numbers from `first` on.
     pub(crate) const fn new(first: u32, may_goto: bool) -> Self {
         Self {
             active: ActiveMaps::new(first),
             cache: MapRef(first + ActiveMaps::COUNT),
+            collecting: MapRef(first + ActiveMaps::COUNT + 1),
             may_goto,
         }
     }
@@ -82,6 +87,16 @@ impl PythonMaps {
             initial: None,
             read_only: false,
         });
+        maps.push(MapSpec {
+            name: "python_gc".into(),
+            kind: MapKind::LruHash,
+            // Process and thread.
+            key_size: 8,
+            value_size: 8,
+            max_entries: 1 << 10,
+            initial: None,
+            read_only: false,
+        });
         maps
     }
 }
@@ -91,7 +106,7 @@ const CODE_START: u16 = 16;
 /// The most bytes of a code object that are read from there.
 const CODE_BYTES: u32 = 128;
 
-/// Gives the arguments of a function's entry or return that are used a slot.
+/// Gives the arguments that are used a slot.
 pub(super) fn place_arguments(
     emit: &mut Emit<'_>,
     sites: &PythonSites,
@@ -117,8 +132,9 @@ pub(super) fn place_arguments(
             };
             emit.machine.args.push(argument);
         }
+        return Ok(());
     }
-    Ok(())
+    events::place_argument(emit, used.contains(&0), &mut slots[0])
 }
 
 /// Whether a frame becomes active.
@@ -213,7 +229,8 @@ impl<'p> Dispatch<'p> {
             match sites.event {
                 PythonEvent::FunctionEntry => firings[0] = firing,
                 PythonEvent::FunctionReturn => firings[1] = firing,
-                _ => return Err(not_yet(probe)),
+                PythonEvent::ImportStart | PythonEvent::ImportDone => return Err(not_yet(probe)),
+                PythonEvent::GcStart | PythonEvent::GcDone | PythonEvent::Audit => continue,
             }
             build = Some(&*sites.build);
         }
@@ -473,8 +490,9 @@ fn not_yet(probe: &Probe) -> Refusal {
     Refusal {
         span: Span::default(),
         message: format!(
-            "{} cannot be traced in this Python yet: it has no such marker, and only \
-             function-entry and function-return are made from its code",
+            "{} cannot be traced in this Python yet: it has no such marker, and imports are not \
+             made from its code so far; function-entry of _find_and_load in \
+             <frozen importlib._bootstrap> sees each module that is looked for",
             probe.desc
         ),
     }
