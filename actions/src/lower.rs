@@ -513,7 +513,7 @@ impl Unit<'_> {
             let used_here = self.used_arguments(probe);
             let machine = trampoline::machine(probe, timer);
             emit.start_probe(machine);
-            trampoline::place_arguments(&mut emit, probe, &used_here, &mut slots)?;
+            trampoline::place_arguments(&mut emit, probe, &used_here, &mut slots, compiler.python)?;
             used.push(used_here);
             self.share(&mut emit, probe);
             let entry = emit.asm.label();

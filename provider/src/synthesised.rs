@@ -52,10 +52,9 @@ impl PythonEvent {
     #[must_use]
     pub fn is_in(self, build: &Build) -> bool {
         match self {
-            // An import is a call of one of importlib's functions.
-            Self::FunctionEntry | Self::FunctionReturn | Self::ImportStart | Self::ImportDone => {
-                !build.sites.is_empty()
-            }
+            Self::FunctionEntry | Self::FunctionReturn => !build.sites.is_empty(),
+            // The analysis finds them (`Build::import`); no code is generated for them so far.
+            Self::ImportStart | Self::ImportDone => false,
             Self::GcStart | Self::GcDone => build.collectors.as_ref().is_ok_and(|c| !c.is_empty()),
             Self::Audit => build.audits.as_ref().is_some_and(|a| !a.sites.is_empty()),
         }

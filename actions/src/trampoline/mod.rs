@@ -61,12 +61,13 @@ pub(crate) fn place_arguments(
     probe: &Probe,
     used: &BTreeSet<u8>,
     slots: &mut [Option<i16>; 10],
+    maps: Option<PythonMaps>,
 ) -> Emitted<()> {
     match &probe.kind {
         ProbeKind::Sites(sites) => {
             usdt::place_arguments(emit, &sites.sites, probe.args.len(), used, slots)
         }
-        ProbeKind::Python(sites) => python::place_arguments(emit, sites, used, slots),
+        ProbeKind::Python(sites) => python::place_arguments(emit, sites, used, slots, maps),
         _ => Ok(()),
     }
 }
@@ -125,7 +126,7 @@ pub(crate) fn emit_dispatch(
             }
             Arm::Python(site) => {
                 if let Some(python) = &python {
-                    python.hit(emit, site)?;
+                    python.hit(emit, site);
                 }
             }
             Arm::Event(site) => {

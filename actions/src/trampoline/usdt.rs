@@ -18,17 +18,17 @@ pub(super) fn place_arguments(
     used: &BTreeSet<u8>,
     slots: &mut [Option<i16>; 10],
 ) -> Emitted<()> {
-    for n in 0..count.min(10) {
+    for (n, place) in slots.iter_mut().enumerate().take(count) {
         let mut argument = Argument::Absent;
         if used.contains(&u8::try_from(n).unwrap_or(u8::MAX)) {
             argument = match common_argument(sites, n) {
                 Some(argument) => argument,
                 None => {
-                    let slot = match slots[n] {
+                    let slot = match *place {
                         Some(slot) => slot,
                         None => emit.buffer(8, Span::default())?,
                     };
-                    slots[n] = Some(slot);
+                    *place = Some(slot);
                     Argument::Slot(slot)
                 }
             };

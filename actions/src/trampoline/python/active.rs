@@ -91,7 +91,7 @@ impl Dispatch<'_> {
         self.find_row(emit);
         for way in 0..WAYS {
             let other = emit.asm.label();
-            self.compare(emit, way, other);
+            compare(emit, way, other);
             emit.asm.jump(self.leave);
             emit.asm.bind(other);
         }
@@ -133,7 +133,7 @@ impl Dispatch<'_> {
         self.find_row(emit);
         for way in 0..WAYS {
             let other = emit.asm.label();
-            self.compare(emit, way, other);
+            compare(emit, way, other);
             for word in [8, 0] {
                 emit.asm
                     .store_imm(Size::Double, Reg::R5, way * PAIR + word, 0);
@@ -170,15 +170,6 @@ impl Dispatch<'_> {
         emit.asm.alu(Alu::Add, Reg::R5, Reg::R3);
     }
 
-    /// On to `other` unless a pair of the row is the frame and process.
-    fn compare(&self, emit: &mut Emit<'_>, way: i16, other: Label) {
-        let at = way * PAIR;
-        for (word, with) in [(at, Reg::R1), (at + 8, Reg::R2)] {
-            emit.asm.load(Size::Double, Reg::R0, Reg::R5, word);
-            emit.asm.jump_if(Cond::Ne, Reg::R0, with, other);
-        }
-    }
-
     /// `r0 = number of frames in the hash map`.
     fn load_elsewhere(&self, emit: &mut Emit<'_>) {
         emit.asm
@@ -192,5 +183,14 @@ impl Dispatch<'_> {
         emit.asm.mov_imm(Reg::R1, number);
         emit.asm
             .push(Insn::atomic_add(Size::Double, Reg::R3, 0, Reg::R1, false));
+    }
+}
+
+/// On to `other` unless a pair of the row is the frame and process.
+fn compare(emit: &mut Emit<'_>, way: i16, other: Label) {
+    let at = way * PAIR;
+    for (word, with) in [(at, Reg::R1), (at + 8, Reg::R2)] {
+        emit.asm.load(Size::Double, Reg::R0, Reg::R5, word);
+        emit.asm.jump_if(Cond::Ne, Reg::R0, with, other);
     }
 }

@@ -89,7 +89,11 @@ impl Dispatch<'_> {
                 .store(Size::Double, Reg::FP, scratch.value + n, Reg::R0);
         }
         let done = emit.asm.label();
-        self.find_line(emit, done)?;
+        if self.maps.may_goto {
+            self.find_line(emit, done)?;
+        } else {
+            emit.asm.mov_imm(Reg::R7, 0);
+        }
         emit.asm.bind(done);
         emit.asm
             .store(Size::Double, Reg::FP, scratch.value + 16, Reg::R7);

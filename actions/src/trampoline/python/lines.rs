@@ -4,10 +4,10 @@
 //! table is read eight bytes at a time: its address is a multiple of eight, so a read never
 //! crosses into a page that the table has no part of.
 //!
-//! The loop has no bound where the kernel has `may_goto` (Linux 6.9): the longest tables, of large
-//! modules, have some ten thousand bytes. Elsewhere it takes [`BOUND`] steps; an instruction
-//! further on has the line [`UNKNOWN`]. So has one whose table cannot be read. One that has no
-//! line by the table has line -1, as the interpreter's own probes say.
+//! The longest tables, of large modules, have some ten thousand bytes, so the loop has no bound
+//! that the verifier could follow: it takes `may_goto` (Linux 6.9). Elsewhere the line cannot be
+//! had. Where the table cannot be read, the line is [`UNKNOWN`]; an instruction that has no line
+//! by the table has line -1, as the interpreter's own probes say.
 
 use dlang::diag::Span;
 use predicates::asm::Label;
@@ -21,8 +21,6 @@ use super::{Dispatch, add, read};
 const UNKNOWN: i64 = 0;
 /// The line of an instruction that has none.
 const NO_LINE: i64 = -1;
-/// Steps of the loop where the kernel checks each.
-const BOUND: i32 = 1024;
 
 /// More than any number of bits to shift: no number is being read.
 const NO_NUMBER: i32 = 64;
@@ -46,8 +44,6 @@ struct Loop {
     /// The number that is being read, and by how much to shift its next bits.
     number: i16,
     shift: i16,
-    /// Steps so far.
-    steps: i16,
     /// Zero.
     zero: i16,
 }
@@ -77,7 +73,6 @@ impl Dispatch<'_> {
             kind: slot()?,
             number: slot()?,
             shift: slot()?,
-            steps: slot()?,
             zero: slot()?,
         };
         let (next, unknown, none, found) = (
@@ -88,7 +83,7 @@ impl Dispatch<'_> {
         );
         self.open_table(emit, at);
         emit.asm.bind(next);
-        self.count_step(emit, at, unknown);
+        emit.asm.may_goto(unknown);
         match self.build.lines {
             LineFormat::Locations => self.location_step(emit, at, next, none, found),
             LineFormat::LineTable => self.pair_step(emit, at, next, none, found, true),
@@ -105,7 +100,7 @@ impl Dispatch<'_> {
         emit.asm.alu_imm(Alu::Arsh, Reg::R7, 32);
         emit.asm.bind(done);
         for slot in [
-            at.target, at.table, at.ready, at.kind, at.number, at.shift, at.steps, at.zero,
+            at.target, at.table, at.ready, at.kind, at.number, at.shift, at.zero,
         ] {
             emit.stack.give_buffer(slot, 8);
         }
@@ -133,19 +128,7 @@ impl Dispatch<'_> {
             at.set(emit, slot, 0);
         }
         at.set(emit, at.shift, NO_NUMBER);
-        emit.asm.store_imm(Size::Double, Reg::FP, at.steps, 0);
         emit.asm.mov(Reg::R6, Reg::R8);
-    }
-
-    fn count_step(&self, emit: &mut Emit<'_>, at: Loop, too_long: Label) {
-        if self.maps.may_goto {
-            emit.asm.may_goto(too_long);
-            return;
-        }
-        emit.asm.load(Size::Double, Reg::R1, Reg::FP, at.steps);
-        emit.asm.jump_if_imm(Cond::Ge, Reg::R1, BOUND, too_long);
-        emit.asm.alu_imm(Alu::Add, Reg::R1, 1);
-        emit.asm.store(Size::Double, Reg::FP, at.steps, Reg::R1);
     }
 
     /// Makes the next `bytes` of the table the lowest of `r6`; at the table's end, goes to `end`.

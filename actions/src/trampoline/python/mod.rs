@@ -43,6 +43,9 @@ use super::load_register;
 /// The stack that `may_goto` needs beyond the program's own, in bytes.
 pub(crate) const LOOP_STACK: i16 = 16;
 
+/// Why there is no arg2 on a kernel without `may_goto`.
+const NO_LINE: &str = "the line of a Python that has no probes in it takes Linux 6.9 or later";
+
 /// The stack pointer among the registers.
 const STACK_POINTER: Register = Register(152);
 
@@ -82,7 +85,7 @@ impl PythonMaps {
             // Process, code object, instruction.
             key_size: 24,
             // File, function, line, the start of the code object.
-            value_size: 24 + CODE_BYTES,
+            value_size: 24 + u32::from(CODE_BYTES),
             max_entries: 1 << 14,
             initial: None,
             read_only: false,
@@ -104,7 +107,7 @@ impl PythonMaps {
 /// Where reading a code object starts: behind the reference count and the type.
 const CODE_START: u16 = 16;
 /// The most bytes of a code object that are read from there.
-const CODE_BYTES: u32 = 128;
+const CODE_BYTES: u16 = 128;
 
 /// Gives the arguments that are used a slot.
 pub(super) fn place_arguments(
@@ -112,7 +115,9 @@ pub(super) fn place_arguments(
     sites: &PythonSites,
     used: &BTreeSet<u8>,
     slots: &mut [Option<i16>; 10],
+    maps: Option<PythonMaps>,
 ) -> Emitted<()> {
+    let loops = maps.is_some_and(|maps| maps.may_goto);
     if is_function(sites.event) {
         emit.stack.reserve_end(LOOP_STACK);
         if used.contains(&0) || used.contains(&1) {
@@ -120,7 +125,9 @@ pub(super) fn place_arguments(
             emit.converted_text = true;
         }
         for (n, slot) in (0..3).zip(slots) {
-            let argument = if used.contains(&n) {
+            let argument = if n == 2 && !loops {
+                Argument::Unreadable(NO_LINE.to_owned())
+            } else if used.contains(&n) {
                 let place = match *slot {
                     Some(place) => place,
                     None => emit.buffer(8, Span::default())?,
@@ -240,7 +247,7 @@ impl<'p> Dispatch<'p> {
         let span = Span::default();
         let scratch = Scratch {
             keys: emit.buffer(32, span)?,
-            value: emit.buffer(24 + signed(CODE_BYTES as u16), span)?,
+            value: emit.buffer(24 + signed(CODE_BYTES), span)?,
             word: emit.buffer(8, span)?,
         };
         Ok(Some(Self {
@@ -276,7 +283,7 @@ impl<'p> Dispatch<'p> {
     ///
     /// `r6` is the frame, `r7` the code object, `r8` the instruction: its address, before 3.11
     /// its index.
-    pub(super) fn hit(&self, emit: &mut Emit<'_>, site: &Site) -> Emitted<()> {
+    pub(super) fn hit(&self, emit: &mut Emit<'_>, site: &Site) {
         emit.asm
             .note(format!("{:?} at {:#x}", site.event, site.address));
         emit.asm.load(Size::Double, Reg::R9, Reg::FP, Emit::CONTEXT);
@@ -304,7 +311,6 @@ impl<'p> Dispatch<'p> {
         } else {
             self.exit
         });
-        Ok(())
     }
 
     /// Whether a hit needs to look at the code object: for arguments, and to check where a frame

@@ -17,12 +17,10 @@ use predicates::insn::{Alu, Cond, Reg, Size};
 use super::arguments::WIDE;
 use super::{Dispatch, add, read};
 
-/// Steps of the loop where the kernel checks each.
-const BOUND: i32 = 128;
-
 impl Dispatch<'_> {
     /// Makes the argument in `slot` the address of UTF-8, if it is a string's that needs it; 0 if
-    /// there is none. Which of the two texts it is decides the place.
+    /// there is none, or no way to convert it without `may_goto`. Which of the two texts it is
+    /// decides the place.
     pub(super) fn convert(&self, emit: &mut Emit<'_>, slot: i16, which: u32) -> Emitted<()> {
         let string = self.build.offsets.string;
         let done = emit.asm.label();
@@ -35,6 +33,10 @@ impl Dispatch<'_> {
         self.load_from(emit, self.known_utf8(), 8);
         emit.asm.store(Size::Double, Reg::FP, slot, Reg::R0);
         emit.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, done);
+        if !self.maps.may_goto {
+            emit.asm.bind(done);
+            return Ok(());
+        }
 
         // r7: bytes to a character; the strings of old interfaces are elsewhere.
         self.load_from(emit, string.state, 4);
@@ -57,13 +59,11 @@ impl Dispatch<'_> {
         add(emit, Reg::R6, i64::from(string.wide_data));
         let span = Span::default();
         let place = emit.buffer(8, span)?;
-        let steps = emit.buffer(8, span)?;
         emit.early_thread_state(Reg::R1, span)?;
         let (start, size) = emit.storage.texts;
         add(emit, Reg::R1, i64::from(start + which * size));
         emit.asm.store(Size::Double, Reg::FP, place, Reg::R1);
-        emit.asm.store_imm(Size::Double, Reg::FP, steps, 0);
-        self.convert_all(emit, place, steps, i32::try_from(size).unwrap_or(8));
+        self.convert_all(emit, place, i32::try_from(size).unwrap_or(8));
 
         // The address as a number like any other: what is loaded from a map has no type.
         emit.asm.load(Size::Double, Reg::R1, Reg::FP, place);
@@ -73,9 +73,7 @@ impl Dispatch<'_> {
         emit.asm.store(Size::Double, Reg::R2, temps, Reg::R1);
         emit.asm.load(Size::Double, Reg::R1, Reg::R2, temps);
         emit.asm.store(Size::Double, Reg::FP, slot, Reg::R1);
-        for buffer in [place, steps] {
-            emit.stack.give_buffer(buffer, 8);
-        }
+        emit.stack.give_buffer(place, 8);
         emit.asm.bind(done);
         Ok(())
     }
@@ -101,18 +99,11 @@ impl Dispatch<'_> {
     }
 
     /// Converts the `r8` characters of `r7` bytes at `r6`.
-    fn convert_all(&self, emit: &mut Emit<'_>, place: i16, steps: i16, size: i32) {
+    fn convert_all(&self, emit: &mut Emit<'_>, place: i16, size: i32) {
         let (next, end) = (emit.asm.label(), emit.asm.label());
         let word = self.scratch.word;
         emit.asm.bind(next);
-        if self.maps.may_goto {
-            emit.asm.may_goto(end);
-        } else {
-            emit.asm.load(Size::Double, Reg::R1, Reg::FP, steps);
-            emit.asm.jump_if_imm(Cond::Ge, Reg::R1, BOUND, end);
-            emit.asm.alu_imm(Alu::Add, Reg::R1, 1);
-            emit.asm.store(Size::Double, Reg::FP, steps, Reg::R1);
-        }
+        emit.asm.may_goto(end);
         emit.asm.jump_if_imm(Cond::SLe, Reg::R8, 0, end);
         emit.asm.alu_imm(Alu::Add, Reg::R8, -1);
         emit.asm.jump_if_imm(Cond::Gt, Reg::R9, size - 5, end);

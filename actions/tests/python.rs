@@ -1,0 +1,218 @@
+//! Programs for CPythons without probes, through the kernel's verifier: every interpreter that is
+//! found on the machine, with `may_goto` and without. Needs root.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::print_stderr, reason = "tests say what was covered")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use actions::lower::{Compiler, Enabled, LowerOptions, Object};
+use dlang::check::UnknownArgs;
+use dlang::diag::{Origin, Source};
+use dlang::program::ProbeDesc;
+use dlang::{CheckOptions, Macros};
+use predicates::storage::TaskFields;
+use provider::features::KernelFeatures;
+use provider::object::Target;
+use provider::probe::{File, Probe, ProbeId, ProbeKind, PythonEvent, PythonSites, Scope};
+use provider::python::{self, Build, Event};
+use provider::session::Session;
+
+/// Uses all arguments in all ways: compared, as keys alone and with others, printed.
+const ALL: &str = r#"
+function-entry /copyinstr(arg1) == "main"/ { self->on = 1; }
+function-entry /self->on/ { printf("%s:%s:%d", basename(copyinstr(arg0)), copyinstr(arg1), arg2); }
+function-return { @[copyinstr(arg1)] = count(); @both[copyinstr(arg0), arg2] = count(); }
+gc-start { self->generation = arg0; }
+gc-done { @collected[self->generation] = sum(arg0); }
+audit { @events[copyinstr(arg0)] = count(); }
+"#;
+
+/// Programs of single probes, with arguments and without.
+const SOME: [&str; 7] = [
+    "function-entry { @[copyinstr(arg1)] = count(); @both[copyinstr(arg0), arg1] = count(); }",
+    "function-entry { this->x = 0; }",
+    "function-return { this->x = 0; }",
+    "function-entry { this->x = 0; } function-return { trace(arg2); }",
+    "function-return { trace(copyinstr(arg0)); }",
+    "gc-done { trace(arg0); }",
+    "gc-start { trace(arg0); }",
+];
+
+/// The interpreters of pyenv, the system and the peers' chroot, with what was found out of them.
+fn builds() -> Vec<(PathBuf, Arc<Build>)> {
+    let home = std::env::home_dir().unwrap_or_default();
+    let mut folders = vec![
+        PathBuf::from("/usr/bin"),
+        home.join(".cache/rdtrace-peers/usr/bin"),
+    ];
+    let versions = std::fs::read_dir(home.join(".pyenv/versions"));
+    for version in versions.into_iter().flatten().flatten() {
+        folders.push(version.path().join("bin"));
+        folders.push(version.path().join("lib"));
+    }
+    let mut files: Vec<PathBuf> = folders
+        .iter()
+        .filter_map(|folder| std::fs::read_dir(folder).ok())
+        .flat_map(Iterator::flatten)
+        .filter(|entry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            name.starts_with("python3") || name.starts_with("libpython3")
+        })
+        .filter_map(|entry| entry.path().canonicalize().ok())
+        .filter(|path| path.is_file())
+        .collect();
+    files.sort();
+    files.dedup();
+    files
+        .into_iter()
+        .filter_map(|path| {
+            let build = python::analyse(&std::fs::read(&path).ok()?).ok()?;
+            Some((path, Arc::new(build)))
+        })
+        .collect()
+}
+
+/// Compiles clauses on the synthesised probes of a build; those that it lacks are left out.
+fn lower(text: &str, path: &Path, build: &Arc<Build>, may_goto: bool) -> Object {
+    let source = Source {
+        origin: Origin::Script("test.d".into()),
+        text: text
+            .lines()
+            .map(|line| format!("{}\n", line.replace("function-", "python1:::function-")))
+            .map(|line| {
+                let bare = ["gc-", "audit"].iter().any(|name| line.starts_with(name));
+                if bare {
+                    format!("python1:::{line}")
+                } else {
+                    line
+                }
+            })
+            .collect(),
+    };
+    let ast = dlang::parse(std::slice::from_ref(&source), &Macros::default()).unwrap();
+    let program = dlang::check(&ast, &UnknownArgs, &CheckOptions::default()).unwrap();
+    let file = Arc::new(File {
+        path: path.to_owned(),
+        shown: path.to_owned(),
+        identity: (1, 1),
+    });
+    let probes: Vec<Arc<Probe>> = (1..)
+        .zip(PythonEvent::ALL)
+        .filter(|(_, event)| event.is_in(build))
+        .map(|(id, event)| {
+            Arc::new(Probe {
+                id: ProbeId(id),
+                desc: ProbeDesc {
+                    provider: "python1".into(),
+                    module: "python".into(),
+                    function: "eval".into(),
+                    name: event.name().into(),
+                },
+                args: event.args(),
+                kind: ProbeKind::Python(PythonSites {
+                    file: Arc::clone(&file),
+                    scope: Scope::System,
+                    build: Arc::clone(build),
+                    event,
+                }),
+            })
+        })
+        .collect();
+    let enabled: Vec<Enabled> = program
+        .clauses
+        .iter()
+        .enumerate()
+        .flat_map(|(clause, of)| {
+            let named =
+                |probe: &&Arc<Probe>| of.probes.iter().any(|d| d.desc.name == probe.desc.name);
+            let probes: Vec<_> = probes.iter().filter(named).cloned().collect();
+            probes
+                .into_iter()
+                .map(move |probe| Enabled { clause, probe })
+        })
+        .collect();
+    let options = LowerOptions {
+        strsize: 256,
+        ring_bytes: 1 << 16,
+        aggregation_keys: 1024,
+        dynvarsize: 1 << 20,
+        flow: false,
+        task: TaskFields::default(),
+        may_goto,
+    };
+    Compiler::new(Arc::new(program), options)
+        .lower(&enabled)
+        .unwrap()
+}
+
+#[test]
+fn every_program_passes_the_verifier() {
+    let features = KernelFeatures::detect();
+    if !features.has_ringbuf {
+        eprintln!("skipped: no rights to load programs");
+        return;
+    }
+    for (path, build) in builds() {
+        for may_goto in [true, false] {
+            if may_goto && !KernelFeatures::may_goto() {
+                continue;
+            }
+            for text in std::iter::once(ALL).chain(SOME) {
+                // Lines take `may_goto`.
+                if !may_goto && text.contains("arg2") {
+                    continue;
+                }
+                let object = lower(text, &path, &build, may_goto);
+                let mut session = Session::new(features.clone());
+                session.create_maps(&object.maps).unwrap();
+                for program in &object.programs {
+                    if let Err(error) = session.load(program) {
+                        panic!("{}, may_goto {may_goto}: {text}: {error}", path.display());
+                    }
+                }
+            }
+        }
+        eprintln!(
+            "covered: {} {:?} {}",
+            build.version,
+            build.recipe,
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn every_site_is_attached_whichever_probe_is_enabled() {
+    for (path, build) in builds() {
+        for text in &SOME[..3] {
+            let object = lower(text, &path, &build, true);
+            let [attachment] = object.attachments.as_slice() else {
+                panic!("one attachment: {:?}", object.attachments);
+            };
+            let Target::Uprobes { sites, .. } = &attachment.target else {
+                panic!("uprobes: {:?}", attachment.target);
+            };
+            let offsets: Vec<u64> = sites.iter().map(|site| site.file_offset).collect();
+            let all: Vec<u64> = build.sites.iter().map(|site| site.file_offset).collect();
+            assert_eq!(offsets, all, "{}", path.display());
+            assert!(build.sites.iter().any(|site| site.event == Event::Entry));
+        }
+    }
+}
+
+#[test]
+fn collections_end_where_the_collector_returns() {
+    for (path, build) in builds() {
+        let Ok(collectors) = &build.collectors else {
+            continue;
+        };
+        let object = lower("gc-done { trace(arg0); }", &path, &build, true);
+        let returns = object.attachments.iter().find_map(|a| match &a.target {
+            Target::Returns { sites, .. } => Some(sites.len()),
+            _ => None,
+        });
+        assert_eq!(returns, Some(collectors.len()), "{}", path.display());
+    }
+}
