@@ -286,7 +286,7 @@ impl Subject {
         let calls = self.calls(CALLS, ROUNDS);
         match tracer {
             Tracer::None => run(Command::new("sh").args(["-c", &self.outside(&calls)])),
-            Tracer::Null => self.null_probe(&self.outside(&calls)),
+            Tracer::Null => Self::null_probe(&self.outside(&calls)),
             Tracer::Rdtrace(args) => run(rdtrace().args(args).args(["-c", &self.outside(&calls)])),
             Tracer::Peer(args) => {
                 let root = self.root.as_deref().unwrap_or(Path::new("/"));
@@ -301,7 +301,7 @@ impl Subject {
     }
 
     /// Runs the command with an empty eBPF program on its `function-entry`.
-    fn null_probe(&self, command: &str) {
+    fn null_probe(command: &str) {
         let argv: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
         let mut stopped = launch_stopped(&argv).expect("the Python can be started");
         let mut catalog = Catalog::new();

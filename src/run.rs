@@ -364,6 +364,9 @@ impl Run<'_> {
         mailbox: &Mailbox,
     ) -> Result<i32> {
         live.session.detach_all();
+        if matches!(ending, Ending::Exit(_) | Ending::Interrupted) {
+            self.target.terminate();
+        }
         let counts = live.drop_counts()?;
         let mut pipeline = live.pipeline.stop();
         if let Some(end) = end {

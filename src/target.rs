@@ -7,6 +7,7 @@
 
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use dlang::program::{ProbeDesc, Program};
@@ -123,6 +124,18 @@ impl Target {
     /// Whether all processes have ended.
     pub(crate) fn is_over(&self) -> bool {
         self.running.is_empty() && self.stopped.is_none()
+    }
+
+    /// Ends the commands that we started, as DTrace does when the run ends before them: they are
+    /// asked to, and killed if they do not within a second.
+    pub(crate) fn terminate(&mut self) {
+        for process in self.running.iter_mut().filter(|process| process.is_ours()) {
+            let _ = process.signal(Signal::SIGTERM);
+            if process.wait(Duration::from_secs(1)).is_none() {
+                let _ = process.signal(Signal::SIGKILL);
+                process.wait(Duration::from_secs(1));
+            }
+        }
     }
 
     /// Passes a signal on to the commands that we started.

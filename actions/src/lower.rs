@@ -530,6 +530,9 @@ impl Unit<'_> {
                 }
                 let epid = first_epid + u32::try_from(ecbs.len()).unwrap_or(0);
                 ecbs.push(self.clause(&mut emit, enabled, epid, &mut faulting)?);
+                if exits(&compiler.program.clauses[enabled.clause]) && self.key != GroupKey::End {
+                    leave_if_exited(&mut emit, leave);
+                }
             }
             emit.asm.jump(leave);
         }
@@ -540,11 +543,8 @@ impl Unit<'_> {
         emit.asm.bind(prologue);
         emit.asm.note("prologue");
         emit.zero_slots();
-        if compiler.exits() && self.key != GroupKey::End {
-            emit.asm
-                .map_value(Reg::R1, compiler.storage.globals, own_globals::EXITED);
-            emit.asm.load(Size::Double, Reg::R1, Reg::R1, 0);
-            emit.asm.jump_if_imm(Cond::Ne, Reg::R1, 0, leave);
+        if compiler.program.clauses.iter().any(exits) && self.key != GroupKey::End {
+            leave_if_exited(&mut emit, leave);
         }
         let targets = trampoline::emit_dispatch(
             &mut emit,
@@ -762,18 +762,22 @@ impl Unit<'_> {
     }
 }
 
-impl Compiler {
-    /// Whether any clause may end the run.
-    fn exits(&self) -> bool {
-        use dlang::program::{Action, StmtKind};
-        let mut found = false;
-        for clause in &self.program.clauses {
-            each_statement(&clause.body, &mut |stmt| {
-                found |= matches!(stmt.kind, StmtKind::Action(Action::Exit(_)));
-            });
-        }
-        found
-    }
+/// Whether a clause may end the run.
+fn exits(clause: &Clause) -> bool {
+    use dlang::program::{Action, StmtKind};
+    let mut found = false;
+    each_statement(&clause.body, &mut |stmt| {
+        found |= matches!(stmt.kind, StmtKind::Action(Action::Exit(_)));
+    });
+    found
+}
+
+/// After `exit()` nothing fires but END, not even the other clauses of the same firing.
+fn leave_if_exited(emit: &mut Emit<'_>, leave: Label) {
+    emit.asm
+        .map_value(Reg::R1, emit.storage.globals, own_globals::EXITED);
+    emit.asm.load(Size::Double, Reg::R1, Reg::R1, 0);
+    emit.asm.jump_if_imm(Cond::Ne, Reg::R1, 0, leave);
 }
 
 /// Whether any clause of a program reads a built-in variable.

@@ -177,10 +177,8 @@ mod tests {
 
     #[test]
     fn the_kernels_tasks_have_parents() {
-        let Some(btf) = Btf::of_kernel() else {
-            eprintln!("skipped: this kernel has no BTF");
-            return;
-        };
-        assert!(btf.member_offset("task_struct", "real_parent").is_some());
+        // Kernels without BTF have none to read.
+        let offset = Btf::of_kernel().map(|btf| btf.member_offset("task_struct", "real_parent"));
+        assert_ne!(offset, Some(None));
     }
 }
