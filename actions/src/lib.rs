@@ -7,4 +7,5 @@ pub mod lower;
 mod plan;
 pub mod record;
 mod trampoline;
+mod unit;
 mod vtime;

@@ -11,7 +11,9 @@
 
 use std::sync::Arc;
 
-use dlang::program::{Action, BinaryOp, Builtin, Expr, ExprKind, Stmt, StmtKind, Subroutine};
+use dlang::program::{
+    Action, BinaryOp, Builtin, Clause, Expr, ExprKind, Stmt, StmtKind, Subroutine,
+};
 use dlang::types::{Int, Type};
 
 use crate::record::{Field, HEADER_SIZE, Output, OutputKind, RecordLayout};
@@ -291,4 +293,10 @@ pub(crate) fn each_expr<'s>(stmt: &'s Stmt, f: &mut dyn FnMut(&'s Expr)) {
             keys.iter().chain(value).chain(increment).for_each(f);
         }
     }
+}
+
+/// Calls `f` for every expression that stands directly in a clause.
+pub(crate) fn each_clause_expr<'c>(clause: &'c Clause, f: &mut dyn FnMut(&'c Expr)) {
+    clause.predicate.iter().for_each(&mut *f);
+    each_statement(&clause.body, &mut |stmt| each_expr(stmt, f));
 }

@@ -1,0 +1,394 @@
+//! One program: all clauses on all probes that share it.
+//!
+//! All clauses of a probe run in one program, so that they share what they fetch; all probes in
+//! one file and scope share one program too, so that the kernel attaches and detaches them with
+//! one link. Which site was hit is the attach cookie.
+//!
+//! ```text
+//!   entry      save the context; goto prologue
+//!   probe A    clause 1; clause 2; ...; leave
+//!   probe B    ...
+//!   faults     what stubs lead to: report, run ERROR's clauses, go on after the faulting clause
+//!   give up    count and leave
+//!   prologue   zero what is tested before it is set; leave if exit() ran;
+//!              by cookie: load the site's arguments, goto its probe
+//! ```
+//!
+//! The prologue comes last since only then it is known what has to be zeroed.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use dlang::diag::Span;
+use dlang::program::{Clause, Expr, ExprKind};
+use predicates::asm::{Code, Label};
+use predicates::emit::{Emit, Emitted, Faults, Refusal, Rodata};
+use predicates::insn::{Cond, Reg, Size};
+use predicates::storage::own_globals;
+use predicates::tuple::direct_string;
+use provider::object::{ProgramKind, Target};
+use provider::probe::{Probe, ProbeKind, PythonSites, Scope, Sites};
+
+use crate::clause::{ClauseContext, FaultSlots, emit_clause, emit_fault_record};
+use crate::lower::{Compiler, Enabled, RING, program_name};
+use crate::plan::{each_clause_expr, each_expr, each_statement};
+use crate::record::{Ecb, Epid};
+use crate::trampoline;
+
+/// What decides which probes share a program.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum GroupKey {
+    Begin,
+    End,
+    Timer(u32),
+    /// Device, inode, process (0 for all).
+    File(u64, u64, u32),
+}
+
+impl GroupKey {
+    pub(crate) fn of(probe: &Probe) -> Self {
+        match &probe.kind {
+            ProbeKind::Begin | ProbeKind::Error => Self::Begin,
+            ProbeKind::End => Self::End,
+            ProbeKind::Tick { .. } | ProbeKind::Profile { .. } => Self::Timer(probe.id.0),
+            ProbeKind::Sites(Sites { file, scope, .. })
+            | ProbeKind::Python(PythonSites { file, scope, .. }) => {
+                let (device, inode) = file.identity;
+                let process = match scope {
+                    Scope::Process(pid) => *pid,
+                    Scope::System => 0,
+                };
+                Self::File(device, inode, process)
+            }
+        }
+    }
+}
+
+/// One program while it is made.
+pub(crate) struct Unit<'c> {
+    pub(crate) compiler: &'c Compiler,
+    pub(crate) error_epids: &'c [u32],
+    /// The clauses on this program's probes, in program order.
+    pub(crate) members: &'c [Enabled],
+    pub(crate) key: GroupKey,
+}
+
+/// A program that was made.
+pub(crate) struct Made {
+    pub(crate) code: Code,
+    pub(crate) name: String,
+    pub(crate) kind: ProgramKind,
+    /// What runs it.
+    pub(crate) targets: Vec<Target>,
+    pub(crate) ecbs: Vec<Ecb>,
+    pub(crate) heap_max: u32,
+}
+
+/// A clause whose faults are still to be handled.
+struct Faulting {
+    faults: Faults,
+    epid: u32,
+    end: Label,
+}
+
+impl Unit<'_> {
+    pub(crate) fn compile(&self, rodata: &mut Rodata, first_epid: u32) -> Emitted<Made> {
+        let compiler = self.compiler;
+        let probes = self.probes();
+        let kind = match self.key {
+            GroupKey::Begin | GroupKey::End => ProgramKind::Direct,
+            GroupKey::Timer(_) => ProgramKind::Timer,
+            GroupKey::File(..) => ProgramKind::Uprobe,
+        };
+        let timer = kind == ProgramKind::Timer;
+        let machine = trampoline::machine(&probes[0], timer);
+        let mut emit = Emit::new(&compiler.storage, rodata, machine);
+        let (prologue, leave) = (emit.asm.label(), emit.asm.label());
+        emit.asm
+            .store(Size::Double, Reg::FP, Emit::CONTEXT, Reg::R1);
+        emit.asm.jump(prologue);
+        let mut ecbs = Vec::new();
+        let mut faulting = Vec::new();
+        let mut entries = Vec::new();
+        let mut slots = [None; 10];
+        let mut used = Vec::new();
+        for probe in &probes {
+            let used_here = self.used_arguments(probe);
+            let machine = trampoline::machine(probe, timer);
+            emit.start_probe(machine);
+            trampoline::place_arguments(&mut emit, probe, &used_here, &mut slots, compiler.python)?;
+            used.push(used_here);
+            self.share(&mut emit, probe);
+            let entry = emit.asm.label();
+            emit.asm.bind(entry);
+            entries.push(entry);
+            for (index, enabled) in self
+                .members
+                .iter()
+                .filter(|e| e.probe.id == probe.id)
+                .enumerate()
+            {
+                if index > 0 {
+                    emit.settle_heap(Span::default())?;
+                }
+                let epid = first_epid + u32::try_from(ecbs.len()).unwrap_or(0);
+                ecbs.push(self.clause(&mut emit, enabled, epid, &mut faulting)?);
+                if exits(&compiler.program.clauses[enabled.clause]) && self.key != GroupKey::End {
+                    leave_if_exited(&mut emit, leave);
+                }
+            }
+            emit.asm.jump(leave);
+        }
+        self.handle_faults(&mut emit, faulting)?;
+        emit.finish_give_up()?;
+        emit.asm.bind(leave);
+        emit.leave();
+        emit.asm.bind(prologue);
+        emit.asm.note("prologue");
+        emit.zero_slots();
+        if compiler.program.clauses.iter().any(exits) && self.key != GroupKey::End {
+            leave_if_exited(&mut emit, leave);
+        }
+        let targets = trampoline::emit_dispatch(
+            &mut emit,
+            &probes,
+            &entries,
+            &used,
+            &slots,
+            compiler.python,
+            leave,
+        )?;
+        let heap_max = emit.heap_max();
+        let code = emit.asm.finish().map_err(|error| Refusal {
+            span: compiler.program.clauses[self.members[0].clause].span,
+            message: error.to_string(),
+        })?;
+        let name = format!("d_{}", probes[0].desc.name);
+        Ok(Made {
+            code,
+            name: program_name(&name),
+            kind,
+            targets,
+            ecbs,
+            heap_max,
+        })
+    }
+
+    /// The probes of this program, each once.
+    fn probes(&self) -> Vec<Arc<Probe>> {
+        let mut seen = BTreeSet::new();
+        self.members
+            .iter()
+            .filter(|enabled| seen.insert(enabled.probe.id))
+            .map(|enabled| enabled.probe.clone())
+            .collect()
+    }
+
+    fn clauses_of<'u>(&'u self, probe: &'u Probe) -> impl Iterator<Item = &'u Clause> {
+        self.members
+            .iter()
+            .filter(|enabled| enabled.probe.id == probe.id)
+            .map(|enabled| &self.compiler.program.clauses[enabled.clause])
+    }
+
+    /// Which of `arg0` to `arg9` the clauses on a probe use.
+    fn used_arguments(&self, probe: &Probe) -> BTreeSet<u8> {
+        fn find(expr: &Expr, used: &mut BTreeSet<u8>) {
+            if let ExprKind::Arg(n) | ExprKind::TypedArg(n) = expr.kind {
+                used.insert(n);
+            }
+            for operand in expr.operands() {
+                find(operand, used);
+            }
+        }
+        let mut used = BTreeSet::new();
+        for clause in self.clauses_of(probe) {
+            each_clause_expr(clause, &mut |expr| find(expr, &mut used));
+        }
+        if self.compiler.options.flow
+            && let Some(expr) = trampoline::flow_name(probe)
+        {
+            find(&expr, &mut used);
+        }
+        used
+    }
+
+    /// Tells the emitter which user strings are needed whole. A string that is only a key is
+    /// not: it is read straight into the key.
+    fn share(&self, emit: &mut Emit<'_>, probe: &Probe) {
+        let mut exprs = Vec::new();
+        for clause in self.clauses_of(probe) {
+            exprs.extend(&clause.predicate);
+            each_statement(&clause.body, &mut |stmt| {
+                if let dlang::program::StmtKind::Aggregate {
+                    keys,
+                    value,
+                    increment,
+                    ..
+                } = &stmt.kind
+                {
+                    let direct = keys.len() == 1 && direct_string(&keys[0]).is_some();
+                    exprs.extend(keys.iter().filter(|_| !direct));
+                    exprs.extend(value.iter().chain(increment));
+                } else {
+                    each_expr(stmt, &mut |expr| exprs.push(expr));
+                }
+            });
+        }
+        emit.share_strings(exprs);
+    }
+
+    fn clause(
+        &self,
+        emit: &mut Emit<'_>,
+        enabled: &Enabled,
+        epid: u32,
+        faulting: &mut Vec<Faulting>,
+    ) -> Emitted<Ecb> {
+        let clause = &self.compiler.program.clauses[enabled.clause];
+        emit.machine.epid = epid;
+        let plan = self.compiler.plan(clause, &enabled.probe, &emit.machine);
+        let mut heading = String::new();
+        let _ = write!(
+            heading,
+            "clause {} on {}, epid {epid}",
+            enabled.clause, enabled.probe.desc
+        );
+        emit.asm.note(heading);
+        let end = emit.asm.label();
+        let known = emit.known();
+        let context = self.context(epid);
+        let predicate = clause.predicate.as_ref();
+        emit_clause(emit, &context, predicate, &clause.body, &plan, end)?;
+        emit.asm.bind(end);
+        emit.forget(&known);
+        debug_assert!(emit.stack.idle(), "a clause gives its registers back");
+        let faults = emit.take_faults();
+        if !faults.is_empty() {
+            faulting.push(Faulting { faults, epid, end });
+        }
+        Ok(ecb(epid, enabled, plan.layout))
+    }
+
+    fn context(&self, epid: u32) -> ClauseContext<'_> {
+        ClauseContext {
+            ring: RING,
+            aggregations: &self.compiler.aggregations,
+            epid,
+        }
+    }
+
+    /// Emits what all faults of the program lead to.
+    fn handle_faults(&self, emit: &mut Emit<'_>, faulting: Vec<Faulting>) -> Emitted<()> {
+        if faulting.is_empty() {
+            return Ok(());
+        }
+        let span = Span::default();
+        let mut buffer = || emit.buffer(8, span);
+        let slots = FaultSlots {
+            epid: buffer()?,
+            kind: buffer()?,
+            pc: buffer()?,
+            address: buffer()?,
+            clause: buffer()?,
+        };
+        let report = emit.asm.label();
+        let mut ends = Vec::new();
+        for (number, clause) in (0..).zip(faulting) {
+            let handler = emit.asm.label();
+            emit.emit_faults(clause.faults, handler);
+            emit.asm.bind(handler);
+            emit.asm.mov_imm(Reg::R4, i64::from(clause.epid));
+            emit.asm.mov_imm(Reg::R5, i64::from(number));
+            emit.asm.jump(report);
+            ends.push((number, clause.end));
+        }
+        emit.asm.bind(report);
+        emit.asm.note("fault");
+        emit_fault_record(emit, RING, &slots)?;
+        self.error_clauses(emit, &slots)?;
+        emit.asm.load(Size::Double, Reg::R0, Reg::FP, slots.clause);
+        let (last, others) = ends.split_last().expect("there is a faulting clause");
+        for &(number, end) in others {
+            emit.asm.jump_if_imm(Cond::Eq, Reg::R0, number, end);
+        }
+        emit.asm.jump(last.1);
+        Ok(())
+    }
+
+    /// Emits the clauses of ERROR; what faults in them is only counted.
+    fn error_clauses(&self, emit: &mut Emit<'_>, slots: &FaultSlots) -> Emitted<()> {
+        let compiler = self.compiler;
+        if compiler.error_clauses.is_empty() {
+            return Ok(());
+        }
+        let outer = emit.machine.clone();
+        let heap = emit.heap_slot();
+        let saved = heap.map(|_| emit.buffer(8, Span::default())).transpose()?;
+        if let (Some(heap), Some(saved)) = (heap, saved) {
+            emit.asm.load(Size::Double, Reg::R0, Reg::FP, heap);
+            emit.asm.store(Size::Double, Reg::FP, saved, Reg::R0);
+        }
+        for (enabled, &epid) in compiler.error_clauses.iter().zip(self.error_epids) {
+            let clause = &compiler.program.clauses[enabled.clause];
+            let mut machine = trampoline::error_machine(&enabled.probe, Some(slots));
+            machine.epid = epid;
+            machine.timer = outer.timer;
+            let plan = compiler.plan(clause, &enabled.probe, &machine);
+            emit.enter_error(machine);
+            let end = emit.asm.label();
+            let context = self.context(epid);
+            emit_clause(
+                emit,
+                &context,
+                clause.predicate.as_ref(),
+                &clause.body,
+                &plan,
+                end,
+            )?;
+            let faults = emit.take_faults();
+            if !faults.is_empty() {
+                let handler = emit.asm.label();
+                emit.asm.jump(end);
+                emit.emit_faults(faults, handler);
+                emit.asm.bind(handler);
+                emit.count(predicates::storage::Counter::ErrorFaults, Span::default())?;
+            }
+            emit.asm.bind(end);
+        }
+        if let (Some(heap), Some(saved)) = (heap, saved) {
+            emit.asm.load(Size::Double, Reg::R0, Reg::FP, saved);
+            emit.asm.store(Size::Double, Reg::FP, heap, Reg::R0);
+        }
+        emit.machine = outer;
+        Ok(())
+    }
+}
+
+/// Whether a clause may end the run.
+fn exits(clause: &Clause) -> bool {
+    use dlang::program::{Action, StmtKind};
+    let mut found = false;
+    each_statement(&clause.body, &mut |stmt| {
+        found |= matches!(stmt.kind, StmtKind::Action(Action::Exit(_)));
+    });
+    found
+}
+
+/// After `exit()` nothing fires but END, not even the other clauses of the same firing.
+fn leave_if_exited(emit: &mut Emit<'_>, leave: Label) {
+    emit.asm
+        .map_value(Reg::R1, emit.storage.globals, own_globals::EXITED);
+    emit.asm.load(Size::Double, Reg::R1, Reg::R1, 0);
+    emit.asm.jump_if_imm(Cond::Ne, Reg::R1, 0, leave);
+}
+
+pub(crate) fn ecb(epid: u32, enabled: &Enabled, layout: crate::record::RecordLayout) -> Ecb {
+    Ecb {
+        epid: Epid(epid),
+        probe: enabled.probe.clone(),
+        clause: enabled.clause,
+        layout,
+    }
+}
