@@ -73,8 +73,8 @@ pub(crate) struct Cli {
 /// What a wrong command line leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Wrong {
-    /// Usage, for standard error and exit status 2: the first line, and the rest.
-    Usage(String, String),
+    /// What is wrong, for standard error and exit status 2.
+    Usage(String),
     /// Text that was asked for, as `--help`: standard output and exit status 0.
     Help(String),
 }
@@ -363,8 +363,6 @@ fn wrong(error: &clap::Error) -> Wrong {
         Some(ContextValue::String(text)) => Some(text.clone()),
         _ => None,
     };
-    let usage = command().render_usage().to_string();
-    let rest = format!("{usage}\nTry --help for the options.");
     let first = match error.kind() {
         ErrorKind::DisplayHelp => return Wrong::Help(error.render().to_string()),
         ErrorKind::UnknownArgument => {
@@ -382,7 +380,7 @@ fn wrong(error: &clap::Error) -> Wrong {
             line.trim_start_matches("error: ").to_owned()
         }
     };
-    Wrong::Usage(first, rest)
+    Wrong::Usage(first)
 }
 
 #[cfg(test)]
@@ -429,7 +427,7 @@ mod tests {
 
     #[test]
     fn an_unknown_option_is_named_as_getopt_does() {
-        let Err(Wrong::Usage(first, _)) = parse_line(&["-Y"]) else {
+        let Err(Wrong::Usage(first)) = parse_line(&["-Y"]) else {
             panic!("-Y is accepted")
         };
         assert_eq!(first, "invalid option -- 'Y'");

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use anyhow::{Context as _, Result, bail};
+use dlang::ast::Ast;
 use dlang::check::{CheckOptions, ProbeArgs, check};
 use dlang::diag::{Diagnostic, Origin, Source, Span, SpecifierKind};
 use dlang::program::{ProbeDesc, Program};
@@ -163,17 +164,31 @@ pub(crate) fn compile(
     if cli.dump == Some(Dump::Ast) {
         return Ok(Err(dlang::dump::dump(&ast)));
     }
+    set_pragmas(&ast, options).map_err(|error| tell(vec![error], options))?;
     let check_options = CheckOptions {
         strsize: options.output.strsize,
     };
     let program =
         check(&ast, &KnownArgs, &check_options).map_err(|errors| tell(errors, options))?;
-    for (name, value) in &program.options {
-        options
-            .set(name, value.as_deref())
-            .map_err(|error| anyhow::anyhow!("failed to set option {name}: {error}"))?;
-    }
     Ok(Ok(Compiled { program, sources }))
+}
+
+/// Sets what the program's `#pragma D option` lines say: before the check, which depends on some.
+fn set_pragmas(ast: &Ast, options: &mut Options) -> Result<(), Diagnostic> {
+    for pragma in ast.pragmas.iter().filter(|pragma| pragma.word == "option") {
+        let (name, value) = match pragma.rest.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (pragma.rest.as_str(), None),
+        };
+        options.set(name, value).map_err(|error| {
+            let to = value
+                .map(|value| format!(" to '{value}'"))
+                .unwrap_or_default();
+            let text = format!("failed to set option '{name}'{to}: {error}");
+            Diagnostic::new(Tag::PragmaOptset, pragma.span, &text)
+        })?;
+    }
+    Ok(())
 }
 
 /// One error as it is printed.

@@ -42,7 +42,7 @@ fn main() -> ExitCode {
             let _ = io::stdout().write_all(text.as_bytes());
             return ExitCode::SUCCESS;
         }
-        Err(Wrong::Usage(first, rest)) => return usage(&messages, &first, &rest),
+        Err(Wrong::Usage(text)) => return ExitCode::from(usage(&messages, &text)),
     };
     match start(&cli, &messages) {
         Ok(status) => ExitCode::from(u8::try_from(status & 0xff).unwrap_or(1)),
@@ -58,14 +58,20 @@ fn main() -> ExitCode {
     }
 }
 
-fn usage(messages: &Messages, first: &str, rest: &str) -> ExitCode {
-    messages.say(first);
-    let _ = writeln!(io::stderr(), "{rest}");
-    ExitCode::from(2)
+/// A wrong command line; gives the exit status.
+fn usage(messages: &Messages, text: &str) -> u8 {
+    messages.say(text);
+    let usage = cli::command().render_usage();
+    let _ = writeln!(io::stderr(), "{usage}\nTry --help for the options.");
+    2
 }
 
 /// The whole way: options, target, program, probes, tracing.
 fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
+    if cli.version && cli.list {
+        let text = "only one of the [-GhlV] options can be specified at a time";
+        return Ok(i32::from(usage(messages, text)));
+    }
     if cli.version {
         return print_version(cli);
     }
@@ -80,7 +86,7 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
         anyhow::bail!("option -{letter} is not supported: rdtrace traces, it builds no probes");
     }
     if cli.inputs.is_empty() && !cli.list {
-        return Ok(i32::from(usage_status(messages)));
+        return Ok(i32::from(usage(messages, "no probes specified")));
     }
     let mut options = read_options(cli)?;
     let mut catalog = Catalog::new();
@@ -140,13 +146,6 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
         return print(&run.listings(&matches)?);
     }
     run.trace(&matches)
-}
-
-fn usage_status(messages: &Messages) -> u8 {
-    let usage = cli::command().render_usage().to_string();
-    messages.say("no probes specified");
-    let _ = writeln!(io::stderr(), "{usage}\nTry --help for the options.");
-    2
 }
 
 fn print(text: &str) -> Result<i32> {

@@ -15,6 +15,8 @@ pub enum Tag {
     PragmaInval,
     /// A `#pragma` with missing or superfluous words.
     PragmaMalform,
+    /// A `#pragma D option` that cannot be set (given by the command, which knows the options).
+    PragmaOptset,
     /// An `#error` line.
     PragErr,
     /// A macro argument or variable has no value.
@@ -238,6 +240,7 @@ impl Tag {
             Self::Unsupported => "D_UNSUPPORTED",
             Self::PragmaInval => "D_PRAGMA_INVAL",
             Self::PragmaMalform => "D_PRAGMA_MALFORM",
+            Self::PragmaOptset => "D_PRAGMA_OPTSET",
             Self::PragErr => "D_PRAGERR",
             Self::MacroUndef => "D_MACRO_UNDEF",
             Self::MacroUnused => "D_MACRO_UNUSED",

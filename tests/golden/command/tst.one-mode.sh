@@ -1,0 +1,3 @@
+# -l and -V exclude each other.
+$rdtrace -lV 2>err; echo "status $?"
+head -n 1 err
