@@ -6,14 +6,14 @@ use std::io;
 use std::ops::ControlFlow;
 
 use actions::consume::{AggregationMaps, DropCounts, pipeline};
-use actions::lower::uses;
+use actions::lower::{Compiler, uses};
 use anyhow::Result;
 use dlang::program::{Builtin, Program};
 use predicates::storage::{Counter, TaskFields};
 use provider::btf::Btf;
 use provider::map::Map;
 use provider::object::{MapId, MapKind};
-use provider::session::Ring;
+use provider::session::{Ring, Session};
 
 /// The ring buffer, as the pipeline drains it.
 pub(crate) struct KernelRing(pub(crate) Ring);
@@ -69,8 +69,9 @@ impl AggregationMaps for KernelMaps {
     }
 }
 
-/// The kernel side's counters of what it had to give up, from their map.
-pub(crate) fn read_drops(map: &Map) -> Result<DropCounts> {
+/// The kernel side's counters of what it had to give up.
+pub(crate) fn read_drops(session: &Session, compiler: &Compiler) -> Result<DropCounts> {
+    let map = session.map(compiler.counters())?;
     let mut value = vec![0; map.value_len()];
     map.lookup(&0u32.to_ne_bytes(), &mut value)?;
     let mut counts = DropCounts::default();
@@ -86,6 +87,7 @@ pub(crate) fn read_drops(map: &Map) -> Result<DropCounts> {
         counts.error_faults += count(Counter::ErrorFaults);
         counts.python_mismatches += count(Counter::PythonMismatches);
         counts.python += count(Counter::PythonDrops);
+        counts.arguments += count(Counter::ArgumentDrops);
     }
     Ok(counts)
 }

@@ -12,8 +12,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use actions::consume::Consumer;
 use actions::consume::pipeline::{Event, Pipeline, Sinks};
-use actions::consume::{Consumer, DropCounts};
 use actions::lower::{Compiler, Enabled, LowerOptions, Object};
 use anyhow::{Context as _, Result};
 use dlang::program::Program;
@@ -36,6 +36,9 @@ use crate::kernel::{KernelMaps, KernelRing, read_drops, task_fields, wall_offset
 use crate::message::Messages;
 use crate::options::Options;
 use crate::target::{Match, Target};
+
+/// How long a command has to answer Ctrl-C by itself.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// Everything that one run works with.
 pub(crate) struct Run<'r> {
@@ -74,7 +77,7 @@ impl Run<'_> {
         let mut compiler = Compiler::new(Arc::clone(&program), self.lower_options());
         let object = self.lower(&mut compiler, &enabled(matches))?;
         let mut session = Session::new(KernelFeatures::detect());
-        let (begin, end) = Self::load(&mut session, &object)?;
+        let (begin, end) = Self::load(&mut session, &compiler, &object)?;
         let consumer = self.consumer(&session, &compiler, object.ecbs)?;
         let mailbox = Arc::new(Mailbox::new()?);
         let ring = Box::new(KernelRing(session.ring(compiler.ring())?));
@@ -159,10 +162,11 @@ impl Run<'_> {
     /// Makes the maps and loads the programs; gives BEGIN's and END's.
     fn load(
         session: &mut Session,
+        compiler: &Compiler,
         object: &Object,
     ) -> Result<(Option<ProgramId>, Option<ProgramId>)> {
         let mut maps = object.maps.clone();
-        if let Some(globals) = maps.iter_mut().find(|map| map.name == "globals") {
+        if let Some(globals) = maps.get_mut(compiler.globals().0 as usize) {
             let mut value = vec![0; globals.value_size as usize];
             let at = own_globals::WALL_OFFSET as usize;
             value[at..at + 8].copy_from_slice(&wall_offset().to_ne_bytes());
@@ -303,7 +307,8 @@ impl Run<'_> {
             }
             if Instant::now() >= look {
                 look = Instant::now() + status;
-                live.pipeline.drops(&live.drop_counts()?);
+                let counts = read_drops(&live.session, &live.compiler)?;
+                live.pipeline.drops(&counts);
             }
         }
     }
@@ -319,10 +324,11 @@ impl Run<'_> {
 
     /// Enables the probes that new processes bring.
     fn enable_new(&mut self, live: &mut Live, pids: &[u32]) -> Result<()> {
+        let known = self.catalog.newest();
         let mut enabled = Vec::new();
         for (clause, of) in live.program.clauses.iter().enumerate() {
             for spec in &of.probes {
-                for probe in self.catalog.enable_new(&spec.desc, pids) {
+                for probe in self.catalog.enable_new(&spec.desc, pids, known) {
                     enabled.push(Enabled { clause, probe });
                 }
             }
@@ -364,21 +370,26 @@ impl Run<'_> {
         mailbox: &Mailbox,
     ) -> Result<i32> {
         live.session.detach_all();
-        if matches!(ending, Ending::Exit(_) | Ending::Interrupted) {
-            self.target.terminate();
-        }
-        let counts = live.drop_counts()?;
         let mut pipeline = live.pipeline.stop();
-        if let Some(end) = end {
-            live.session.run(end)?;
-            pipeline.drain();
+        let ran = end.map_or(Ok(()), |end| live.session.run(end));
+        pipeline.drain();
+        let counts = read_drops(&live.session, &live.compiler);
+        if let Ok(counts) = &counts {
+            pipeline.drops(counts);
         }
-        pipeline.drops(&counts);
         if matches!(ending, Ending::Interrupted) {
             pipeline.interrupted();
         }
         pipeline.finish();
+        match ending {
+            Ending::Exit(_) => self.target.terminate(Duration::ZERO),
+            // Ctrl-C at a terminal has reached the command too, which may be cleaning up.
+            Ending::Interrupted => self.target.terminate(GRACE),
+            _ => {}
+        }
         self.report_ended();
+        ran?;
+        counts?;
         let late = mailbox.take();
         Ok(match (ending, late) {
             (Ending::OutputFailed(error), _) | (_, Some(Ending::OutputFailed(error))) => {
@@ -402,13 +413,6 @@ struct Live {
     pipeline: Pipeline,
     watch: Option<ExecWatch>,
     program: Arc<Program>,
-}
-
-impl Live {
-    /// The kernel side's drop counters.
-    fn drop_counts(&self) -> Result<DropCounts> {
-        read_drops(&self.session.map(self.compiler.counters())?)
-    }
 }
 
 /// A process's end as a shell tells it: its status, or 128 and the signal.

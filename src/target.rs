@@ -126,15 +126,17 @@ impl Target {
         self.running.is_empty() && self.stopped.is_none()
     }
 
-    /// Ends the commands that we started, as DTrace does when the run ends before them: they are
-    /// asked to, and killed if they do not within a second.
-    pub(crate) fn terminate(&mut self) {
+    /// Ends the commands that we started, as DTrace does when the run ends before them: they have
+    /// `grace` to end by themselves, are then asked to, and killed a second later.
+    pub(crate) fn terminate(&mut self, grace: Duration) {
+        let second = Duration::from_secs(1);
         for process in self.running.iter_mut().filter(|process| process.is_ours()) {
-            let _ = process.signal(Signal::SIGTERM);
-            if process.wait(Duration::from_secs(1)).is_none() {
-                let _ = process.signal(Signal::SIGKILL);
-                process.wait(Duration::from_secs(1));
+            for (patience, signal) in [(grace, Signal::SIGTERM), (second, Signal::SIGKILL)] {
+                if process.wait(patience).is_none() {
+                    let _ = process.signal(signal);
+                }
             }
+            process.wait(second);
         }
     }
 

@@ -142,10 +142,12 @@ pub enum Counter {
     PythonMismatches = 4,
     /// Firings of Python probes lost since too many functions were active.
     PythonDrops = 5,
+    /// Firings left out because a marker's argument could not be read.
+    ArgumentDrops = 6,
 }
 
 /// Number of [`Counter`]s.
-pub const COUNTERS: u32 = 6;
+pub const COUNTERS: u32 = 7;
 
 /// The most `this->` scalars that live on the stack.
 const STACK_LOCALS: usize = 8;

@@ -166,17 +166,28 @@ impl Catalog {
         found
     }
 
-    /// The probes that `desc` matches in these processes and that no earlier call has given: for
-    /// processes that start while tracing goes on. Empty unless `desc` means every process.
-    pub fn enable_new(&mut self, desc: &ProbeDesc, pids: &[u32]) -> Vec<Arc<Probe>> {
-        let known = self.probes.len();
+    /// The id of the probe that was found last.
+    #[must_use]
+    pub fn newest(&self) -> ProbeId {
+        ProbeId(u32::try_from(self.probes.len()).unwrap_or(u32::MAX))
+    }
+
+    /// The probes that `desc` matches in these processes and that were found after `since`: for
+    /// processes that start while tracing goes on. Several descriptions may ask for the same
+    /// new probes. Empty unless `desc` means every process.
+    pub fn enable_new(
+        &mut self,
+        desc: &ProbeDesc,
+        pids: &[u32],
+        since: ProbeId,
+    ) -> Vec<Arc<Probe>> {
         if !means_everywhere(desc, self.target) {
             return Vec::new();
         }
         let files = pids.iter().flat_map(|pid| self.files_of(*pid)).collect();
         let mut found = Vec::new();
         self.match_everywhere(files, desc, &mut found);
-        found.retain(|probe| probe.id.0 as usize > known);
+        found.retain(|probe| probe.id > since);
         found
     }
 

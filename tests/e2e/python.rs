@@ -215,6 +215,38 @@ fn a_python_that_starts_later_is_seen_system_wide() {
 }
 
 #[test]
+fn every_clause_sees_an_interpreter_that_is_new_to_the_machine() {
+    if !can_trace_python() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (out, copy) = (dir.path().join("out"), dir.path().join("newpython"));
+    let clause = |text| {
+        format!(
+            "python*:::function-entry /probemod == \"newpython\" && copyinstr(arg1) == \"tock\"/ \
+             {{ printf(\"{text}\\n\"); }} "
+        )
+    };
+    let program = format!(
+        "BEGIN {{ printf(\"ready\\n\"); }} {}{}",
+        clause("one"),
+        clause("two")
+    );
+    let tracer = Running::start(rdtrace(["-q", "-o", out.to_str().unwrap(), "-n", &program]));
+    wait_for_text(&out, "ready");
+    fs::copy("/usr/bin/python3", &copy).unwrap();
+    let mut ticking = Command::new(&copy);
+    ticking.args([
+        "-c",
+        "import time\ndef tock(): time.sleep(0.01)\nfor _ in range(200): tock()",
+    ]);
+    Running::start(ticking).finish().clean();
+    wait_for_text(&out, "one\ntwo\none\ntwo\n");
+    tracer.signal(Signal::SIGTERM);
+    tracer.finish().clean();
+}
+
+#[test]
 fn forked_children_are_seen_system_wide_and_left_out_of_target() {
     if !can_trace_python() {
         return;

@@ -17,6 +17,8 @@ pub struct DropCounts {
     pub python_mismatches: u64,
     /// Firings of synthesised Python probes that found no room for one more active function.
     pub python: u64,
+    /// Firings of markers with an argument in memory that could not be read.
+    pub arguments: u64,
 }
 
 impl DropCounts {
@@ -29,6 +31,7 @@ impl DropCounts {
             self.error_faults,
             self.python_mismatches,
             self.python,
+            self.arguments,
         ];
         counts
             .chain(&rest)
@@ -101,6 +104,12 @@ impl DropReporter {
                 "Python function firing dropped: too many functions active",
                 counts.python,
                 old.python,
+            ),
+            (
+                "RDTRACEDROP_ARGUMENT",
+                "firing dropped: an argument could not be read",
+                counts.arguments,
+                old.arguments,
             ),
         ];
         for (tag, what, now, before) in elsewhere {

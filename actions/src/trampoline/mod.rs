@@ -16,6 +16,7 @@ use dlang::types::Type;
 use predicates::asm::Label;
 use predicates::emit::{Argument, Emit, Emitted, MachineState};
 use predicates::insn::{Alu, Cond, Helper, Reg, Size};
+use predicates::storage::Counter;
 use provider::object::{Target, UprobeSite};
 use provider::probe::{Probe, ProbeKind, Register, Scope, Site};
 
@@ -117,11 +118,12 @@ pub(crate) fn emit_dispatch(
     } else {
         choose_site(emit, &places);
     }
+    let unreadable = emit.asm.label();
     for (arm, &(_, label)) in arms.iter().zip(&places) {
         emit.asm.bind(label);
         match arm {
             Arm::Marker(site, entry) => {
-                usdt::fetch_arguments(emit, site, slots);
+                usdt::fetch_arguments(emit, site, slots, unreadable);
                 emit.asm.jump(*entry);
             }
             Arm::Python(site) => {
@@ -139,6 +141,9 @@ pub(crate) fn emit_dispatch(
     if let Some(python) = python {
         python.finish(emit)?;
     }
+    emit.asm.bind(unreadable);
+    emit.count(Counter::ArgumentDrops, Span::default())?;
+    emit.asm.jump(leave);
     let mut targets = vec![Target::Uprobes {
         file: file.clone(),
         scope,

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use dlang::diag::Span;
 use dlang::types::Int;
+use predicates::asm::Label;
 use predicates::emit::{Argument, Emit, Emitted};
-use predicates::insn::{Alu, Helper, Reg, Size};
+use predicates::insn::{Alu, Cond, Helper, Reg, Size};
 use provider::probe::{ArgLocation, Register, Site};
 
 use super::load_register;
@@ -58,11 +59,16 @@ fn common_argument(sites: &[Site], n: usize) -> Option<Argument> {
     }
 }
 
-/// Fetches the arguments that have slots at one site.
-pub(super) fn fetch_arguments(emit: &mut Emit<'_>, site: &Site, slots: &[Option<i16>; 10]) {
+/// Fetches the arguments that have slots at one site; on to `unreadable` if one cannot be read.
+pub(super) fn fetch_arguments(
+    emit: &mut Emit<'_>,
+    site: &Site,
+    slots: &[Option<i16>; 10],
+    unreadable: Label,
+) {
     for (n, slot) in slots.iter().enumerate() {
         if let (Some(slot), Some(location)) = (slot, site.args.get(n)) {
-            fetch(emit, location, *slot);
+            fetch(emit, location, *slot, unreadable);
         } else if let Some(slot) = slot {
             emit.asm.store_imm(Size::Double, Reg::FP, *slot, 0);
         }
@@ -70,7 +76,7 @@ pub(super) fn fetch_arguments(emit: &mut Emit<'_>, site: &Site, slots: &[Option<
 }
 
 /// Fetches an argument into a stack slot, canonical for its type.
-fn fetch(emit: &mut Emit<'_>, location: &ArgLocation, slot: i16) {
+fn fetch(emit: &mut Emit<'_>, location: &ArgLocation, slot: i16, unreadable: Label) {
     let context = |emit: &mut Emit<'_>, reg| {
         emit.asm.load(Size::Double, reg, Reg::FP, Emit::CONTEXT);
     };
@@ -109,26 +115,28 @@ fn fetch(emit: &mut Emit<'_>, location: &ArgLocation, slot: i16) {
                 emit.asm.alu_imm(Alu::Mul, Reg::R2, i32::from(*scale));
                 emit.asm.alu(Alu::Add, Reg::R3, Reg::R2);
             }
-            read(emit, *int, slot);
+            read(emit, *int, slot, unreadable);
         }
         ArgLocation::Relative { from_site, int } => {
             context(emit, Reg::R1);
             load_register(emit, Reg::R2, Reg::R1, Register::IP);
             emit.asm.mov_imm(Reg::R3, *from_site);
             emit.asm.alu(Alu::Add, Reg::R3, Reg::R2);
-            read(emit, *int, slot);
+            read(emit, *int, slot, unreadable);
         }
         ArgLocation::Unreadable { .. } => emit.asm.store_imm(Size::Double, Reg::FP, slot, 0),
     }
 }
 
-/// Reads an integer at the user address in `r3` into a slot. An argument that cannot be read is
-/// 0, as an argument that does not exist is.
-fn read(emit: &mut Emit<'_>, int: Int, slot: i16) {
+/// Reads an integer at the user address in `r3` into a slot. The program itself has the memory at
+/// hand where its marker stands, but its page may not be resident, and a wrong argument is
+/// worse than none.
+fn read(emit: &mut Emit<'_>, int: Int, slot: i16, unreadable: Label) {
     emit.asm.store_imm(Size::Double, Reg::FP, slot, 0);
     emit.stack_address(Reg::R1, slot);
     emit.asm.mov_imm(Reg::R2, i64::from(int.size));
     emit.asm.call(Helper::ProbeReadUser);
+    emit.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, unreadable);
     emit.asm.load(Size::Double, Reg::R0, Reg::FP, slot);
     cut(emit, Reg::R0, int);
     emit.asm.store(Size::Double, Reg::FP, slot, Reg::R0);
