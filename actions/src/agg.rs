@@ -13,7 +13,7 @@ use predicates::insn::{Alu, Cond, Helper, Insn, Reg, Size};
 use predicates::stack::Val;
 use predicates::storage::{Counter, TupleMaps};
 
-use crate::record::{llquantize_buckets, value_words};
+use crate::record::{Magnitude, llquantize_buckets, llquantize_magnitudes, value_words};
 
 /// How often a lost race for a minimum or maximum is run again. Each loss takes a preemption
 /// between two instructions.
@@ -280,7 +280,6 @@ fn linear_bucket(emit: &mut Emit<'_>, value: &Val, low: i32, high: i32, step: u1
 fn log_linear_bucket(emit: &mut Emit<'_>, value: &Val, shape: [u16; 4]) {
     let [factor, low, high, steps] = shape;
     let count = i64::from(llquantize_buckets(factor, low, high, steps));
-    let factor = u64::from(factor.max(2));
     let (done, positive, found, up) = (
         emit.asm.label(),
         emit.asm.label(),
@@ -293,17 +292,7 @@ fn log_linear_bucket(emit: &mut Emit<'_>, value: &Val, shape: [u16; 4]) {
     emit.asm.alu_imm(Alu::Neg, Reg::R1, 0);
     emit.asm.bind(positive);
     let mut base = 0;
-    for order in u32::from(low)..=u32::from(high) {
-        let Some(start) = factor.checked_pow(order) else {
-            break;
-        };
-        let Some(end) = start
-            .checked_mul(factor)
-            .filter(|end| i64::try_from(*end).is_ok())
-        else {
-            break;
-        };
-        let width = (end / u64::from(steps.max(1))).max(1);
+    for Magnitude { start, end, width } in llquantize_magnitudes(factor, low, high, steps) {
         if base == 0 {
             emit.asm.mov_imm(Reg::R2, count + 1);
             jump_if(emit, Cond::Lt, Reg::R1, start.cast_signed(), done);

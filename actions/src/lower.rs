@@ -113,15 +113,13 @@ impl Compiler {
             for &key_size in sizes {
                 maps.push(MapRef(next_map));
                 next_map += 1;
-                own_maps.push(MapSpec {
-                    name: map_name(name),
+                own_maps.push(MapSpec::new(
+                    &map_name(name),
                     kind,
                     key_size,
-                    value_size: value,
-                    max_entries: entries,
-                    initial: None,
-                    read_only: false,
-                });
+                    value,
+                    entries,
+                ));
             }
             maps
         };
@@ -380,36 +378,19 @@ impl Compiler {
         }
         let mut bytes = rodata.bytes;
         bytes.resize(bytes.len().next_multiple_of(8).max(8), 0);
-        object.maps.push(MapSpec {
-            name: "rodata".into(),
-            kind: MapKind::Array,
-            key_size: 4,
-            value_size: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
-            max_entries: 1,
-            initial: Some(bytes),
-            read_only: true,
-        });
+        object.maps.push(MapSpec::read_only("rodata", bytes));
         Ok(())
     }
 
     /// The maps 0 to 5.
     fn common_maps(&self, state_size: u32, timer_scratch: u32) -> Vec<MapSpec> {
-        let map = |name: &str, kind, key_size, value_size, max_entries| MapSpec {
-            name: name.into(),
-            kind,
-            key_size,
-            value_size,
-            max_entries,
-            initial: None,
-            read_only: false,
-        };
         vec![
-            map("principal", MapKind::RingBuf, 0, 0, self.options.ring_bytes),
-            map("globals", MapKind::Array, 4, self.storage.globals_size, 1),
-            map("thread", MapKind::TaskStorage, 4, state_size, 0),
-            map("timer_scratch", MapKind::PerCpuArray, 4, timer_scratch, 1),
-            map("counters", MapKind::PerCpuArray, 4, COUNTERS * 8, 1),
-            map("switches", MapKind::PerCpuArray, 4, 8, 1),
+            MapSpec::new("principal", MapKind::RingBuf, 0, 0, self.options.ring_bytes),
+            MapSpec::new("globals", MapKind::Array, 4, self.storage.globals_size, 1),
+            MapSpec::new("thread", MapKind::TaskStorage, 4, state_size, 0),
+            MapSpec::new("timer_scratch", MapKind::PerCpuArray, 4, timer_scratch, 1),
+            MapSpec::new("counters", MapKind::PerCpuArray, 4, COUNTERS * 8, 1),
+            MapSpec::new("switches", MapKind::PerCpuArray, 4, 8, 1),
         ]
     }
 }

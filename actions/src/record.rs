@@ -40,29 +40,7 @@ pub const FAULT_EPID: u32 = 0xffff_ff01;
 /// Bytes of the header that every record starts with: EPID and CPU.
 pub const HEADER_SIZE: u32 = 8;
 
-/// A run-time fault, numbered as DTrace numbers them (`DTRACEFLT_*`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u32)]
-pub enum Fault {
-    /// An address that cannot be read.
-    BadAddress = 1,
-    /// An address that is not aligned.
-    BadAlign = 2,
-    /// An opcode that is not allowed.
-    IllegalOperation = 3,
-    /// Division by zero.
-    DivideByZero = 4,
-    /// No scratch space left.
-    NoScratch = 5,
-    /// An address in the kernel that must not be read.
-    KernelAddress = 6,
-    /// An address in user space that cannot be read.
-    UserAddress = 7,
-    /// A string or tuple that does not fit.
-    TupleOverflow = 8,
-    /// A stack that cannot be walked.
-    BadStack = 9,
-}
+pub use predicates::emit::Fault;
 
 /// One clause on one probe, as the consumer knows it.
 #[derive(Clone, Debug)]
@@ -223,31 +201,49 @@ pub fn llquantize_buckets(factor: u16, low: u16, high: u16, steps: u16) -> u32 {
     u32::try_from(llquantize_bounds(factor, low, high, steps).len()).unwrap_or(u32::MAX)
 }
 
-/// The lower bounds of an `llquantize`'s positive buckets, ascending, as DTrace 2.0 has them: a
-/// magnitude from `factor^order` to `factor^(order + 1)` is cut at the multiples of that end
-/// divided by `steps`, or at every integer when it has fewer than `steps`. A value `v` of the
-/// bucket with bound `b` has `b <= v`; the negative buckets mirror them (`v <= -b`), so that
-/// `-b` is the bound printed. Magnitudes beyond 63 bits are left out.
-#[must_use]
-pub fn llquantize_bounds(factor: u16, low: u16, high: u16, steps: u16) -> Vec<u64> {
+/// A magnitude of an `llquantize`: from `factor^order` to `factor^(order + 1)`, cut at the
+/// multiples of `width`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Magnitude {
+    /// The least value.
+    pub start: u64,
+    /// The least value of the next magnitude.
+    pub end: u64,
+    /// `end` divided by the steps, or 1 when it has fewer integers than steps.
+    pub width: u64,
+}
+
+/// The magnitudes of an `llquantize`, ascending, as DTrace 2.0 has them. Those beyond 63 bits are
+/// left out.
+pub fn llquantize_magnitudes(
+    factor: u16,
+    low: u16,
+    high: u16,
+    steps: u16,
+) -> impl Iterator<Item = Magnitude> {
     let factor = u64::from(factor.max(2));
     let steps = u64::from(steps.max(1));
-    let mut bounds = Vec::new();
-    for order in u32::from(low)..=u32::from(high) {
-        let Some(start) = factor.checked_pow(order) else {
-            break;
-        };
-        let Some(end) = start
+    (u32::from(low)..=u32::from(high)).map_while(move |order| {
+        let start = factor.checked_pow(order)?;
+        let end = start
             .checked_mul(factor)
-            .filter(|end| i64::try_from(*end).is_ok())
-        else {
-            break;
-        };
+            .filter(|end| i64::try_from(*end).is_ok())?;
         let width = (end / steps).max(1);
-        let mut bound = start;
-        while bound < end {
+        Some(Magnitude { start, end, width })
+    })
+}
+
+/// The lower bounds of an `llquantize`'s positive buckets, ascending. A value `v` of the bucket
+/// with bound `b` has `b <= v`; the negative buckets mirror them (`v <= -b`), so that `-b` is the
+/// bound printed.
+#[must_use]
+pub fn llquantize_bounds(factor: u16, low: u16, high: u16, steps: u16) -> Vec<u64> {
+    let mut bounds = Vec::new();
+    for magnitude in llquantize_magnitudes(factor, low, high, steps) {
+        let mut bound = magnitude.start;
+        while bound < magnitude.end {
             bounds.push(bound);
-            bound = (bound / width + 1) * width;
+            bound = (bound / magnitude.width + 1) * magnitude.width;
         }
     }
     bounds

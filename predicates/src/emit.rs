@@ -58,7 +58,7 @@ pub(crate) enum Fetched {
 #[derive(Debug)]
 struct FaultStub {
     label: Label,
-    kind: u32,
+    kind: Fault,
     pc: usize,
     address: Val,
 }
@@ -75,11 +75,28 @@ impl Faults {
     }
 }
 
-/// Fault numbers, as DTrace numbers them; `actions::record::Fault` is the full list.
-pub(crate) mod fault {
-    pub(crate) const BAD_ADDRESS: u32 = 1;
-    pub(crate) const DIVIDE_BY_ZERO: u32 = 4;
-    pub(crate) const NO_SCRATCH: u32 = 5;
+/// A run-time fault, numbered as DTrace numbers them (`DTRACEFLT_*`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum Fault {
+    /// An address that cannot be read.
+    BadAddress = 1,
+    /// An address that is not aligned.
+    BadAlign = 2,
+    /// An opcode that is not allowed.
+    IllegalOperation = 3,
+    /// Division by zero.
+    DivideByZero = 4,
+    /// No scratch space left.
+    NoScratch = 5,
+    /// An address in the kernel that must not be read.
+    KernelAddress = 6,
+    /// An address in user space that cannot be read.
+    UserAddress = 7,
+    /// A string or tuple that does not fit.
+    TupleOverflow = 8,
+    /// A stack that cannot be walked.
+    BadStack = 9,
 }
 
 /// Code generation for one program.
@@ -348,7 +365,7 @@ impl<'a> Emit<'a> {
     }
 
     /// A label to jump to when a check fails. `address` must still be where it is at the jump.
-    pub fn fault(&mut self, kind: u32, address: &Val) -> Label {
+    pub fn fault(&mut self, kind: Fault, address: &Val) -> Label {
         let label = self.asm.label();
         self.stubs.push(FaultStub {
             label,
@@ -369,7 +386,7 @@ impl<'a> Emit<'a> {
         for stub in faults.0 {
             self.asm.bind(stub.label);
             self.load(Reg::R3, &stub.address);
-            self.asm.mov_imm(Reg::R1, i64::from(stub.kind));
+            self.asm.mov_imm(Reg::R1, i64::from(stub.kind as u32));
             self.asm.mov_index(Reg::R2, stub.pc);
             self.asm.jump(handler);
         }

@@ -13,7 +13,7 @@ use dlang::program::{BinaryOp, Builtin, Expr, ExprKind, LogicOp, Subroutine, Una
 use dlang::types::{Int, Type};
 
 use crate::asm::Label;
-use crate::emit::{Argument, Emit, Emitted, Refusal, fault};
+use crate::emit::{Argument, Emit, Emitted, Fault, Refusal};
 use crate::insn::{Alu, Cond, Helper, Insn, Reg, Size};
 use crate::stack::Val;
 use crate::storage::{Place, own_globals};
@@ -311,7 +311,7 @@ impl Emit<'_> {
         };
         self.load(Reg::R1, right);
         if !matches!(right, Val::Const(value) if *value != 0) {
-            let zero = self.fault(fault::DIVIDE_BY_ZERO, &Val::Const(0));
+            let zero = self.fault(Fault::DivideByZero, &Val::Const(0));
             self.asm.jump_if_imm(Cond::Eq, Reg::R1, 0, zero);
         }
         if !int.signed {

@@ -8,7 +8,7 @@ use dlang::diag::Span;
 use dlang::program::Expr;
 use dlang::types::Int;
 
-use crate::emit::{Emit, Emitted, Refusal, fault, imm};
+use crate::emit::{Emit, Emitted, Fault, Refusal, imm};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::stack::Val;
 
@@ -27,7 +27,7 @@ impl Emit<'_> {
         self.asm.bind(kernel);
         self.asm.call(Helper::ProbeReadKernel);
         self.asm.bind(done);
-        let bad = self.fault(fault::BAD_ADDRESS, &address);
+        let bad = self.fault(Fault::BadAddress, &address);
         self.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, bad);
         self.load_int(Reg::R0, Reg::FP, slot, int);
         self.stack.give_buffer(slot, 8);
@@ -65,7 +65,7 @@ impl Emit<'_> {
         self.asm.mov_imm(Reg::R2, i64::from(size));
         self.load(Reg::R3, &address);
         self.asm.call(Helper::ProbeReadUser);
-        let bad = self.fault(fault::BAD_ADDRESS, &address);
+        let bad = self.fault(Fault::BadAddress, &address);
         self.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, bad);
         self.stack.give(address);
         // Through memory, so that the verifier takes it for a number and not for a pointer on

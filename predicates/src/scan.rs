@@ -17,7 +17,7 @@ use dlang::diag::Span;
 use dlang::eval::Value;
 use dlang::program::{Expr, Subroutine};
 
-use crate::emit::{Emit, Emitted, Refusal, fault, imm};
+use crate::emit::{Emit, Emitted, Fault, Refusal, imm};
 use crate::insn::{Alu, Cond, Reg, Size};
 use crate::stack::Val;
 use crate::string::Str;
@@ -296,7 +296,7 @@ impl Emit<'_> {
         self.asm.jump_if_imm(Cond::Gt, Reg::R3, FIRST_DIGIT, again);
         self.asm.bind(done);
         self.settle(Reg::R3, Reg::R1, DIGITS.unsigned_abs().into(), span)?;
-        let never = self.fault(fault::BAD_ADDRESS, &Val::Const(0));
+        let never = self.fault(Fault::BadAddress, &Val::Const(0));
         self.asm.jump_if_imm(Cond::Lt, Reg::R3, FIRST_DIGIT, never);
         self.stack_address(Reg::R1, buffer);
         self.asm.alu(Alu::Add, Reg::R1, Reg::R3);
@@ -428,7 +428,7 @@ impl Emit<'_> {
 
     /// Tells the verifier that `reg` is below `limit`, as it always is.
     pub(crate) fn bound(&mut self, reg: Reg, limit: u32) {
-        let never = self.fault(fault::BAD_ADDRESS, &Val::Const(0));
+        let never = self.fault(Fault::BadAddress, &Val::Const(0));
         self.asm.jump_if_imm(Cond::Ge, reg, imm(limit), never);
     }
 

@@ -16,7 +16,7 @@
 use dlang::diag::Span;
 use dlang::program::Expr;
 
-use crate::emit::{Emit, Emitted, Refusal, fault};
+use crate::emit::{Emit, Emitted, Fault, Refusal};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::stack::Val;
 use crate::string::Str;
@@ -156,7 +156,7 @@ impl Emit<'_> {
         let used = Val::Slot(self.heap_used(span)?);
         let (again, done) = (self.asm.label(), self.asm.label());
         self.heap_reaches(TABLE);
-        let too_long = self.fault(fault::NO_SCRATCH, &Val::Const(0));
+        let too_long = self.fault(Fault::NoScratch, &Val::Const(0));
         let len = self.reg(&sub.len, Reg::R0);
         self.asm
             .jump_if_imm(Cond::Gt, len, i32::from(MOST), too_long);

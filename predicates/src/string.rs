@@ -15,7 +15,7 @@ use dlang::program::{BinaryOp, Builtin, Expr, ExprKind, Subroutine};
 use dlang::types::Type;
 
 use crate::asm::Label;
-use crate::emit::{Emit, Emitted, Refusal, fault, imm};
+use crate::emit::{Emit, Emitted, Fault, Refusal, imm};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::int::{cond_of, internal};
 use crate::share::compared_with_literal;
@@ -140,7 +140,7 @@ impl Emit<'_> {
     /// After a helper has put a string at the end of the heap: checks its result in `r0` (bytes
     /// with the NUL, or an error) and takes the string into the heap.
     fn pushed(&mut self, address: &Val, span: Span) -> Emitted<Str> {
-        let bad = self.fault(fault::BAD_ADDRESS, address);
+        let bad = self.fault(Fault::BadAddress, address);
         self.asm.jump_if_imm(Cond::SLt, Reg::R0, 1, bad);
         self.take_pushed(span)
     }
@@ -307,7 +307,7 @@ impl Emit<'_> {
         let len = self.reg(&joined.len, Reg::R5);
         self.asm.alu(Alu::Sub, Reg::R2, len);
         self.asm.call(Helper::ProbeReadKernelStr);
-        let bad = self.fault(fault::BAD_ADDRESS, &Val::Const(0));
+        let bad = self.fault(Fault::BadAddress, &Val::Const(0));
         self.asm.jump_if_imm(Cond::SLt, Reg::R0, 1, bad);
         self.heap_grows(strsize);
         self.asm.load(Size::Double, Reg::R1, Reg::FP, used);
@@ -382,7 +382,7 @@ impl Emit<'_> {
         self.asm.mov_imm(Reg::R2, i64::from(size));
         self.load(Reg::R3, &source);
         self.read_text();
-        let bad = self.fault(fault::BAD_ADDRESS, &source);
+        let bad = self.fault(Fault::BadAddress, &source);
         self.asm.jump_if_imm(Cond::SLt, Reg::R0, 1, bad);
         literal.push(0);
         self.match_bytes(Reg::FP, buffer, &literal, jump_if_equal, to);

@@ -12,7 +12,7 @@ use dlang::diag::Span;
 use dlang::program::{Expr, ExprKind, Subroutine};
 use dlang::types::Type;
 
-use crate::emit::{Emit, Emitted, fault, imm};
+use crate::emit::{Emit, Emitted, Fault, imm};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::stack::Val;
 use crate::storage::TupleMaps;
@@ -159,7 +159,7 @@ impl Emit<'_> {
         self.asm.mov_imm(Reg::R2, i64::from(room));
         self.load(Reg::R3, address);
         self.read_text();
-        let bad = self.fault(fault::BAD_ADDRESS, address);
+        let bad = self.fault(Fault::BadAddress, address);
         self.asm.jump_if_imm(Cond::SLt, Reg::R0, 1, bad);
         if maps.classes.len() == 1 {
             return Ok(Tuple {
@@ -232,7 +232,7 @@ impl Emit<'_> {
             } else {
                 self.asm.call(Helper::ProbeReadKernelStr);
             }
-            let bad = self.fault(fault::BAD_ADDRESS, &source);
+            let bad = self.fault(Fault::BadAddress, &source);
             self.asm.jump_if_imm(Cond::SLt, Reg::R0, 1, bad);
             let reg = self.reg(&end, Reg::R1);
             self.asm.alu(Alu::Add, reg, Reg::R0);

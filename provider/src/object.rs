@@ -29,6 +29,39 @@ pub struct MapSpec {
     pub read_only: bool,
 }
 
+impl MapSpec {
+    /// An empty map that programs may write.
+    #[must_use]
+    pub fn new(
+        name: &str,
+        kind: MapKind,
+        key_size: u32,
+        value_size: u32,
+        max_entries: u32,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind,
+            key_size,
+            value_size,
+            max_entries,
+            initial: None,
+            read_only: false,
+        }
+    }
+
+    /// An array of one value that programs may only read.
+    #[must_use]
+    pub fn read_only(name: &str, bytes: Vec<u8>) -> Self {
+        let size = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        Self {
+            initial: Some(bytes),
+            read_only: true,
+            ..Self::new(name, MapKind::Array, 4, size, 1)
+        }
+    }
+}
+
 /// The kinds of map that generated code uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MapKind {

@@ -297,7 +297,7 @@ pub fn make(program: &Program, rows: &[Row], options: Options) -> Emitted<Made> 
         sizes
             .iter()
             .map(|&size| {
-                arrays.push(map("array", MapKind::Hash, size, value, 100));
+                arrays.push(MapSpec::new("array", MapKind::Hash, size, value, 100));
                 MapRef(FIRST_ARRAY + u32::try_from(arrays.len() - 1).unwrap())
             })
             .collect()
@@ -386,30 +386,20 @@ pub fn make(program: &Program, rows: &[Row], options: Options) -> Emitted<Made> 
     rodata.put(vec![0; 8]);
     let bytes = rodata.bytes;
     let mut maps = vec![
-        map("globals", MapKind::Array, 4, storage.globals_size, 1),
-        map("thread", MapKind::TaskStorage, 4, state, 0),
-        map("timer", MapKind::PerCpuArray, 4, state, 1),
-        MapSpec {
-            read_only: true,
-            initial: Some(bytes.clone()),
-            ..map(
-                "rodata",
-                MapKind::Array,
-                4,
-                u32::try_from(bytes.len()).unwrap(),
-                1,
-            )
-        },
-        map("counters", MapKind::PerCpuArray, 4, COUNTERS * 8, 1),
-        map("switches", MapKind::PerCpuArray, 4, 8, 1),
-        map(
+        MapSpec::new("globals", MapKind::Array, 4, storage.globals_size, 1),
+        MapSpec::new("thread", MapKind::TaskStorage, 4, state, 0),
+        MapSpec::new("timer", MapKind::PerCpuArray, 4, state, 1),
+        MapSpec::read_only("rodata", bytes),
+        MapSpec::new("counters", MapKind::PerCpuArray, 4, COUNTERS * 8, 1),
+        MapSpec::new("switches", MapKind::PerCpuArray, 4, 8, 1),
+        MapSpec::new(
             "in",
             MapKind::Array,
             4,
             u32::try_from(rows.len() * ARGS * 8).unwrap(),
             1,
         ),
-        map("out", MapKind::Array, 4, next.max(1) * out_size, 1),
+        MapSpec::new("out", MapKind::Array, 4, next.max(1) * out_size, 1),
     ];
     maps.extend(arrays);
     Ok(Made {
@@ -559,17 +549,5 @@ fn decode(entry: &[u8]) -> Out {
         }
         3 => Out::Fault(u32::try_from(word(8)).unwrap(), word(16)),
         _ => Out::Nothing,
-    }
-}
-
-fn map(name: &str, kind: MapKind, key_size: u32, value_size: u32, max_entries: u32) -> MapSpec {
-    MapSpec {
-        name: name.into(),
-        kind,
-        key_size,
-        value_size,
-        max_entries,
-        initial: None,
-        read_only: false,
     }
 }

@@ -29,15 +29,13 @@ pub fn has(path: &str) -> bool {
 
 /// A map with plausible sizes.
 pub fn map(kind: MapKind, key_size: u32, value_size: u32, max_entries: u32) -> MapSpec {
-    MapSpec {
-        name: format!("{kind:?}"),
+    MapSpec::new(
+        &format!("{kind:?}"),
         kind,
         key_size,
         value_size,
         max_entries,
-        initial: None,
-        read_only: false,
-    }
+    )
 }
 
 pub fn insn(code: u8, dst: u8, src: u8, off: i16, imm: i32) -> u64 {

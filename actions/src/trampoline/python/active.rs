@@ -67,18 +67,9 @@ impl ActiveMaps {
 
     /// What to create for them.
     pub(crate) fn specs() -> [MapSpec; Self::COUNT as usize] {
-        let map = |name: &str, kind, key_size, value_size, max_entries| MapSpec {
-            name: name.into(),
-            kind,
-            key_size,
-            value_size,
-            max_entries,
-            initial: None,
-            read_only: false,
-        };
         [
-            map("python_active", MapKind::Array, 4, ELSEWHERE + 8, 1),
-            map("python_more", MapKind::LruHash, 16, 8, 1 << 16),
+            MapSpec::new("python_active", MapKind::Array, 4, ELSEWHERE + 8, 1),
+            MapSpec::new("python_more", MapKind::LruHash, 16, 8, 1 << 16),
         ]
     }
 }

@@ -79,27 +79,17 @@ impl PythonMaps {
     /// What to create for them.
     pub(crate) fn specs() -> Vec<MapSpec> {
         let mut maps = ActiveMaps::specs().to_vec();
-        maps.push(MapSpec {
-            name: "python_args".into(),
-            kind: MapKind::LruHash,
-            // Process, code object, instruction.
-            key_size: 24,
-            // File, function, line, the start of the code object.
-            value_size: 24 + u32::from(CODE_BYTES),
-            max_entries: 1 << 14,
-            initial: None,
-            read_only: false,
-        });
-        maps.push(MapSpec {
-            name: "python_gc".into(),
-            kind: MapKind::LruHash,
-            // Process and thread.
-            key_size: 8,
-            value_size: 8,
-            max_entries: 1 << 10,
-            initial: None,
-            read_only: false,
-        });
+        // Process, code object, instruction; file, function, line, the start of the code object.
+        let value = 24 + u32::from(CODE_BYTES);
+        maps.push(MapSpec::new(
+            "python_args",
+            MapKind::LruHash,
+            24,
+            value,
+            1 << 14,
+        ));
+        // Process and thread.
+        maps.push(MapSpec::new("python_gc", MapKind::LruHash, 8, 8, 1 << 10));
         maps
     }
 }
