@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Child, Command};
 
-use common::{has, root};
+use common::{has, install, root};
 use provider::process::Stopped;
 use provider::process::confined::{Like, launch_confined};
 
@@ -62,7 +62,7 @@ fn another_user_s_file_runs_as_that_user() {
     }
     let dir = tempfile::tempdir().unwrap();
     let copy = dir.path().join("sleep");
-    fs::copy(SLEEP, &copy).unwrap();
+    install(Path::new(SLEEP), &copy);
     std::os::unix::fs::chown(&copy, Some(1234), Some(1235)).unwrap();
     std::os::unix::fs::chown(dir.path(), Some(1234), Some(1235)).unwrap();
     let mut command = launch_confined(Like::Us, &copy, &["9"], &[]).unwrap();

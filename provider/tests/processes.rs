@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use common::{counter, has, map, root};
+use common::{counter, has, install, map, root};
 use dlang::program::ProbeDesc;
 use nix::sys::signal::Signal;
 use provider::catalog::Catalog;
@@ -68,9 +68,9 @@ fn sleeping_python() -> Killed {
 }
 
 fn script(dir: &Path, name: &str, text: &str) -> String {
-    let path = dir.join(name);
-    fs::write(&path, text).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let (path, draft) = (dir.join(name), dir.join(format!("{name}.draft")));
+    fs::write(&draft, text).unwrap();
+    install(&draft, &path);
     path.to_str().unwrap().to_owned()
 }
 
@@ -410,7 +410,7 @@ fn a_new_file_is_found_when_it_starts() {
     }
     let dir = tempfile::tempdir().unwrap();
     let copy = dir.path().join("mypython");
-    fs::copy(PYTHON, &copy).unwrap();
+    install(Path::new(PYTHON), &copy);
     let mut catalog = Catalog::new();
     let everywhere = desc("python*:::gc-start");
     catalog.enable(&everywhere);

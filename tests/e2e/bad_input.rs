@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use crate::harness::{PYTHON, RDTRACE, can_trace, can_trace_python, rdtrace, run};
+use crate::harness::{PYTHON, RDTRACE, can_trace, can_trace_python, install, rdtrace, run};
 
 /// Asserts that a run with these arguments fails with this status, and a message with these words.
 #[track_caller]
@@ -234,8 +234,9 @@ fn damaged(dir: &Path, name: &str, change: impl FnOnce(&mut Vec<u8>)) -> String 
     let mut bytes = fs::read(PYTHON).unwrap();
     change(&mut bytes);
     let path = dir.join(name);
-    fs::write(&path, bytes).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let draft = dir.join(format!("{name}.draft"));
+    fs::write(&draft, bytes).unwrap();
+    install(&draft, &path);
     path.to_str().unwrap().to_owned()
 }
 
@@ -315,7 +316,7 @@ fn without_rights_the_missing_capability_is_named() {
     let dir = tempfile::tempdir().unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let copy = dir.path().join("rdtrace");
-    fs::copy(RDTRACE, &copy).unwrap();
+    install(RDTRACE.as_ref(), &copy);
     for args in [["-n", "BEGIN { exit(0); }"], ["-n", "tick-1s { exit(0); }"]] {
         let mut command = Command::new("setpriv");
         command

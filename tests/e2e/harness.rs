@@ -210,6 +210,22 @@ pub(crate) fn wait_for_text(path: &Path, text: &str) -> String {
     content
 }
 
+/// Puts a program in its place, executable, by a process of its own. A file that is open for writing
+/// cannot be run, and a descriptor of ours would be open, for a moment, in every command that
+/// another test starts meanwhile.
+pub(crate) fn install(from: &Path, to: &Path) {
+    let status = Command::new("install")
+        .args(["-m", "755"])
+        .arg(from)
+        .arg(to)
+        .status();
+    assert!(
+        status.is_ok_and(|status| status.success()),
+        "install {}",
+        to.display()
+    );
+}
+
 /// A file of the repository.
 pub(crate) fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)

@@ -10,8 +10,8 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::harness::{
-    Background, PYTHON, Running, can_trace_python, python, rdtrace, repository, run, skipped,
-    trigger, wait_for_text, wait_until,
+    Background, PYTHON, Running, can_trace_python, install, python, rdtrace, repository, run,
+    skipped, trigger, wait_for_text, wait_until,
 };
 
 /// What `call_stack.d` shows of `call_stack.py`, without the times.
@@ -234,7 +234,7 @@ fn every_clause_sees_an_interpreter_that_is_new_to_the_machine() {
     );
     let tracer = Running::start(rdtrace(["-q", "-o", out.to_str().unwrap(), "-n", &program]));
     wait_for_text(&out, "ready");
-    fs::copy("/usr/bin/python3", &copy).unwrap();
+    install("/usr/bin/python3".as_ref(), &copy);
     let mut ticking = Command::new(&copy);
     ticking.args([
         "-c",

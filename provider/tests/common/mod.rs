@@ -7,6 +7,9 @@
 )]
 #![allow(clippy::print_stderr, reason = "tests say so when they are skipped")]
 
+use std::path::Path;
+use std::process::Command;
+
 use provider::object::{MapId, MapKind, MapSpec, Program, ProgramKind, Relocation};
 
 /// Whether this is root; says `skipped: needs root` when not, which CI looks for.
@@ -20,11 +23,27 @@ pub fn root() -> bool {
 
 /// Whether a file that a test needs is there; says so when not.
 pub fn has(path: &str) -> bool {
-    let there = std::path::Path::new(path).exists();
+    let there = Path::new(path).exists();
     if !there {
         eprintln!("skipped: needs {path}");
     }
     there
+}
+
+/// Puts a program in its place, executable, by a process of its own. A file that is open for writing
+/// cannot be run, and a descriptor of ours would be open, for a moment, in every command that
+/// another test starts meanwhile.
+pub fn install(from: &Path, to: &Path) {
+    let status = Command::new("install")
+        .args(["-m", "755"])
+        .arg(from)
+        .arg(to)
+        .status();
+    assert!(
+        status.is_ok_and(|status| status.success()),
+        "install {}",
+        to.display()
+    );
 }
 
 /// A map with plausible sizes.
