@@ -6,9 +6,8 @@ use std::io;
 use std::ops::ControlFlow;
 
 use actions::consume::{AggregationMaps, DropCounts, pipeline};
-use actions::lower::{Compiler, uses};
+use actions::lower::Compiler;
 use anyhow::Result;
-use dlang::program::{Builtin, Program};
 use predicates::storage::{Counter, TaskFields};
 use provider::btf::Btf;
 use provider::map::Map;
@@ -92,16 +91,14 @@ pub(crate) fn read_drops(session: &Session, compiler: &Compiler) -> Result<DropC
     Ok(counts)
 }
 
-/// Where the kernel keeps what `ppid` needs, looked up only for programs that use it.
-pub(crate) fn task_fields(program: &Program) -> TaskFields {
-    if !uses(program, Builtin::Ppid) {
-        return TaskFields::default();
-    }
-    let btf = Btf::of_kernel();
-    let offset = |member| btf.as_ref()?.member_offset("task_struct", member);
+/// Where the kernel keeps what the programs read of its tasks.
+pub(crate) fn task_fields() -> TaskFields {
+    let mut btf = Btf::of_kernel();
+    let mut offset = |member| btf.as_mut()?.member_offset("task_struct", member);
     TaskFields {
         real_parent: offset("real_parent"),
         tgid: offset("tgid"),
+        self_exec_id: offset("self_exec_id"),
     }
 }
 

@@ -133,7 +133,7 @@ impl Run<'_> {
             aggregation_keys: u32::try_from(keys).unwrap_or(1 << 20),
             dynvarsize: u32::try_from(self.options.dynvarsize).unwrap_or(u32::MAX),
             flow: self.options.output.flow_indent,
-            task: task_fields(&self.compiled.program),
+            task: task_fields(),
             may_goto: KernelFeatures::may_goto(),
         }
     }

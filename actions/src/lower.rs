@@ -397,7 +397,7 @@ impl Compiler {
 
 /// Whether any clause of a program reads a built-in variable.
 #[must_use]
-pub fn uses(program: &Program, builtin: Builtin) -> bool {
+pub(crate) fn uses(program: &Program, builtin: Builtin) -> bool {
     fn reads(expr: &Expr, builtin: Builtin) -> bool {
         expr.kind == ExprKind::Builtin(builtin)
             || expr

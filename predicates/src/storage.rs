@@ -194,6 +194,8 @@ pub struct TaskFields {
     pub real_parent: Option<u32>,
     /// Of `tgid`.
     pub tgid: Option<u32>,
+    /// Of `self_exec_id`, a 32-bit number that each exec of a process counts up.
+    pub self_exec_id: Option<u32>,
 }
 
 /// Words at the start of a thread's state that rdtrace itself keeps.

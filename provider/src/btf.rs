@@ -4,59 +4,60 @@
 //! `/sys/kernel/btf/vmlinux` is a header, type records one after the other, and a string table
 //! (kernel documentation: `bpf/btf.rst`). A record is three words `name, info, size or type`, and
 //! what follows depends on its kind; a struct's members are three words each: `name, type, offset`
-//! in bits. Only the records' lengths are needed to walk to the struct. Five megabytes take some
-//! milliseconds, so this is read only for programs that need it.
+//! in bits. Only the records' lengths are needed to walk to the struct. It is five megabytes, and
+//! the structs in question are among the first, so it is read in blocks, as far as it is looked at.
 
-use std::fs;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 
-const MAGIC: u16 = 0xeb9f;
-const KIND_STRUCT: u32 = 4;
+const MAGIC: usize = 0xeb9f;
+const KIND_STRUCT: usize = 4;
 
 /// The kernel's BTF.
 #[derive(Debug)]
-pub struct Btf {
-    data: Vec<u8>,
-    /// Where the type records and the strings are in `data`.
+pub struct Btf<R = File> {
+    data: Blocks<R>,
+    /// Where the type records start and end, and where the strings start.
     types: (usize, usize),
-    strings: (usize, usize),
+    strings: usize,
 }
 
 impl Btf {
     /// The running kernel's; `None` if it has none that can be read.
     #[must_use]
     pub fn of_kernel() -> Option<Self> {
-        Self::parse(fs::read("/sys/kernel/btf/vmlinux").ok()?)
+        Self::parse(File::open("/sys/kernel/btf/vmlinux").ok()?)
     }
+}
 
-    fn parse(data: Vec<u8>) -> Option<Self> {
-        let magic = data.first_chunk().map(|bytes| u16::from_le_bytes(*bytes))?;
-        if magic != MAGIC {
+impl<R: Read + Seek> Btf<R> {
+    fn parse(source: R) -> Option<Self> {
+        let mut data = Blocks {
+            source,
+            blocks: HashMap::new(),
+        };
+        if data.word(0)? & 0xffff != MAGIC {
             return None;
         }
-        let header = word(&data, 4)?;
-        let section = |offset: usize| {
-            let start = header.checked_add(word(&data, offset)?)?;
-            Some((start, start.checked_add(word(&data, offset + 4)?)?))
-        };
-        let (types, strings) = (section(8)?, section(16)?);
-        (types.1 <= data.len() && strings.1 <= data.len()).then_some(())?;
+        // Header: magic, version, flags; its length; offset and length of types; of strings.
+        let header = data.word(4)?;
+        let types = header.checked_add(data.word(8)?)?;
         Some(Self {
+            types: (types, types.checked_add(data.word(12)?)?),
+            strings: header.checked_add(data.word(16)?)?,
             data,
-            types,
-            strings,
         })
     }
 
     /// The byte offset of a direct member of a struct.
-    #[must_use]
-    pub fn member_offset(&self, of: &str, member: &str) -> Option<u32> {
+    pub fn member_offset(&mut self, of: &str, member: &str) -> Option<u32> {
         let (mut at, end) = self.types;
         while at < end {
-            let info = u32::try_from(word(&self.data, at + 4)?).ok()?;
-            let (kind, count) = ((info >> 24) & 0x1f, (info & 0xffff) as usize);
-            let name = word(&self.data, at)?;
+            let info = self.data.word(at + 4)?;
+            let (kind, count) = ((info >> 24) & 0x1f, info & 0xffff);
             let body = at + 12;
-            if kind == KIND_STRUCT && self.is_named(name, of) {
+            if kind == KIND_STRUCT && self.is_named(at, of)? {
                 return self.member(body, count, info >> 31 != 0, member);
             }
             at = body + body_size(kind, count)?;
@@ -64,11 +65,11 @@ impl Btf {
         None
     }
 
-    fn member(&self, body: usize, count: usize, bit_fields: bool, name: &str) -> Option<u32> {
+    fn member(&mut self, body: usize, count: usize, bit_fields: bool, name: &str) -> Option<u32> {
         for index in 0..count {
             let at = body + 12 * index;
-            if self.is_named(word(&self.data, at)?, name) {
-                let offset = u32::try_from(word(&self.data, at + 8)?).ok()?;
+            if self.is_named(at, name)? {
+                let offset = u32::try_from(self.data.word(at + 8)?).ok()?;
                 // With bit-fields in the struct, the upper byte is a field's width.
                 return Some(
                     if bit_fields {
@@ -82,15 +83,59 @@ impl Btf {
         None
     }
 
-    fn is_named(&self, offset: usize, name: &str) -> bool {
-        let start = self.strings.0.saturating_add(offset);
-        let end = start.saturating_add(name.len());
-        self.data.get(start..end) == Some(name.as_bytes()) && self.data.get(end) == Some(&0)
+    /// Whether the type or member at `at`, which starts with its name, has this one.
+    fn is_named(&mut self, at: usize, name: &str) -> Option<bool> {
+        let start = self.strings.checked_add(self.data.word(at)?)?;
+        let expected = name.bytes().chain([0]);
+        for (index, byte) in expected.enumerate() {
+            if self.data.byte(start.checked_add(index)?)? != byte {
+                return Some(false);
+            }
+        }
+        Some(true)
+    }
+}
+
+/// A source that is read in blocks, each once.
+#[derive(Debug)]
+struct Blocks<R> {
+    source: R,
+    /// The blocks that were read, by number; the last one may be short.
+    blocks: HashMap<usize, Vec<u8>>,
+}
+
+/// Bytes of a block.
+const BLOCK: usize = 1 << 14;
+
+impl<R: Read + Seek> Blocks<R> {
+    fn byte(&mut self, at: usize) -> Option<u8> {
+        let number = at / BLOCK;
+        if !self.blocks.contains_key(&number) {
+            let start = u64::try_from(number * BLOCK).ok()?;
+            self.source.seek(SeekFrom::Start(start)).ok()?;
+            let mut block = Vec::new();
+            let limit = BLOCK as u64;
+            self.source
+                .by_ref()
+                .take(limit)
+                .read_to_end(&mut block)
+                .ok()?;
+            self.blocks.insert(number, block);
+        }
+        self.blocks.get(&number)?.get(at % BLOCK).copied()
+    }
+
+    fn word(&mut self, at: usize) -> Option<usize> {
+        let mut bytes = [0; 4];
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            *byte = self.byte(at.checked_add(index)?)?;
+        }
+        usize::try_from(u32::from_le_bytes(bytes)).ok()
     }
 }
 
 /// Bytes that follow a record of a kind.
-fn body_size(kind: u32, count: usize) -> Option<usize> {
+fn body_size(kind: usize, count: usize) -> Option<usize> {
     Some(match kind {
         1 | 14 | 17 => 4,                   // int, var, decl_tag
         3 => 12,                            // array
@@ -102,13 +147,10 @@ fn body_size(kind: u32, count: usize) -> Option<usize> {
     })
 }
 
-fn word(data: &[u8], at: usize) -> Option<usize> {
-    let bytes = data.get(at..at.checked_add(4)?)?.try_into().ok()?;
-    usize::try_from(u32::from_le_bytes(bytes)).ok()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
     use super::*;
 
     /// `struct a { int x; int y; }`, then `struct bb { char c[4]; int z; }`, by hand.
@@ -158,7 +200,7 @@ mod tests {
 
     #[test]
     fn members_are_found() {
-        let btf = Btf::parse(sample()).unwrap();
+        let mut btf = Btf::parse(Cursor::new(sample())).unwrap();
         assert_eq!(btf.member_offset("a", "y"), Some(4));
         assert_eq!(btf.member_offset("bb", "z"), Some(4));
         assert_eq!(btf.member_offset("a", "z"), None);
@@ -169,7 +211,7 @@ mod tests {
     fn damage_is_no_panic() {
         let whole = sample();
         for length in 0..whole.len() {
-            if let Some(btf) = Btf::parse(whole[..length].to_vec()) {
+            if let Some(mut btf) = Btf::parse(Cursor::new(&whole[..length])) {
                 let _ = btf.member_offset("bb", "z");
             }
         }
@@ -178,7 +220,7 @@ mod tests {
     #[test]
     fn the_kernels_tasks_have_parents() {
         // Kernels without BTF have none to read.
-        let offset = Btf::of_kernel().map(|btf| btf.member_offset("task_struct", "real_parent"));
+        let offset = Btf::of_kernel().map(|mut btf| btf.member_offset("task_struct", "real_parent"));
         assert_ne!(offset, Some(None));
     }
 }
