@@ -13,10 +13,11 @@ use dlang::diag::{Origin, Source};
 use dlang::program::ProbeDesc;
 use dlang::{CheckOptions, Macros};
 use predicates::storage::TaskFields;
+use provider::btf::Btf;
 use provider::features::KernelFeatures;
 use provider::object::Target;
 use provider::probe::{File, Probe, ProbeId, ProbeKind, PythonEvent, PythonSites, Scope};
-use provider::python::{self, Build, Event};
+use provider::python::{self, Build, Event, Recipe};
 use provider::session::Session;
 
 /// Uses all arguments in all ways: compared, as keys alone and with others, printed.
@@ -139,12 +140,23 @@ fn lower(text: &str, path: &Path, build: &Arc<Build>, may_goto: bool) -> Object 
         aggregation_keys: 1024,
         dynvarsize: 1 << 20,
         flow: false,
-        task: TaskFields::default(),
+        task: task_fields(),
         may_goto,
     };
     Compiler::new(Arc::new(program), options)
         .lower(&enabled)
         .unwrap()
+}
+
+/// As the command finds them.
+fn task_fields() -> TaskFields {
+    let mut btf = Btf::of_kernel();
+    TaskFields {
+        self_exec_id: btf
+            .as_mut()
+            .and_then(|btf| btf.member_offset("task_struct", "self_exec_id")),
+        ..TaskFields::default()
+    }
 }
 
 #[test]
@@ -184,7 +196,7 @@ fn every_program_passes_the_verifier() {
 }
 
 #[test]
-fn every_site_is_attached_whichever_probe_is_enabled() {
+fn sites_are_attached_ends_first_and_all_where_they_pair() {
     for (path, build) in builds() {
         for text in &SOME[..3] {
             let object = lower(text, &path, &build, true);
@@ -194,10 +206,19 @@ fn every_site_is_attached_whichever_probe_is_enabled() {
             let Target::Uprobes { sites, .. } = &attachment.target else {
                 panic!("uprobes: {:?}", attachment.target);
             };
-            let offsets: Vec<u64> = sites.iter().map(|site| site.file_offset).collect();
-            let all: Vec<u64> = build.sites.iter().map(|site| site.file_offset).collect();
-            assert_eq!(offsets, all, "{}", path.display());
-            assert!(build.sites.iter().any(|site| site.event == Event::Entry));
+            let starts: Vec<bool> = sites
+                .iter()
+                .filter_map(|at| build.sites.iter().find(|s| s.file_offset == at.file_offset))
+                .map(|site| matches!(site.event, Event::Entry | Event::Throw))
+                .collect();
+            assert_eq!(starts.len(), sites.len(), "{}", path.display());
+            assert!(starts.is_sorted(), "{}", path.display());
+            if build.recipe == Recipe::Handlers {
+                assert_eq!(starts.len(), build.sites.len(), "{}", path.display());
+            } else {
+                let entry = text.contains("-entry");
+                assert!(starts.iter().all(|&start| start == entry), "{text}");
+            }
         }
     }
 }

@@ -220,7 +220,8 @@ mod tests {
     #[test]
     fn the_kernels_tasks_have_parents() {
         // Kernels without BTF have none to read.
-        let offset = Btf::of_kernel().map(|mut btf| btf.member_offset("task_struct", "real_parent"));
+        let offset =
+            Btf::of_kernel().map(|mut btf| btf.member_offset("task_struct", "real_parent"));
         assert_ne!(offset, Some(None));
     }
 }

@@ -102,7 +102,7 @@ pub(crate) fn emit_dispatch(
         arms.extend(sites.sites.iter().map(|site| Arm::Marker(site, entry)));
     }
     if let Some(python) = &python {
-        arms.extend(python.sites().iter().map(Arm::Python));
+        arms.extend(python.sites().into_iter().map(Arm::Python));
     }
     let events = python::Events::of(probes, entries);
     arms.extend(events.sites.iter().map(Arm::Event));

@@ -35,6 +35,17 @@ pub struct FrameOffsets {
     pub index_scale: u8,
     /// The first local variable.
     pub locals: u16,
+    /// 3.11 on: how frames are chained.
+    pub chain: Option<FrameChain>,
+}
+
+/// Offsets in `_PyInterpreterFrame` that lead from a frame to its caller's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameChain {
+    /// The caller's frame, or one that the interpreter put between.
+    pub previous: u16,
+    /// `owner`, a byte: `enum _frameowner`.
+    pub owner: u16,
 }
 
 /// Offsets in `PyCodeObject`.
@@ -112,6 +123,7 @@ pub struct BytesOffsets {
 
 /// The offsets of 3.`minor`, 6 to 14.
 pub fn of(minor: u8) -> Option<Offsets> {
+    let chain = |previous, owner| Some(FrameChain { previous, owner });
     let frame = match minor {
         6 => FrameOffsets {
             code: 32,
@@ -119,6 +131,7 @@ pub fn of(minor: u8) -> Option<Offsets> {
             instruction: 120,
             index_scale: 1,
             locals: 376,
+            chain: None,
         },
         7..=9 => FrameOffsets {
             code: 32,
@@ -126,6 +139,7 @@ pub fn of(minor: u8) -> Option<Offsets> {
             instruction: 104,
             index_scale: 1,
             locals: 360,
+            chain: None,
         },
         10 => FrameOffsets {
             code: 32,
@@ -133,6 +147,7 @@ pub fn of(minor: u8) -> Option<Offsets> {
             instruction: 96,
             index_scale: 2,
             locals: 352,
+            chain: None,
         },
         11 => FrameOffsets {
             code: 32,
@@ -140,6 +155,7 @@ pub fn of(minor: u8) -> Option<Offsets> {
             instruction: 56,
             index_scale: 0,
             locals: 72,
+            chain: chain(48, 69),
         },
         12 | 13 => FrameOffsets {
             code: 0,
@@ -147,6 +163,7 @@ pub fn of(minor: u8) -> Option<Offsets> {
             instruction: 56,
             index_scale: 0,
             locals: 72,
+            chain: chain(8, 70),
         },
         14 => FrameOffsets {
             code: 0,
@@ -154,6 +171,7 @@ pub fn of(minor: u8) -> Option<Offsets> {
             instruction: 56,
             index_scale: 0,
             locals: 80,
+            chain: chain(8, 74),
         },
         _ => return None,
     };

@@ -11,10 +11,9 @@
 //!     return _Py_CheckFunctionResult(...);            exit: this call
 //! ```
 //!
-//! Both are in the same activation, so the stack pointer at the function's first instruction
-//! names it, together with the thread: at the entry site it follows from the pushes before, at
-//! the exit site from the epilogue after the call, and the two must agree. (Counting depth
-//! instead would go wrong where several stacks share a thread, as with greenlets.)
+//! Every activation passes both, once. That both are in the same one is seen from the stack
+//! pointer at the function's first instruction: at the entry site it follows from the pushes
+//! before, at the exit site from the epilogue after the call, and the two must agree.
 
 use iced_x86::{Code, FlowControl, Instruction, Mnemonic, OpKind, Register as R};
 
@@ -55,7 +54,6 @@ pub(super) fn sites(image: &Image<'_>, minor: u8) -> Result<Vec<Site>, Refusal> 
             instruction: InstructionPointer::LastIndex,
             opcodes: Vec::new(),
             condition: None,
-            stack_at_entry: Some(entry.stack),
             // _Py_CheckFunctionResult(callable, result, where); from 3.9 on the thread comes first.
             result: match event {
                 Event::Exit => {

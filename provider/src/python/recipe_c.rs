@@ -435,7 +435,6 @@ impl Finder<'_, '_> {
             instruction,
             opcodes: Vec::new(),
             condition: None,
-            stack_at_entry: None,
             result: None,
         })
     }

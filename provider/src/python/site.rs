@@ -29,9 +29,6 @@ pub struct Site {
     pub opcodes: Vec<u8>,
     /// What must hold besides.
     pub condition: Option<Condition>,
-    /// Before 3.11: what to add to the stack pointer to get its value at the first instruction
-    /// of the interpreter function, which tells the activations of a thread apart.
-    pub stack_at_entry: Option<i64>,
     /// Before 3.11, at an exit: the address of the object returned, zero if the function is left
     /// by an exception.
     pub result: Option<Location>,
@@ -53,11 +50,11 @@ pub enum Location {
 
 /// What happens to the frame at a site.
 ///
-/// Keep the set of active frames, keyed by the frame (before 3.11 by thread and the stack pointer
-/// at entry). [`Entry`](Self::Entry) and [`Throw`](Self::Throw) are a function-entry if the frame
-/// was not active, the others a function-return if it was; that removes the doubles that some
-/// builds show (an instruction that is executed again after it specialised or instrumented
-/// itself, a frame that is cleared without having run).
+/// From 3.11 on, keep the set of active frames. [`Entry`](Self::Entry) and [`Throw`](Self::Throw)
+/// are a function-entry if the frame was not active, the others a function-return if it was; that
+/// removes the doubles that some builds show (an instruction that is executed again after it
+/// specialised or instrumented itself, a frame that is cleared without having run). Before, every
+/// hit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Event {
     /// The function starts, or a generator or coroutine goes on.

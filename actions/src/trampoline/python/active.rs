@@ -5,8 +5,8 @@
 //! instrumented itself, a frame that two sites see end, one that is cleared without having run.
 //! And every return that is reported belongs to an entry that was.
 //!
-//! A frame that was active before the probes were attached is not in the set: its return does
-//! not count, and what it calls does.
+//! Frames that were active before the probes were attached are added when their thread is met
+//! (`earlier`). Before 3.11 nothing is seen twice, and none of this is needed.
 //!
 //! Each hit looks into the set, so it must be quick. It is a table in an array map, which takes no
 //! helper call: [`ROWS`] rows of four pairs of frame and process, one cache line each. A pair
@@ -79,11 +79,17 @@ impl Dispatch<'_> {
     pub(super) fn enter(&self, emit: &mut Emit<'_>, ready: Label) -> Emitted<()> {
         emit.asm.bind(self.enter);
         emit.asm.note("function starts");
+        self.add_active(emit, ready, self.leave)
+    }
+
+    /// Makes the frame in the scratch active; on to `new`, or to `old` if it was already.
+    /// Destroys `r0` to `r5`.
+    pub(super) fn add_active(&self, emit: &mut Emit<'_>, new: Label, old: Label) -> Emitted<()> {
         self.find_row(emit);
         for way in 0..WAYS {
             let other = emit.asm.label();
             compare(emit, way, other);
-            emit.asm.jump(self.leave);
+            emit.asm.jump(old);
             emit.asm.bind(other);
         }
         let elsewhere = emit.asm.label();
@@ -97,7 +103,7 @@ impl Dispatch<'_> {
             emit.asm.push(Insn::compare_exchange(Reg::R5, at, Reg::R1));
             emit.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, taken);
             emit.asm.store(Size::Double, Reg::R5, at + 8, Reg::R2);
-            emit.asm.jump(ready);
+            emit.asm.jump(new);
             emit.asm.bind(taken);
         }
         emit.asm.bind(elsewhere);
@@ -109,11 +115,11 @@ impl Dispatch<'_> {
         let lost = emit.asm.label();
         emit.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, lost);
         self.add_elsewhere(emit, 1);
-        emit.asm.jump(ready);
+        emit.asm.jump(new);
         emit.asm.bind(lost);
-        emit.asm.jump_if_imm(Cond::Eq, Reg::R0, -EEXIST, self.leave);
+        emit.asm.jump_if_imm(Cond::Eq, Reg::R0, -EEXIST, old);
         emit.count(Counter::PythonDrops, Span::default())?;
-        emit.asm.jump(self.leave);
+        emit.asm.jump(old);
         Ok(())
     }
 

@@ -19,7 +19,9 @@
 
 mod active;
 mod arguments;
+mod earlier;
 mod events;
+mod hit;
 mod lines;
 mod text;
 
@@ -32,13 +34,12 @@ use predicates::emit::{Argument, Emit, Emitted, Refusal};
 use predicates::insn::{Alu, Cond, Helper, Reg, Size};
 use predicates::storage::Counter;
 use provider::object::{MapKind, MapSpec};
-use provider::probe::{Probe, ProbeKind, PythonEvent, PythonSites, Register};
-use provider::python::offsets::ByteCode;
-use provider::python::{Build, Condition, Event, InstructionPointer, Location, Recipe, Site};
+use provider::probe::{Probe, ProbeKind, PythonEvent, PythonSites};
+use provider::python::{Build, Event, Recipe, Site};
 
 use self::active::ActiveMaps;
+use self::earlier::{Earlier, ThreadMaps};
 pub(super) use self::events::{EventSite, Events};
-use super::load_register;
 
 /// The stack that `may_goto` needs beyond the program's own, in bytes.
 pub(crate) const LOOP_STACK: i16 = 16;
@@ -46,14 +47,13 @@ pub(crate) const LOOP_STACK: i16 = 16;
 /// Why there is no arg2 on a kernel without `may_goto`.
 const NO_LINE: &str = "the line of a Python that has no probes in it takes Linux 6.9 or later";
 
-/// The stack pointer among the registers.
-const STACK_POINTER: Register = Register(152);
-
 /// The maps that the programs on Python interpreters share.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PythonMaps {
     /// The active frames.
     active: ActiveMaps,
+    /// The threads that have been met.
+    threads: ThreadMaps,
     /// Arguments by process, code object and instruction.
     cache: MapRef,
     /// The threads in which a collection goes on, while gc-done is enabled.
@@ -64,14 +64,17 @@ pub(crate) struct PythonMaps {
 
 impl PythonMaps {
     /// How many there are.
-    pub(crate) const COUNT: u32 = ActiveMaps::COUNT + 2;
+    pub(crate) const COUNT: u32 = Self::PARTS + 2;
+    /// How many the parts have.
+    const PARTS: u32 = ActiveMaps::COUNT + ThreadMaps::COUNT;
 
     /// The maps, by their numbers from `first` on.
     pub(crate) const fn new(first: u32, may_goto: bool) -> Self {
         Self {
             active: ActiveMaps::new(first),
-            cache: MapRef(first + ActiveMaps::COUNT),
-            collecting: MapRef(first + ActiveMaps::COUNT + 1),
+            threads: ThreadMaps::new(first + ActiveMaps::COUNT),
+            cache: MapRef(first + Self::PARTS),
+            collecting: MapRef(first + Self::PARTS + 1),
             may_goto,
         }
     }
@@ -79,6 +82,7 @@ impl PythonMaps {
     /// What to create for them.
     pub(crate) fn specs() -> Vec<MapSpec> {
         let mut maps = ActiveMaps::specs().to_vec();
+        maps.extend(ThreadMaps::specs());
         // Process, code object, instruction; file, function, line, the start of the code object.
         let value = 24 + u32::from(CODE_BYTES);
         maps.push(MapSpec::new(
@@ -167,6 +171,8 @@ pub(super) struct Dispatch<'p> {
     /// Where hits go to be paired.
     enter: Label,
     exit: Label,
+    /// How threads that run already are met; `None` where they need not be, or cannot.
+    earlier: Option<Earlier>,
     mismatch: Label,
     leave: Label,
 }
@@ -248,15 +254,30 @@ impl<'p> Dispatch<'p> {
             scratch,
             enter: emit.asm.label(),
             exit: emit.asm.label(),
+            earlier: Earlier::new(emit, build, maps),
             mismatch: emit.asm.label(),
             leave,
         }))
     }
 
-    /// The instructions to attach to: all of them, whichever probe is enabled, since what is an
-    /// entry depends on the returns before it.
-    pub(super) fn sites(&self) -> &'p [Site] {
-        &self.build.sites
+    /// The instructions to attach to.
+    ///
+    /// Where entries and returns are paired that is all of them, whichever probe is enabled. The
+    /// returns come first, and are attached first: a function that starts and ends while the rest
+    /// is being attached must not stay active for ever.
+    pub(super) fn sites(&self) -> Vec<&'p Site> {
+        let [entries, returns] = self.firings.map(|firing| firing.is_some());
+        let (starting, ending): (Vec<_>, Vec<_>) =
+            self.build.sites.iter().partition(|site| starts(site.event));
+        match self.build.recipe {
+            Recipe::Handlers => ending.into_iter().chain(starting).collect(),
+            Recipe::Calls => {
+                let ending = ending.into_iter().filter(|_| returns);
+                ending
+                    .chain(starting.into_iter().filter(|_| entries))
+                    .collect()
+            }
+        }
     }
 
     fn with_arguments(&self) -> bool {
@@ -269,167 +290,18 @@ impl<'p> Dispatch<'p> {
         firing.is_some_and(|firing| firing.arguments)
     }
 
-    /// Emits what a hit at `site` does up to its pairing.
-    ///
-    /// `r6` is the frame, `r7` the code object, `r8` the instruction: its address, before 3.11
-    /// its index.
-    pub(super) fn hit(&self, emit: &mut Emit<'_>, site: &Site) {
-        emit.asm
-            .note(format!("{:?} at {:#x}", site.event, site.address));
-        emit.asm.load(Size::Double, Reg::R9, Reg::FP, Emit::CONTEXT);
-        if let Some(Condition::NonZero32(register)) = site.condition {
-            load_register(emit, Reg::R0, Reg::R9, register);
-            emit.asm.alu_imm(Alu::Lsh, Reg::R0, 32);
-            emit.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, self.leave);
-        }
-        self.locate(emit, Reg::R6, site.frame);
-        self.identify(emit, site);
-        if self.needs_code(site) {
-            self.read_frame(emit, site);
-            if let ByteCode::Inline { start, units } = self.build.offsets.code.byte_code {
-                self.check_instruction(emit, site, start, units);
-            }
-        }
-        if self.gives_arguments(site) {
-            emit.asm
-                .store(Size::Double, Reg::FP, self.scratch.code(), Reg::R7);
-            emit.asm
-                .store(Size::Double, Reg::FP, self.scratch.instruction(), Reg::R8);
-        }
-        emit.asm.jump(if starts(site.event) {
-            self.enter
-        } else {
-            self.exit
-        });
-    }
-
-    /// Whether a hit needs to look at the code object: for arguments, and to check where a frame
-    /// becomes active. One that is active was checked then.
-    fn needs_code(&self, site: &Site) -> bool {
-        self.gives_arguments(site) || starts(site.event) && self.build.recipe == Recipe::Handlers
-    }
-
-    /// `dst = value at a location`; `r9` holds the context. `dst` survives calls.
-    fn locate(&self, emit: &mut Emit<'_>, dst: Reg, location: Location) {
-        match location {
-            Location::Register(register) => load_register(emit, dst, Reg::R9, register),
-            Location::Memory { base, offset } => {
-                load_register(emit, Reg::R3, Reg::R9, base);
-                add(emit, Reg::R3, offset);
-                read(emit, self.scratch.word, 8);
-                emit.asm.load(Size::Double, dst, Reg::FP, self.scratch.word);
-            }
-        }
-    }
-
-    /// Puts together what an active frame is known by.
-    fn identify(&self, emit: &mut Emit<'_>, site: &Site) {
-        let scratch = self.scratch;
-        emit.asm.call(Helper::GetCurrentPidTgid);
-        match (self.build.recipe, site.stack_at_entry) {
-            (Recipe::Calls, Some(distance)) => {
-                load_register(emit, Reg::R1, Reg::R9, STACK_POINTER);
-                add(emit, Reg::R1, distance);
-                emit.asm
-                    .store(Size::Double, Reg::FP, scratch.frame(), Reg::R1);
-            }
-            _ => {
-                emit.asm.alu_imm(Alu::Rsh, Reg::R0, 32);
-                emit.asm
-                    .store(Size::Double, Reg::FP, scratch.frame(), Reg::R6);
-            }
-        }
-        emit.asm
-            .store(Size::Double, Reg::FP, scratch.process(), Reg::R0);
-    }
-
-    /// From the frame to its code object and instruction, by one read where both are in it.
-    fn read_frame(&self, emit: &mut Emit<'_>, site: &Site) {
-        let frame = self.build.offsets.frame;
-        let at = self.scratch.value;
-        let instruction = at + signed(frame.instruction) - signed(frame.code);
-        let size = match site.instruction {
-            InstructionPointer::Variable { .. } => 8,
-            InstructionPointer::Saved { .. } => frame.instruction + 8 - frame.code,
-            InstructionPointer::LastIndex => frame.instruction + 4 - frame.code,
-        };
-        emit.asm.mov(Reg::R3, Reg::R6);
-        add(emit, Reg::R3, i64::from(frame.code));
-        read(emit, at, size);
-        emit.asm.load(Size::Double, Reg::R7, Reg::FP, at);
-        if frame.code_mask != u64::MAX {
-            // The tags are in the lowest bits, so the mask is the same in 32 bits, signed.
-            let mask = i32::try_from(frame.code_mask.cast_signed()).unwrap_or(-1);
-            emit.asm.alu_imm(Alu::And, Reg::R7, mask);
-        }
-        match site.instruction {
-            InstructionPointer::Saved { ahead } => {
-                emit.asm.load(Size::Double, Reg::R8, Reg::FP, instruction);
-                add(emit, Reg::R8, -ahead);
-            }
-            InstructionPointer::Variable { location, ahead } => {
-                self.locate(emit, Reg::R8, location);
-                add(emit, Reg::R8, -ahead);
-            }
-            InstructionPointer::LastIndex => {
-                emit.asm.load(Size::Word, Reg::R8, Reg::FP, instruction);
-                emit.asm.alu_imm(Alu::Lsh, Reg::R8, 32);
-                emit.asm.alu_imm(Alu::Arsh, Reg::R8, 32);
-            }
-        }
-    }
-
-    /// Checks that the instruction is inside of the code object and has an opcode that belongs
-    /// to the site.
-    fn check_instruction(&self, emit: &mut Emit<'_>, site: &Site, start: u16, units: u16) {
-        self.read_code(
-            emit,
-            if self.gives_arguments(site) {
-                self.code_bytes()
-            } else {
-                8
-            },
-        );
-        emit.asm.mov(Reg::R1, Reg::R8);
-        emit.asm.alu(Alu::Sub, Reg::R1, Reg::R7);
-        add(emit, Reg::R1, -i64::from(start));
-        emit.asm
-            .load(Size::Double, Reg::R2, Reg::FP, self.scratch.field(units));
-        emit.asm.alu_imm(Alu::Lsh, Reg::R2, 1);
-        emit.asm.jump_if(Cond::Ge, Reg::R1, Reg::R2, self.mismatch);
-        if site.opcodes.is_empty() {
-            return;
-        }
-        emit.asm.mov(Reg::R3, Reg::R8);
-        read(emit, self.scratch.word, 1);
-        emit.asm
-            .load(Size::Byte, Reg::R0, Reg::FP, self.scratch.word);
-        let good = emit.asm.label();
-        for &opcode in site.opcodes.iter().chain(self.build.masking_opcodes) {
-            emit.asm
-                .jump_if_imm(Cond::Eq, Reg::R0, i32::from(opcode), good);
-        }
-        emit.asm.jump(self.mismatch);
-        emit.asm.bind(good);
-    }
-
-    /// How much of a code object the arguments need: up to its last field that they use.
-    fn code_bytes(&self) -> u16 {
-        self.build.offsets.code.line_table + 8 - CODE_START
-    }
-
-    /// Reads the start of the code object in `r7`.
-    fn read_code(&self, emit: &mut Emit<'_>, size: u16) {
-        emit.asm.mov(Reg::R3, Reg::R7);
-        add(emit, Reg::R3, i64::from(CODE_START));
-        read(emit, self.scratch.field(CODE_START), size);
-    }
-
     /// Emits what all hits lead to.
     pub(super) fn finish(self, emit: &mut Emit<'_>) -> Emitted<()> {
-        let ready = [emit.asm.label(), emit.asm.label()];
-        self.enter(emit, ready[0])?;
-        self.exit(emit, ready[1]);
+        let ready = match self.build.recipe {
+            Recipe::Calls => [self.enter, self.exit],
+            Recipe::Handlers => {
+                let ready = [emit.asm.label(), emit.asm.label()];
+                self.enter(emit, ready[0])?;
+                self.exit(emit, ready[1]);
+                self.visit_earlier_frames(emit)?;
+                ready
+            }
+        };
         emit.asm.bind(self.mismatch);
         emit.count(Counter::PythonMismatches, Span::default())?;
         emit.asm.jump(self.leave);

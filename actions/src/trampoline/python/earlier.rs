@@ -1,0 +1,244 @@
+//! The frames that are active already when a thread is met for the first time.
+//!
+//! The probes may be attached to a process in the middle of its functions, and a child that was
+//! forked there goes on with frames that only its parent's were seen to start. Their returns
+//! should count. So at the first hit in each thread its frames are followed from the one that was
+//! hit to the outermost, and added to the active ones. No other time is as good: the thread stands
+//! still, and all of what it has done since the probes were attached is this hit.
+//!
+//! Which threads have been met is known from a task storage map, which the kernel empties with
+//! the thread. A table before it, by the thread's number, makes this a comparison for every
+//! later hit.
+//!
+//! Not every frame of the chain is a function's: the interpreter puts frames of its own between
+//! C and Python, before the `__init__` of a class, and where a function has not started yet. These
+//! have an owner of another kind, code without a name, or an instruction outside of their code.
+//!
+//! Left out: stacks that are switched from under the thread (greenlets) and were suspended when
+//! the thread was met; generators that were, which are not active, so that going on is an entry.
+//! A chain without end, or a long one on a kernel without `may_goto`, cannot be followed: without
+//! it, nothing is added.
+
+use predicates::asm::{Label, MapRef};
+use predicates::emit::{Emit, Emitted};
+use predicates::insn::{Alu, Cond, Helper, Reg, Size};
+use provider::object::{MapKind, MapSpec};
+use provider::python::offsets::{ByteCode, FrameChain};
+use provider::python::{Build, Event, Site};
+
+use super::{CODE_START, Dispatch, PythonMaps, add, read, signed, starts};
+use crate::trampoline::choose;
+
+/// Threads that the table tells apart, by the last bits of their numbers.
+const THREADS: u32 = 1 << 16;
+
+/// `BPF_LOCAL_STORAGE_GET_F_CREATE`.
+const CREATE: i64 = 1;
+
+/// Owners of frames (`enum _frameowner`): a thread, a generator; higher ones are no functions'.
+const GENERATOR: i32 = 1;
+
+/// The labels around following a chain.
+#[derive(Debug)]
+pub(super) struct Earlier {
+    chain: FrameChain,
+    /// To follow from the frame that was hit, if it ends: it was active.
+    from_frame: Label,
+    /// To follow from its caller, if it starts.
+    from_caller: Label,
+    /// Where each site goes on afterwards.
+    resume: Vec<(i32, Label)>,
+}
+
+/// The maps of the threads that have been met.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ThreadMaps {
+    /// Not zero for each of them.
+    met: MapRef,
+    /// The last one of those that share a place.
+    table: MapRef,
+}
+
+impl ThreadMaps {
+    /// How many there are.
+    pub(super) const COUNT: u32 = 2;
+
+    /// The maps, by their numbers from `first` on.
+    pub(super) const fn new(first: u32) -> Self {
+        Self {
+            met: MapRef(first),
+            table: MapRef(first + 1),
+        }
+    }
+
+    /// What to create for them.
+    pub(super) fn specs() -> [MapSpec; Self::COUNT as usize] {
+        [
+            MapSpec::new("python_met", MapKind::TaskStorage, 4, 8, 0),
+            MapSpec::new("python_threads", MapKind::Array, 4, 8 * THREADS, 1),
+        ]
+    }
+}
+
+impl Earlier {
+    pub(super) fn new(emit: &mut Emit<'_>, build: &Build, maps: PythonMaps) -> Option<Self> {
+        let chain = build.offsets.frame.chain.filter(|_| maps.may_goto)?;
+        let meets = (0..)
+            .zip(&build.sites)
+            .filter(|(_, site)| meets_thread(site));
+        Some(Self {
+            chain,
+            from_frame: emit.asm.label(),
+            from_caller: emit.asm.label(),
+            resume: meets.map(|(n, _)| (n, emit.asm.label())).collect(),
+        })
+    }
+}
+
+/// Whether a thread can be met at a site: where an exception is thrown into a generator, its frame
+/// has no caller yet.
+fn meets_thread(site: &Site) -> bool {
+    site.event != Event::Throw
+}
+
+impl Dispatch<'_> {
+    /// Goes to follow the frames of the thread in `r7` if it has not been met; `r6` and `r9` are
+    /// afterwards what they were.
+    pub(super) fn look_for_earlier_frames(&self, emit: &mut Emit<'_>, site: &Site) {
+        let Some(earlier) = &self.earlier else {
+            return;
+        };
+        let number = (0..)
+            .zip(&self.build.sites)
+            .find_map(|(number, other)| (other == site).then_some(number));
+        let Some(&(number, resume)) = earlier.resume.iter().find(|(n, _)| Some(*n) == number)
+        else {
+            return;
+        };
+        self.find_thread(emit);
+        emit.asm.load(Size::Double, Reg::R1, Reg::R1, 0);
+        emit.asm.jump_if(Cond::Eq, Reg::R1, Reg::R7, resume);
+        emit.asm.mov_imm(Reg::R8, i64::from(number));
+        emit.asm.jump(if starts(site.event) {
+            earlier.from_caller
+        } else {
+            earlier.from_frame
+        });
+        emit.asm.bind(resume);
+    }
+
+    /// `r1 = address of the table's word for the thread` in `r7`.
+    fn find_thread(&self, emit: &mut Emit<'_>) {
+        let last_bits = i32::try_from(THREADS - 1).unwrap_or(0);
+        emit.asm.mov(Reg::R2, Reg::R7);
+        emit.asm.alu_imm(Alu::And, Reg::R2, last_bits);
+        emit.asm.alu_imm(Alu::Lsh, Reg::R2, 3);
+        emit.asm.map_value(Reg::R1, self.maps.threads.table, 0);
+        emit.asm.alu(Alu::Add, Reg::R1, Reg::R2);
+    }
+
+    /// Emits the following of a chain.
+    ///
+    /// `r6` is the frame, `r7` its code object, `r8` the site's number, `r9` the caller's frame.
+    pub(super) fn visit_earlier_frames(&self, emit: &mut Emit<'_>) -> Emitted<()> {
+        let Some(earlier) = &self.earlier else {
+            return Ok(());
+        };
+        let [begin, visit, next, done] = [(); 4].map(|()| emit.asm.label());
+        emit.asm.bind(earlier.from_frame);
+        emit.asm.note("frames that are active already");
+        emit.asm.mov_imm(Reg::R9, 1);
+        emit.asm.jump(begin);
+        emit.asm.bind(earlier.from_caller);
+        emit.asm.mov_imm(Reg::R9, 0);
+        emit.asm.bind(begin);
+        emit.asm
+            .store(Size::Double, Reg::FP, self.scratch.instruction(), Reg::R6);
+        self.meet_thread(emit, done);
+        emit.asm.jump_if_imm(Cond::Ne, Reg::R9, 0, visit);
+        emit.asm.mov(Reg::R3, Reg::R6);
+        add(emit, Reg::R3, i64::from(earlier.chain.previous));
+        read(emit, self.scratch.word, 8);
+        emit.asm
+            .load(Size::Double, Reg::R6, Reg::FP, self.scratch.word);
+        emit.asm.bind(visit);
+        emit.asm.jump_if_imm(Cond::Eq, Reg::R6, 0, done);
+        emit.asm.may_goto(done);
+        self.examine(emit, earlier.chain, next, done);
+        emit.asm
+            .store(Size::Double, Reg::FP, self.scratch.frame(), Reg::R6);
+        self.add_active(emit, next, next)?;
+        emit.asm.bind(next);
+        emit.asm.mov(Reg::R6, Reg::R9);
+        emit.asm.jump(visit);
+        emit.asm.bind(done);
+        emit.asm.call(Helper::GetCurrentPidTgid);
+        emit.asm.mov(Reg::R7, Reg::R0);
+        self.find_thread(emit);
+        emit.asm.store(Size::Double, Reg::R1, 0, Reg::R7);
+        emit.asm
+            .load(Size::Double, Reg::R6, Reg::FP, self.scratch.instruction());
+        emit.asm
+            .store(Size::Double, Reg::FP, self.scratch.frame(), Reg::R6);
+        emit.asm.load(Size::Double, Reg::R9, Reg::FP, Emit::CONTEXT);
+        emit.asm.mov(Reg::R0, Reg::R8);
+        choose(emit, &earlier.resume);
+        Ok(())
+    }
+
+    /// Notes that the thread has been met; on to `done` if it had been.
+    fn meet_thread(&self, emit: &mut Emit<'_>, done: Label) {
+        emit.asm.call(Helper::GetCurrentTaskBtf);
+        emit.asm.mov(Reg::R2, Reg::R0);
+        emit.asm.map(Reg::R1, self.maps.threads.met);
+        emit.asm.mov_imm(Reg::R3, 0);
+        emit.asm.mov_imm(Reg::R4, CREATE);
+        emit.asm.call(Helper::TaskStorageGet);
+        emit.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, done);
+        emit.asm.load(Size::Double, Reg::R1, Reg::R0, 0);
+        emit.asm.jump_if_imm(Cond::Ne, Reg::R1, 0, done);
+        emit.asm.store_imm(Size::Double, Reg::R0, 0, 1);
+    }
+
+    /// Looks at the frame in `r6`: on to `next` if it is no function's, to `done` if it cannot be
+    /// read. `r9 = its caller's frame`.
+    fn examine(&self, emit: &mut Emit<'_>, chain: FrameChain, next: Label, done: Label) {
+        let scratch = self.scratch;
+        let frame = self.build.offsets.frame;
+        let code = self.build.offsets.code;
+        let ByteCode::Inline { start, units } = code.byte_code else {
+            emit.asm.jump(done);
+            return;
+        };
+        let live = emit.asm.label();
+        let first = frame.code.min(chain.previous);
+        let field = |offset: u16| scratch.value + signed(offset - first);
+        emit.asm.mov(Reg::R3, Reg::R6);
+        add(emit, Reg::R3, i64::from(first));
+        read(emit, scratch.value, chain.owner + 1 - first);
+        emit.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, done);
+        emit.asm
+            .load(Size::Double, Reg::R9, Reg::FP, field(chain.previous));
+        emit.asm
+            .load(Size::Byte, Reg::R1, Reg::FP, field(chain.owner));
+        emit.asm.jump_if_imm(Cond::Gt, Reg::R1, GENERATOR, next);
+        emit.asm.jump_if_imm(Cond::Ne, Reg::R1, GENERATOR, live);
+        // A generator that is suspended has no caller.
+        emit.asm.jump_if_imm(Cond::Eq, Reg::R9, 0, next);
+        emit.asm.bind(live);
+        emit.asm
+            .load(Size::Double, Reg::R7, Reg::FP, field(frame.code));
+        self.untag_code(emit);
+        emit.asm
+            .load(Size::Double, Reg::R1, Reg::FP, field(frame.instruction));
+        emit.asm
+            .store(Size::Double, Reg::FP, scratch.code(), Reg::R1);
+        self.read_code(emit, code.name + 8 - CODE_START);
+        emit.asm
+            .load(Size::Double, Reg::R1, Reg::FP, scratch.field(code.name));
+        emit.asm.jump_if_imm(Cond::Eq, Reg::R1, 0, next);
+        emit.asm
+            .load(Size::Double, Reg::R1, Reg::FP, scratch.code());
+        self.compare_to_code(emit, start, units, next);
+    }
+}

@@ -1,0 +1,194 @@
+//! A hit, up to its pairing: from the registers to the frame, its code object and its instruction.
+
+use predicates::asm::Label;
+use predicates::emit::Emit;
+use predicates::insn::{Alu, Cond, Helper, Reg, Size};
+use provider::python::offsets::ByteCode;
+use provider::python::{Condition, InstructionPointer, Location, Recipe, Site};
+
+use super::{CODE_START, Dispatch, add, read, signed, starts};
+use crate::trampoline::load_register;
+
+impl Dispatch<'_> {
+    /// Emits what a hit at `site` does up to its pairing.
+    ///
+    /// `r6` is the frame, `r7` the code object, `r8` the instruction: its address, before 3.11
+    /// its index.
+    pub(in crate::trampoline) fn hit(&self, emit: &mut Emit<'_>, site: &Site) {
+        emit.asm
+            .note(format!("{:?} at {:#x}", site.event, site.address));
+        emit.asm.load(Size::Double, Reg::R9, Reg::FP, Emit::CONTEXT);
+        if let Some(Condition::NonZero32(register)) = site.condition {
+            load_register(emit, Reg::R0, Reg::R9, register);
+            emit.asm.alu_imm(Alu::Lsh, Reg::R0, 32);
+            emit.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, self.leave);
+        }
+        self.locate(emit, Reg::R6, site.frame);
+        if self.build.recipe == Recipe::Handlers || self.gives_arguments(site) {
+            self.identify(emit);
+        }
+        self.look_for_earlier_frames(emit, site);
+        if self.needs_code(site) {
+            self.read_frame(emit, site);
+            if let ByteCode::Inline { start, units } = self.build.offsets.code.byte_code {
+                self.check_instruction(emit, site, start, units);
+            }
+        }
+        if self.gives_arguments(site) {
+            emit.asm
+                .store(Size::Double, Reg::FP, self.scratch.code(), Reg::R7);
+            emit.asm
+                .store(Size::Double, Reg::FP, self.scratch.instruction(), Reg::R8);
+        }
+        emit.asm.jump(if starts(site.event) {
+            self.enter
+        } else {
+            self.exit
+        });
+    }
+
+    /// Whether a hit needs to look at the code object: for arguments, and to check where a frame
+    /// becomes active. One that is active was checked then.
+    fn needs_code(&self, site: &Site) -> bool {
+        self.gives_arguments(site) || starts(site.event) && self.build.recipe == Recipe::Handlers
+    }
+
+    /// `dst = value at a location`; `r9` holds the context. `dst` survives calls.
+    fn locate(&self, emit: &mut Emit<'_>, dst: Reg, location: Location) {
+        match location {
+            Location::Register(register) => load_register(emit, dst, Reg::R9, register),
+            Location::Memory { base, offset } => {
+                load_register(emit, Reg::R3, Reg::R9, base);
+                add(emit, Reg::R3, offset);
+                read(emit, self.scratch.word, 8);
+                emit.asm.load(Size::Double, dst, Reg::FP, self.scratch.word);
+            }
+        }
+    }
+
+    /// Stores the frame and the process, which an active frame is known by; `r7 = thread`, as
+    /// `bpf_get_current_pid_tgid` has it.
+    ///
+    /// A process is its id and the number of its execs, where the kernel tells it: a program that
+    /// another one becomes may have frames at the same addresses.
+    fn identify(&self, emit: &mut Emit<'_>) {
+        let scratch = self.scratch;
+        emit.asm.call(Helper::GetCurrentPidTgid);
+        emit.asm.mov(Reg::R7, Reg::R0);
+        if let Some(execs) = emit.storage.task.self_exec_id {
+            emit.asm.call(Helper::GetCurrentTaskBtf);
+            let execs = i16::try_from(execs).unwrap_or(0);
+            emit.asm.load(Size::Word, Reg::R1, Reg::R0, execs);
+            emit.asm.alu_imm(Alu::Lsh, Reg::R1, 32);
+            emit.asm.mov(Reg::R0, Reg::R7);
+            emit.asm.alu_imm(Alu::Rsh, Reg::R0, 32);
+            emit.asm.alu(Alu::Or, Reg::R0, Reg::R1);
+        } else {
+            emit.asm.alu_imm(Alu::Rsh, Reg::R0, 32);
+        }
+        emit.asm
+            .store(Size::Double, Reg::FP, scratch.process(), Reg::R0);
+        emit.asm
+            .store(Size::Double, Reg::FP, scratch.frame(), Reg::R6);
+    }
+
+    /// From the frame to its code object and instruction, by one read where both are in it.
+    fn read_frame(&self, emit: &mut Emit<'_>, site: &Site) {
+        let frame = self.build.offsets.frame;
+        let at = self.scratch.value;
+        let instruction = at + signed(frame.instruction) - signed(frame.code);
+        let size = match site.instruction {
+            InstructionPointer::Variable { .. } => 8,
+            InstructionPointer::Saved { .. } => frame.instruction + 8 - frame.code,
+            InstructionPointer::LastIndex => frame.instruction + 4 - frame.code,
+        };
+        emit.asm.mov(Reg::R3, Reg::R6);
+        add(emit, Reg::R3, i64::from(frame.code));
+        read(emit, at, size);
+        emit.asm.load(Size::Double, Reg::R7, Reg::FP, at);
+        self.untag_code(emit);
+        match site.instruction {
+            InstructionPointer::Saved { ahead } => {
+                emit.asm.load(Size::Double, Reg::R8, Reg::FP, instruction);
+                add(emit, Reg::R8, -ahead);
+            }
+            InstructionPointer::Variable { location, ahead } => {
+                self.locate(emit, Reg::R8, location);
+                add(emit, Reg::R8, -ahead);
+            }
+            InstructionPointer::LastIndex => {
+                emit.asm.load(Size::Word, Reg::R8, Reg::FP, instruction);
+                emit.asm.alu_imm(Alu::Lsh, Reg::R8, 32);
+                emit.asm.alu_imm(Alu::Arsh, Reg::R8, 32);
+            }
+        }
+    }
+
+    /// Checks that the instruction is inside of the code object and has an opcode that belongs
+    /// to the site.
+    fn check_instruction(&self, emit: &mut Emit<'_>, site: &Site, start: u16, units: u16) {
+        self.read_code(
+            emit,
+            if self.gives_arguments(site) {
+                self.code_bytes()
+            } else {
+                8
+            },
+        );
+        emit.asm.mov(Reg::R1, Reg::R8);
+        self.compare_to_code(emit, start, units, self.mismatch);
+        if site.opcodes.is_empty() {
+            return;
+        }
+        emit.asm.mov(Reg::R3, Reg::R8);
+        read(emit, self.scratch.word, 1);
+        emit.asm
+            .load(Size::Byte, Reg::R0, Reg::FP, self.scratch.word);
+        let good = emit.asm.label();
+        for &opcode in site.opcodes.iter().chain(self.build.masking_opcodes) {
+            emit.asm
+                .jump_if_imm(Cond::Eq, Reg::R0, i32::from(opcode), good);
+        }
+        emit.asm.jump(self.mismatch);
+        emit.asm.bind(good);
+    }
+
+    /// Clears the tag bits of the code object's address in `r7`.
+    pub(super) fn untag_code(&self, emit: &mut Emit<'_>) {
+        let mask = self.build.offsets.frame.code_mask;
+        if mask != u64::MAX {
+            // The tags are in the lowest bits, so the mask is the same in 32 bits, signed.
+            let mask = i32::try_from(mask.cast_signed()).unwrap_or(-1);
+            emit.asm.alu_imm(Alu::And, Reg::R7, mask);
+        }
+    }
+
+    /// On to `outside` unless the instruction in `r1` is in the code object in `r7`, which has
+    /// been read.
+    pub(super) fn compare_to_code(
+        &self,
+        emit: &mut Emit<'_>,
+        start: u16,
+        units: u16,
+        outside: Label,
+    ) {
+        emit.asm.alu(Alu::Sub, Reg::R1, Reg::R7);
+        add(emit, Reg::R1, -i64::from(start));
+        emit.asm
+            .load(Size::Double, Reg::R2, Reg::FP, self.scratch.field(units));
+        emit.asm.alu_imm(Alu::Lsh, Reg::R2, 1);
+        emit.asm.jump_if(Cond::Ge, Reg::R1, Reg::R2, outside);
+    }
+
+    /// How much of a code object the arguments need: up to its last field that they use.
+    pub(super) fn code_bytes(&self) -> u16 {
+        self.build.offsets.code.line_table + 8 - CODE_START
+    }
+
+    /// Reads the start of the code object in `r7`.
+    pub(super) fn read_code(&self, emit: &mut Emit<'_>, size: u16) {
+        emit.asm.mov(Reg::R3, Reg::R7);
+        add(emit, Reg::R3, i64::from(CODE_START));
+        read(emit, self.scratch.field(CODE_START), size);
+    }
+}
