@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// A Python and how to start it.
 #[derive(Debug)]
@@ -200,6 +202,82 @@ fn each_sees_every_call_and_return() {
         let profiled = |line: &&str| !["<module>", "Base", "Derived"].contains(&function(line));
         let seen: Vec<&str> = seen.into_iter().filter(profiled).collect();
         assert_eq!(seen, expected, "{}", python.name());
+        None
+    });
+}
+
+#[test]
+fn each_ends_what_was_active_at_attach_and_at_a_fork() {
+    const PROGRAM: &str = r#"
+        python*:::function-entry, python*:::function-return
+        /(pid == $target || ppid == $target) && basename(copyinstr(arg0)) == "attach.py"/
+        { printf("%s %s %s\n", pid == $target ? "parent" : "child",
+            probename == "function-entry" ? ">" : "<", copyinstr(arg1)); }"#;
+    // `sum` goes on with the generator once more, which then ends.
+    const EXPECTED: &str = "parent < tick, parent < numbers, parent > numbers, parent < numbers, \
+        parent < consume, parent < __init__, parent < wait, parent < drive, parent < key, \
+        parent > fork, child < fork, child < main, child < <module>, \
+        parent < fork, parent < main, parent < <module>";
+    each("attach", |python| {
+        let name = python.file("tests/pythons/attach.py");
+        let dir = tempfile::tempdir_in(python.root.join("tmp")).unwrap();
+        let go = dir.path().join("go");
+        let inside = Path::new("/").join(go.strip_prefix(&python.root).unwrap());
+        let (program, first) = python.command.split_first().unwrap();
+        let mut target = Command::new(program)
+            .args(first)
+            .arg(&name)
+            .arg(inside)
+            .spawn()
+            .unwrap();
+        let out = dir.path().join("out");
+        let pid = target.id().to_string();
+        let mut tracer = Command::new("timeout")
+            .args([
+                "20",
+                env!("CARGO_BIN_EXE_rdtrace"),
+                "-qn",
+                PROGRAM,
+                "-p",
+                &pid,
+                "-o",
+            ])
+            .arg(&out)
+            .spawn()
+            .unwrap();
+        let text = || fs::read_to_string(&out).unwrap_or_default();
+        let limit = Instant::now() + Duration::from_secs(15);
+        while !text().contains("< tick") && Instant::now() < limit {
+            thread::sleep(Duration::from_millis(10));
+        }
+        fs::write(&go, "").unwrap();
+        assert!(target.wait().unwrap().success(), "{}", python.name());
+        assert!(tracer.wait().unwrap().success(), "{}", python.name());
+        let text = text();
+        let mut lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+        let last = lines.iter().rposition(|line| *line == "parent < tick");
+        lines.drain(..last.unwrap_or(0));
+        assert_eq!(lines.join(", "), EXPECTED, "{}", python.name());
+        None
+    });
+}
+
+#[test]
+fn each_tells_a_program_from_the_one_that_it_was_before() {
+    const PROGRAM: &str = r#"
+        python$target:::function-entry, python$target:::function-return
+        /basename(copyinstr(arg0)) == "exec.py"/
+        { printf("%s %s\n", probename == "function-entry" ? ">" : "<", copyinstr(arg1)); }"#;
+    const EXPECTED: &str = "> <module>, > main, > again, > <module>, > main, > again, \
+        > <module>, > main, > again, > last, < last, < again, < main, < <module>";
+    each("exec", |python| {
+        let script = python.file("tests/pythons/exec.py");
+        // Without randomisation, frames are where those of the program before were.
+        let (program, first) = python.command.split_first().unwrap();
+        let command = format!("setarch -R {program} {} {script} 2", first.join(" "));
+        let text = rdtrace(&["-q", "-n", PROGRAM, "-c", &command]);
+        let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+        assert_eq!(lines.join(", "), EXPECTED, "{}", python.name());
         None
     });
 }
