@@ -72,7 +72,20 @@ fn builds() -> Vec<(PathBuf, Arc<Build>)> {
             let build = python::analyse(&std::fs::read(&path).ok()?).ok()?;
             Some((path, Arc::new(build)))
         })
+        .flat_map(|(path, build)| [without_lock(&path, &build), Some((path, build))])
+        .flatten()
         .collect()
+}
+
+/// The same build as if it were free-threaded, if its version can be: for the verifier, only the
+/// offsets are different.
+fn without_lock(path: &Path, build: &Build) -> Option<(PathBuf, Arc<Build>)> {
+    let build = Build {
+        free_threaded: true,
+        offsets: python::offsets::of(build.version.minor, true)?,
+        ..build.clone()
+    };
+    Some((path.to_owned(), Arc::new(build)))
 }
 
 /// Compiles clauses on the synthesised probes of a build; those that it lacks are left out.

@@ -248,6 +248,7 @@ struct Kept {
 #[derive(Serialize, Deserialize)]
 struct KeptBuild {
     version: Version,
+    free_threaded: bool,
     recipe: Recipe,
     sites: Vec<Site>,
     collectors: Result<Vec<Collector>, String>,
@@ -260,6 +261,7 @@ impl KeptBuild {
     fn of(build: &Build) -> Self {
         Self {
             version: build.version,
+            free_threaded: build.free_threaded,
             recipe: build.recipe,
             sites: build.sites.clone(),
             collectors: build.collectors.clone(),
@@ -273,9 +275,10 @@ impl KeptBuild {
         let minor = self.version.minor;
         Some(Build {
             version: self.version,
+            free_threaded: self.free_threaded,
             recipe: self.recipe,
             sites: self.sites,
-            offsets: offsets::of(minor)?,
+            offsets: offsets::of(minor, self.free_threaded)?,
             lines: LineFormat::of(minor),
             masking_opcodes: opcodes::of(minor).map_or(&[], |opcodes| opcodes.masking),
             collectors: self.collectors,

@@ -10,7 +10,16 @@ impl Build {
     /// How the probe of `event` is made: the method, then each site, then remarks.
     #[must_use]
     pub fn describe(&self, event: PythonEvent) -> Vec<String> {
-        let mut lines = vec![format!("CPython {}, {}", self.version, self.method(event))];
+        let mut lines = vec![format!(
+            "CPython {}{}, {}",
+            self.version,
+            if self.free_threaded {
+                ", free-threaded"
+            } else {
+                ""
+            },
+            self.method(event)
+        )];
         match event {
             PythonEvent::GcStart | PythonEvent::GcDone => {
                 for collector in self.collectors.iter().flatten() {

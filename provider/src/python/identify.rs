@@ -35,6 +35,14 @@ pub(super) struct Identity {
     pub(super) has_jit: bool,
 }
 
+impl Identity {
+    /// Whether it is a free-threaded build; there are none before 3.13.
+    pub(super) fn free_threaded(&self) -> bool {
+        let published = self.debug_offsets.as_ref();
+        published.is_some_and(|offsets| offsets.free_threaded)
+    }
+}
+
 /// Finds the version, from the best source there is:
 ///
 /// - 3.13 on: `_Py_DebugOffsets`, at the start of `_PyRuntime`;
@@ -64,9 +72,6 @@ pub(super) fn identify(image: &Image<'_>) -> Result<Identity, Refusal> {
             version,
             tag: format!("cpython-{major}{minor}"),
         });
-    }
-    if debug_offsets.as_ref().is_some_and(|d| d.free_threaded) {
-        return Err(Refusal::FreeThreaded { version });
     }
     let has_jit = version.minor >= 13 && has_string(image, r"\x00PYTHON_JIT\x00");
     Ok(Identity {

@@ -15,6 +15,7 @@ pub mod cache;
 mod code;
 mod describe;
 mod flow;
+mod free_threaded;
 mod gc;
 mod identify;
 mod image;
@@ -51,6 +52,8 @@ use self::vote::Vote;
 pub struct Build {
     /// Which CPython it is.
     pub version: Version,
+    /// Whether it is without the global lock (`--disable-gil`).
+    pub free_threaded: bool,
     /// By which method its functions are traced.
     pub recipe: Recipe,
     /// The instructions to probe for function-entry and function-return.
@@ -152,12 +155,6 @@ pub enum Refusal {
         /// The tag of its compiled files.
         tag: String,
     },
-    /// `--disable-gil`.
-    #[error("it is a free-threaded build of CPython {version}, which is not supported yet")]
-    FreeThreaded {
-        /// The version.
-        version: Version,
-    },
     /// `--with-tail-call-interp`.
     #[error(
         "it is a build of CPython {version} whose interpreter is made of tail calls, which is not supported yet"
@@ -222,7 +219,9 @@ pub fn analyse(file: &[u8]) -> Result<Build, Refusal> {
 fn build(image: &Image<'_>) -> Result<Build, Refusal> {
     let identity = identify::identify(image)?;
     let version = identity.version;
-    let (3, Some(offsets)) = (version.major, offsets::of(version.minor)) else {
+    let free_threaded = identity.free_threaded();
+    let offsets = offsets::of(version.minor, free_threaded);
+    let (3, Some(offsets)) = (version.major, offsets) else {
         return Err(Refusal::Unsupported { version });
     };
     if let Some(published) = &identity.debug_offsets {
@@ -246,6 +245,7 @@ fn build(image: &Image<'_>) -> Result<Build, Refusal> {
     };
     Ok(Build {
         version,
+        free_threaded,
         recipe: functions.recipe,
         sites: functions.sites,
         offsets,

@@ -5,8 +5,8 @@
 //! (`_Py_DebugOffsets`, at the start of `_PyRuntime`), and [`agrees`] compares the two: a build
 //! with other offsets (a fork, a debug build) is refused rather than misread.
 
-use super::Refusal;
 use super::image::Image;
+use super::{Refusal, free_threaded};
 
 /// Offsets in bytes from the start of each object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub struct FrameChain {
 /// Offsets in `PyCodeObject`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CodeOffsets {
+    /// Where the object's own fields start, behind the reference count and the type.
+    pub header: u16,
     /// `co_flags`, 32 bits.
     pub flags: u16,
     /// `co_filename`, a `str`.
@@ -76,12 +78,25 @@ pub enum ByteCode {
         start: u16,
         /// Its length in code units of two bytes, a 64-bit integer.
         units: u16,
+        /// Where each thread has a copy of its own.
+        copies: Option<ThreadCopies>,
     },
     /// In a `bytes` that this field points to.
     Bytes {
         /// The field.
         pointer: u16,
     },
+}
+
+/// Where the copies of a code object's byte code are, one for each thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ThreadCopies {
+    /// In the frame: the number of its copy, 32 bits; 0 is the one in the code object.
+    pub number: u16,
+    /// In the code object: the address of an array of them.
+    pub array: u16,
+    /// In the array: the address of copy 0.
+    pub entries: u16,
 }
 
 /// Offsets in the objects behind `str`.
@@ -121,8 +136,16 @@ pub struct BytesOffsets {
     pub data: u16,
 }
 
-/// The offsets of 3.`minor`, 6 to 14.
-pub fn of(minor: u8) -> Option<Offsets> {
+/// The offsets of 3.`minor`, 6 to 14; free-threaded builds are 3.13 and 3.14.
+pub fn of(minor: u8, free_threaded: bool) -> Option<Offsets> {
+    let offsets = with_lock(minor)?;
+    if free_threaded {
+        return free_threaded::moved(offsets, minor);
+    }
+    Some(offsets)
+}
+
+fn with_lock(minor: u8) -> Option<Offsets> {
     let chain = |previous, owner| Some(FrameChain { previous, owner });
     let frame = match minor {
         6 => FrameOffsets {
@@ -175,7 +198,11 @@ pub fn of(minor: u8) -> Option<Offsets> {
         },
         _ => return None,
     };
-    let inline = |start| ByteCode::Inline { start, units: 16 };
+    let inline = |start| ByteCode::Inline {
+        start,
+        units: 16,
+        copies: None,
+    };
     let bytes = |pointer| ByteCode::Bytes { pointer };
     #[rustfmt::skip]
     let (flags, filename, name, qualname, first_line, line_table, byte_code) = match minor {
@@ -191,6 +218,7 @@ pub fn of(minor: u8) -> Option<Offsets> {
     Some(Offsets {
         frame,
         code: CodeOffsets {
+            header: 16,
             flags,
             filename,
             name,
@@ -258,7 +286,7 @@ const DEBUG_WORDS: usize = 144;
 /// must be there, in the order of the structure.
 pub(super) fn agrees(published: &DebugOffsets, ours: &Offsets) -> Result<(), Refusal> {
     let word = u64::from;
-    let ByteCode::Inline { start, .. } = ours.code.byte_code else {
+    let ByteCode::Inline { start, copies, .. } = ours.code.byte_code else {
         return Err(Refusal::Offsets {
             what: "the byte code".into(),
         });
@@ -296,8 +324,16 @@ pub(super) fn agrees(published: &DebugOffsets, ours: &Offsets) -> Result<(), Ref
         let at = rest.windows(group.len()).position(|w| w == group);
         let at = at.ok_or(Refusal::Offsets { what: what.into() })?;
         rest = rest.get(at + group.len()..).unwrap_or(&[]);
-        // argcount, localsplusnames, localspluskinds, co_code_adaptive
-        if what == "the code object" && rest.get(3) != Some(&word(start)) {
+        // owner, stackpointer, tlbc_index
+        let number = copies.map(|copies| word(copies.number));
+        let copied = number.is_none() || rest.get(2) == number.as_ref();
+        if what == "the frame" && !copied {
+            return Err(Refusal::Offsets { what: what.into() });
+        }
+        // argcount, localsplusnames, localspluskinds, co_code_adaptive, co_tlbc
+        let array = copies.map(|copies| word(copies.array));
+        let copied = array.is_none() || rest.get(4) == array.as_ref();
+        if what == "the code object" && !(copied && rest.get(3) == Some(&word(start))) {
             return Err(Refusal::Offsets {
                 what: "the byte code".into(),
             });

@@ -36,7 +36,7 @@ impl Dispatch<'_> {
         emit.asm.call(Helper::MapLookupElem);
         emit.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, miss);
         for offset in self.witnesses() {
-            let field = scratch.field(offset);
+            let field = self.field(offset);
             emit.asm
                 .load(Size::Double, Reg::R1, Reg::R0, field - scratch.value);
             emit.asm.load(Size::Double, Reg::R2, Reg::FP, field);
@@ -71,7 +71,7 @@ impl Dispatch<'_> {
         let code = self.build.offsets.code;
         // 3.11 counts calls beside the flags.
         let changing = (self.build.version.minor == 11).then_some(48);
-        (super::CODE_START..=code.line_table)
+        (code.header..=code.line_table)
             .step_by(8)
             .filter(move |&offset| Some(offset) != changing)
     }
@@ -83,7 +83,7 @@ impl Dispatch<'_> {
         emit.asm.note("arguments that are not known");
         for (offset, n) in [(code.filename, 0), (code.name, 8)] {
             emit.asm
-                .load(Size::Double, Reg::R6, Reg::FP, scratch.field(offset));
+                .load(Size::Double, Reg::R6, Reg::FP, self.field(offset));
             self.text_address(emit);
             emit.asm
                 .store(Size::Double, Reg::FP, scratch.value + n, Reg::R0);
@@ -138,7 +138,7 @@ impl Dispatch<'_> {
         let scratch = self.scratch;
         let code = self.build.offsets.code;
         emit.asm
-            .load(Size::Word, Reg::R7, Reg::FP, scratch.field(code.first_line));
+            .load(Size::Word, Reg::R7, Reg::FP, self.field(code.first_line));
         emit.asm
             .load(Size::Double, Reg::R8, Reg::FP, scratch.instruction());
         match code.byte_code {
@@ -154,7 +154,7 @@ impl Dispatch<'_> {
                 let scale = i32::from(self.build.offsets.frame.index_scale);
                 emit.asm.alu_imm(Alu::Mul, Reg::R8, scale);
                 emit.asm
-                    .load(Size::Double, Reg::R3, Reg::FP, scratch.field(pointer));
+                    .load(Size::Double, Reg::R3, Reg::FP, self.field(pointer));
                 add(emit, Reg::R3, i64::from(self.build.offsets.bytes.length));
                 read(emit, scratch.word, 8);
                 emit.asm.load(Size::Double, Reg::R1, Reg::FP, scratch.word);

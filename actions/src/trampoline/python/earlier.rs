@@ -26,7 +26,7 @@ use provider::object::{MapKind, MapSpec};
 use provider::python::offsets::{ByteCode, FrameChain};
 use provider::python::{Build, Event, Site};
 
-use super::{CODE_START, Dispatch, PythonMaps, add, read, signed, starts};
+use super::{Dispatch, PythonMaps, add, read, signed, starts};
 use crate::trampoline::choose;
 
 /// Threads that the table tells apart, by the last bits of their numbers.
@@ -206,7 +206,7 @@ impl Dispatch<'_> {
         let scratch = self.scratch;
         let frame = self.build.offsets.frame;
         let code = self.build.offsets.code;
-        let ByteCode::Inline { start, units } = code.byte_code else {
+        let ByteCode::Inline { start, units, .. } = code.byte_code else {
             emit.asm.jump(done);
             return;
         };
@@ -233,9 +233,12 @@ impl Dispatch<'_> {
             .load(Size::Double, Reg::R1, Reg::FP, field(frame.instruction));
         emit.asm
             .store(Size::Double, Reg::FP, scratch.code(), Reg::R1);
-        self.read_code(emit, code.name + 8 - CODE_START);
+        if let Some((copies, _)) = self.copies() {
+            self.leave_copy(emit, field(copies.number), scratch.code());
+        }
+        self.read_code(emit, code.name + 8 - code.header);
         emit.asm
-            .load(Size::Double, Reg::R1, Reg::FP, scratch.field(code.name));
+            .load(Size::Double, Reg::R1, Reg::FP, self.field(code.name));
         emit.asm.jump_if_imm(Cond::Eq, Reg::R1, 0, next);
         emit.asm
             .load(Size::Double, Reg::R1, Reg::FP, scratch.code());

@@ -6,7 +6,7 @@ use predicates::insn::{Alu, Cond, Helper, Reg, Size};
 use provider::python::offsets::ByteCode;
 use provider::python::{Condition, InstructionPointer, Location, Recipe, Site};
 
-use super::{CODE_START, Dispatch, add, read, signed, starts};
+use super::{Dispatch, add, read, signed, starts};
 use crate::trampoline::load_register;
 
 impl Dispatch<'_> {
@@ -30,7 +30,7 @@ impl Dispatch<'_> {
         self.look_for_earlier_frames(emit, site);
         if self.needs_code(site) {
             self.read_frame(emit, site);
-            if let ByteCode::Inline { start, units } = self.build.offsets.code.byte_code {
+            if let ByteCode::Inline { start, units, .. } = self.build.offsets.code.byte_code {
                 self.check_instruction(emit, site, start, units);
             }
         }
@@ -98,6 +98,7 @@ impl Dispatch<'_> {
         let at = self.scratch.value;
         let instruction = at + signed(frame.instruction) - signed(frame.code);
         let size = match site.instruction {
+            _ if self.copies().is_some() => frame.locals - frame.code,
             InstructionPointer::Variable { .. } => 8,
             InstructionPointer::Saved { .. } => frame.instruction + 8 - frame.code,
             InstructionPointer::LastIndex => frame.instruction + 4 - frame.code,
@@ -121,6 +122,12 @@ impl Dispatch<'_> {
                 emit.asm.alu_imm(Alu::Lsh, Reg::R8, 32);
                 emit.asm.alu_imm(Alu::Arsh, Reg::R8, 32);
             }
+        }
+        if let Some((copies, _)) = self.copies() {
+            let number = at + signed(copies.number) - signed(frame.code);
+            emit.asm.store(Size::Double, Reg::FP, instruction, Reg::R8);
+            self.leave_copy(emit, number, instruction);
+            emit.asm.load(Size::Double, Reg::R8, Reg::FP, instruction);
         }
     }
 
@@ -175,20 +182,27 @@ impl Dispatch<'_> {
         emit.asm.alu(Alu::Sub, Reg::R1, Reg::R7);
         add(emit, Reg::R1, -i64::from(start));
         emit.asm
-            .load(Size::Double, Reg::R2, Reg::FP, self.scratch.field(units));
+            .load(Size::Double, Reg::R2, Reg::FP, self.field(units));
         emit.asm.alu_imm(Alu::Lsh, Reg::R2, 1);
         emit.asm.jump_if(Cond::Ge, Reg::R1, Reg::R2, outside);
     }
 
     /// How much of a code object the arguments need: up to its last field that they use.
     pub(super) fn code_bytes(&self) -> u16 {
-        self.build.offsets.code.line_table + 8 - CODE_START
+        let code = self.build.offsets.code;
+        code.line_table + 8 - code.header
     }
 
     /// Reads the start of the code object in `r7`.
     pub(super) fn read_code(&self, emit: &mut Emit<'_>, size: u16) {
         emit.asm.mov(Reg::R3, Reg::R7);
-        add(emit, Reg::R3, i64::from(CODE_START));
-        read(emit, self.scratch.field(CODE_START), size);
+        add(emit, Reg::R3, i64::from(self.build.offsets.code.header));
+        read(emit, self.scratch.code_fields(), size);
+    }
+
+    /// A field of the code object, in what was read of it.
+    pub(super) fn field(&self, offset: u16) -> i16 {
+        let into = offset - self.build.offsets.code.header;
+        self.scratch.code_fields() + signed(into)
     }
 }

@@ -110,7 +110,7 @@ impl Dispatch<'_> {
     /// Finds the table and its length, and sets the loop's variables.
     fn open_table(&self, emit: &mut Emit<'_>, at: Loop) {
         let bytes = self.build.offsets.bytes;
-        let table = self.scratch.field(self.build.offsets.code.line_table);
+        let table = self.field(self.build.offsets.code.line_table);
         emit.asm.store(Size::Double, Reg::FP, at.target, Reg::R8);
         emit.asm.load(Size::Double, Reg::R6, Reg::FP, table);
         emit.asm.mov(Reg::R3, Reg::R6);

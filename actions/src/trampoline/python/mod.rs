@@ -19,6 +19,7 @@
 
 mod active;
 mod arguments;
+mod copies;
 mod earlier;
 mod events;
 mod hit;
@@ -98,9 +99,7 @@ impl PythonMaps {
     }
 }
 
-/// Where reading a code object starts: behind the reference count and the type.
-const CODE_START: u16 = 16;
-/// The most bytes of a code object that are read from there.
+/// The most bytes of a code object that are read, from where its own fields start.
 const CODE_BYTES: u16 = 128;
 
 /// Gives the arguments that are used a slot.
@@ -202,9 +201,9 @@ impl Scratch {
     const fn instruction(self) -> i16 {
         self.keys + 24
     }
-    /// A field of the code object, in what was read of it.
-    fn field(self, offset: u16) -> i16 {
-        self.value + 24 + signed(offset - CODE_START)
+    /// What was read of the code object.
+    const fn code_fields(self) -> i16 {
+        self.value + 24
     }
 }
 
