@@ -305,6 +305,7 @@ impl Subject {
         let argv: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
         let mut stopped = launch_stopped(&argv).expect("the Python can be started");
         let mut catalog = Catalog::new();
+        catalog.prefer_markers();
         let desc = ProbeDesc {
             provider: format!("python{}", stopped.pid()),
             name: "function-entry".into(),
@@ -418,8 +419,11 @@ impl Subject {
     }
 }
 
+/// rdtrace on a Python's own markers, as the peers are.
 fn rdtrace() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_rdtrace"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rdtrace"));
+    command.args(["-x", "pyusdt"]);
+    command
 }
 
 /// Runs a command quietly to its end.

@@ -10,7 +10,7 @@
 //! The file may belong to others, and it is run: with the rights of the traced process at most, see
 //! [`provider::process::confined`].
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use dlang::diag::{Origin, Source};
+use dlang::program::Program;
 use provider::catalog::Catalog;
 use provider::probe::{File, Probe, ProbeKind, PythonEvent, PythonSites, Scope};
 use provider::process::confined::{Like, launch_confined};
@@ -26,7 +27,7 @@ use provider::process::files;
 use provider::python::Refusal;
 use provider::python::cache::{Cache, Check};
 use provider::usdt::UsdtFile;
-use provider::usdt::cpython::PROVIDER;
+use provider::usdt::cpython::{PROVIDER, drawback};
 
 use crate::cli::Cli;
 use crate::compile;
@@ -81,51 +82,42 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Tests the interpreters behind these probes that have not been tested yet. Probes of one that
-/// fails are removed, with a message.
+/// Tests the interpreters behind these probes that have not been tested yet. Where one fails, with
+/// a message, the descriptions are matched again: by its own markers, if it has any.
 pub(crate) fn before_use(
     options: &Options,
     messages: &Messages,
     catalog: &mut Catalog,
+    program: &Program,
     matches: &mut [Match],
 ) {
     let found = matches.iter().flat_map(|found| &found.probes);
     let unsound = unsound(options, messages, catalog, found);
-    for found in matches {
-        found.probes.retain(|probe| !unsound.has(probe));
+    if unsound.is_empty() {
+        return;
     }
-}
-
-/// Interpreters that failed.
-#[derive(Debug, Default)]
-pub(crate) struct Unsound(HashSet<(u64, u64)>);
-
-impl Unsound {
-    /// Whether a probe is made from the code of one.
-    pub(crate) fn has(&self, probe: &Probe) -> bool {
-        match &probe.kind {
-            ProbeKind::Python(sites) => self.0.contains(&sites.file.identity),
-            _ => false,
-        }
+    for found in matches {
+        let desc = &program.clauses[found.clause].probes[found.spec].desc;
+        found.probes = catalog.enable(desc);
     }
 }
 
 /// Tests the interpreters behind these probes that have not been tested yet, and gives those that
-/// fail, with a message.
+/// fail, with a message. From then on the catalogue does not offer what is made from their code.
 pub(crate) fn unsound<'p>(
     options: &Options,
     messages: &Messages,
     catalog: &mut Catalog,
     probes: impl Iterator<Item = &'p Arc<Probe>>,
-) -> Unsound {
+) -> Vec<Arc<File>> {
     if !options.pycheck {
-        return Unsound::default();
+        return Vec::new();
     }
-    let failed = untested(catalog, probes)
+    untested(catalog, probes)
         .into_iter()
         .filter(|sites| !passes(sites, messages, catalog))
-        .map(|sites| sites.file.identity);
-    Unsound(failed.collect())
+        .map(|sites| sites.file)
+        .collect()
 }
 
 /// One probe for each interpreter that has not been tested.
@@ -154,7 +146,7 @@ fn passes(sites: &PythonSites, messages: &Messages, catalog: &mut Catalog) -> bo
         Outcome::Failed(why) => {
             let file = sites.file.shown.display();
             messages.say(&format!(
-                "the Python in {file} is not traced, its self-test failed: {why}"
+                "nothing is made from the code of the Python in {file}, its self-test failed: {why}"
             ));
             catalog.record_check(&sites.file, Check::Failed { why });
             return false;
@@ -351,15 +343,20 @@ pub(crate) fn command(program: &str) -> Result<i32> {
     }
     let own = markers_of(&file);
     for event in PythonEvent::ALL {
-        let state = match (event.is_in(&build), build.is_partial(event)) {
-            _ if own.contains(event.name()) => "the file's own marker is used",
-            (true, false) => "can be made",
-            (true, true) => "can be made; the compiler copied code, some events are not seen",
-            (false, _) => "cannot be made in this build",
+        let state = match (own.get(event.name()), event.is_in(&build)) {
+            (Some(Some(drawback)), true) => {
+                format!("can be made, and is used for the file's own marker, which {drawback}")
+            }
+            (Some(_), _) => "the file's own marker is used".into(),
+            (None, true) if build.is_partial(event) => {
+                "can be made; the compiler copied code, some events are not seen".into()
+            }
+            (None, true) => "can be made".into(),
+            (None, false) => "cannot be made in this build".into(),
         };
         writeln!(out, "\t{}: {state}", event.name())?;
     }
-    if own.contains(PythonEvent::FunctionEntry.name()) {
+    if own.get(PythonEvent::FunctionEntry.name()) == Some(&None) {
         let analysed = millis(analysed);
         writeln!(
             out,
@@ -433,14 +430,16 @@ fn interpreter_of(program: &Path) -> Result<Arc<File>> {
     bail!("failed to check {}: it is no Python", program.display())
 }
 
-/// The names of the markers that CPython's developers put into a file.
-fn markers_of(file: &File) -> HashSet<String> {
-    let sites = UsdtFile::read(&file.path).unwrap_or_default().sites;
-    sites
-        .iter()
-        .filter(|site| site.note.provider == PROVIDER)
-        .map(|site| site.note.d_name())
-        .collect()
+/// The names of the markers that CPython's developers put into a file, and what is wrong with each.
+fn markers_of(file: &File) -> HashMap<String, Option<&'static str>> {
+    let usdt = UsdtFile::read(&file.path).unwrap_or_default();
+    let own = usdt.sites.iter().filter(|s| s.note.provider == PROVIDER);
+    own.map(|site| {
+        let name = site.note.d_name();
+        let drawback = usdt.python.and_then(|version| drawback(version, &name));
+        (name, drawback)
+    })
+    .collect()
 }
 
 fn millis(time: Duration) -> u128 {

@@ -128,5 +128,8 @@ fn details(out: &mut impl Write, catalog: &Catalog, probe: &Probe) -> io::Result
             writeln!(out, "\t\t{line}")?;
         }
     }
+    if let Some(remark) = catalog.remark(probe) {
+        writeln!(out, "\t\tNote: {remark}")?;
+    }
     writeln!(out)
 }

@@ -93,6 +93,9 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
     if !options.pycheck {
         catalog.use_unchecked();
     }
+    if options.pyusdt {
+        catalog.prefer_markers();
+    }
     let sources = compile::read_sources(cli, &options, &mut catalog)?;
     let mut target = if cli.check_only {
         Target::default()
@@ -119,7 +122,8 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
         return list::matching(cli, &compiled.program, &mut catalog, &mut target, messages);
     }
     let mut matches = match_probes(&compiled.program, &mut catalog, &mut target)?;
-    check_python::before_use(&options, messages, &mut catalog, &mut matches);
+    let program = &compiled.program;
+    check_python::before_use(&options, messages, &mut catalog, program, &mut matches);
     let zero = !options.zdefs;
     if let Some(missing) = matches.iter().find(|found| zero && found.probes.is_empty()) {
         return Err(no_match(

@@ -43,6 +43,9 @@ pub(crate) struct Options {
     pub(crate) childstatus: bool,
     /// `pycheck`: a Python whose probes are synthesised is tested before its first use.
     pub(crate) pycheck: bool,
+    /// `pyusdt`: a Python's own markers are used wherever there are any, those too that rdtrace
+    /// has something better for.
+    pub(crate) pyusdt: bool,
 }
 
 impl Default for Options {
@@ -63,6 +66,7 @@ impl Default for Options {
             cppargs: Vec::new(),
             childstatus: false,
             pycheck: true,
+            pyusdt: false,
         }
     }
 }
@@ -185,6 +189,7 @@ impl Options {
             "destructive" => self.destructive = switch()?,
             "childstatus" => self.childstatus = switch()?,
             "pycheck" => self.pycheck = switch()?,
+            "pyusdt" => self.pyusdt = switch()?,
             "followfork" if switch()? => return Err(BadOption::FollowFork),
             "followfork" => {}
             "statusrate" => self.statusrate = parse_rate(text()?).ok_or(BadOption::Value)?,

@@ -325,21 +325,26 @@ impl Run<'_> {
     /// Enables the probes that new processes bring.
     fn enable_new(&mut self, live: &mut Live, pids: &[u32]) -> Result<()> {
         let known = self.catalog.newest();
-        let mut enabled = Vec::new();
-        for (clause, of) in live.program.clauses.iter().enumerate() {
-            for spec in &of.probes {
-                for probe in self.catalog.enable_new(&spec.desc, pids, known) {
-                    enabled.push(Enabled { clause, probe });
-                }
-            }
-        }
+        let look = |catalog: &mut Catalog| -> Vec<Enabled> {
+            let clauses = live.program.clauses.iter().enumerate();
+            clauses
+                .flat_map(|(clause, of)| of.probes.iter().map(move |spec| (clause, &spec.desc)))
+                .flat_map(|(clause, desc)| {
+                    let probes = catalog.enable_new(desc, pids, known).into_iter();
+                    probes.map(move |probe| Enabled { clause, probe })
+                })
+                .collect()
+        };
+        let mut enabled = look(&mut self.catalog);
         let unsound = check_python::unsound(
             self.options,
             self.messages,
             &mut self.catalog,
             enabled.iter().map(|enabled| &enabled.probe),
         );
-        enabled.retain(|enabled| !unsound.has(&enabled.probe));
+        if !unsound.is_empty() {
+            enabled = look(&mut self.catalog);
+        }
         if enabled.is_empty() {
             return Ok(());
         }

@@ -39,10 +39,24 @@ pub struct Catalog {
     cache: OnceLock<Cache>,
     /// Interpreters are used though they failed their self-test.
     unchecked: bool,
+    /// Markers are used though something better could be made.
+    markers: bool,
 }
 
 /// What makes a probe the same one as before.
-type Key = (ProbeDesc, Option<((u64, u64), Scope)>);
+type Key = (ProbeDesc, Option<Place>);
+
+/// A file, the scope there, and whether the probe is a marker of the file's own.
+type Place = ((u64, u64), Scope, Origin);
+
+/// Where a probe in a file comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Origin {
+    /// A USDT marker.
+    Marker,
+    /// The code of a CPython.
+    Code,
+}
 
 /// A file's probes, ready to be matched.
 #[derive(Clone, Debug)]
@@ -64,6 +78,14 @@ impl FileProbes {
             groups,
             python: OnceLock::new(),
         }
+    }
+
+    /// What is wrong with a marker, if anything is.
+    fn drawback(&self, group: &Group) -> Option<&'static str> {
+        let version = self.usdt.python?;
+        (group.provider == cpython::PROVIDER)
+            .then(|| cpython::drawback(version, &group.name))
+            .flatten()
     }
 
     /// The file has a marker of this name, so that none needs to be made.
@@ -202,6 +224,9 @@ impl Catalog {
     /// What stands in the file about a USDT probe.
     #[must_use]
     pub fn details(&self, probe: &Probe) -> Option<Details> {
+        let ProbeKind::Sites(_) = probe.kind else {
+            return None;
+        };
         let (file, group) = self.origins.get(&probe.id)?;
         let sites = &file.groups.get(*group)?.sites;
         Some(Details {
@@ -212,6 +237,28 @@ impl Catalog {
                 .map(|site| file.usdt.sites[*site].note.clone())
                 .collect(),
         })
+    }
+
+    /// Why a Python's marker is used, or another probe in its place, where that is not a matter of
+    /// course.
+    #[must_use]
+    pub fn remark(&self, probe: &Probe) -> Option<String> {
+        let (file, group) = self.origins.get(&probe.id)?;
+        let drawback = file.drawback(file.groups.get(*group)?)?;
+        if matches!(probe.kind, ProbeKind::Python(_)) {
+            return Some(format!(
+                "it stands in for the file's own marker, which {drawback}"
+            ));
+        }
+        let why = if self.markers {
+            "-x pyusdt asks for it".to_owned()
+        } else {
+            // As it is now: the self-test may have been run since.
+            let now = self.files.get(&file.file.identity)?;
+            let refusal = verdict(now.python.get()?, self.unchecked).err()?;
+            format!("no other can be made: {refusal}")
+        };
+        Some(format!("the file's own marker {drawback}; {why}"))
     }
 
     /// The interpreter that a process runs, and what its code tells; `None` if it is no Python.
@@ -236,6 +283,11 @@ impl Catalog {
     /// Uses interpreters though they failed their self-test, as the test itself must.
     pub fn use_unchecked(&mut self) {
         self.unchecked = true;
+    }
+
+    /// Uses the markers of a Python wherever there are any, those with a drawback too.
+    pub fn prefer_markers(&mut self) {
+        self.markers = true;
     }
 
     /// How the self-test of the interpreter in a file went, if there was one, in this run or earlier.
@@ -367,9 +419,17 @@ impl Catalog {
                 && Glob::new(&name).matches(&group.name)
             {
                 let full = description(&provider, &group.module, &group.function, &group.name);
-                let (probe, new) = self.intern(full, Some((file.file.identity, scope)), || {
-                    usdt_probe(file, group, scope)
-                });
+                let identity = file.file.identity;
+                let (probe, new) = match self.stand_in(file, group) {
+                    Some((build, event)) => {
+                        self.intern(full, Some((identity, scope, Origin::Code)), || {
+                            python_probe(file, build, event, scope)
+                        })
+                    }
+                    None => self.intern(full, Some((identity, scope, Origin::Marker)), || {
+                        usdt_probe(file, group, scope)
+                    }),
+                };
                 if new {
                     self.origins.insert(probe.id, (Arc::clone(file), index));
                 }
@@ -379,6 +439,18 @@ impl Catalog {
         if let Some(provider) = provider(cpython::PROVIDER) {
             self.match_synthesised(file, desc, &provider, scope, found);
         }
+    }
+
+    /// What is used in place of a marker: if that has a drawback, and the interpreter's code
+    /// gives the same probe without it. All else about the probe stays.
+    fn stand_in(&self, file: &FileProbes, group: &Group) -> Option<(Arc<Build>, PythonEvent)> {
+        if self.markers || file.drawback(group).is_none() {
+            return None; // not worth an analysis
+        }
+        let event = PythonEvent::named(&group.name)?;
+        let cache = self.cache.get_or_init(Cache::of_user);
+        let build = verdict(file.python(cache), self.unchecked).ok()?;
+        event.is_in(&build).then_some((build, event))
     }
 
     /// The probes that are made from the code of a CPython: where there is no such marker.
@@ -407,14 +479,9 @@ impl Catalog {
         };
         for event in wanted.into_iter().filter(|event| event.is_in(&build)) {
             let full = description(provider, &module, event.function(), event.name());
-            let (probe, _) = self.intern(full, Some((file.file.identity, scope)), || {
-                let sites = PythonSites {
-                    file: Arc::clone(&file.file),
-                    scope,
-                    build: Arc::clone(&build),
-                    event,
-                };
-                (event.args(), ProbeKind::Python(sites))
+            let place = (file.file.identity, scope, Origin::Code);
+            let (probe, _) = self.intern(full, Some(place), || {
+                python_probe(file, Arc::clone(&build), event, scope)
             });
             found.push(probe);
         }
@@ -424,7 +491,7 @@ impl Catalog {
     fn intern(
         &mut self,
         desc: ProbeDesc,
-        place: Option<((u64, u64), Scope)>,
+        place: Option<Place>,
         make: impl FnOnce() -> (Vec<ProbeArg>, ProbeKind),
     ) -> (Arc<Probe>, bool) {
         let key = (desc, place);
@@ -574,6 +641,21 @@ fn usdt_probe(file: &FileProbes, group: &Group, scope: Scope) -> (Vec<ProbeArg>,
             wake,
         }),
     )
+}
+
+fn python_probe(
+    file: &FileProbes,
+    build: Arc<Build>,
+    event: PythonEvent,
+    scope: Scope,
+) -> (Vec<ProbeArg>, ProbeKind) {
+    let sites = PythonSites {
+        file: Arc::clone(&file.file),
+        scope,
+        build,
+        event,
+    };
+    (event.args(), ProbeKind::Python(sites))
 }
 
 /// Something that is the same for a file that is seen twice. On an overlay file system (the usual
@@ -728,5 +810,99 @@ mod tests {
         assert!(everywhere("python*", "python"));
         assert!(!everywhere("python12*", "python"));
         assert!(everywhere("p*", "postgres"));
+    }
+
+    /// A CPython 3.11 that is not there, with two markers, and what its code tells.
+    fn with_markers(python: OnceLock<Findings>) -> Arc<FileProbes> {
+        let shown = PathBuf::from("/usr/bin/python3.11");
+        let group = |name: &str| Group {
+            provider: cpython::PROVIDER.into(),
+            module: module_of(&shown),
+            function: "sys_trace".into(),
+            name: name.into(),
+            sites: Vec::new(),
+        };
+        let version = cpython::Version {
+            major: 3,
+            minor: 11,
+            micro: 2,
+        };
+        Arc::new(FileProbes {
+            groups: vec![group("function-entry"), group("gc-start")],
+            file: Arc::new(File {
+                path: "/nonexistent".into(),
+                shown,
+                identity: (1, 2),
+            }),
+            usdt: UsdtFile {
+                python: Some(version),
+                ..UsdtFile::default()
+            },
+            python,
+        })
+    }
+
+    fn match_name(catalog: &mut Catalog, file: &Arc<FileProbes>, name: &str) -> Arc<Probe> {
+        let mut found = Vec::new();
+        let desc = description("python*", "", "", name);
+        let bare = |bare: &str| Some(bare.to_owned());
+        catalog.match_file(file, &desc, &bare, Scope::System, &mut found);
+        assert_eq!(found.len(), 1, "{name}");
+        found.remove(0)
+    }
+
+    #[test]
+    fn a_marker_with_a_drawback_is_replaced_where_the_code_gives_the_same() {
+        let files = crate::python::tests::recorded();
+        let (_, python) = files
+            .iter()
+            .find(|(name, _)| name.starts_with("3.11.2"))
+            .unwrap();
+        let mut findings = Cache::default().find_out(Path::new("/nonexistent"));
+        findings.analysis = crate::python::analyse(python).map(Arc::new);
+        let mut file = with_markers(findings.into());
+        let mut catalog = Catalog::new();
+
+        let made = match_name(&mut catalog, &file, "function-entry");
+        assert!(matches!(made.kind, ProbeKind::Python(_)));
+        assert_eq!(
+            made.desc,
+            description("python", "python3.11", "sys_trace", "function-entry")
+        );
+        assert!(catalog.remark(&made).unwrap().contains("stands in"));
+
+        // Once it has failed its self-test, the marker is what there is.
+        let failed = Check::Failed { why: "no".into() };
+        Arc::make_mut(&mut file).python.get_mut().unwrap().check = Some(failed);
+        catalog.files.insert((1, 2), Arc::clone(&file));
+        let marker = match_name(&mut catalog, &file, "function-entry");
+        assert!(matches!(marker.kind, ProbeKind::Sites(_)));
+        assert_eq!(marker.desc, made.desc);
+        assert_ne!(marker.id, made.id);
+        let remark = catalog.remark(&marker).unwrap();
+        assert!(remark.ends_with("its self-test failed: no"), "{remark}");
+    }
+
+    #[test]
+    fn markers_are_used_where_the_code_is_not_understood_or_they_are_asked_for() {
+        let mut catalog = Catalog::new();
+        let file = with_markers(OnceLock::new());
+        match_name(&mut catalog, &file, "gc-start");
+        assert!(file.python.get().is_none(), "not worth an analysis");
+        let marker = match_name(&mut catalog, &file, "function-entry");
+        assert!(matches!(marker.kind, ProbeKind::Sites(_)));
+        assert!(
+            file.python
+                .get()
+                .is_some_and(|found| found.analysis.is_err())
+        );
+
+        let mut catalog = Catalog::new();
+        catalog.prefer_markers();
+        let file = with_markers(OnceLock::new());
+        let marker = match_name(&mut catalog, &file, "function-entry");
+        assert!(matches!(marker.kind, ProbeKind::Sites(_)));
+        assert!(file.python.get().is_none(), "not worth an analysis");
+        assert!(catalog.remark(&marker).unwrap().contains("pyusdt"));
     }
 }

@@ -455,9 +455,7 @@ fn instead(version: Version, name: &str, analysis: Option<&Analysis>) -> Vec<Str
 
 /// Why a probe is not synthesised.
 fn why_not_made(analysis: &Analysis, name: &str) -> Option<String> {
-    let event = PythonEvent::ALL
-        .into_iter()
-        .find(|event| event.name() == name)?;
+    let event = PythonEvent::named(name)?;
     match analysis {
         Err(refusal) => Some(refusal.to_string()),
         Ok(build) if event.is_in(build) => None,

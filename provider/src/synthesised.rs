@@ -23,6 +23,12 @@ impl PythonEvent {
         Self::Audit,
     ];
 
+    /// The event whose marker has this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|event| event.name() == name)
+    }
+
     /// The marker's name, in D's spelling.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -56,8 +56,8 @@ pub enum Check {
     },
 }
 
-/// The results of earlier runs.
-#[derive(Debug)]
+/// The results of earlier runs. By default, none are kept.
+#[derive(Debug, Default)]
 pub struct Cache {
     store: Option<Store>,
 }

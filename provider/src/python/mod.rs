@@ -308,4 +308,4 @@ fn fingerprint(undefined: &[u8]) -> u64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -266,7 +266,7 @@ fn summary(build: &Build) -> String {
 }
 
 /// The recorded files by name.
-pub(super) fn recorded() -> Vec<(&'static str, Vec<u8>)> {
+pub(crate) fn recorded() -> Vec<(&'static str, Vec<u8>)> {
     let files = RECORDED.iter();
     files
         .map(|(name, bytes)| (*name, restore(bytes).1))

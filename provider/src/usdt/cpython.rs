@@ -16,6 +16,8 @@
 //! semaphore can be raised without paying for the `line` probe: by an empty program on an
 //! instruction that is hardly ever executed. The target then takes the slow tracing path in
 //! each call, which costs it 215-300 ns; a program on `line` itself would cost 700 ns per line.
+//! A probe that is made from the interpreter's code ([`crate::python`]) needs neither, so the marker
+//! is used only where none can be made: see [`drawback`].
 
 use object::ReadRef;
 
@@ -56,6 +58,18 @@ pub fn meaning(provider: &str, name: &str, index: usize) -> Option<&'static str>
     }
     let (_, arguments) = MARKERS.iter().find(|(marker, _)| *marker == name)?;
     arguments.get(index).copied()
+}
+
+/// What is wrong with a marker, as the rest of a sentence that it begins; `None` if nothing is. Such
+/// a marker is replaced by a probe that is made from the interpreter's code, where that is possible.
+#[must_use]
+pub fn drawback(version: Version, marker: &str) -> Option<&'static str> {
+    match (version.minor, marker) {
+        (11, "function-entry" | "function-return") => Some(
+            "sees all calls only while the interpreter looks for `line` probes, which slows it",
+        ),
+        _ => None,
+    }
 }
 
 /// Instructions that run at most once in a process's life: the semaphores that a wake raises hang
