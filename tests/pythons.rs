@@ -12,8 +12,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -219,17 +220,9 @@ fn each_ends_what_was_active_at_attach_and_at_a_fork() {
         parent > fork, child < fork, child < main, child < <module>, \
         parent < fork, parent < main, parent < <module>";
     each("attach", |python| {
-        let name = python.file("tests/pythons/attach.py");
         let dir = tempfile::tempdir_in(python.root.join("tmp")).unwrap();
         let go = dir.path().join("go");
-        let inside = Path::new("/").join(go.strip_prefix(&python.root).unwrap());
-        let (program, first) = python.command.split_first().unwrap();
-        let mut target = Command::new(program)
-            .args(first)
-            .arg(&name)
-            .arg(inside)
-            .spawn()
-            .unwrap();
+        let mut target = waiting(python, &go);
         let out = dir.path().join("out");
         let pid = target.id().to_string();
         let mut tracer = Command::new("timeout")
@@ -246,10 +239,7 @@ fn each_ends_what_was_active_at_attach_and_at_a_fork() {
             .spawn()
             .unwrap();
         let text = || fs::read_to_string(&out).unwrap_or_default();
-        let limit = Instant::now() + Duration::from_secs(15);
-        while !text().contains("< tick") && Instant::now() < limit {
-            thread::sleep(Duration::from_millis(10));
-        }
+        wait_until(|| text().contains("< tick"));
         fs::write(&go, "").unwrap();
         assert!(target.wait().unwrap().success(), "{}", python.name());
         assert!(tracer.wait().unwrap().success(), "{}", python.name());
@@ -260,6 +250,88 @@ fn each_ends_what_was_active_at_attach_and_at_a_fork() {
         assert_eq!(lines.join(", "), EXPECTED, "{}", python.name());
         None
     });
+}
+
+#[test]
+fn each_is_left_as_it_was() {
+    each("detach", |python| {
+        let dir = tempfile::tempdir_in(python.root.join("tmp")).unwrap();
+        let go = dir.path().join("go");
+        let mut target = waiting(python, &go);
+        let out = dir.path().join("out");
+        let pid = target.id().to_string();
+        let mut tracer = Command::new(env!("CARGO_BIN_EXE_rdtrace"))
+            .args([
+                "-q",
+                "-n",
+                "python$target:::function-* { trace(probename); }",
+            ])
+            .args(["-p", &pid, "-o"])
+            .arg(&out)
+            .spawn()
+            .unwrap();
+        let written = || fs::metadata(&out).is_ok_and(|file| file.len() > 0);
+        wait_until(written);
+        let during = changed_code(target.id());
+        let interrupt = nix::sys::signal::Signal::SIGINT;
+        let tracer_pid = nix::unistd::Pid::from_raw(tracer.id().cast_signed());
+        nix::sys::signal::kill(tracer_pid, interrupt).unwrap();
+        assert!(tracer.wait().unwrap().success());
+        let after = changed_code(target.id());
+        fs::write(&go, "").unwrap();
+        assert!(target.wait().unwrap().success(), "{}", python.name());
+        assert!(during > 0, "{}: no breakpoint was seen", python.name());
+        assert_eq!(after, 0, "{}", python.name());
+        None
+    });
+}
+
+/// Runs `attach.py` up to where it waits for the file `go`.
+fn waiting(python: &Python, go: &Path) -> Child {
+    let inside = Path::new("/").join(go.strip_prefix(&python.root).unwrap());
+    let (program, first) = python.command.split_first().unwrap();
+    let target = Command::new(program)
+        .args(first)
+        .args([python.file("tests/pythons/attach.py").into(), inside])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until(|| go.with_extension("ready").exists());
+    target
+}
+
+/// In how many bytes a process's code differs from the files that it is mapped from.
+fn changed_code(pid: u32) -> usize {
+    let memory = fs::File::open(format!("/proc/{pid}/mem")).unwrap();
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    let mut changed = 0;
+    for line in maps.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let &[range, "r-xp", offset, _, _, file] = words.as_slice() else {
+            continue;
+        };
+        let number = |text: &str| u64::from_str_radix(text, 16).unwrap();
+        let (start, end) = range.split_once('-').unwrap();
+        let Ok(file) = fs::File::open(file) else {
+            continue; // not a file: [vdso]
+        };
+        let mut bytes =
+            [(); 2].map(|()| vec![0; usize::try_from(number(end) - number(start)).unwrap()]);
+        memory.read_exact_at(&mut bytes[0], number(start)).unwrap();
+        // The last page may reach beyond the file.
+        let length = file.read_at(&mut bytes[1], number(offset)).unwrap();
+        let [now, before] = bytes;
+        changed += (0..length).filter(|&n| now[n] != before[n]).count();
+    }
+    changed
+}
+
+/// Waits for something that happens soon.
+fn wait_until(happened: impl Fn() -> bool) {
+    let limit = Instant::now() + Duration::from_secs(15);
+    while !happened() && Instant::now() < limit {
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-"""Waits in the middle of functions of all kinds until argv[1] exists, then forks and ends them."""
+"""In the middle of functions of all kinds, makes argv[1].ready, waits for argv[1], forks, goes on."""
 import os
 import sys
 import time
@@ -9,6 +9,7 @@ def tick():
 
 
 def numbers():
+    open(sys.argv[1] + ".ready", "w").close()
     while not os.path.exists(sys.argv[1]):
         tick()
     yield 1
