@@ -25,7 +25,7 @@ use std::collections::BTreeSet;
 use iced_x86::{Code, FlowControl, Instruction, OpKind, Register as R};
 
 use super::Refusal;
-use super::code::{Home, State, Value, branch_target, emulated, pt_regs, straight};
+use super::code::{Emulated, Home, State, Value, branch_target, emulated, pt_regs, straight};
 use super::flow::reachable;
 use super::image::Image;
 use super::opcodes::Opcodes;
@@ -188,31 +188,21 @@ impl Finder<'_, '_> {
         let missing = |why: &str| no_site("the start of _PyEval_EvalFrameDefault", why);
         let symbol = self.image.symbol("_PyEval_EvalFrameDefault");
         let start = symbol.ok_or_else(|| missing("it is not exported"))?.address;
-        let mut state = State::new();
         let (frame, flag) = (State::initial(R::RSI), State::initial(R::RDX));
-        for insn in straight(self.image, start, HANDLER_LIMIT) {
-            if let Some(kind) = emulated(self.image, &insn) {
-                let registers = state.find(frame).zip(state.holders(flag).find_map(pt_regs));
-                let (holder, flag) = registers.ok_or_else(|| missing("its arguments are lost"))?;
-                let instruction = InstructionPointer::Saved { ahead: 0 };
-                let site = self.site(
-                    &insn,
-                    Event::Throw,
-                    Execution::Emulated(kind),
-                    holder,
-                    instruction,
-                );
-                let site = site.ok_or_else(|| missing("the place is not in the file"))?;
-                return Ok(Site {
-                    condition: Some(Condition::NonZero32(flag)),
-                    ..site
-                });
-            }
-            state.step(&insn);
-        }
-        Err(missing(
-            "no instruction that the kernel can emulate under a probe",
-        ))
+        let place = self.best_place(start, State::new(), &[frame, flag]);
+        let place = place
+            .ok_or_else(|| missing("no instruction that the kernel can emulate under a probe"))?;
+        let state = &place.state;
+        let registers = state.find(frame).zip(state.holders(flag).find_map(pt_regs));
+        let (holder, flag) = registers.ok_or_else(|| missing("its arguments are lost"))?;
+        let instruction = InstructionPointer::Saved { ahead: 0 };
+        let execution = Execution::Emulated(place.kind);
+        let site = self.site(&place.insn, Event::Throw, execution, holder, instruction);
+        let site = site.ok_or_else(|| missing("the place is not in the file"))?;
+        Ok(Site {
+            condition: Some(Condition::NonZero32(flag)),
+            ..site
+        })
     }
 
     /// 3.11: the places that test `frame->is_entry` when an exception leaves a frame. The loop
@@ -272,7 +262,7 @@ impl Finder<'_, '_> {
 
     fn after_test(&self, test: &Instruction) -> Option<Site> {
         let frame = State::initial(test.memory_base());
-        self.first_emulated(test.ip(), State::new(), frame, Event::Exit)
+        self.best_site(test.ip(), State::new(), frame, Event::Exit)
     }
 
     /// 3.12 on: the functions that clear a finished frame, from the calls in the handlers of the
@@ -304,7 +294,7 @@ impl Finder<'_, '_> {
             .filter(inner)
             .map(|&(function, argument)| {
                 let frame = State::initial(argument);
-                self.first_emulated(function, State::new(), frame, Event::Exit)
+                self.best_site(function, State::new(), frame, Event::Exit)
                     .ok_or_else(|| {
                         missing("no instruction that the kernel can emulate under a probe")
                     })
@@ -349,24 +339,39 @@ impl Finder<'_, '_> {
         None
     }
 
-    /// The site on the first emulated instruction from `start` on, where the frame's saved
-    /// instruction pointer is that of the event.
-    fn first_emulated(
-        &self,
-        start: u64,
-        mut state: State,
-        frame: Value,
-        event: Event,
-    ) -> Option<Site> {
+    /// The best emulated instruction from `start` on, before any branch or call, where registers
+    /// hold all of `values`; with what is known there.
+    ///
+    /// The best is a jump: to emulate a push or a call, the kernel has to write to the stack of the
+    /// process, which makes a hit cost half as much again.
+    fn best_place(&self, start: u64, mut state: State, values: &[Value]) -> Option<Place> {
+        let mut best: Option<Place> = None;
         for insn in straight(self.image, start, HANDLER_LIMIT) {
-            if let Some(kind) = emulated(self.image, &insn) {
-                let home = state.find(frame)?;
-                let instruction = InstructionPointer::Saved { ahead: 0 };
-                return self.site(&insn, event, Execution::Emulated(kind), home, instruction);
+            if let Some(kind) = emulated(self.image, &insn)
+                && values
+                    .iter()
+                    .all(|&value| state.holders(value).next().is_some())
+                && (best.is_none() || matches!(kind, Emulated::Jump | Emulated::Branch))
+            {
+                let state = state.fork();
+                best = Some(Place { insn, kind, state });
+            }
+            if insn.flow_control() != FlowControl::Next && best.is_some() {
+                break;
             }
             state.step(&insn);
         }
-        None
+        best
+    }
+
+    /// The site at the best place from `start` on, where the frame's saved instruction pointer is
+    /// that of the event.
+    fn best_site(&self, start: u64, state: State, frame: Value, event: Event) -> Option<Site> {
+        let place = self.best_place(start, state, &[frame])?;
+        let instruction = InstructionPointer::Saved { ahead: 0 };
+        let execution = Execution::Emulated(place.kind);
+        let home = place.state.find(frame)?;
+        self.site(&place.insn, event, execution, home, instruction)
     }
 
     /// The first calls on every path from a handler that pass the frame as first or second
@@ -448,6 +453,13 @@ fn no_site(what: &str, why: &str) -> Refusal {
         what: what.to_owned(),
         why: why.to_owned(),
     }
+}
+
+/// An instruction for a probe, and what is known where it stands.
+struct Place {
+    insn: Instruction,
+    kind: Emulated,
+    state: State,
 }
 
 struct Clearing {
