@@ -233,7 +233,7 @@ fn a_process_lists_its_eight_markers() {
     }
     let python = sleeping_python();
     let pid = python.0.id();
-    let mut catalog = Catalog::new();
+    let mut catalog = markers();
     let start = Instant::now();
     let probes = catalog.list(&desc(&format!("python{pid}:::")));
     let took = start.elapsed();
@@ -279,7 +279,7 @@ fn details_are_what_readelf_shows() {
     if !has(PYTHON) || !has("/usr/bin/readelf") {
         return;
     }
-    let mut catalog = Catalog::new();
+    let mut catalog = markers();
     let readelf = Command::new("readelf")
         .args(["-n", PYTHON])
         .output()
@@ -299,6 +299,13 @@ fn details_are_what_readelf_shows() {
             assert!(readelf.contains(&text), "{text}");
         }
     }
+}
+
+/// A catalogue of probes that a Python has itself, whatever could be made in their place.
+fn markers() -> Catalog {
+    let mut catalog = Catalog::new();
+    catalog.prefer_markers();
+    catalog
 }
 
 /// Counts firings of a probe while `during` runs.
@@ -348,7 +355,7 @@ fn a_launched_python_fires_every_entry() {
     }
     let mut stopped = launch(&[PYTHON, "-S", "-c", CALLS]);
     let image = stopped.next_image().unwrap().unwrap();
-    let mut catalog = Catalog::new();
+    let mut catalog = markers();
     catalog.set_target(image.pid);
     let probes = catalog.enable(&desc(&format!("python{}:::function-entry", image.pid)));
     let [probe] = &probes[..] else {
@@ -366,7 +373,7 @@ fn a_glob_means_processes_that_start_later() {
     if !root() || !has(PYTHON) {
         return;
     }
-    let mut catalog = Catalog::new();
+    let mut catalog = markers();
     let probes = catalog.enable(&desc("python*:python3.11::function-entry"));
     let [probe] = &probes[..] else {
         panic!("{probes:?}")
