@@ -343,7 +343,7 @@ impl Finder<'_, '_> {
     /// hold all of `values`; with what is known there.
     ///
     /// The best is a jump: to emulate a push or a call, the kernel has to write to the stack of the
-    /// process, which makes a hit cost half as much again.
+    /// process, which makes a hit cost a tenth more.
     fn best_place(&self, start: u64, mut state: State, values: &[Value]) -> Option<Place> {
         let mut best: Option<Place> = None;
         for insn in straight(self.image, start, HANDLER_LIMIT) {
