@@ -86,6 +86,7 @@ pub(crate) fn read_drops(session: &Session, compiler: &Compiler) -> Result<DropC
         counts.error_faults += count(Counter::ErrorFaults);
         counts.python_mismatches += count(Counter::PythonMismatches);
         counts.python += count(Counter::PythonDrops);
+        counts.python_compiled += count(Counter::PythonCompiled);
         counts.arguments += count(Counter::ArgumentDrops);
     }
     Ok(counts)

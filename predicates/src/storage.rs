@@ -144,10 +144,12 @@ pub enum Counter {
     PythonDrops = 5,
     /// Firings left out because a marker's argument could not be read.
     ArgumentDrops = 6,
+    /// Hits that show a Python's JIT compiler at work.
+    PythonCompiled = 7,
 }
 
 /// Number of [`Counter`]s.
-pub const COUNTERS: u32 = 7;
+pub const COUNTERS: u32 = 8;
 
 /// The most `this->` scalars that live on the stack.
 const STACK_LOCALS: usize = 8;

@@ -17,6 +17,8 @@ pub struct DropCounts {
     pub python_mismatches: u64,
     /// Firings of synthesised Python probes that found no room for one more active function.
     pub python: u64,
+    /// Hits that show a Python's JIT compiler at work: calls in the code that it makes are not seen.
+    pub python_compiled: u64,
     /// Firings of markers with an argument in memory that could not be read.
     pub arguments: u64,
 }
@@ -31,6 +33,7 @@ impl DropCounts {
             self.error_faults,
             self.python_mismatches,
             self.python,
+            self.python_compiled,
             self.arguments,
         ];
         counts
@@ -104,6 +107,12 @@ impl DropReporter {
                 "Python function firing dropped: too many functions active",
                 counts.python,
                 old.python,
+            ),
+            (
+                "RDTRACEDROP_COMPILED",
+                "hit in Python's JIT compiler: calls in the code that it makes are not seen (PYTHON_JIT=0 turns it off)",
+                counts.python_compiled,
+                old.python_compiled,
             ),
             (
                 "RDTRACEDROP_ARGUMENT",

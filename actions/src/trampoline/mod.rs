@@ -128,7 +128,7 @@ pub(crate) fn emit_dispatch(
             }
             Arm::Python(site) => {
                 if let Some(python) = &python {
-                    python.hit(emit, site);
+                    python.hit(emit, site)?;
                 }
             }
             Arm::Event(site) => {

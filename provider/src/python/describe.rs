@@ -27,10 +27,13 @@ impl Build {
                         "Location: {:#018x}, gc-start, {}, generation in {}",
                         collector.start_address, collector.execution, collector.generation
                     ));
-                    lines.push(format!(
+                    let function = format!(
                         "File offset: {:#018x}, function that returns at gc-done",
                         collector.function_offset
-                    ));
+                    );
+                    if !lines.contains(&function) {
+                        lines.push(function);
+                    }
                 }
             }
             PythonEvent::Audit => {
@@ -107,6 +110,7 @@ impl fmt::Display for Event {
             Event::Yield => "yield",
             Event::Return => "return",
             Event::Exit => "exit",
+            Event::Compiled => "compiled code",
         })
     }
 }

@@ -6,7 +6,8 @@
 //! function proper.
 //!
 //! Every collection passes the test of whether to print, a conditional jump, right where
-//! `gc-start` belongs: after 3.13's collector has chosen the generation, and decided that there is
+//! `gc-start` belongs (where the compiler has copied the test into the branches before it, one of
+//! the copies): after 3.13's collector has chosen the generation, and decided that there is
 //! something to do at all. What the printing would get as its second argument is the generation,
 //! so the code behind the jump tells where it is.
 
@@ -22,7 +23,8 @@ use super::image::Image;
 use super::site::{Execution, Location};
 use super::unwind::Functions;
 
-/// The function that runs one collection; a compiler may have made several copies.
+/// The function that runs one collection, with one of its tests of whether to print; a compiler may
+/// have made several copies of both.
 ///
 /// `gc-start(generation)` is the site, `gc-done(collected)` the function's return, whose value is
 /// the number of objects collected. A return without a start in the same thread is none: the
@@ -64,10 +66,10 @@ pub(super) fn find(image: &Image<'_>) -> Result<Vec<Collector>, String> {
             if is_cold(image, &functions, &function) {
                 continue;
             }
-            let collector = body
-                .values()
-                .find_map(|insn| collector(image, function.start, insn, reference.ip()));
-            found.extend(collector.filter(|c| !found.contains(c)));
+            for insn in body.values() {
+                let collector = collector(image, function.start, insn, reference.ip());
+                found.extend(collector.filter(|c| !found.contains(c)));
+            }
             break;
         }
     }

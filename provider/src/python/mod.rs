@@ -39,6 +39,7 @@ use serde::{Deserialize, Serialize};
 pub use self::audit::{AuditSite, Audits};
 pub use self::code::Emulated;
 pub use self::gc::Collector;
+use self::identify::Identity;
 use self::image::{BadImage, Image};
 pub use self::import::Import;
 use self::lines::LineFormat;
@@ -230,12 +231,12 @@ fn build(image: &Image<'_>) -> Result<Build, Refusal> {
     let mut notes = Vec::new();
     if identity.has_jit {
         notes.push(
-            "this build has a JIT compiler; with PYTHON_JIT=1, calls in hot code are not seen"
+            "this build has a JIT compiler, off by default; where it is on, calls in compiled code are not seen, but counted"
                 .to_owned(),
         );
     }
     let functions = match opcodes::of(version.minor) {
-        Some(opcodes) => handlers(image, version, opcodes, &mut notes)?,
+        Some(opcodes) => handlers(image, &identity, opcodes, &mut notes)?,
         None => Functions {
             recipe: Recipe::Calls,
             sites: recipe_a::sites(image, version.minor)?,
@@ -269,10 +270,11 @@ struct Functions {
 /// The sites in the handlers of a loop with computed gotos.
 fn handlers(
     image: &Image<'_>,
-    version: Version,
+    identity: &Identity,
     opcodes: &Opcodes,
     notes: &mut Vec<String>,
 ) -> Result<Functions, Refusal> {
+    let version = identity.version;
     let undefined: Vec<u8> = opcodes.undefined().collect();
     let table = table::find(image, &undefined).ok_or(Refusal::NoTable { version })?;
     if table.is_of_functions(image) {
@@ -290,7 +292,7 @@ fn handlers(
         "dispatch table at {:#x}; frame in {:?}, next instruction in {:?}, by {} of {} handlers, none against",
         table.address, registers.frame, registers.next_instr, registers.votes.0, registers.votes.1
     ));
-    let found = recipe_c::sites(image, &table, &registers, opcodes)?;
+    let found = recipe_c::sites(image, &table, &registers, opcodes, identity.has_jit)?;
     notes.extend(found.notes);
     Ok(Functions {
         recipe: Recipe::Handlers,

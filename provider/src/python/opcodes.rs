@@ -24,6 +24,8 @@ pub struct Opcodes {
     pub yield_value: &'static [u8],
     /// `RETURN_GENERATOR`, where it has to be told apart.
     pub return_generator: Option<u8>,
+    /// How a JIT compiler, if the build has one, is seen at work.
+    pub(super) jit: Option<Jit>,
     /// The frame has the flag `is_entry`, and a frame with it is cleared outside of the loop.
     pub has_entry_flag: bool,
     /// `INSTRUMENTED_LINE` and `INSTRUMENTED_INSTRUCTION`, which a tool that watches lines (a
@@ -33,6 +35,17 @@ pub struct Opcodes {
     pub(super) undefined: &'static [RangeInclusive<u8>],
     /// Defined opcodes that a compiler may treat as undefined, since they cannot occur.
     pub(super) impossible: &'static [u8],
+}
+
+/// How a JIT compiler is seen at work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Jit {
+    /// `ENTER_EXECUTOR`, which goes on in code that it has made.
+    pub(super) enter: u8,
+    /// A function that is called only where it is on: when a loop is to be compiled, which then goes
+    /// on in its new code without `ENTER_EXECUTOR`; in 3.13, where that one is called in any case,
+    /// when the compiler is made.
+    pub(super) function: &'static str,
 }
 
 /// The opcodes of 3.`minor`.
@@ -64,6 +77,7 @@ const VERSIONS: [Opcodes; 4] = [
         instrumented_returns: &[],
         yield_value: &[86],
         return_generator: Some(75),
+        jit: None,
         has_entry_flag: true,
         masking: &[],
         undefined: &[181..=254],
@@ -76,6 +90,7 @@ const VERSIONS: [Opcodes; 4] = [
         instrumented_returns: &[242, 247],
         yield_value: &[150, 243],
         return_generator: None,
+        jit: None,
         has_entry_flag: false,
         masking: &[253, 254],
         undefined: &[169..=170, 177..=236, 255..=255],
@@ -88,6 +103,10 @@ const VERSIONS: [Opcodes; 4] = [
         instrumented_returns: &[239, 240],
         yield_value: &[118, 241],
         return_generator: None,
+        jit: Some(Jit {
+            enter: 70,
+            function: "_PyOptimizer_NewUOpOptimizer",
+        }),
         has_entry_flag: false,
         masking: &[247, 254],
         undefined: &[119..=148, 223..=235, 255..=255],
@@ -100,6 +119,10 @@ const VERSIONS: [Opcodes; 4] = [
         instrumented_returns: &[246],
         yield_value: &[120, 247],
         return_generator: None,
+        jit: Some(Jit {
+            enter: 255,
+            function: "_PyOptimizer_Optimize",
+        }),
         has_entry_flag: false,
         masking: &[238, 254],
         undefined: &[121..=127, 212..=233],

@@ -12,6 +12,7 @@
 //! | return or exception, 3.12 on | the function that clears a finished frame |
 //! | return, 3.11 | the handler of `RETURN_VALUE` |
 //! | exception, 3.11 | the test of `frame->is_entry` at the label `exit_unwind` |
+//! | compiled code, builds with a JIT | the handler of `ENTER_EXECUTOR`, a function of the compiler |
 //!
 //! 3.11 needs its own places because there an entry frame is cleared by the loop's caller, and
 //! link-time optimisation inlines the clearing into some callers and not into others.
@@ -28,7 +29,7 @@ use super::Refusal;
 use super::code::{Emulated, Home, State, Value, branch_target, emulated, pt_regs, straight};
 use super::flow::reachable;
 use super::image::Image;
-use super::opcodes::Opcodes;
+use super::opcodes::{Jit, Opcodes};
 use super::site::{Condition, Event, Execution, InstructionPointer, Location, Site};
 use super::table::{INSTRUCTION_POINTER, Table};
 use super::vote::LoopRegisters;
@@ -45,6 +46,7 @@ pub(super) fn sites(
     table: &Table,
     registers: &LoopRegisters,
     opcodes: &Opcodes,
+    has_jit: bool,
 ) -> Result<Found, Refusal> {
     let finder = Finder {
         image,
@@ -84,6 +86,9 @@ pub(super) fn sites(
             sites.push(finder.handler(Event::Return, opcode, "RETURN_VALUE")?);
         }
     }
+    if let Some(jit) = opcodes.jit.filter(|_| has_jit) {
+        sites.extend(finder.compiled(jit)?);
+    }
     merge(&mut sites);
     for site in &mut sites {
         // A specialised form may give up and go on in the handler of the general one, with its own
@@ -92,7 +97,7 @@ pub(super) fn sites(
             Event::Entry => opcodes.resume.to_vec(),
             Event::Yield => opcodes.yield_value.to_vec(),
             Event::Return => opcodes.returns.to_vec(),
-            Event::Throw | Event::Exit => Vec::new(),
+            Event::Throw | Event::Exit | Event::Compiled => Vec::new(),
         };
     }
     Ok(Found { sites, notes })
@@ -181,6 +186,25 @@ impl Finder<'_, '_> {
             instruction,
         );
         site.filter(|_| plain)
+    }
+
+    /// Where the JIT compiler is seen at work.
+    fn compiled(&self, jit: Jit) -> Result<Vec<Site>, Refusal> {
+        let event = Event::Compiled;
+        let handler = self.handler(event, jit.enter, "ENTER_EXECUTOR").ok();
+        let handler = handler.or_else(|| self.stepped(event, jit.enter));
+        let function = self.image.symbol(jit.function).and_then(|symbol| {
+            let argument = State::initial(R::RDI);
+            self.best_site(symbol.address, State::new(), argument, event)
+        });
+        let found: Vec<Site> = handler.into_iter().chain(function).collect();
+        if found.is_empty() {
+            return Err(no_site(
+                "the JIT compiler",
+                "neither of its marks was found",
+            ));
+        }
+        Ok(found)
     }
 
     /// `_PyEval_EvalFrameDefault(tstate, frame, throwflag)`, with the flag set.
@@ -343,7 +367,7 @@ impl Finder<'_, '_> {
     /// hold all of `values`; with what is known there.
     ///
     /// The best is a jump: to emulate a push or a call, the kernel has to write to the stack of the
-    /// process, which makes a hit cost a tenth more.
+    /// process, which makes a hit cost half as much again.
     fn best_place(&self, start: u64, mut state: State, values: &[Value]) -> Option<Place> {
         let mut best: Option<Place> = None;
         for insn in straight(self.image, start, HANDLER_LIMIT) {

@@ -67,6 +67,9 @@ pub enum Event {
     Return,
     /// The function is left, by a return or by an exception.
     Exit,
+    /// The interpreter's JIT compiler is at work. What is called in the code that it makes passes no
+    /// site, so this is to be counted, and told.
+    Compiled,
 }
 
 /// How the kernel executes a probed instruction.

@@ -366,6 +366,7 @@ fn cut_handlers(file: &mut [u8], whole: &Build) -> Vec<(usize, usize)> {
         .concat()
         .into_iter()
         .chain(opcodes.return_generator)
+        .chain(opcodes.jit.map(|jit| jit.enter))
         .map(|op| table.targets[usize::from(op)])
         .collect();
     let voters: Vec<u64> = table
@@ -390,7 +391,8 @@ fn cut_handlers(file: &mut [u8], whole: &Build) -> Vec<(usize, usize)> {
 
 /// Headers, the dynamic section, and what the analysis asks for by name.
 fn metadata(file: &[u8], image: &Image<'_>) -> Vec<(usize, usize)> {
-    const WANTED: [&str; 7] = [
+    const WANTED: [&str; 8] = [
+        "_PyOptimizer_Optimize",
         "_PyEval_EvalFrameDefault",
         "_PyEval_FrameClearAndPop",
         "_Py_CheckFunctionResult",
@@ -434,6 +436,7 @@ fn metadata(file: &[u8], image: &Image<'_>) -> Vec<(usize, usize)> {
     for pattern in [
         r"(?-u)\x00cpython-3[0-9]{1,2}t?\x00",
         r"(?-u)3\.[0-9]+\.[0-9]{1,2}\+?\x00",
+        r"(?-u)\x00PYTHON_JIT\x00",
     ] {
         let found = image.find(&regex::bytes::Regex::new(pattern).unwrap());
         let at = found.and_then(|a| image.file_offset(a));

@@ -98,7 +98,7 @@ impl Earlier {
 /// Whether a thread can be met at a site: where an exception is thrown into a generator, its frame
 /// has no caller yet.
 fn meets_thread(site: &Site) -> bool {
-    site.event != Event::Throw
+    !matches!(site.event, Event::Throw | Event::Compiled)
 }
 
 impl Dispatch<'_> {

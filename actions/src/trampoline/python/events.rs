@@ -109,12 +109,13 @@ impl Events {
                 entry: starts,
                 remember: events.done.is_some(),
             });
-            if events.done.is_some() {
-                events.returns.push(UprobeSite {
-                    file_offset: collector.function_offset,
-                    semaphore: None,
-                    cookie: u64::from(RETURNS.unsigned_abs()),
-                });
+            let function = UprobeSite {
+                file_offset: collector.function_offset,
+                semaphore: None,
+                cookie: u64::from(RETURNS.unsigned_abs()),
+            };
+            if events.done.is_some() && !events.returns.contains(&function) {
+                events.returns.push(function);
             }
         }
         events

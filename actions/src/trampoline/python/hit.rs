@@ -1,10 +1,12 @@
 //! A hit, up to its pairing: from the registers to the frame, its code object and its instruction.
 
+use dlang::diag::Span;
 use predicates::asm::Label;
-use predicates::emit::Emit;
+use predicates::emit::{Emit, Emitted};
 use predicates::insn::{Alu, Cond, Helper, Reg, Size};
+use predicates::storage::Counter;
 use provider::python::offsets::ByteCode;
-use provider::python::{Condition, InstructionPointer, Location, Recipe, Site};
+use provider::python::{Condition, Event, InstructionPointer, Location, Recipe, Site};
 
 use super::{Dispatch, add, read, signed, starts};
 use crate::trampoline::load_register;
@@ -14,9 +16,14 @@ impl Dispatch<'_> {
     ///
     /// `r6` is the frame, `r7` the code object, `r8` the instruction: its address, before 3.11
     /// its index.
-    pub(in crate::trampoline) fn hit(&self, emit: &mut Emit<'_>, site: &Site) {
+    pub(in crate::trampoline) fn hit(&self, emit: &mut Emit<'_>, site: &Site) -> Emitted<()> {
         emit.asm
             .note(format!("{:?} at {:#x}", site.event, site.address));
+        if site.event == Event::Compiled {
+            emit.count(Counter::PythonCompiled, Span::default())?;
+            emit.asm.jump(self.leave);
+            return Ok(());
+        }
         emit.asm.load(Size::Double, Reg::R9, Reg::FP, Emit::CONTEXT);
         if let Some(Condition::NonZero32(register)) = site.condition {
             load_register(emit, Reg::R0, Reg::R9, register);
@@ -45,6 +52,7 @@ impl Dispatch<'_> {
         } else {
             self.exit
         });
+        Ok(())
     }
 
     /// Whether a hit needs to look at the code object: for arguments, and to check where a frame
