@@ -208,6 +208,33 @@ fn each_sees_every_call_and_return() {
 }
 
 #[test]
+fn each_tells_names_qualified_and_not() {
+    const PROGRAM: &str = r#"
+        python$target:::function-entry
+        /basename(copyinstr(arg0)) == "names.py" && copyinstr(arg1) != "<module>"/
+        { printf("%s %s\n", copyinstr(arg1), arg3 ? copyinstr(arg3) : "-"); }"#;
+    each("names", |python| {
+        let script = python.file("tests/pythons/names.py");
+        let command = format!("{} {script}", python.command.join(" "));
+        let text = rdtrace(&["-q", "-n", PROGRAM, "-c", &command]);
+        let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+        let expected = match python.version {
+            (3, ..11, _) => ["Wörld Wörld", "méthod méthod", "inner inner"],
+            _ if lines.iter().any(|line| line.ends_with(" -")) => {
+                return Some("its own probes do not have the qualified name");
+            }
+            _ => [
+                "Wörld Wörld",
+                "méthod Wörld.méthod",
+                "inner Wörld.méthod.<locals>.inner",
+            ],
+        };
+        assert_eq!(lines, expected, "{}", python.name());
+        None
+    });
+}
+
+#[test]
 fn each_ends_what_was_active_at_attach_and_at_a_fork() {
     const PROGRAM: &str = r#"
         python*:::function-entry, python*:::function-return

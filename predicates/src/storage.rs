@@ -106,7 +106,7 @@ pub struct Storage {
     pub temps: u32,
     /// Offset and size of what `copyin` may fill in one firing.
     pub copied: (u32, u32),
-    /// Offset and size of each of the two texts that a trampoline may convert.
+    /// Offset of the [`TEXTS`] that a trampoline may convert, and the size of each.
     pub texts: (u32, u32),
     /// Offset of the tuple under construction.
     pub key: u32,
@@ -153,6 +153,9 @@ pub const COUNTERS: u32 = 8;
 
 /// The most `this->` scalars that live on the stack.
 const STACK_LOCALS: usize = 8;
+
+/// The most texts among a probe's arguments.
+pub const TEXTS: u32 = 3;
 
 /// The most bytes of a text that is converted, NUL included.
 const LONGEST_TEXT: u32 = 512;
@@ -272,7 +275,7 @@ impl Storage {
             end + copied.1,
             strsize.clamp(8, LONGEST_TEXT).next_multiple_of(8),
         );
-        let key = texts.0 + 2 * texts.1;
+        let key = texts.0 + TEXTS * texts.1;
         let heap = key + sizes.key.next_multiple_of(8) + sizes.record.next_multiple_of(8);
         Self {
             strsize,

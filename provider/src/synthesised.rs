@@ -70,7 +70,7 @@ impl PythonEvent {
     #[must_use]
     pub fn args(self) -> Vec<ProbeArg> {
         let types: &[Int] = match self {
-            Self::FunctionEntry | Self::FunctionReturn => &[Int::U64, Int::U64, Int::I32],
+            Self::FunctionEntry | Self::FunctionReturn => &[Int::U64, Int::U64, Int::I32, Int::U64],
             Self::GcStart => &[Int::I32],
             Self::GcDone => &[Int::I64],
             Self::ImportStart | Self::Audit => &[Int::U64],

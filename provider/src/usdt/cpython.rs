@@ -48,6 +48,8 @@ const FUNCTION: &[&str] = &[
     "const char * (filename)",
     "const char * (function)",
     "int (line)",
+    // Of probes that are made from the interpreter's code.
+    "const char * (qualified name)",
 ];
 
 /// What argument `index` of a marker is; `None` for other providers' probes.

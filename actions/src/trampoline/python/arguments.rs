@@ -1,11 +1,12 @@
-//! A function's file, name and line, from its code object and the instruction that it is at.
+//! A function's file, name, line and qualified name, from its code object and the instruction that
+//! it is at.
 //!
 //! They are kept in a map, by process, code object and instruction, so that most firings cost
 //! one look-up. Code objects die, and others take their place in memory: an entry of the map
 //! also has the start of the code object as it was, and counts only if that is still the same.
 //! From 3.12 on it holds a number that no other code object has had (`co_version`).
 //!
-//! arg0 and arg1 are addresses of zero-terminated text. A string of ASCII characters is stored
+//! arg0, arg1 and arg3 are addresses of zero-terminated text. A string of ASCII characters is stored
 //! so in the interpreter; the map has the address of its text. For others the map has the
 //! string's address with [`WIDE`] set.
 
@@ -21,7 +22,7 @@ use super::{Dispatch, add, read, signed};
 pub(super) const WIDE: i32 = 1;
 
 impl Dispatch<'_> {
-    /// Emits the fetching of all three arguments into their slots.
+    /// Emits the fetching of the arguments into their slots.
     pub(super) fn arguments(&self, emit: &mut Emit<'_>) -> Emitted<()> {
         let scratch = self.scratch;
         let (miss, have) = (emit.asm.label(), emit.asm.label());
@@ -52,7 +53,8 @@ impl Dispatch<'_> {
         emit.asm.bind(miss);
         self.find_arguments(emit)?;
         emit.asm.bind(have);
-        for (slot, which) in self.slots.iter().zip(0..2) {
+        let [file, function, _, qualified_name] = self.slots;
+        for (slot, which) in [file, function, qualified_name].iter().zip(0..) {
             if let Some(slot) = slot {
                 self.convert(emit, *slot, which)?;
             }
@@ -81,7 +83,9 @@ impl Dispatch<'_> {
         let scratch = self.scratch;
         let code = self.build.offsets.code;
         emit.asm.note("arguments that are not known");
-        for (offset, n) in [(code.filename, 0), (code.name, 8)] {
+        // Before 3.11 there is no qualified name.
+        let qualified_name = code.qualname.unwrap_or(code.name);
+        for (offset, n) in [(code.filename, 0), (code.name, 8), (qualified_name, 24)] {
             emit.asm
                 .load(Size::Double, Reg::R6, Reg::FP, self.field(offset));
             self.text_address(emit);

@@ -84,8 +84,8 @@ impl PythonMaps {
     pub(crate) fn specs() -> Vec<MapSpec> {
         let mut maps = ActiveMaps::specs().to_vec();
         maps.extend(ThreadMaps::specs());
-        // Process, code object, instruction; file, function, line, the start of the code object.
-        let value = 24 + u32::from(CODE_BYTES);
+        // Process, code object, instruction.
+        let value = u32::from(8 * ARGUMENTS + CODE_BYTES);
         maps.push(MapSpec::new(
             "python_args",
             MapKind::LruHash,
@@ -98,6 +98,9 @@ impl PythonMaps {
         maps
     }
 }
+
+/// The arguments of a function's probes: file, function, line, qualified name.
+const ARGUMENTS: u16 = 4;
 
 /// The most bytes of a code object that are read, from where its own fields start.
 const CODE_BYTES: u16 = 128;
@@ -113,11 +116,11 @@ pub(super) fn place_arguments(
     let loops = maps.is_some_and(|maps| maps.may_goto);
     if is_function(sites.event) {
         emit.stack.reserve_end(LOOP_STACK);
-        if used.contains(&0) || used.contains(&1) {
+        if [0, 1, 3].iter().any(|n| used.contains(n)) {
             emit.plan_thread_state(Span::default())?;
             emit.converted_text = true;
         }
-        for (n, slot) in (0..3).zip(slots) {
+        for (n, slot) in (0..4).zip(slots) {
             let argument = if n == 2 && !loops {
                 Argument::Unreadable(NO_LINE.to_owned())
             } else if used.contains(&n) {
@@ -162,8 +165,8 @@ struct Firing {
 pub(super) struct Dispatch<'p> {
     build: &'p Build,
     maps: PythonMaps,
-    /// The slots of arg0, arg1 and arg2.
-    slots: [Option<i16>; 3],
+    /// The slots of arg0 to arg3.
+    slots: [Option<i16>; ARGUMENTS as usize],
     /// function-entry and function-return, where they are enabled.
     firings: [Option<Firing>; 2],
     scratch: Scratch,
@@ -202,8 +205,8 @@ impl Scratch {
         self.keys + 24
     }
     /// What was read of the code object.
-    const fn code_fields(self) -> i16 {
-        self.value + 24
+    fn code_fields(self) -> i16 {
+        self.value + signed(8 * ARGUMENTS)
     }
 }
 
@@ -226,7 +229,7 @@ impl<'p> Dispatch<'p> {
             };
             let firing = Some(Firing {
                 entry,
-                arguments: used.iter().any(|&n| n < 3),
+                arguments: used.iter().any(|&n| u16::from(n) < ARGUMENTS),
             });
             match sites.event {
                 PythonEvent::FunctionEntry => firings[0] = firing,
@@ -242,13 +245,13 @@ impl<'p> Dispatch<'p> {
         let span = Span::default();
         let scratch = Scratch {
             keys: emit.buffer(32, span)?,
-            value: emit.buffer(24 + signed(CODE_BYTES), span)?,
+            value: emit.buffer(signed(8 * ARGUMENTS + CODE_BYTES), span)?,
             word: emit.buffer(8, span)?,
         };
         Ok(Some(Self {
             build,
             maps,
-            slots: [slots[0], slots[1], slots[2]],
+            slots: [slots[0], slots[1], slots[2], slots[3]],
             firings,
             scratch,
             enter: emit.asm.label(),

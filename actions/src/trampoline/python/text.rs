@@ -19,7 +19,7 @@ use super::{Dispatch, add, read};
 
 impl Dispatch<'_> {
     /// Makes the argument in `slot` the address of UTF-8, if it is a string's that needs it; 0 if
-    /// there is none, or no way to convert it without `may_goto`. Which of the two texts it is
+    /// there is none, or no way to convert it without `may_goto`. Which of the texts it is
     /// decides the place.
     pub(super) fn convert(&self, emit: &mut Emit<'_>, slot: i16, which: u32) -> Emitted<()> {
         let string = self.build.offsets.string;

@@ -1,0 +1,8 @@
+class Wörld:
+    def méthod(self):
+        def inner():
+            return 1
+        return inner()
+
+
+Wörld().méthod()
