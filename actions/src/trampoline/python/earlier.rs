@@ -16,9 +16,9 @@
 //!
 //! Left out: stacks that are switched from under the thread (greenlets) and were suspended when
 //! the thread was met; generators that were, which are not active, so that going on is an entry.
-//! A chain without end, or a long one on a kernel without `may_goto`, cannot be followed: without
-//! it, nothing is added.
+//! On a kernel without `may_goto` no chain can be followed.
 
+use dlang::diag::Span;
 use predicates::asm::{Label, MapRef};
 use predicates::emit::{Emit, Emitted};
 use predicates::insn::{Alu, Cond, Helper, Reg, Size};
@@ -31,6 +31,9 @@ use crate::trampoline::choose;
 
 /// Threads that the table tells apart, by the last bits of their numbers.
 const THREADS: u32 = 1 << 16;
+
+/// How many frames are followed: a chain may be a trap, made to keep us busy.
+const DEEPEST: i32 = 1 << 17;
 
 /// `BPF_LOCAL_STORAGE_GET_F_CREATE`.
 const CREATE: i64 = 1;
@@ -144,7 +147,8 @@ impl Dispatch<'_> {
         let Some(earlier) = &self.earlier else {
             return Ok(());
         };
-        let [begin, visit, next, done] = [(); 4].map(|()| emit.asm.label());
+        let count = emit.buffer(8, Span::default())?;
+        let [begin, first, visit, next, done] = [(); 5].map(|()| emit.asm.label());
         emit.asm.bind(earlier.from_frame);
         emit.asm.note("frames that are active already");
         emit.asm.mov_imm(Reg::R9, 1);
@@ -155,15 +159,24 @@ impl Dispatch<'_> {
         emit.asm
             .store(Size::Double, Reg::FP, self.scratch.instruction(), Reg::R6);
         self.meet_thread(emit, done);
-        emit.asm.jump_if_imm(Cond::Ne, Reg::R9, 0, visit);
+        emit.asm.jump_if_imm(Cond::Ne, Reg::R9, 0, first);
         emit.asm.mov(Reg::R3, Reg::R6);
         add(emit, Reg::R3, i64::from(earlier.chain.previous));
         read(emit, self.scratch.word, 8);
         emit.asm
             .load(Size::Double, Reg::R6, Reg::FP, self.scratch.word);
+        emit.asm.bind(first);
+        // Zero, but for the verifier, which would follow the loop for each number by itself.
+        emit.asm.mov(Reg::R1, Reg::R6);
+        emit.asm.alu(Alu::Sub, Reg::R1, Reg::R6);
+        emit.asm.store(Size::Double, Reg::FP, count, Reg::R1);
         emit.asm.bind(visit);
         emit.asm.jump_if_imm(Cond::Eq, Reg::R6, 0, done);
         emit.asm.may_goto(done);
+        emit.asm.load(Size::Double, Reg::R1, Reg::FP, count);
+        emit.asm.jump_if_imm(Cond::Gt, Reg::R1, DEEPEST, done);
+        emit.asm.alu_imm(Alu::Add, Reg::R1, 1);
+        emit.asm.store(Size::Double, Reg::FP, count, Reg::R1);
         self.examine(emit, earlier.chain, next, done);
         emit.asm
             .store(Size::Double, Reg::FP, self.scratch.frame(), Reg::R6);
@@ -183,6 +196,7 @@ impl Dispatch<'_> {
         emit.asm.load(Size::Double, Reg::R9, Reg::FP, Emit::CONTEXT);
         emit.asm.mov(Reg::R0, Reg::R8);
         choose(emit, &earlier.resume);
+        emit.stack.give_buffer(count, 8);
         Ok(())
     }
 

@@ -22,6 +22,9 @@ const UNKNOWN: i64 = 0;
 /// The line of an instruction that has none.
 const NO_LINE: i64 = -1;
 
+/// The longest table that is looked into, in bytes: that of some 200,000 lines.
+const LONGEST_TABLE: i32 = 1 << 20;
+
 /// More than any number of bits to shift: no number is being read.
 const NO_NUMBER: i32 = 64;
 /// Bits after which a number is at its end in any case.
@@ -82,6 +85,8 @@ impl Dispatch<'_> {
             emit.asm.label(),
         );
         self.open_table(emit, at);
+        emit.asm
+            .jump_if_imm(Cond::Gt, Reg::R9, LONGEST_TABLE, unknown);
         emit.asm.bind(next);
         emit.asm.may_goto(unknown);
         match self.build.lines {
