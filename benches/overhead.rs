@@ -12,6 +12,9 @@
 //! `RDTRACE_PEERS`, a tree to chroot into that holds `dtrace`, `bpftrace` and a Python 3.15 with live
 //! function probes, that Python is traced, and the peers do the same beside.
 //!
+//! rdtrace uses the Python's own markers here (`-x pyusdt`), as the peers do; the rows called *made*
+//! are by probes made from the interpreter's code, which is what it would choose.
+//!
 //! Other work on the machine ends up in the numbers, so ratios count, and nothing is asserted.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its table")]
@@ -182,6 +185,28 @@ impl Subject {
                 "call_stack.d, every call, to a file",
                 &["-qs", &script, "-o", &out],
             ),
+            rdtrace(
+                "made: empty clause on entry and return",
+                &[
+                    "-x",
+                    "pyusdt=off",
+                    "-qn",
+                    "python$target:::function-entry,python$target:::function-return { this->x = 0; }",
+                ],
+            ),
+            rdtrace(
+                "made: @[copyinstr(arg1)] = count()",
+                &[
+                    "-x",
+                    "pyusdt=off",
+                    "-qn",
+                    "python$target:::function-entry { @[copyinstr(arg1)] = count(); }",
+                ],
+            ),
+            rdtrace(
+                "made: call_stack.d, every call, to a file",
+                &["-x", "pyusdt=off", "-qs", &script, "-o", &out],
+            ),
         ];
         let peer = |name, args: &[&str]| {
             row(
@@ -305,7 +330,7 @@ impl Subject {
         let argv: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
         let mut stopped = launch_stopped(&argv).expect("the Python can be started");
         let mut catalog = Catalog::new();
-        catalog.prefer_markers();
+        catalog.prefer_markers("as the peers do");
         let desc = ProbeDesc {
             provider: format!("python{}", stopped.pid()),
             name: "function-entry".into(),

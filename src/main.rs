@@ -25,6 +25,7 @@ use anyhow::Result;
 use dlang::program::Program;
 use provider::catalog::Catalog;
 use provider::doctor::diagnose;
+use provider::features::KernelFeatures;
 
 use crate::cli::{Cli, Dump, Wrong};
 use crate::compile::ProgramErrors;
@@ -94,7 +95,9 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
         catalog.use_unchecked();
     }
     if options.pyusdt {
-        catalog.prefer_markers();
+        catalog.prefer_markers("-x pyusdt asks for it");
+    } else if KernelFeatures::lacks_may_goto() {
+        catalog.prefer_markers("others would have no lines, on a kernel before Linux 6.9");
     }
     let sources = compile::read_sources(cli, &options, &mut catalog)?;
     let mut target = if cli.check_only {

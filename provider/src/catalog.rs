@@ -39,8 +39,8 @@ pub struct Catalog {
     cache: OnceLock<Cache>,
     /// Interpreters are used though they failed their self-test.
     unchecked: bool,
-    /// Markers are used though something better could be made.
-    markers: bool,
+    /// Why markers are used though something better could be made, if they are.
+    markers: Option<&'static str>,
 }
 
 /// What makes a probe the same one as before.
@@ -250,8 +250,8 @@ impl Catalog {
                 "it stands in for the file's own marker, which {drawback}"
             ));
         }
-        let why = if self.markers {
-            "-x pyusdt asks for it".to_owned()
+        let why = if let Some(why) = self.markers {
+            why.to_owned()
         } else {
             // As it is now: the self-test may have been run since.
             let now = self.files.get(&file.file.identity)?;
@@ -285,9 +285,10 @@ impl Catalog {
         self.unchecked = true;
     }
 
-    /// Uses the markers of a Python wherever there are any, those with a drawback too.
-    pub fn prefer_markers(&mut self) {
-        self.markers = true;
+    /// Uses the markers of a Python wherever there are any, those with a drawback too; `why` says
+    /// the reason to people.
+    pub fn prefer_markers(&mut self, why: &'static str) {
+        self.markers = Some(why);
     }
 
     /// How the self-test of the interpreter in a file went, if there was one, in this run or earlier.
@@ -444,7 +445,7 @@ impl Catalog {
     /// What is used in place of a marker: if that has a drawback, and the interpreter's code
     /// gives the same probe without it. All else about the probe stays.
     fn stand_in(&self, file: &FileProbes, group: &Group) -> Option<(Arc<Build>, PythonEvent)> {
-        if self.markers || file.drawback(group).is_none() {
+        if self.markers.is_some() || file.drawback(group).is_none() {
             return None; // not worth an analysis
         }
         let event = PythonEvent::named(&group.name)?;
@@ -898,11 +899,11 @@ mod tests {
         );
 
         let mut catalog = Catalog::new();
-        catalog.prefer_markers();
+        catalog.prefer_markers("asked for");
         let file = with_markers(OnceLock::new());
         let marker = match_name(&mut catalog, &file, "function-entry");
         assert!(matches!(marker.kind, ProbeKind::Sites(_)));
         assert!(file.python.get().is_none(), "not worth an analysis");
-        assert!(catalog.remark(&marker).unwrap().contains("pyusdt"));
+        assert!(catalog.remark(&marker).unwrap().ends_with("; asked for"));
     }
 }

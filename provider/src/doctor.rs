@@ -446,7 +446,7 @@ fn instead(version: Version, name: &str, analysis: Option<&Analysis>) -> Vec<Str
         lines.push(format!("nor can it be made from outside: {reason}"));
     }
     lines.push(
-        "instead: trace with one of the usual builds of CPython 3.6 to 3.14 for x86-64, which need \
+        "instead: trace with one of the usual builds of CPython 3.6 to 3.15 for x86-64, which need \
          no probes in them; `rdtrace --check-python FILE` tells of one"
             .into(),
     );

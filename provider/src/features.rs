@@ -79,6 +79,12 @@ impl KernelFeatures {
         load(&[mov(0, 0), MAY_GOTO, mov(0, 0), EXIT], None).is_ok()
     }
 
+    /// Whether the kernel would load a program if it had no `may_goto` in it.
+    #[must_use]
+    pub fn lacks_may_goto() -> bool {
+        !Self::may_goto() && load(&NOTHING, None).is_ok()
+    }
+
     /// Whether programs may write user memory (`copyout`). Not part of [`detect`](Self::detect)
     /// because the kernel logs a warning about each program that asks.
     #[must_use]

@@ -304,7 +304,7 @@ fn details_are_what_readelf_shows() {
 /// A catalogue of probes that a Python has itself, whatever could be made in their place.
 fn markers() -> Catalog {
     let mut catalog = Catalog::new();
-    catalog.prefer_markers();
+    catalog.prefer_markers("asked for");
     catalog
 }
 

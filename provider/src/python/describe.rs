@@ -97,6 +97,11 @@ impl fmt::Display for Site {
         }
         match self.condition {
             Some(Condition::NonZero32(register)) => write!(f, ", if {register} is not 0"),
+            Some(Condition::ArgumentIsNot(argument)) => write!(
+                f,
+                ", if their argument & {:#x} is not {}",
+                argument.mask, argument.value
+            ),
             None => Ok(()),
         }
     }

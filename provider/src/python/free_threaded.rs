@@ -54,7 +54,7 @@ pub(super) fn moved(with_lock: Offsets, minor: u8) -> Option<Offsets> {
     // Each version has added one field before the byte code, for these builds only.
     let copies = match minor {
         13 => None,
-        14 => {
+        14 | 15 => {
             // `interned` has a byte of its own, to be changed atomically.
             string.kind.shift += 6;
             string.compact <<= 6;
@@ -84,9 +84,11 @@ mod tests {
     /// What a C compiler says of the headers, with `Py_GIL_DISABLED`.
     #[test]
     fn offsets_are_those_of_the_headers() {
-        for (minor, start, owner, kind, ascii) in
-            [(13, 216, 70, 0x1c, 0x40), (14, 232, 78, 0x700, 0x1000)]
-        {
+        for (minor, start, owner, kind, ascii) in [
+            (13, 216, 70, 0x1c, 0x40),
+            (14, 232, 78, 0x700, 0x1000),
+            (15, 232, 78, 0x700, 0x1000),
+        ] {
             let offsets = of(minor, true).unwrap();
             let code = offsets.code;
             assert_eq!([code.header, code.flags, code.first_line], [32, 64, 84]);
@@ -112,6 +114,6 @@ mod tests {
     #[test]
     fn there_are_none_before_3_13() {
         assert_eq!(of(12, true), None);
-        assert_eq!(of(15, true), None);
+        assert_eq!(of(16, true), None);
     }
 }

@@ -130,7 +130,7 @@ mod tests {
 
     /// Tables recorded from real interpreters by `fixtures/record_lines.py`, with what their own
     /// `PyCode_Addr2Line` says of every instruction.
-    const RECORDED: [(&str, &str); 9] = [
+    const RECORDED: [(&str, &str); 10] = [
         ("3.6", include_str!("fixtures/lines-3.6.txt")),
         ("3.7", include_str!("fixtures/lines-3.7.txt")),
         ("3.8", include_str!("fixtures/lines-3.8.txt")),
@@ -140,6 +140,7 @@ mod tests {
         ("3.12", include_str!("fixtures/lines-3.12.txt")),
         ("3.13", include_str!("fixtures/lines-3.13.txt")),
         ("3.14", include_str!("fixtures/lines-3.14.txt")),
+        ("3.15", include_str!("fixtures/lines-3.15.txt")),
     ];
 
     #[test]

@@ -1,7 +1,7 @@
 //! Any CPython, from outside: where its functions start and end, found in the file alone.
 //!
 //! Few builds of CPython carry the USDT probes `function-entry` and `function-return`. This
-//! module finds, in the ELF file of an interpreter from 3.6 to 3.14 for x86-64, the instructions
+//! module finds, in the ELF file of an interpreter from 3.6 to 3.15 for x86-64, the instructions
 //! that play their part, and says what is in the registers there, so that eBPF on plain uprobes
 //! can report the same events with the same arguments. It needs no symbols but the dynamic ones,
 //! no debug information, and no help from the process. `docs/python.md` explains the method.
@@ -84,7 +84,7 @@ pub struct Build {
 pub enum Recipe {
     /// 3.6 to 3.10: at the start and the end of the interpreter function.
     Calls,
-    /// 3.11 to 3.14: in the handlers of a few opcodes.
+    /// 3.11 to 3.15: in the handlers of a few opcodes.
     Handlers,
 }
 
@@ -143,7 +143,7 @@ pub enum Refusal {
     #[error("it is a CPython, but of what version could not be found out")]
     UnknownVersion,
     /// A version that is not supported.
-    #[error("CPython {version} is not one of 3.6 to 3.14, whose functions can be found{}", hint(*.version))]
+    #[error("CPython {version} is not one of 3.6 to 3.15, whose functions can be found")]
     Unsupported {
         /// The version.
         version: Version,
@@ -198,14 +198,6 @@ pub enum Refusal {
         /// The reason.
         why: String,
     },
-}
-
-fn hint(version: Version) -> &'static str {
-    if version.minor >= 15 {
-        "; from 3.15 on, builds with DTrace support have probes of their own"
-    } else {
-        ""
-    }
 }
 
 /// Analyses the bytes of an interpreter: an executable, or a `libpython`.

@@ -26,7 +26,7 @@ pub struct Offsets {
 pub struct FrameOffsets {
     /// The code object's address.
     pub code: u16,
-    /// The bits of that word that are the address; 3.14 keeps a tag in the lowest.
+    /// The bits of that word that are the address; 3.14 on keep tags in the lowest.
     pub code_mask: u64,
     /// 3.11 on: the address of the current instruction. Before: `f_lasti`, a 32-bit index.
     pub instruction: u16,
@@ -136,7 +136,7 @@ pub struct BytesOffsets {
     pub data: u16,
 }
 
-/// The offsets of 3.`minor`, 6 to 14; free-threaded builds are 3.13 and 3.14.
+/// The offsets of 3.`minor`, 6 to 15; free-threaded builds are 3.13 to 3.15.
 pub fn of(minor: u8, free_threaded: bool) -> Option<Offsets> {
     let offsets = with_lock(minor)?;
     if free_threaded {
@@ -188,9 +188,9 @@ fn with_lock(minor: u8) -> Option<Offsets> {
             locals: 72,
             chain: chain(8, 70),
         },
-        14 => FrameOffsets {
+        14 | 15 => FrameOffsets {
             code: 0,
-            code_mask: !1,
+            code_mask: if minor == 14 { !1 } else { !3 },
             instruction: 56,
             index_scale: 0,
             locals: 80,
@@ -211,7 +211,7 @@ fn with_lock(minor: u8) -> Option<Offsets> {
         11      => (48, 112, 120, Some(128), 72, 136, inline(184)),
         12      => (48, 112, 120, Some(128), 68, 136, inline(192)),
         13      => (48, 112, 120, Some(128), 68, 136, inline(200)),
-        14      => (48, 112, 120, Some(128), 68, 136, inline(208)),
+        14 | 15 => (48, 112, 120, Some(128), 68, 136, inline(208)),
         _ => return None,
     };
     let (ascii_data, wide_data) = if minor >= 12 { (40, 56) } else { (48, 72) };

@@ -9,6 +9,8 @@
 
 use std::ops::RangeInclusive;
 
+use serde::{Deserialize, Serialize};
+
 /// What the recipe for 3.11 and later needs to know of one minor version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Opcodes {
@@ -16,6 +18,9 @@ pub struct Opcodes {
     pub minor: u8,
     /// `RESUME` and the forms that specialisation and instrumentation put in its place.
     pub resume: &'static [u8],
+    /// The argument of a `RESUME` that starts nothing, in these bits: 3.15's generator expressions
+    /// have one before the generator is made.
+    pub resume_too_early: Option<Argument>,
     /// `RETURN_VALUE`, `RETURN_CONST`.
     pub returns: &'static [u8],
     /// Their instrumented forms.
@@ -48,6 +53,15 @@ pub(super) struct Jit {
     pub(super) function: &'static str,
 }
 
+/// Some values of an instruction's argument, its second byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Argument {
+    /// The bits that matter.
+    pub mask: u8,
+    /// What they are.
+    pub value: u8,
+}
+
 /// The opcodes of 3.`minor`.
 pub fn of(minor: u8) -> Option<&'static Opcodes> {
     VERSIONS.iter().find(|v| v.minor == minor)
@@ -69,10 +83,11 @@ impl Opcodes {
     }
 }
 
-const VERSIONS: [Opcodes; 4] = [
+const VERSIONS: [Opcodes; 5] = [
     Opcodes {
         minor: 11,
         resume: &[151, 150],
+        resume_too_early: None,
         returns: &[83],
         instrumented_returns: &[],
         yield_value: &[86],
@@ -86,6 +101,7 @@ const VERSIONS: [Opcodes; 4] = [
     Opcodes {
         minor: 12,
         resume: &[151, 240],
+        resume_too_early: None,
         returns: &[83, 121],
         instrumented_returns: &[242, 247],
         yield_value: &[150, 243],
@@ -99,6 +115,7 @@ const VERSIONS: [Opcodes; 4] = [
     Opcodes {
         minor: 13,
         resume: &[149, 207, 236],
+        resume_too_early: None,
         returns: &[36, 103],
         instrumented_returns: &[239, 240],
         yield_value: &[118, 241],
@@ -115,6 +132,7 @@ const VERSIONS: [Opcodes; 4] = [
     Opcodes {
         minor: 14,
         resume: &[128, 196, 245],
+        resume_too_early: None,
         returns: &[35],
         instrumented_returns: &[246],
         yield_value: &[120, 247],
@@ -127,6 +145,23 @@ const VERSIONS: [Opcodes; 4] = [
         masking: &[238, 254],
         undefined: &[121..=127, 212..=233],
         impossible: &[0, 17],
+    },
+    Opcodes {
+        minor: 15,
+        resume: &[128, 200, 201, 244],
+        resume_too_early: Some(Argument { mask: 7, value: 4 }),
+        returns: &[33],
+        instrumented_returns: &[245],
+        yield_value: &[119, 246],
+        return_generator: None,
+        jit: Some(Jit {
+            enter: 254,
+            function: "_PyOptimizer_Optimize",
+        }),
+        has_entry_flag: false,
+        masking: &[237, 253],
+        undefined: &[120..=127, 219..=232],
+        impossible: &[0, 17, 255],
     },
 ];
 

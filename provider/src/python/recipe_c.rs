@@ -1,4 +1,4 @@
-//! CPython 3.11 to 3.14: probes in the handlers of a few opcodes.
+//! CPython 3.11 to 3.15: probes in the handlers of a few opcodes.
 //!
 //! A Python-to-Python call does not call anything in C: it makes a new frame the current one and
 //! goes on in the same loop. So the events are to be seen where the loop executes the opcodes
@@ -94,7 +94,10 @@ pub(super) fn sites(
         // A specialised form may give up and go on in the handler of the general one, with its own
         // opcode still in place.
         site.opcodes = match site.event {
-            Event::Entry => opcodes.resume.to_vec(),
+            Event::Entry => {
+                site.condition = opcodes.resume_too_early.map(Condition::ArgumentIsNot);
+                opcodes.resume.to_vec()
+            }
             Event::Yield => opcodes.yield_value.to_vec(),
             Event::Return => opcodes.returns.to_vec(),
             Event::Throw | Event::Exit | Event::Compiled => Vec::new(),
@@ -398,36 +401,37 @@ impl Finder<'_, '_> {
         self.site(&place.insn, event, execution, home, instruction)
     }
 
-    /// The first calls on every path from a handler that pass the frame as first or second
-    /// argument: function and register.
+    /// The last calls on every path from a handler that pass the frame as first or second
+    /// argument: function and register. Before the one that clears it there may be others: that of
+    /// a marker, which is made while the marker is enabled.
     fn calls_with_frame(&self, start: u64) -> BTreeSet<(u64, R)> {
         let mut calls = BTreeSet::new();
         let (state, frame, _) = self.at_handler();
-        let mut starts = vec![(start, state, 0_u32)];
+        let mut starts = vec![(start, state, 0_u32, None)];
         let mut seen = BTreeSet::new();
-        while let Some((target, mut state, depth)) = starts.pop() {
-            if !seen.insert(target) {
+        while let Some((target, mut state, depth, mut last)) = starts.pop() {
+            if !seen.insert((target, last)) {
                 continue;
             }
             for insn in straight(self.image, target, HANDLER_LIMIT) {
                 match insn.flow_control() {
                     FlowControl::Call => {
-                        let function = branch_target(self.image, &insn);
                         let passed = [R::RSI, R::RDI]
                             .into_iter()
                             .find(|&r| state.get(r) == Some(frame));
                         if let Some(register) = passed {
-                            calls.insert((function, register));
-                            break;
+                            last = Some((branch_target(self.image, &insn), register));
                         }
                     }
                     FlowControl::ConditionalBranch if depth < BRANCHES => {
-                        starts.push((insn.near_branch_target(), state.fork(), depth + 1));
+                        let fork = state.fork();
+                        starts.push((insn.near_branch_target(), fork, depth + 1, last));
                     }
                     _ => {}
                 }
                 state.step(&insn);
             }
+            calls.extend(last);
         }
         calls
     }

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::code::{Emulated, Home, pt_regs};
+use super::opcodes::Argument;
 use crate::probe::Register;
 
 /// One instruction to probe.
@@ -103,11 +104,13 @@ pub enum InstructionPointer {
     LastIndex,
 }
 
-/// A condition on the registers.
+/// A condition on the registers or the instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Condition {
     /// The low 32 bits are not all zero.
     NonZero32(Register),
+    /// The instruction's argument is not this.
+    ArgumentIsNot(Argument),
 }
 
 impl Location {

@@ -45,7 +45,7 @@ impl Table {
 /// Opcodes are one byte.
 pub(super) const OPCODES: usize = 256;
 
-/// Offset of `prev_instr`/`instr_ptr` in `_PyInterpreterFrame`, 3.11 to 3.14.
+/// Offset of `prev_instr`/`instr_ptr` in `_PyInterpreterFrame`, 3.11 to 3.15.
 pub(super) const INSTRUCTION_POINTER: i64 = 56;
 
 /// Within how many instructions of its start a handler stores the instruction pointer.

@@ -60,6 +60,10 @@ const RECORDED: &[(&str, &[u8])] = &[
         include_bytes!("fixtures/3.14.10-debian-lto.bin"),
     ),
     (
+        "3.15.2-debian-lto",
+        include_bytes!("fixtures/3.15.2-debian-lto.bin"),
+    ),
+    (
         "3.12.11-static-two-clearers",
         include_bytes!("fixtures/3.12.11-static-two-clearers.bin"),
     ),

@@ -70,6 +70,9 @@ pub fn drawback(version: Version, marker: &str) -> Option<&'static str> {
         (11, "function-entry" | "function-return") => Some(
             "sees all calls only while the interpreter looks for `line` probes, which slows it",
         ),
+        (15, "function-entry" | "function-return") => {
+            Some("is not balanced where generators and coroutines are made, thrown into or closed")
+        }
         _ => None,
     }
 }

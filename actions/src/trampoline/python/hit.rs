@@ -156,7 +156,15 @@ impl Dispatch<'_> {
             return;
         }
         emit.asm.mov(Reg::R3, Reg::R8);
-        read(emit, self.scratch.word, 1);
+        read(emit, self.scratch.word, 2); // opcode and argument
+        if let Some(Condition::ArgumentIsNot(argument)) = site.condition {
+            emit.asm
+                .load(Size::Byte, Reg::R0, Reg::FP, self.scratch.word + 1);
+            emit.asm
+                .alu_imm(Alu::And, Reg::R0, i32::from(argument.mask));
+            emit.asm
+                .jump_if_imm(Cond::Eq, Reg::R0, i32::from(argument.value), self.leave);
+        }
         emit.asm
             .load(Size::Byte, Reg::R0, Reg::FP, self.scratch.word);
         let good = emit.asm.label();
