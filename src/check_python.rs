@@ -103,7 +103,8 @@ pub(crate) fn before_use(
 }
 
 /// Tests the interpreters behind these probes that have not been tested yet, and gives those that
-/// fail, with a message. From then on the catalogue does not offer what is made from their code.
+/// fail, with a message, or that cannot be tested and have markers of their own. From then on the
+/// catalogue does not offer what is made from their code.
 pub(crate) fn unsound<'p>(
     options: &Options,
     messages: &Messages,
@@ -139,7 +140,8 @@ fn untested<'p>(
 fn passes(sites: &PythonSites, messages: &Messages, catalog: &mut Catalog) -> bool {
     let outcome = match program_for(sites) {
         Some((like, program)) => test(like, &program, Some(sites)),
-        None => return true, // nothing to run it with: the analysis has to do
+        // Nothing to run it with: unless there are markers, the analysis has to do.
+        None => return !catalog.give_up_stand_ins(&sites.file),
     };
     match outcome {
         Outcome::Passed(_) => catalog.record_check(&sites.file, Check::Passed),
@@ -151,7 +153,7 @@ fn passes(sites: &PythonSites, messages: &Messages, catalog: &mut Catalog) -> bo
             catalog.record_check(&sites.file, Check::Failed { why });
             return false;
         }
-        Outcome::NotRun(_) => {}
+        Outcome::NotRun(_) => return !catalog.give_up_stand_ins(&sites.file),
     }
     true
 }

@@ -41,6 +41,8 @@ pub struct Catalog {
     unchecked: bool,
     /// Why markers are used though something better could be made, if they are.
     markers: Option<&'static str>,
+    /// Files whose markers are used because nothing else could be tested.
+    untestable: HashSet<(u64, u64)>,
 }
 
 /// What makes a probe the same one as before.
@@ -252,6 +254,8 @@ impl Catalog {
         }
         let why = if let Some(why) = self.markers {
             why.to_owned()
+        } else if self.untestable.contains(&file.file.identity) {
+            "the self-test of any other cannot be run".to_owned()
         } else {
             // As it is now: the self-test may have been run since.
             let now = self.files.get(&file.file.identity)?;
@@ -289,6 +293,17 @@ impl Catalog {
     /// the reason to people.
     pub fn prefer_markers(&mut self, why: &'static str) {
         self.markers = Some(why);
+    }
+
+    /// Gives up what stands in for a file's own markers, since its self-test could not be run:
+    /// markers with a drawback are better than probes that nobody has tested. Whether there was
+    /// anything to give up.
+    pub fn give_up_stand_ins(&mut self, file: &File) -> bool {
+        let any = self.files.get(&file.identity).is_some_and(|file| {
+            let mut groups = file.groups.iter();
+            groups.any(|group| file.drawback(group).is_some())
+        });
+        any && self.untestable.insert(file.identity)
     }
 
     /// How the self-test of the interpreter in a file went, if there was one, in this run or earlier.
@@ -445,7 +460,8 @@ impl Catalog {
     /// What is used in place of a marker: if that has a drawback, and the interpreter's code
     /// gives the same probe without it. All else about the probe stays.
     fn stand_in(&self, file: &FileProbes, group: &Group) -> Option<(Arc<Build>, PythonEvent)> {
-        if self.markers.is_some() || file.drawback(group).is_none() {
+        let wanted = self.markers.is_none() && !self.untestable.contains(&file.file.identity);
+        if !wanted || file.drawback(group).is_none() {
             return None; // not worth an analysis
         }
         let event = PythonEvent::named(&group.name)?;
@@ -872,7 +888,14 @@ mod tests {
         );
         assert!(catalog.remark(&made).unwrap().contains("stands in"));
 
-        // Once it has failed its self-test, the marker is what there is.
+        // While its self-test cannot be run, or once it has failed, the marker is what there is.
+        catalog.files.insert((1, 2), Arc::clone(&file));
+        assert!(catalog.give_up_stand_ins(&file.file));
+        let marker = match_name(&mut catalog, &file, "function-entry");
+        assert!(matches!(marker.kind, ProbeKind::Sites(_)));
+        let remark = catalog.remark(&marker).unwrap();
+        assert!(remark.ends_with("cannot be run"), "{remark}");
+        catalog.untestable.clear();
         let failed = Check::Failed { why: "no".into() };
         Arc::make_mut(&mut file).python.get_mut().unwrap().check = Some(failed);
         catalog.files.insert((1, 2), Arc::clone(&file));

@@ -189,6 +189,22 @@ mod tests {
     }
 
     #[test]
+    fn few_markers_have_a_drawback() {
+        let version = |minor| Version {
+            major: 3,
+            minor,
+            micro: 0,
+        };
+        for minor in [11, 15] {
+            assert!(drawback(version(minor), "function-entry").is_some());
+            assert!(drawback(version(minor), "function-return").is_some());
+            assert_eq!(drawback(version(minor), "gc-start"), None);
+        }
+        assert_eq!(drawback(version(10), "function-entry"), None);
+        assert_eq!(drawback(version(11), "line"), None);
+    }
+
+    #[test]
     fn version_strings() {
         let version = |text: &str| version_string(text.as_bytes()).map(|v| v.to_string());
         assert_eq!(version("3.9.18").as_deref(), Some("3.9.18"));
