@@ -10,134 +10,17 @@
     reason = "tests say what was covered and skipped"
 )]
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A Python and how to start it.
-#[derive(Debug)]
-struct Python {
-    version: (u32, u32, u32),
-    /// The command without arguments.
-    command: Vec<String>,
-    /// Where the files for it are: its root directory.
-    root: PathBuf,
-}
+#[path = "pythons/machine.rs"]
+mod machine;
 
-impl Python {
-    fn name(&self) -> String {
-        let (major, minor, micro) = self.version;
-        format!("{major}.{minor}.{micro} ({})", self.command.join(" "))
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        let (program, first) = self.command.split_first().unwrap();
-        let mut command = Command::new(program);
-        command.args(first).args(arguments).output().unwrap()
-    }
-
-    /// A file of the repository, where this Python sees it.
-    fn file(&self, path: &str) -> String {
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-        if self.root == Path::new("/") {
-            return from.to_str().unwrap().to_owned();
-        }
-        let name = from.file_name().unwrap().to_str().unwrap().to_owned();
-        fs::create_dir_all(self.root.join("tmp")).unwrap();
-        fs::copy(&from, self.root.join("tmp").join(&name)).unwrap();
-        format!("/tmp/{name}")
-    }
-}
-
-/// All Pythons from 3.6 on, one for each program file, by version.
-fn pythons() -> Vec<Python> {
-    let home = std::env::var("HOME").unwrap_or_default();
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut dirs: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    dirs.push("/usr/bin".into());
-    if let Ok(versions) = fs::read_dir(format!("{home}/.pyenv/versions")) {
-        dirs.extend(versions.flatten().map(|entry| entry.path().join("bin")));
-    }
-    let mut found = BTreeMap::new();
-    for program in dirs.iter().flat_map(|dir| interpreters(dir)) {
-        found.insert(program.clone(), (vec![program], PathBuf::from("/")));
-    }
-    let peers = format!("{home}/.cache/rdtrace-peers");
-    for program in interpreters(&Path::new(&peers).join("usr/bin")) {
-        let inside = program.strip_prefix(&peers).unwrap().to_owned();
-        let command = vec!["chroot".into(), peers.clone(), inside];
-        found.insert(program, (command, PathBuf::from(&peers)));
-    }
-    let mut all: Vec<Python> = found
-        .into_values()
-        .filter_map(|(command, root)| {
-            let mut python = Python {
-                version: (0, 0, 0),
-                command,
-                root,
-            };
-            let told = python.run(&["-c", "import sys; print(*sys.version_info[:3])"]);
-            let told = String::from_utf8(told.stdout).ok()?;
-            let mut parts = told.split_whitespace().map(|part| part.parse().ok());
-            python.version = (parts.next()??, parts.next()??, parts.next()??);
-            Some(python)
-        })
-        .filter(|python| python.version >= (3, 6, 0))
-        .collect();
-    all.sort_by_key(|python| python.version);
-    all
-}
-
-/// `python3`, `python3.12` and so on in a directory, links resolved; no scripts.
-fn interpreters(dir: &Path) -> Vec<String> {
-    let is_name = |name: &str| {
-        let version = name.strip_prefix("python3");
-        version.is_some_and(|rest| rest.bytes().all(|b| b == b'.' || b.is_ascii_digit()))
-    };
-    let is_elf = |path: &Path| fs::read(path).is_ok_and(|bytes| bytes.starts_with(b"\x7fELF"));
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    entries
-        .filter(|entry| entry.file_name().to_str().is_some_and(is_name))
-        .filter_map(|entry| fs::canonicalize(entry.path()).ok())
-        .filter(|path| is_elf(path))
-        .filter_map(|path| path.to_str().map(str::to_owned))
-        .collect()
-}
-
-fn rdtrace(arguments: &[&str]) -> String {
-    let mut command = Command::new("timeout");
-    let output = command
-        .args(["20", env!("CARGO_BIN_EXE_rdtrace")])
-        .args(arguments)
-        .output()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments:?}: {errors}");
-    assert_eq!(errors, "", "{arguments:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// Does a thing with each Python, and tells which there were. The test gives a reason to skip one.
-fn each(what: &str, test: impl Fn(&Python) -> Option<&'static str>) {
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: {what}: not root");
-        return;
-    }
-    let all = pythons();
-    for python in &all {
-        match test(python) {
-            None => eprintln!("covered: {what}: {}", python.name()),
-            Some(why) => eprintln!("skipped: {what}: {}: {why}", python.name()),
-        }
-    }
-    if all.is_empty() {
-        eprintln!("skipped: {what}: no Python found");
-    }
-}
+use self::machine::{Python, each, rdtrace};
 
 #[test]
 fn each_lists_its_probes() {

@@ -1,0 +1,226 @@
+//! Every Python of the machine against what it says of itself: whole programs with all that the
+//! standard library does for them, and CPython's own tests.
+//!
+//! `sys.setprofile` in a twin is the oracle for functions, `gc.callbacks` and `sys.addaudithook`
+//! in the same process for the others. Which versions were covered is printed (`--nocapture`).
+//! Needs root.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(
+    clippy::print_stderr,
+    reason = "tests say what was covered and skipped"
+)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+
+#[path = "pythons/machine.rs"]
+mod machine;
+
+use self::machine::{Python, each};
+
+/// A run of rdtrace on a script: what either wrote.
+#[derive(Debug)]
+struct Run {
+    /// rdtrace's output.
+    events: String,
+    /// What it said of losses.
+    messages: String,
+    /// The script's output.
+    script: String,
+}
+
+fn trace(python: &Python, program: &str, script: &str, environment: &[(&str, &str)]) -> Run {
+    let output = tempfile::NamedTempFile::new().unwrap();
+    let command = format!("{} {script}", python.command.join(" "));
+    let run = Command::new("timeout")
+        .args(["150", env!("CARGO_BIN_EXE_rdtrace")])
+        .args(["-q", "-x", "bufsize=32m", "-n", program, "-c", &command])
+        .arg("-o")
+        .arg(output.path())
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    assert!(
+        run.status.success(),
+        "{}: {}",
+        python.name(),
+        text(&run.stderr)
+    );
+    Run {
+        events: fs::read_to_string(output.path()).unwrap(),
+        messages: text(&run.stderr),
+        script: text(&run.stdout),
+    }
+}
+
+/// Prints each entry and return with its thread.
+const FUNCTIONS: &str = r#"
+    python$target:::function-entry
+    { printf("%d > %s %s %d\n", tid, copyinstr(arg0), copyinstr(arg1), arg2); }
+    python$target:::function-return
+    { printf("%d < %s %s %d\n", tid, copyinstr(arg0), copyinstr(arg1), arg2); }"#;
+
+/// From the entry of each outermost function with one of these names to its return.
+fn calls_of<'l>(threads: impl Iterator<Item = Vec<&'l str>>, names: &[&str]) -> Vec<Vec<&'l str>> {
+    let mut found = Vec::new();
+    for thread in threads {
+        let mut depth = 0;
+        for line in thread {
+            let name = line.rsplit(' ').nth(1).unwrap_or_default();
+            if depth == 0 && line.starts_with('>') && names.contains(&name) {
+                found.push(Vec::new());
+            } else if depth == 0 {
+                continue;
+            }
+            found.last_mut().unwrap().push(line);
+            depth += if line.starts_with('>') { 1 } else { -1 };
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Compares the calls of some functions of a script, with all that they call, thread by thread.
+fn compare_functions(what: &str, script: &str, names: &[&str], fewest: usize) {
+    each(what, |python| {
+        if python.version >= (3, 15, 0) {
+            return Some("its own probes are not balanced where generators are");
+        }
+        let script = python.file(script);
+        let run = trace(python, FUNCTIONS, &script, &[]);
+        assert_eq!(run.messages, "", "{}", python.name());
+        let mut threads: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for line in run.events.lines() {
+            if let Some((thread, event)) = line.split_once(' ') {
+                threads.entry(thread).or_default().push(event);
+            }
+        }
+        let seen = calls_of(threads.into_values(), names);
+        let twin = python.run(&[&python.file("tests/pythons/twin.py"), &script]);
+        let twin = String::from_utf8(twin.stdout).unwrap();
+        let threads = twin
+            .split("thread\n")
+            .map(|thread| thread.lines().collect());
+        let told = calls_of(threads, names);
+        let events: usize = told.iter().map(Vec::len).sum();
+        assert!(events >= fewest, "{}: {events} events", python.name());
+        for (seen, told) in seen.iter().zip(&told) {
+            let same = seen.iter().zip(told).take_while(|(a, b)| a == b).count();
+            let [seen, told] =
+                [seen, told].map(|events| events.iter().skip(same).take(5).collect::<Vec<_>>());
+            assert_eq!(seen, told, "{}: event {same}", python.name());
+        }
+        assert_eq!(seen.len(), told.len(), "{}", python.name());
+        None
+    });
+}
+
+#[test]
+fn tasks_are_seen_with_all_that_asyncio_does() {
+    compare_functions("tasks", "tests/pythons/tasks.py", &["everything"], 1000);
+}
+
+#[test]
+fn each_thread_has_its_own_sequence() {
+    let names = ["worker", "worker_on_shared", "share_generator"];
+    compare_functions("threads", "tests/pythons/threads.py", &names, 10_000);
+}
+
+#[test]
+fn collections_are_those_that_the_collector_tells() {
+    const PROGRAM: &str = r#"
+        python$target:::gc-start { printf("> %d\n", arg0); }
+        python$target:::gc-done { printf("< %d\n", arg0); }"#;
+    each("collections", |python| {
+        let script = python.file("tests/pythons/collect.py");
+        let run = trace(python, PROGRAM, &script, &[]);
+        assert_eq!(run.messages, "", "{}", python.name());
+        assert!(run.script.lines().count() >= 8, "{}", run.script);
+        // Others come before the callback is there, and at the end.
+        let found = run.events.contains(&run.script);
+        assert!(found, "{}: {} {}", python.name(), run.events, run.script);
+        None
+    });
+}
+
+#[test]
+fn audit_events_are_those_that_a_hook_gets() {
+    const PROGRAM: &str = r#"python$target:::audit { printf("%s\n", copyinstr(arg0)); }"#;
+    each("audit", |python| {
+        if python.version < (3, 8, 0) {
+            return Some("there are no audit events before 3.8");
+        }
+        let command = python.command.join(" ");
+        let listed = machine::rdtrace(&["-l", "-n", "python$target:::audit", "-c", &command]);
+        let script = python.file("tests/pythons/audit.py");
+        let run = trace(python, PROGRAM, &script, &[]);
+        assert_eq!(run.messages, "", "{}", python.name());
+        let told: Vec<&str> = run.script.lines().collect();
+        assert!(told.len() > 20, "{}", run.script);
+        let after = run.events.lines().skip_while(|&event| event != "first");
+        let seen: Vec<&str> = after.take_while(|&event| event != "last").collect();
+        if listed.contains("partial") {
+            let mut rest = told.iter();
+            let are_told = seen.iter().all(|event| rest.any(|other| other == event));
+            assert!(are_told, "{}: {seen:?} {told:?}", python.name());
+            assert!(seen.len() > 5, "{}: {seen:?}", python.name());
+        } else {
+            assert_eq!(seen, told, "{}", python.name());
+        }
+        None
+    });
+}
+
+#[test]
+fn own_tests_pass_and_end_what_they_start() {
+    const PROGRAM: &str = "
+        python$target:::function-entry { @entries = count(); }
+        python$target:::function-return { @returns = count(); }";
+    each("own tests", |python| {
+        if python.version >= (3, 15, 0) {
+            return Some("its own probes are not balanced where generators are");
+        }
+        let script = python.file("tests/pythons/own_tests.py");
+        let untraced = python.run(&[&script]);
+        let untraced = String::from_utf8(untraced.stdout).unwrap();
+        if untraced.starts_with("0 modules") {
+            return Some("its tests are not installed");
+        }
+        let run = trace(python, PROGRAM, &script, &[]);
+        assert_eq!(run.script, untraced, "{}", python.name());
+        assert_eq!(run.messages, "", "{}", python.name());
+        let counts: Vec<u64> = run
+            .events
+            .split_whitespace()
+            .map(|count| count.parse().unwrap())
+            .collect();
+        assert_eq!(counts[0], counts[1], "{}", python.name());
+        (counts[0] < 100_000).then_some("balanced, but few of its tests are installed")
+    });
+}
+
+#[test]
+fn a_jit_compiler_at_work_is_told() {
+    const PROGRAM: &str = "python$target:::function-entry { @[copyinstr(arg1)] = count(); }";
+    const HOT: &str = "tests/pythons/hot.py";
+    each("JIT", |python| {
+        let script = python.file(HOT);
+        let told = python.run(&[&script, "jit"]);
+        if told.stdout != b"True\n" {
+            return Some("it has none, or does not say so");
+        }
+        if python.version >= (3, 15, 0) {
+            return Some("its own probes are used");
+        }
+        let run = trace(python, PROGRAM, &script, &[("PYTHON_JIT", "0")]);
+        assert_eq!(run.messages, "", "{}", python.name());
+        assert!(run.events.contains("50000"), "{}", run.events);
+        let run = trace(python, PROGRAM, &script, &[("PYTHON_JIT", "1")]);
+        let told = run.messages.contains("in Python's JIT compiler");
+        assert!(told, "{}: {}", python.name(), run.messages);
+        None
+    });
+}
