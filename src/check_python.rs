@@ -91,7 +91,7 @@ pub(crate) fn before_use(
     program: &Program,
     matches: &mut [Match],
 ) {
-    let found = matches.iter().flat_map(|found| &found.probes);
+    let found = matches.iter().flat_map(Match::all);
     let unsound = unsound(options, messages, catalog, found);
     if unsound.is_empty() {
         return;
@@ -99,6 +99,7 @@ pub(crate) fn before_use(
     for found in matches {
         let desc = &program.clauses[found.clause].probes[found.spec].desc;
         found.probes = catalog.enable(desc);
+        found.expect(catalog, desc);
     }
 }
 
@@ -169,16 +170,21 @@ fn program_for(sites: &PythonSites) -> Option<(Like, PathBuf)> {
         };
         is_python(&program).then_some((Like::Process(pid), program))
     };
-    if let Scope::Process(pid) = sites.scope {
-        return of_process(pid);
-    }
     let runs_it = |pid: &u32| {
         let files = files::executable_files(*pid);
         files
             .iter()
             .any(|file| file.identity == sites.file.identity)
     };
-    let mut running = files::all_processes().into_iter().filter(runs_it);
+    let root = match sites.scope {
+        Scope::Process(pid) => return of_process(pid),
+        Scope::Tree(root) => Some(root),
+        Scope::System => None,
+    };
+    let mut running = root
+        .into_iter()
+        .chain(files::all_processes())
+        .filter(runs_it);
     if let Some(found) = running.find_map(of_process) {
         return Some(found);
     }
@@ -253,6 +259,7 @@ fn observe(like: Like, program: &Path, sites: Option<&PythonSites>) -> Result<Ob
         compiled,
         catalog,
         target,
+        follow: None,
         sink: Some(Box::new(output.clone())),
     };
     run.trace(&matches)?;

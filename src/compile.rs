@@ -8,12 +8,13 @@ use anyhow::{Context as _, Result, bail};
 use dlang::ast::Ast;
 use dlang::check::{CheckOptions, ProbeArgs, check};
 use dlang::diag::{Diagnostic, Origin, Source, Span, SpecifierKind};
-use dlang::program::{ProbeDesc, Program};
+use dlang::program::{ProbeDesc, ProbeSpec, Program};
 use dlang::render::{RenderOptions, render};
 use dlang::tags::Tag;
 use dlang::types::Type;
 use dlang::{Macros, parse};
 use provider::catalog::Catalog;
+use provider::doctor::diagnose;
 use provider::probe::ProbeId;
 
 use crate::cli::{Cli, Dump, Input};
@@ -201,6 +202,24 @@ pub(crate) fn message(error: &Diagnostic, sources: &[Source], options: &Options)
         },
     );
     text.trim_end().to_owned()
+}
+
+/// The error for a description that matches nothing.
+pub(crate) fn no_match(compiled: &Compiled, spec: &ProbeSpec, options: &Options) -> String {
+    let text = format!("probe description {} does not match any probes", spec.desc);
+    let sources = &compiled.sources;
+    refusal(Tag::PdescZero, spec.span, &text, sources, options)
+}
+
+/// The same with what the probe doctor finds out, for what runs now.
+pub(crate) fn explained(error: &str, catalog: &mut Catalog, desc: &ProbeDesc) -> String {
+    with_reason(error, &diagnose(catalog, desc).to_string())
+}
+
+/// An error and the reason for it, in lines of their own.
+pub(crate) fn with_reason(error: &str, reason: &str) -> String {
+    let lines = std::iter::once(error).chain(reason.lines());
+    lines.collect::<Vec<_>>().join("\n  ")
 }
 
 /// The errors of later stages, told like those of the program.

@@ -88,6 +88,7 @@ pub(crate) fn read_drops(session: &Session, compiler: &Compiler) -> Result<DropC
         counts.python += count(Counter::PythonDrops);
         counts.python_compiled += count(Counter::PythonCompiled);
         counts.arguments += count(Counter::ArgumentDrops);
+        counts.forks += count(Counter::FollowDrops);
     }
     Ok(counts)
 }

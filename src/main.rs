@@ -10,6 +10,7 @@
 mod check_python;
 mod cli;
 mod compile;
+mod follow;
 mod kernel;
 mod list;
 mod manual;
@@ -21,14 +22,15 @@ mod target;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use actions::follow::FollowFields;
 use anyhow::Result;
 use dlang::program::Program;
 use provider::catalog::Catalog;
-use provider::doctor::diagnose;
 use provider::features::KernelFeatures;
 
 use crate::cli::{Cli, Dump, Wrong};
 use crate::compile::ProgramErrors;
+use crate::follow::follow_fields;
 use crate::message::Messages;
 use crate::options::Options;
 use crate::run::Run;
@@ -124,11 +126,12 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
     if cli.list {
         return list::matching(cli, &compiled.program, &mut catalog, &mut target, messages);
     }
+    let follow = follow(&options, &compiled.program, &mut catalog, &target)?;
     let mut matches = match_probes(&compiled.program, &mut catalog, &mut target)?;
     let program = &compiled.program;
     check_python::before_use(&options, messages, &mut catalog, program, &mut matches);
     let zero = !options.zdefs;
-    if let Some(missing) = matches.iter().find(|found| zero && found.probes.is_empty()) {
+    if let Some(missing) = matches.iter().find(|found| zero && found.is_missing()) {
         return Err(no_match(
             &compiled,
             missing,
@@ -147,12 +150,33 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
         compiled,
         catalog,
         target,
+        follow,
         sink: None,
     };
     if cli.dump == Some(Dump::Bpf) {
         return print(&run.listings(&matches)?);
     }
     run.trace(&matches)
+}
+
+/// Has the catalogue follow the targets, if that is asked for and any description means them; gives
+/// what it takes to do it.
+fn follow(
+    options: &Options,
+    program: &Program,
+    catalog: &mut Catalog,
+    target: &Target,
+) -> Result<Option<FollowFields>> {
+    if !options.followfork {
+        return Ok(None);
+    }
+    catalog.follow(&target.pids());
+    let mut specs = program.clauses.iter().flat_map(|clause| &clause.probes);
+    if specs.any(|spec| !catalog.trees(&spec.desc).is_empty()) {
+        return follow_fields().map(Some);
+    }
+    catalog.follow(&[]);
+    Ok(None)
 }
 
 fn print(text: &str) -> Result<i32> {
@@ -195,7 +219,7 @@ fn announce(compiled: &compile::Compiled, matches: &[Match], messages: &Messages
         let count: usize = matches
             .iter()
             .filter(|found| source_of(&compiled.program, found) == index)
-            .map(|found| found.probes.len())
+            .map(|found| found.all().count())
             .sum();
         let what = match &source.origin {
             Origin::Script(path) => format!("script '{path}'"),
@@ -223,17 +247,12 @@ fn no_match(
     target: &Target,
 ) -> anyhow::Error {
     let spec = &compiled.program.clauses[missing.clause].probes[missing.spec];
-    let text = format!("probe description {} does not match any probes", spec.desc);
-    let tag = dlang::tags::Tag::PdescZero;
-    let error = compile::refusal(tag, spec.span, &text, &compiled.sources, options);
-    let diagnosis = if target.ended_early() {
-        "the command has ended, and none of the programs that it became had such a probe".to_owned()
+    let error = compile::no_match(compiled, spec, options);
+    anyhow::Error::msg(if target.ended_early() {
+        let reason =
+            "the command has ended, and none of the programs that it became had such a probe";
+        compile::with_reason(&error, reason)
     } else {
-        diagnose(catalog, &spec.desc).to_string()
-    };
-    let lines = std::iter::once(error.as_str()).chain(diagnosis.lines());
-    anyhow::Error::msg(lines.collect::<Vec<_>>().join(
-        "
-  ",
-    ))
+        compile::explained(&error, catalog, &spec.desc)
+    })
 }

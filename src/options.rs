@@ -46,6 +46,8 @@ pub(crate) struct Options {
     /// `pyusdt`: a Python's own markers are used wherever there are any, those too that rdtrace
     /// has something better for.
     pub(crate) pyusdt: bool,
+    /// `followfork`: what the target processes start is traced like them.
+    pub(crate) followfork: bool,
 }
 
 impl Default for Options {
@@ -67,6 +69,7 @@ impl Default for Options {
             childstatus: false,
             pycheck: true,
             pyusdt: false,
+            followfork: false,
         }
     }
 }
@@ -80,12 +83,6 @@ pub(crate) enum BadOption {
     /// Not a value for it.
     #[error("Invalid value for specified option")]
     Value,
-    /// `followfork`, which is ours and does not work yet.
-    #[error(
-        "children of the target are not followed yet; instead of `python$target`, write `python*` \
-         with a predicate such as /pid == $target || ppid == $target/"
-    )]
-    FollowFork,
 }
 
 /// Options that libdtrace has and that change nothing here.
@@ -190,8 +187,7 @@ impl Options {
             "childstatus" => self.childstatus = switch()?,
             "pycheck" => self.pycheck = switch()?,
             "pyusdt" => self.pyusdt = switch()?,
-            "followfork" if switch()? => return Err(BadOption::FollowFork),
-            "followfork" => {}
+            "followfork" => self.followfork = switch()?,
             "statusrate" => self.statusrate = parse_rate(text()?).ok_or(BadOption::Value)?,
             "cpp" => self.cpp = switch()?,
             "cpppath" => self.cpppath = text()?.into(),

@@ -5,7 +5,7 @@
 //! (`actions::consume`). Whatever ends the run, the probes are detached, END runs, everything that
 //! was recorded is printed, then the aggregations.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -14,16 +14,17 @@ use std::time::{Duration, Instant};
 
 use actions::consume::Consumer;
 use actions::consume::pipeline::{Event, Pipeline, Sinks};
+use actions::follow::FollowFields;
 use actions::lower::{Compiler, Enabled, LowerOptions, Object};
-use anyhow::{Context as _, Result};
-use dlang::program::Program;
+use anyhow::{Context as _, Result, bail};
+use dlang::program::{ProbeDesc, Program};
 use dlang::tags::Tag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use predicates::storage::own_globals;
-use provider::catalog::Catalog;
+use provider::catalog::{Catalog, Started};
 use provider::features::KernelFeatures;
 use provider::object::{Attachment, ProgramId, Target as AttachTarget};
 use provider::process::{ExecWatch, Exit};
@@ -31,11 +32,12 @@ use provider::session::Session;
 
 use crate::check_python;
 use crate::cli::Cli;
-use crate::compile::{Compiled, reason, refusal};
+use crate::compile::{Compiled, explained, no_match, reason, refusal, with_reason};
+use crate::follow::Followed;
 use crate::kernel::{KernelMaps, KernelRing, read_drops, task_fields, wall_offset};
 use crate::message::Messages;
 use crate::options::Options;
-use crate::target::{Match, Target};
+use crate::target::{Match, Spec, Target, goes_on, may_come};
 
 /// How long a command has to answer Ctrl-C by itself.
 const GRACE: Duration = Duration::from_millis(500);
@@ -48,6 +50,8 @@ pub(crate) struct Run<'r> {
     pub(crate) compiled: Compiled,
     pub(crate) catalog: Catalog,
     pub(crate) target: Target,
+    /// What it takes to follow the target's children, if they are followed.
+    pub(crate) follow: Option<FollowFields>,
     /// Where the output goes, if not where `-o` says.
     pub(crate) sink: Option<Box<dyn Write + Send>>,
 }
@@ -71,7 +75,7 @@ enum Ending {
 impl Run<'_> {
     /// Traces until something ends it; gives the exit status.
     pub(crate) fn trace(mut self, matches: &[Match]) -> Result<i32> {
-        let signals = block_signals()?;
+        let signals = block_signals(self.follow.is_some())?;
         let output = self.open_output()?;
         let program = Arc::new(self.compiled.program.clone());
         let mut compiler = Compiler::new(Arc::clone(&program), self.lower_options());
@@ -83,17 +87,25 @@ impl Run<'_> {
         let ring = Box::new(KernelRing(session.ring(compiler.ring())?));
         let pipeline = Pipeline::start(ring, consumer, self.sinks(output, &mailbox))?;
         let watch = self.watch_execs(&program)?;
+        let followed = match compiler.followed() {
+            Some(map) => Some(Followed::start(session.map(map)?, &self.target.pids())?),
+            None => None,
+        };
 
         if let Some(begin) = begin {
             session.run(begin)?;
         }
         let probes: Vec<_> = matches
             .iter()
-            .flat_map(|found| found.probes.clone())
+            .flat_map(|found| found.all().cloned())
             .collect();
         session.attach_wakes(&probes)?;
         session.attach_all(&attachable(&object.attachments, 0))?;
-        self.target.resume()?;
+        let awaited = matches.iter().filter(|found| found.awaited);
+        let awaited: Vec<_> = awaited.map(Match::spec).collect();
+        let expected = matches.iter().filter(|found| !found.expected.is_empty());
+        let expected = expected.map(Match::spec).collect();
+        self.let_go(&program, &awaited)?;
 
         let mut live = Live {
             session,
@@ -101,6 +113,9 @@ impl Run<'_> {
             pipeline,
             watch,
             program,
+            followed,
+            awaited,
+            expected,
         };
         let ending = self
             .wait(&mut live, &signals, &mailbox)
@@ -135,6 +150,7 @@ impl Run<'_> {
             flow: self.options.output.flow_indent,
             task: task_fields(),
             may_goto: KernelFeatures::may_goto(),
+            follow: self.follow,
         }
     }
 
@@ -250,6 +266,20 @@ impl Run<'_> {
         })
     }
 
+    /// Lets the command go: for good, or as far as its next program, if that may have the probes
+    /// that are missing in this one.
+    fn let_go(&mut self, program: &Program, missing: &[Spec]) -> Result<()> {
+        let missing: Vec<_> = missing
+            .iter()
+            .map(|&(clause, spec)| &program.clauses[clause].probes[spec].desc)
+            .collect();
+        if goes_on(&missing, &mut self.catalog, &self.target) {
+            self.target.run_on()
+        } else {
+            self.target.resume()
+        }
+    }
+
     /// Waits for the end of the run.
     fn wait(&mut self, live: &mut Live, signals: &SignalFd, mailbox: &Mailbox) -> Result<Ending> {
         let status = Duration::from_nanos(self.options.statusrate.max(1_000_000));
@@ -258,9 +288,12 @@ impl Run<'_> {
             if let Some(ending) = mailbox.take() {
                 return Ok(ending);
             }
+            if let Some(pid) = self.target.arrived()? {
+                self.enable_image(live, pid)?;
+            }
             if self.target.exists() {
                 self.report_ended();
-                if self.target.is_over() {
+                if self.target.is_over() && live.are_over()? {
                     return Ok(Ending::Normal);
                 }
             }
@@ -277,9 +310,11 @@ impl Run<'_> {
                     .iter()
                     .map(|w| PollFd::new(w.as_fd(), PollFlags::POLLIN)),
             );
+            let followed = live.followed.iter().filter_map(Followed::end);
             fds.extend(
                 self.target
                     .ends()
+                    .chain(followed)
                     .map(|fd| PollFd::new(fd, PollFlags::POLLIN)),
             );
             let millis = u16::try_from(timeout.as_millis() + 1).unwrap_or(u16::MAX);
@@ -287,8 +322,12 @@ impl Run<'_> {
                 Ok(_) | Err(nix::errno::Errno::EINTR) => {}
                 Err(error) => return Err(error).context("failed to wait"),
             }
-            if let Ok(Some(signal)) = signals.read_signal() {
+            // A command that is followed is looked after above.
+            if let Ok(Some(signal)) = signals.read_signal()
+                && signal.ssi_signo != Signal::SIGCHLD as u32
+            {
                 let interrupted = signal.ssi_signo == Signal::SIGINT as u32;
+                self.target.resume()?;
                 if !interrupted {
                     self.target.signal(Signal::SIGTERM);
                 }
@@ -298,10 +337,8 @@ impl Run<'_> {
                     Ending::Normal
                 });
             }
-            let new = live.watch.as_mut().map(ExecWatch::take).unwrap_or_default();
-            if !new.is_empty()
-                && let Err(error) = self.enable_new(live, &new)
-            {
+            let started = live.started();
+            if let Err(error) = self.enable_started(live, &started) {
                 // One program that cannot be traced is no reason to stop tracing the others.
                 self.messages.say(&error.to_string());
             }
@@ -310,6 +347,16 @@ impl Run<'_> {
                 let counts = read_drops(&live.session, &live.compiler)?;
                 live.pipeline.drops(&counts);
             }
+        }
+    }
+
+    /// Tells which descriptions were awaited in vain.
+    fn report_unmatched(&self, unmatched: &[Spec]) {
+        for &(clause, spec) in unmatched {
+            let spec = &self.compiled.program.clauses[clause].probes[spec];
+            let error = no_match(&self.compiled, spec, self.options);
+            let why = "none of the programs that the target and its children ran had such a probe";
+            self.messages.say(&with_reason(&error, why));
         }
     }
 
@@ -322,20 +369,63 @@ impl Run<'_> {
         }
     }
 
-    /// Enables the probes that new processes bring.
-    fn enable_new(&mut self, live: &mut Live, pids: &[u32]) -> Result<()> {
+    /// Enables what the command's next program brings, before anything of it runs, and lets it go.
+    fn enable_image(&mut self, live: &mut Live, pid: u32) -> Result<()> {
+        let image = [Started {
+            pid,
+            root: Some(pid),
+        }];
+        let found = self.enable_started(live, &image).unwrap_or_else(|error| {
+            self.messages.say(&error.to_string());
+            HashSet::new()
+        });
+        let program = Arc::clone(&live.program);
+        let missing: Vec<Spec> = specs(&program)
+            .filter(|(spec, desc)| !found.contains(spec) && !self.catalog.trees(desc).is_empty())
+            .map(|(spec, _)| spec)
+            .collect();
+        if !self.options.zdefs {
+            for spec in missing.iter().filter(|spec| live.awaited.contains(spec)) {
+                self.refuse_hopeless(&program, *spec)?;
+            }
+        }
+        self.let_go(&program, &missing)
+    }
+
+    /// Ends the run, as if it had not begun, for a description that no probe of the command's program
+    /// matches though it is what was meant, and that nothing has matched before.
+    fn refuse_hopeless(&mut self, program: &Program, spec: Spec) -> Result<()> {
+        let probe = &program.clauses[spec.0].probes[spec.1];
+        if may_come(&probe.desc, &mut self.catalog, &self.target) {
+            return Ok(());
+        }
+        let error = no_match(&self.compiled, probe, self.options);
+        bail!(explained(&error, &mut self.catalog, &probe.desc))
+    }
+
+    /// Enables the probes that new processes bring; gives the descriptions that they match.
+    fn enable_started(&mut self, live: &mut Live, started: &[Started]) -> Result<HashSet<Spec>> {
+        if started.is_empty() {
+            return Ok(HashSet::new());
+        }
         let known = self.catalog.newest();
-        let look = |catalog: &mut Catalog| -> Vec<Enabled> {
-            let clauses = live.program.clauses.iter().enumerate();
-            clauses
-                .flat_map(|(clause, of)| of.probes.iter().map(move |spec| (clause, &spec.desc)))
-                .flat_map(|(clause, desc)| {
-                    let probes = catalog.enable_new(desc, pids, known).into_iter();
-                    probes.map(move |probe| Enabled { clause, probe })
-                })
-                .collect()
+        let look = |catalog: &mut Catalog| {
+            let mut matched = HashSet::new();
+            let mut enabled = Vec::new();
+            for (spec, desc) in specs(&live.program) {
+                let found = catalog.enable_started(desc, started);
+                if !found.is_empty() {
+                    matched.insert(spec);
+                }
+                let new = found.into_iter().filter(|probe| probe.id > known);
+                enabled.extend(new.map(|probe| Enabled {
+                    clause: spec.0,
+                    probe,
+                }));
+            }
+            (matched, enabled)
         };
-        let mut enabled = look(&mut self.catalog);
+        let (mut matched, mut enabled) = look(&mut self.catalog);
         let unsound = check_python::unsound(
             self.options,
             self.messages,
@@ -343,10 +433,11 @@ impl Run<'_> {
             enabled.iter().map(|enabled| &enabled.probe),
         );
         if !unsound.is_empty() {
-            enabled = look(&mut self.catalog);
+            (matched, enabled) = look(&mut self.catalog);
         }
+        live.awaited.retain(|spec| !matched.contains(spec));
         if enabled.is_empty() {
-            return Ok(());
+            return Ok(matched);
         }
         let object = self.lower(&mut live.compiler, &enabled)?;
         live.session.create_maps(&object.maps)?;
@@ -363,7 +454,7 @@ impl Run<'_> {
         live.session.attach_wakes(&probes)?;
         live.session
             .attach_all(&attachable(&object.attachments, first.unwrap_or(0)))?;
-        Ok(())
+        Ok(matched)
     }
 
     /// Ends the run: detach, END, the last records, the aggregations.
@@ -374,7 +465,15 @@ impl Run<'_> {
         ending: Ending,
         mailbox: &Mailbox,
     ) -> Result<i32> {
+        if !matches!(ending, Ending::Failed(_)) {
+            self.target.resume()?;
+        }
         live.session.detach_all();
+        let unmatched = if self.options.zdefs {
+            Vec::new()
+        } else {
+            live.unmatched()
+        };
         let mut pipeline = live.pipeline.stop();
         let ran = end.map_or(Ok(()), |end| live.session.run(end));
         pipeline.drain();
@@ -405,6 +504,10 @@ impl Run<'_> {
             }
             (Ending::Failed(error), _) => return Err(error),
             (Ending::Exit(status), _) | (_, Some(Ending::Exit(status))) => status,
+            _ if !unmatched.is_empty() => {
+                self.report_unmatched(&unmatched);
+                1
+            }
             _ if self.options.childstatus => self.target.last_exit().map_or(0, shell_status),
             _ => 0,
         })
@@ -418,6 +521,56 @@ struct Live {
     pipeline: Pipeline,
     watch: Option<ExecWatch>,
     program: Arc<Program>,
+    /// The processes that are followed, if any are.
+    followed: Option<Followed>,
+    /// The descriptions that no process that has been looked at had a probe for.
+    awaited: Vec<Spec>,
+    /// The descriptions for which probes in programs that may be started were attached beforehand.
+    expected: HashSet<Spec>,
+}
+
+impl Live {
+    /// The processes that have become another program, as far as that may bring new probes.
+    fn started(&mut self) -> Vec<Started> {
+        let pids = self.watch.as_mut().map(ExecWatch::take).unwrap_or_default();
+        let root = |pid| self.followed.as_ref().and_then(|all| all.root_of(pid));
+        pids.into_iter()
+            .map(|pid| Started {
+                pid,
+                root: root(pid),
+            })
+            .collect()
+    }
+
+    /// The descriptions that surely matched nothing. A process may have come and gone unseen: then
+    /// it has hit probes that were there before it.
+    fn unmatched(&self) -> Vec<Spec> {
+        let hit = || {
+            let map = self.session.map(self.compiler.globals()).ok()?;
+            let mut value = vec![0; map.value_len()];
+            map.lookup(&0u32.to_ne_bytes(), &mut value).ok()?;
+            value.get(own_globals::FOLLOWED_HIT as usize).copied()
+        };
+        let mut unmatched = self.awaited.clone();
+        if !unmatched.is_empty() && hit() != Some(0) {
+            unmatched.retain(|spec| !self.expected.contains(spec));
+        }
+        unmatched
+    }
+
+    /// Whether no followed process runs any more.
+    fn are_over(&mut self) -> Result<bool> {
+        self.followed.as_mut().map_or(Ok(true), Followed::are_over)
+    }
+}
+
+/// All descriptions of a program.
+fn specs(program: &Program) -> impl Iterator<Item = (Spec, &ProbeDesc)> {
+    let clauses = program.clauses.iter().enumerate();
+    clauses.flat_map(|(clause, of)| {
+        let specs = of.probes.iter().enumerate();
+        specs.map(move |(spec, probe)| ((clause, spec), &probe.desc))
+    })
 }
 
 /// A process's end as a shell tells it: its status, or 128 and the signal.
@@ -434,7 +587,7 @@ fn enabled(matches: &[Match]) -> Vec<Enabled> {
     matches
         .iter()
         .flat_map(|found| {
-            found.probes.iter().map(|probe| Enabled {
+            found.all().map(|probe| Enabled {
                 clause: found.clause,
                 probe: Arc::clone(probe),
             })
@@ -464,7 +617,8 @@ fn rejected(error: provider::error::Error, listing: &str) -> anyhow::Error {
 }
 
 /// Signals end the run in good order; they are read from a descriptor, blocked otherwise.
-fn block_signals() -> Result<SignalFd> {
+/// A command that is followed tells by `SIGCHLD` that it has stopped.
+fn block_signals(follow: bool) -> Result<SignalFd> {
     let mut set = SigSet::empty();
     for signal in [
         Signal::SIGINT,
@@ -473,6 +627,9 @@ fn block_signals() -> Result<SignalFd> {
         Signal::SIGQUIT,
     ] {
         set.add(signal);
+    }
+    if follow {
+        set.add(Signal::SIGCHLD);
     }
     set.thread_block()?;
     Ok(SignalFd::with_flags(

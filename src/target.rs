@@ -71,6 +71,14 @@ impl Target {
         self.pid
     }
 
+    /// All of its processes.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        let running = self.running.iter().map(Running::pid);
+        running
+            .chain(self.stopped.as_ref().map(Stopped::pid))
+            .collect()
+    }
+
     /// Whether there is a process whose end ends the run.
     pub(crate) fn exists(&self) -> bool {
         self.pid.is_some()
@@ -87,6 +95,28 @@ impl Target {
     /// Whether the command has ended while its next program was waited for.
     pub(crate) fn ended_early(&self) -> bool {
         self.stopped.is_some() && self.pid.is_some_and(|pid| executable_files(pid).is_empty())
+    }
+
+    /// Lets the command run on to its next program without waiting for that.
+    pub(crate) fn run_on(&mut self) -> Result<()> {
+        match &mut self.stopped {
+            Some(stopped) => Ok(stopped.run_on()?),
+            None => Ok(()),
+        }
+    }
+
+    /// The command, if it has [run on](Self::run_on) to its next program and is stopped there.
+    pub(crate) fn arrived(&mut self) -> Result<Option<u32>> {
+        let Some(stopped) = &mut self.stopped else {
+            return Ok(None);
+        };
+        if stopped.arrived()? {
+            return Ok(Some(stopped.pid()));
+        }
+        if stopped.has_ended() {
+            self.resume()?;
+        }
+        Ok(None)
     }
 
     /// Lets the command run.
@@ -148,6 +178,9 @@ impl Target {
     }
 }
 
+/// Indices of a clause and of one of its descriptions.
+pub(crate) type Spec = (usize, usize);
+
 /// A description of a clause and the probes it matched.
 #[derive(Clone, Debug)]
 pub(crate) struct Match {
@@ -157,10 +190,17 @@ pub(crate) struct Match {
     pub(crate) spec: usize,
     /// What it matched.
     pub(crate) probes: Vec<Arc<Probe>>,
+    /// What else it matches in programs that followed processes may start.
+    pub(crate) expected: Vec<Arc<Probe>>,
+    /// Nothing that runs now has such a probe, but what followed processes start may.
+    pub(crate) awaited: bool,
 }
 
 /// Matches every description of a program, letting the command go on to its next program as long
 /// as some description finds nothing. Gives the matches of the last look.
+///
+/// A command that is followed is not let go on: what it starts meanwhile would not be traced. Instead,
+/// what it and its children may come to is awaited.
 pub(crate) fn match_probes(
     program: &Program,
     catalog: &mut Catalog,
@@ -168,20 +208,49 @@ pub(crate) fn match_probes(
 ) -> Result<Vec<Match>> {
     let mut image = target.next_image()?;
     loop {
-        let matches = match_once(program, catalog);
+        let mut matches = match_once(program, catalog);
+        if catalog.follows() {
+            expect_more(program, catalog, target, &mut matches);
+            return Ok(matches);
+        }
         let missing = matches.iter().filter(|found| found.probes.is_empty());
-        let waits = missing.clone().next().is_some()
-            && missing.clone().all(|found| {
-                let desc = &program.clauses[found.clause].probes[found.spec].desc;
-                may_come(desc, catalog, target.pid())
-            });
-        if !(image && waits) {
+        let missing: Vec<_> = missing.map(|found| found.desc(program)).collect();
+        if !(image && goes_on(&missing, catalog, target)) {
             return Ok(matches);
         }
         image = target.next_image()?;
         if !image {
             return Ok(matches);
         }
+    }
+}
+
+impl Match {
+    /// The description.
+    pub(crate) fn desc<'p>(&self, program: &'p Program) -> &'p ProbeDesc {
+        &program.clauses[self.clause].probes[self.spec].desc
+    }
+
+    /// Which description it is.
+    pub(crate) fn spec(&self) -> Spec {
+        (self.clause, self.spec)
+    }
+
+    /// All probes to attach to for it.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Probe>> {
+        self.probes.iter().chain(&self.expected)
+    }
+
+    /// Looks for what it matches in programs that followed processes may start.
+    pub(crate) fn expect(&mut self, catalog: &mut Catalog, desc: &ProbeDesc) {
+        let is_here = |probe: &Arc<Probe>| self.probes.iter().any(|here| here.id == probe.id);
+        self.expected = catalog.expect(desc);
+        self.expected.retain(|probe| !is_here(probe));
+    }
+
+    /// Whether it has found nothing, and will not.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.probes.is_empty() && !self.awaited
     }
 }
 
@@ -193,25 +262,44 @@ fn match_once(program: &Program, catalog: &mut Catalog) -> Vec<Match> {
                 clause,
                 spec,
                 probes: catalog.enable(&probe.desc),
+                expected: Vec::new(),
+                awaited: false,
             });
         }
     }
     matches
 }
 
+/// Adds the probes of what followed processes may start to those of what runs.
+fn expect_more(program: &Program, catalog: &mut Catalog, target: &Target, matches: &mut [Match]) {
+    for found in matches {
+        let desc = found.desc(program);
+        found.awaited = found.probes.is_empty() && may_come(desc, catalog, target);
+        found.expect(catalog, desc);
+    }
+}
+
+/// Whether a command goes on to its next program: if that may have all that this one lacks.
+pub(crate) fn goes_on(missing: &[&ProbeDesc], catalog: &mut Catalog, target: &Target) -> bool {
+    !missing.is_empty() && missing.iter().all(|desc| may_come(desc, catalog, target))
+}
+
 /// Whether a description that finds nothing may find something in the command's next program:
 /// not if this one has its provider already, or is the Python that was meant and has no probes.
-fn may_come(desc: &ProbeDesc, catalog: &mut Catalog, target: Option<u32>) -> bool {
-    let Some(target) = target else { return false };
-    let Some(name) = desc.provider.strip_suffix(&target.to_string()) else {
+pub(crate) fn may_come(desc: &ProbeDesc, catalog: &mut Catalog, target: &Target) -> bool {
+    let followed = catalog.trees(desc).first().copied();
+    let Some(pid) = followed.or(target.pid()) else {
         return false;
+    };
+    let Some(name) = desc.provider.strip_suffix(&pid.to_string()) else {
+        return followed.is_some();
     };
     let provider = ProbeDesc {
         provider: desc.provider.clone(),
         ..ProbeDesc::default()
     };
     let is_python = name == "python"
-        && executable_files(target).iter().any(|file| {
+        && executable_files(pid).iter().any(|file| {
             let name = file
                 .shown
                 .file_name()

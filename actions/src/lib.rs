@@ -3,6 +3,7 @@
 mod agg;
 mod clause;
 pub mod consume;
+pub mod follow;
 pub mod lower;
 mod plan;
 pub mod record;

@@ -18,6 +18,7 @@ use provider::object::{
 };
 use provider::probe::{Probe, ProbeKind};
 
+use crate::follow::{FollowFields, Keeping, followed_map};
 use crate::plan::{each_clause_expr, most_fixed, plan_record};
 use crate::record::{AggregationLayout, Ecb, Flow, value_words};
 use crate::trampoline::{self, PythonMaps};
@@ -40,6 +41,9 @@ pub struct LowerOptions {
     pub task: TaskFields,
     /// Whether the kernel has the instruction `may_goto` (Linux 6.9).
     pub may_goto: bool,
+    /// What following processes takes, if the probes of some [`Scope::Tree`](provider::probe::Scope)
+    /// may be among those to compile, now or later.
+    pub follow: Option<FollowFields>,
 }
 
 /// A clause on a probe that it matches.
@@ -100,6 +104,8 @@ pub struct Compiler {
     pub(crate) error_clauses: Vec<Enabled>,
     /// The maps for Python interpreters, made when the first is traced.
     pub(crate) python: Option<PythonMaps>,
+    /// The processes that are followed, if any are.
+    pub(crate) followed: Option<MapRef>,
 }
 
 impl Compiler {
@@ -179,6 +185,11 @@ impl Compiler {
             let entries = (options.dynvarsize / element.max(1)).max(16);
             classes(key_sizes, MapKind::Hash, value, entries, &variable.name)
         });
+        let followed = options.follow.map(|_| {
+            own_maps.push(followed_map());
+            next_map += 1;
+            MapRef(next_map - 1)
+        });
         Self {
             program,
             options,
@@ -190,6 +201,7 @@ impl Compiler {
             state_size: None,
             error_clauses: Vec::new(),
             python: None,
+            followed,
         }
     }
 
@@ -226,6 +238,13 @@ impl Compiler {
     #[must_use]
     pub fn counters(&self) -> MapId {
         MapId(COUNTERS_MAP.0)
+    }
+
+    /// The map of followed processes and their roots, if processes are followed. Its keys and
+    /// values are process ids of 32 bits; to be given the targets, each as its own root.
+    #[must_use]
+    pub fn followed(&self) -> Option<MapId> {
+        self.followed.map(|map| MapId(map.0))
     }
 
     /// Compiles the clauses for probes that were found. Clauses on `dtrace:::ERROR` belong to
@@ -278,6 +297,9 @@ impl Compiler {
         if first && uses(&self.program, Builtin::Vtimestamp) {
             self.keep_time(&mut object);
         }
+        if first {
+            self.keep_followed(&mut object);
+        }
         self.add_maps(&mut object, first, heap_max, rodata)?;
         object.maps.extend(python_maps);
         Ok(object)
@@ -297,16 +319,29 @@ impl Compiler {
     /// Adds the program that keeps each thread's time on a CPU, which `vtimestamp` reads.
     fn keep_time(&self, object: &mut Object) {
         let code = crate::vtime::switch_program(&self.storage);
-        let id = ProgramId(u32::try_from(object.programs.len()).unwrap_or(0));
-        object.listings.push(code.listing());
-        object
-            .programs
-            .push(encode(&code, "switch".into(), ProgramKind::Direct));
-        let target = Target::Tracepoint("sched_switch");
-        object.attachments.push(Attachment {
-            program: id,
-            target,
-        });
+        let attachment = on_tracepoint(object, &code, "switch", "sched_switch");
+        object.attachments.push(attachment);
+    }
+
+    /// Adds the programs that keep the map of followed processes. They are attached first, so that
+    /// no probe fires in a child that they have not seen.
+    fn keep_followed(&self, object: &mut Object) {
+        let (Some(followed), Some(fields)) = (self.followed, self.options.follow) else {
+            return;
+        };
+        let keeping = Keeping {
+            followed,
+            counters: COUNTERS_MAP,
+            fields,
+        };
+        let programs = [
+            (keeping.fork_program(), "fork", "sched_process_fork"),
+            (keeping.exit_program(), "exit", "sched_process_exit"),
+        ];
+        for (place, (code, name, tracepoint)) in programs.into_iter().enumerate() {
+            let attachment = on_tracepoint(object, &code, name, tracepoint);
+            object.attachments.insert(place, attachment);
+        }
     }
 
     /// Gives ERROR's clauses their EPIDs; each program holds a copy of their code.
@@ -349,7 +384,11 @@ impl Compiler {
         let needed = (storage.heap + heap_max + strsize)
             .max(storage.key + 2 * (storage.heap - storage.key))
             .next_multiple_of(8);
-        let size = *self.state_size.get_or_insert(needed.max(64));
+        let room = match self.options.follow {
+            Some(_) if first => needed.max(self.room_for_later()),
+            _ => needed,
+        };
+        let size = *self.state_size.get_or_insert(room.max(64));
         if needed > size || size > LARGEST_STATE {
             return Err(Refusal {
                 span: Span::default(),
@@ -382,6 +421,22 @@ impl Compiler {
         Ok(())
     }
 
+    /// What a thread's state may need when all clauses run in one firing: which of them a probe
+    /// has that comes later is not known when the state is laid out.
+    fn room_for_later(&self) -> u32 {
+        fn strings(expr: &Expr) -> u32 {
+            let operands: u32 = expr.operands().into_iter().map(strings).sum();
+            operands + u32::from(expr.ty == dlang::types::Type::String)
+        }
+        let mut count = 4; // what `-F` shows of a probe
+        for clause in &self.program.clauses {
+            each_clause_expr(clause, &mut |expr| count += strings(expr));
+        }
+        let strings = (count * 2).saturating_mul(self.storage.strsize);
+        let size = self.storage.heap.saturating_add(strings);
+        size.min(LARGEST_TIMER_SCRATCH - 8).next_multiple_of(8)
+    }
+
     /// The maps 0 to 5.
     fn common_maps(&self, state_size: u32, timer_scratch: u32) -> Vec<MapSpec> {
         vec![
@@ -392,6 +447,24 @@ impl Compiler {
             MapSpec::new("counters", MapKind::PerCpuArray, 4, COUNTERS * 8, 1),
             MapSpec::new("switches", MapKind::PerCpuArray, 4, 8, 1),
         ]
+    }
+}
+
+/// Adds a program for one of the kernel's tracepoints; its attachment is still to be added.
+fn on_tracepoint(
+    object: &mut Object,
+    code: &Code,
+    name: &str,
+    tracepoint: &'static str,
+) -> Attachment {
+    let program = ProgramId(u32::try_from(object.programs.len()).unwrap_or(0));
+    object.listings.push(code.listing());
+    object
+        .programs
+        .push(encode(code, name.into(), ProgramKind::Direct));
+    Attachment {
+        program,
+        target: Target::Tracepoint(tracepoint),
     }
 }
 

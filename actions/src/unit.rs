@@ -42,8 +42,8 @@ pub(crate) enum GroupKey {
     Begin,
     End,
     Timer(u32),
-    /// Device, inode, process (0 for all).
-    File(u64, u64, u32),
+    /// Device, inode, and whose executions count.
+    File(u64, u64, Scope),
 }
 
 impl GroupKey {
@@ -55,11 +55,7 @@ impl GroupKey {
             ProbeKind::Sites(Sites { file, scope, .. })
             | ProbeKind::Python(PythonSites { file, scope, .. }) => {
                 let (device, inode) = file.identity;
-                let process = match scope {
-                    Scope::Process(pid) => *pid,
-                    Scope::System => 0,
-                };
-                Self::File(device, inode, process)
+                Self::File(device, inode, *scope)
             }
         }
     }
@@ -146,6 +142,7 @@ impl Unit<'_> {
         emit.leave();
         emit.asm.bind(prologue);
         emit.asm.note("prologue");
+        trampoline::emit_filter(&mut emit, &probes[0], compiler.followed, leave)?;
         emit.zero_slots();
         if compiler.program.clauses.iter().any(exits) && self.key != GroupKey::End {
             leave_if_exited(&mut emit, leave);

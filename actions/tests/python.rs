@@ -155,6 +155,7 @@ fn lower(text: &str, path: &Path, build: &Arc<Build>, may_goto: bool) -> Object 
         flow: false,
         task: task_fields(),
         may_goto,
+        follow: None,
     };
     Compiler::new(Arc::new(program), options)
         .lower(&enabled)

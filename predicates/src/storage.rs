@@ -122,8 +122,10 @@ pub mod own_globals {
     pub const WALL_OFFSET: u32 = 8;
     /// The last thread serial that was given out.
     pub const SERIAL: u32 = 16;
+    /// Set once a followed process has hit a probe.
+    pub const FOLLOWED_HIT: u32 = 24;
     /// Where the program's variables start.
-    pub const END: u32 = 24;
+    pub const END: u32 = 32;
 }
 
 /// Per-CPU counters of what had to be given up, as `u64`s of one value.
@@ -146,10 +148,12 @@ pub enum Counter {
     ArgumentDrops = 6,
     /// Hits that show a Python's JIT compiler at work.
     PythonCompiled = 7,
+    /// Processes that are not followed since too many are.
+    FollowDrops = 8,
 }
 
 /// Number of [`Counter`]s.
-pub const COUNTERS: u32 = 8;
+pub const COUNTERS: u32 = 9;
 
 /// The most `this->` scalars that live on the stack.
 const STACK_LOCALS: usize = 8;

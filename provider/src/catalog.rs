@@ -6,6 +6,9 @@
 //! process, those that start later included, which is one probe for each file
 //! ([`Catalog::enable`]). Such a probe's provider is the bare name, `python`.
 //!
+//! If the target's children are followed ([`Catalog::follow`]), a description with the target's
+//! process id means its whole tree, and is one probe for each file as well.
+//!
 //! A probe is made when it is first asked for and keeps its id for the run.
 
 use std::collections::{HashMap, HashSet};
@@ -32,6 +35,8 @@ use crate::usdt::{UsdtFile, UsdtSite, args, cpython};
 #[derive(Debug, Default)]
 pub struct Catalog {
     target: Option<u32>,
+    /// Processes whose trees are followed.
+    roots: Vec<u32>,
     probes: Vec<Arc<Probe>>,
     ids: HashMap<Key, ProbeId>,
     origins: HashMap<ProbeId, (Arc<FileProbes>, usize)>,
@@ -113,6 +118,15 @@ struct Group {
     sites: Vec<usize>,
 }
 
+/// A process that has started, or has become another program, while tracing goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// The process.
+    pub pid: u32,
+    /// The root of the tree that it belongs to, if it is followed.
+    pub root: Option<u32>,
+}
+
 /// What `-lv` shows of a USDT probe beside its arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Details {
@@ -145,6 +159,18 @@ impl Catalog {
         self.target = Some(pid);
     }
 
+    /// Follows these processes: a description that means one of them means all that it starts,
+    /// too. What [`list`](Self::list) shows stays the same.
+    pub fn follow(&mut self, roots: &[u32]) {
+        self.roots = roots.to_vec();
+    }
+
+    /// Whether processes are followed.
+    #[must_use]
+    pub fn follows(&self) -> bool {
+        !self.roots.is_empty()
+    }
+
     /// A probe by its id.
     #[must_use]
     pub fn probe(&self, id: ProbeId) -> Option<&Arc<Probe>> {
@@ -156,27 +182,32 @@ impl Catalog {
         let mut found = self.builtins(desc);
         if wants_usdt(desc, &found) {
             for pid in self.processes(desc) {
-                for file in self.files_of(pid) {
-                    let provider = |bare: &str| {
-                        let full = format!("{bare}{pid}");
-                        Glob::new(&desc.provider).matches(&full).then_some(full)
-                    };
-                    self.match_file(&file, desc, &provider, Scope::Process(pid), &mut found);
-                }
+                let files = self.files_of(pid);
+                self.match_process(files, desc, pid, &mut found);
             }
         }
         found.sort_by_key(|probe| probe.id);
         found
     }
 
-    /// The probes to attach to for `desc`, in order of id.
+    /// The probes to attach to for `desc`, in order of id: of what runs now, and for descriptions
+    /// that mean every process also of the Pythons that are installed.
     pub fn enable(&mut self, desc: &ProbeDesc) -> Vec<Arc<Probe>> {
         let mut found = self.builtins(desc);
         if !wants_usdt(desc, &found) {
             return found;
         }
         if !means_everywhere(desc, self.target) {
-            return self.list(desc);
+            for pid in self.processes(desc) {
+                let files = self.files_of(pid);
+                if self.roots.contains(&pid) {
+                    self.match_tree(files, desc, pid, &mut found);
+                } else {
+                    self.match_process(files, desc, pid, &mut found);
+                }
+            }
+            found.sort_by_key(|probe| probe.id);
+            return found;
         }
         let mut files: Vec<Arc<FileProbes>> = Vec::new();
         for pid in files::all_processes() {
@@ -190,37 +221,62 @@ impl Catalog {
         found
     }
 
+    /// The probes that `desc` may mean in programs that a followed process may start: those of the
+    /// Pythons that are installed. Attached before one is started, they miss nothing of it.
+    pub fn expect(&mut self, desc: &ProbeDesc) -> Vec<Arc<Probe>> {
+        let mut found = Vec::new();
+        for root in self.trees(desc) {
+            if of_tree(&desc.provider, cpython::PROVIDER, root) {
+                let files = installed_pythons();
+                let files = files.iter().map(|file| self.file(file)).collect();
+                self.match_tree(files, desc, root, &mut found);
+            }
+        }
+        found.sort_by_key(|probe| probe.id);
+        found
+    }
+
+    /// The roots of the followed trees that `desc` means.
+    #[must_use]
+    pub fn trees(&self, desc: &ProbeDesc) -> Vec<u32> {
+        if means_everywhere(desc, self.target) || !may_be_usdt(desc) {
+            return Vec::new();
+        }
+        let mut roots = self.processes_of(desc, || self.roots.clone());
+        roots.retain(|pid| self.roots.contains(pid));
+        roots
+    }
+
     /// The id of the probe that was found last.
     #[must_use]
     pub fn newest(&self) -> ProbeId {
         ProbeId(u32::try_from(self.probes.len()).unwrap_or(u32::MAX))
     }
 
-    /// The probes that `desc` matches in these processes and that were found after `since`: for
-    /// processes that start while tracing goes on. Several descriptions may ask for the same
-    /// new probes. Empty unless `desc` means every process.
-    pub fn enable_new(
-        &mut self,
-        desc: &ProbeDesc,
-        pids: &[u32],
-        since: ProbeId,
-    ) -> Vec<Arc<Probe>> {
-        if !means_everywhere(desc, self.target) {
-            return Vec::new();
-        }
-        let files = pids.iter().flat_map(|pid| self.files_of(*pid)).collect();
+    /// The probes that `desc` matches in processes that have started while tracing goes on. Those
+    /// with an id above [`newest`](Self::newest) before the call are new; several descriptions may
+    /// ask for the same ones. Empty unless `desc` means every process, or the trees of some.
+    pub fn enable_started(&mut self, desc: &ProbeDesc, started: &[Started]) -> Vec<Arc<Probe>> {
         let mut found = Vec::new();
-        self.match_everywhere(files, desc, &mut found);
-        found.retain(|probe| probe.id > since);
+        if means_everywhere(desc, self.target) {
+            let pids = started.iter().map(|started| started.pid);
+            let files = pids.flat_map(|pid| self.files_of(pid)).collect();
+            self.match_everywhere(files, desc, &mut found);
+        }
+        for root in self.trees(desc) {
+            let tree = started.iter().filter(|started| started.root == Some(root));
+            let files = tree
+                .flat_map(|started| self.files_of(started.pid))
+                .collect();
+            self.match_tree(files, desc, root, &mut found);
+        }
         found
     }
 
     /// Whether processes that start later may have more probes that `desc` matches.
     #[must_use]
     pub fn may_grow(&self, desc: &ProbeDesc) -> bool {
-        means_everywhere(desc, self.target)
-            && !Glob::new(&desc.name).matches("BEGIN")
-            && profile::parse(&desc.name).is_none()
+        means_everywhere(desc, self.target) && may_be_usdt(desc) || !self.trees(desc).is_empty()
     }
 
     /// What stands in the file about a USDT probe.
@@ -362,13 +418,18 @@ impl Catalog {
 
     /// The processes whose probes `desc` can mean.
     fn processes(&self, desc: &ProbeDesc) -> Vec<u32> {
+        self.processes_of(desc, files::all_processes)
+    }
+
+    /// The processes whose probes `desc` can mean, of `all` that come into question.
+    fn processes_of(&self, desc: &ProbeDesc, all: impl Fn() -> Vec<u32>) -> Vec<u32> {
         if desc.provider.is_empty()
             && let Some(target) = self.target
         {
             return vec![target];
         }
         if !Glob::new(&desc.provider).is_literal() {
-            return files::all_processes();
+            return all();
         }
         split_provider(&desc.provider)
             .into_iter()
@@ -400,6 +461,23 @@ impl Catalog {
         Arc::clone(entry)
     }
 
+    /// The probes of one process, whose provider has its id.
+    fn match_process(
+        &mut self,
+        files: Vec<Arc<FileProbes>>,
+        desc: &ProbeDesc,
+        pid: u32,
+        found: &mut Vec<Arc<Probe>>,
+    ) {
+        for file in files {
+            let provider = |bare: &str| {
+                let full = format!("{bare}{pid}");
+                Glob::new(&desc.provider).matches(&full).then_some(full)
+            };
+            self.match_file(&file, desc, &provider, Scope::Process(pid), found);
+        }
+    }
+
     /// One probe for each file and matching name, for all processes.
     fn match_everywhere(
         &mut self,
@@ -407,12 +485,37 @@ impl Catalog {
         desc: &ProbeDesc,
         found: &mut Vec<Arc<Probe>>,
     ) {
+        let matches = |bare: &str| everywhere(&desc.provider, bare);
+        self.match_bare(files, desc, &matches, Scope::System, found);
+    }
+
+    /// One probe for each file and matching name, for the tree of a root. Whichever process fires
+    /// it, the description has the root's id.
+    fn match_tree(
+        &mut self,
+        files: Vec<Arc<FileProbes>>,
+        desc: &ProbeDesc,
+        root: u32,
+        found: &mut Vec<Arc<Probe>>,
+    ) {
+        let matches = |bare: &str| of_tree(&desc.provider, bare, root);
+        self.match_bare(files, desc, &matches, Scope::Tree(root), found);
+    }
+
+    /// One probe for each file and matching name, of a provider without a process id.
+    fn match_bare(
+        &mut self,
+        files: Vec<Arc<FileProbes>>,
+        desc: &ProbeDesc,
+        matches: &dyn Fn(&str) -> bool,
+        scope: Scope,
+        found: &mut Vec<Arc<Probe>>,
+    ) {
         let mut seen = HashSet::new();
         for file in files {
             if seen.insert(same_contents(&file)) {
-                let provider =
-                    |bare: &str| everywhere(&desc.provider, bare).then(|| bare.to_owned());
-                self.match_file(&file, desc, &provider, Scope::System, found);
+                let provider = |bare: &str| matches(bare).then(|| bare.to_owned());
+                self.match_file(&file, desc, &provider, scope, found);
             }
         }
     }
@@ -560,6 +663,13 @@ fn wants_usdt(desc: &ProbeDesc, builtins: &[Arc<Probe>]) -> bool {
     !(named || matches!(&*desc.provider, "dtrace" | "profile"))
 }
 
+/// Whether `desc` may mean a probe that a file has: it names none of rdtrace's own, and no timer.
+fn may_be_usdt(desc: &ProbeDesc) -> bool {
+    !matches!(&*desc.name, "BEGIN" | "END" | "ERROR")
+        && profile::parse(&desc.name).is_none()
+        && !matches!(&*desc.provider, "dtrace" | "profile")
+}
+
 /// Whether `desc` means every process: its provider is a glob for any process id, or empty while
 /// there is no target.
 fn means_everywhere(desc: &ProbeDesc, target: Option<u32>) -> bool {
@@ -576,6 +686,11 @@ fn everywhere(glob: &str, bare: &str) -> bool {
     ["1", "25", "98", "4000"]
         .iter()
         .all(|pid| glob.matches(&format!("{bare}{pid}")))
+}
+
+/// Whether a glob means provider `bare` in the process `root`.
+fn of_tree(glob: &str, bare: &str, root: u32) -> bool {
+    Glob::new(glob).matches(&format!("{bare}{root}"))
 }
 
 fn could_be_python(provider: &str) -> bool {

@@ -136,10 +136,14 @@ pub struct File {
 }
 
 /// Whose executions count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scope {
     /// One process, all its threads.
     Process(u32),
+    /// A process and all those that it and they start while it is traced (`-x followfork`). The
+    /// kernel knows no such set: the probe is attached for every process, and the program asks
+    /// whether the one that hit it belongs to the tree of this root.
+    Tree(u32),
     /// Every process on the machine, those that start later included.
     System,
 }

@@ -352,7 +352,7 @@ impl Session {
         };
         let pid = match scope {
             Scope::Process(pid) => Some(pid),
-            Scope::System => None,
+            Scope::Tree(_) | Scope::System => None,
         };
         let event = sys::perf::uprobe(
             kind,
@@ -397,7 +397,7 @@ fn uprobe_multi(
     let cookies: Vec<u64> = sites.iter().map(|site| site.cookie).collect();
     let pid = match scope {
         Scope::Process(pid) => pid,
-        Scope::System => 0,
+        Scope::Tree(_) | Scope::System => 0,
     };
     let path = c_path(&file.path)?;
     let link = sys::link::uprobe_multi(

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use common::{counter, has, install, map, root};
 use dlang::program::ProbeDesc;
 use nix::sys::signal::Signal;
-use provider::catalog::Catalog;
+use provider::catalog::{Catalog, Started};
 use provider::features::KernelFeatures;
 use provider::object::{Attachment, MapId, MapKind, ProgramKind, Target, UprobeSite};
 use provider::probe::{Probe, ProbeKind, Scope};
@@ -435,13 +435,18 @@ fn a_new_file_is_found_when_it_starts() {
         sleep(Duration::from_millis(2));
         pids = watch.take();
     }
-    let new = catalog.enable_new(&everywhere, &pids, known);
+    let started: Vec<Started> = pids
+        .iter()
+        .map(|&pid| Started { pid, root: None })
+        .collect();
+    let mut new = catalog.enable_started(&everywhere, &started);
+    new.retain(|probe| probe.id > known);
     assert_eq!(new.len(), 1, "{new:?}");
     assert_eq!(new[0].desc.module, "mypython");
-    let again = catalog.enable_new(&everywhere, &pids, known);
-    assert_eq!(again.len(), 1, "another clause may ask for it too");
     let newest = catalog.newest();
-    assert!(catalog.enable_new(&everywhere, &pids, newest).is_empty());
+    let again = catalog.enable_started(&everywhere, &started);
+    assert!(!again.is_empty(), "another clause may ask for it too");
+    assert_eq!(catalog.newest(), newest, "and it is the same probe");
 }
 
 #[test]

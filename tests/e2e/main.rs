@@ -9,6 +9,7 @@
 mod bad_input;
 mod command;
 mod examples;
+mod followfork;
 mod golden;
 mod harness;
 mod python;

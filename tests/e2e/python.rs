@@ -351,7 +351,7 @@ fn a_killed_rdtrace_leaves_the_target_well_and_traceable() {
 }
 
 /// The value of a marker's semaphore in a process.
-fn semaphore(pid: u32, probe: &str) -> u16 {
+pub(crate) fn semaphore(pid: u32, probe: &str) -> u16 {
     let listing = run(rdtrace([
         "-lvn",
         &format!("python$target:::{probe}"),

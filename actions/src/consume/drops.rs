@@ -21,6 +21,8 @@ pub struct DropCounts {
     pub python_compiled: u64,
     /// Firings of markers with an argument in memory that could not be read.
     pub arguments: u64,
+    /// Processes that were started in a followed tree and are not followed.
+    pub forks: u64,
 }
 
 impl DropCounts {
@@ -35,6 +37,7 @@ impl DropCounts {
             self.python,
             self.python_compiled,
             self.arguments,
+            self.forks,
         ];
         counts
             .chain(&rest)
@@ -120,6 +123,12 @@ impl DropReporter {
                 counts.arguments,
                 old.arguments,
             ),
+            (
+                "RDTRACEDROP_FORK",
+                "fork not followed: too many processes are followed",
+                counts.forks,
+                old.forks,
+            ),
         ];
         for (tag, what, now, before) in elsewhere {
             let new = now.saturating_sub(before);
@@ -156,7 +165,7 @@ impl DropReporter {
 
 /// The plural of what is counted: of the word before a preposition, or of the last.
 fn plural(what: &str) -> String {
-    for preposition in [" in ", " dropped"] {
+    for preposition in [" in ", " dropped", " not "] {
         if let Some((noun, rest)) = what.split_once(preposition) {
             return format!("{noun}s{preposition}{rest}");
         }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use dlang::diag::Span;
 use dlang::program::{Expr, ExprKind, Subroutine};
 use dlang::types::Type;
-use predicates::asm::Label;
+use predicates::asm::{Label, MapRef};
 use predicates::emit::{Argument, Emit, Emitted, MachineState};
 use predicates::insn::{Alu, Cond, Helper, Reg, Size};
 use predicates::storage::Counter;
@@ -22,6 +22,7 @@ use provider::probe::{Probe, ProbeKind, Register, Scope, Site};
 
 pub(crate) use self::python::PythonMaps;
 use crate::clause::FaultSlots;
+use crate::follow;
 
 /// The machine state of a probe, its arguments not yet placed.
 pub(crate) fn machine(probe: &Probe, timer: bool) -> MachineState {
@@ -29,7 +30,7 @@ pub(crate) fn machine(probe: &Probe, timer: bool) -> MachineState {
         args: Vec::new(),
         arg_types: probe.args.iter().map(|arg| arg.ty).collect(),
         provider: probe.desc.provider.clone(),
-        any_process: matches!(probe.kind.file(), Some((_, Scope::System))),
+        any_process: matches!(probe.kind.file(), Some((_, Scope::System | Scope::Tree(_)))),
         module: probe.desc.module.clone(),
         function: probe.desc.function.clone(),
         name: probe.desc.name.clone(),
@@ -69,6 +70,22 @@ pub(crate) fn place_arguments(
             usdt::place_arguments(emit, &sites.sites, probe.args.len(), used, slots)
         }
         ProbeKind::Python(sites) => python::place_arguments(emit, sites, used, slots, maps),
+        _ => Ok(()),
+    }
+}
+
+/// Emits the question whether the process belongs to the tree whose probes these are: the first
+/// thing that a program asks. Where the kernel itself knows whose hits count, there is none.
+pub(crate) fn emit_filter(
+    emit: &mut Emit<'_>,
+    probe: &Probe,
+    followed: Option<MapRef>,
+    leave: Label,
+) -> Emitted<()> {
+    match (probe.kind.file(), followed) {
+        (Some((_, Scope::Tree(root))), Some(followed)) => {
+            follow::emit_filter(emit, followed, root, leave)
+        }
         _ => Ok(()),
     }
 }

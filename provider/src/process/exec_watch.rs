@@ -7,14 +7,12 @@
 //! At that moment the program is mapped but its libraries are not, and there is no event for that.
 //! So each process is reported again a little later, when the loader has run.
 
-use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use aya_obj::generated::{bpf_map_type, bpf_prog_type};
 
-use super::files::all_processes;
+use super::files::{all_processes, has_kernels_ids};
 use crate::error::Error;
 use crate::session::{Ring, load_explained};
 use crate::sys;
@@ -39,9 +37,6 @@ const AGAIN: [Duration; 3] = [
     Duration::from_millis(40),
     Duration::from_millis(400),
 ];
-
-/// The inode of the initial pid namespace (`PROC_PID_INIT_INO`).
-const INITIAL_PIDS: u64 = 0xEFFF_FFFC;
 
 impl AsFd for ExecWatch {
     /// Readable when a process has exec'd since [`take`](Self::take) was last called.
@@ -74,13 +69,11 @@ impl ExecWatch {
         })?;
         let link =
             sys::link::raw_tracepoint(program.as_fd(), c"sched_process_exec").map_err(failed)?;
-        let same_ids =
-            fs::metadata("/proc/self/ns/pid").is_ok_and(|meta| meta.ino() == INITIAL_PIDS);
         Ok(Self {
             _link: link,
             ring,
             again: Vec::new(),
-            same_ids,
+            same_ids: has_kernels_ids(),
         })
     }
 

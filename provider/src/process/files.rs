@@ -26,6 +26,15 @@ pub fn all_processes() -> Vec<u32> {
     pids
 }
 
+/// Whether process ids here are those of the kernel itself, as its programs see them: not so in a
+/// container with process ids of its own.
+#[must_use]
+pub fn has_kernels_ids() -> bool {
+    /// The inode of the initial pid namespace (`PROC_PID_INIT_INO`).
+    const INITIAL_PIDS: u64 = 0xEFFF_FFFC;
+    fs::metadata("/proc/self/ns/pid").is_ok_and(|meta| meta.ino() == INITIAL_PIDS)
+}
+
 /// The files that a process has mapped to execute: the program first, then its libraries. Empty for
 /// kernel threads, and for processes that are gone or not ours to look at.
 #[must_use]

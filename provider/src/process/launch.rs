@@ -17,6 +17,9 @@
 //! ```
 //!
 //! Only the command's own process is followed; what it forks runs free. Signals are passed on.
+//! Whoever has something else to do until the next exec calls `run_on()` and asks `arrived()` at
+//! each `SIGCHLD`, in place of `next_image()`.
+//!
 //! Should rdtrace die meanwhile, the kernel lets the target go; only between exec and
 //! entry, about a millisecond, would it meet our breakpoint.
 
@@ -26,6 +29,8 @@ use std::marker::PhantomData;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sys::ptrace;
 use nix::unistd::Pid;
@@ -53,6 +58,8 @@ enum State {
     Exec,
     /// Stopped at a program's entry.
     Entry,
+    /// Running on, to its next exec or its end.
+    Running,
     /// It has ended.
     Ended(Exit),
     /// It has been let go.
@@ -109,9 +116,9 @@ pub(super) fn launch(
         _thread: PhantomData,
     };
     stopped.pidfd = Some(pidfd.map_err(|source| stopped.error("pidfd_open", source))?);
-    match stopped.wait()? {
-        Event::Ended(exit) => stopped.state = State::Ended(exit),
-        Event::Exec | Event::Trap | Event::Signal(_) => {
+    match stopped.wait(0)? {
+        Some(Event::Ended(exit)) => stopped.state = State::Ended(exit),
+        Some(Event::Exec | Event::Trap | Event::Signal(_)) | None => {
             ptrace::setoptions(stopped.nix_pid(), ptrace::Options::PTRACE_O_TRACEEXEC)
                 .map_err(|errno| stopped.error("PTRACE_SETOPTIONS", errno.into()))?;
         }
@@ -161,10 +168,49 @@ impl Stopped {
         }))
     }
 
+    /// Lets it run on to its next program without waiting for that, from where
+    /// [`next_image`](Self::next_image) or [`arrived`](Self::arrived) has left it.
+    pub fn run_on(&mut self) -> Result<(), Error> {
+        if self.state == State::Entry {
+            self.go_on(0)?;
+            self.state = State::Running;
+        }
+        Ok(())
+    }
+
+    /// Whether it is stopped at the entry of a program: the next one, if it
+    /// [ran on](Self::run_on). Never waits, but for the loader of a program that has just been
+    /// mapped. There is something new to see when the calling process gets a `SIGCHLD`.
+    pub fn arrived(&mut self) -> Result<bool, Error> {
+        while self.state == State::Running {
+            match self.wait(libc::WNOHANG)? {
+                None => return Ok(false),
+                Some(Event::Ended(exit)) => self.state = State::Ended(exit),
+                Some(Event::Exec) => self.state = State::Exec,
+                Some(Event::Signal(signal)) => self.go_on(signal)?,
+                Some(Event::Trap) => self.go_on(libc::SIGTRAP)?,
+            }
+            while self.state == State::Exec {
+                self.run_to_entry()?;
+            }
+        }
+        Ok(self.state == State::Entry)
+    }
+
+    /// Whether it has ended, as far as has been looked.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        matches!(self.state, State::Ended(_))
+    }
+
     /// Lets the command run.
     pub fn resume(mut self) -> Result<Running, Error> {
+        if self.state == State::Running {
+            self.halt()?;
+        }
         let exit = match self.state {
             State::Ended(exit) => Some(exit),
+            State::Running => None, // it cannot be stopped: the kernel lets it go when we end
             State::Exec | State::Entry | State::Released => {
                 trace::release(self.pid, 0)
                     .map_err(|source| self.error("PTRACE_DETACH", source))?;
@@ -176,6 +222,31 @@ impl Stopped {
             Some(pidfd) => Ok(Running::child(self.pid, pidfd, exit)),
             None => Err(self.error("pidfd_open", io::ErrorKind::NotFound.into())),
         }
+    }
+
+    /// Stops it wherever it is, so that it can be let go. It does not see the signal that does that.
+    fn halt(&mut self) -> Result<(), Error> {
+        const PATIENCE: Duration = Duration::from_secs(1);
+        let deadline = Instant::now() + PATIENCE;
+        // One thread of it is ours; the signal must not go to another.
+        let _ = trace::signal_thread(self.pid, self.pid, libc::SIGSTOP);
+        while Instant::now() < deadline {
+            match self.wait(libc::WNOHANG)? {
+                None => thread::sleep(Duration::from_millis(1)),
+                Some(Event::Ended(exit)) => {
+                    self.state = State::Ended(exit);
+                    return Ok(());
+                }
+                Some(Event::Signal(libc::SIGSTOP)) => {
+                    self.state = State::Entry;
+                    return Ok(());
+                }
+                Some(Event::Signal(signal)) => self.go_on(signal)?,
+                Some(Event::Trap) => self.go_on(libc::SIGTRAP)?,
+                Some(Event::Exec) => self.go_on(0)?,
+            }
+        }
+        Ok(())
     }
 
     /// From an exec to the program's entry point.
@@ -242,37 +313,44 @@ impl Stopped {
     fn run_until(&self, wanted: impl Fn(Event) -> bool) -> Result<Event, Error> {
         let mut signal = 0;
         loop {
-            if let Err(source) = trace::go_on(self.pid, signal) {
-                // Killed while it was stopped: the end is there to be waited for.
-                if source.raw_os_error() != Some(libc::ESRCH) {
-                    return Err(self.error("PTRACE_CONT", source));
-                }
-            }
-            signal = match self.wait()? {
-                Event::Ended(exit) => return Ok(Event::Ended(exit)),
-                event if wanted(event) => return Ok(event),
-                Event::Signal(signal) => signal,
-                Event::Trap => libc::SIGTRAP,
-                Event::Exec => 0,
+            self.go_on(signal)?;
+            signal = match self.wait(0)? {
+                Some(Event::Ended(exit)) => return Ok(Event::Ended(exit)),
+                Some(event) if wanted(event) => return Ok(event),
+                Some(Event::Signal(signal)) => signal,
+                Some(Event::Trap) => libc::SIGTRAP,
+                Some(Event::Exec) | None => 0,
             };
         }
     }
 
-    fn wait(&self) -> Result<Event, Error> {
+    /// Lets it go on from where it is stopped.
+    fn go_on(&self, signal: i32) -> Result<(), Error> {
+        match trace::go_on(self.pid, signal) {
+            // Killed while it was stopped: the end is there to be waited for.
+            Err(source) if source.raw_os_error() == Some(libc::ESRCH) => Ok(()),
+            other => other.map_err(|source| self.error("PTRACE_CONT", source)),
+        }
+    }
+
+    /// Waits for it to stop or end; with `WNOHANG`, gives `None` if it does neither.
+    fn wait(&self, flags: i32) -> Result<Option<Event>, Error> {
         let exec = libc::SIGTRAP | libc::PTRACE_EVENT_EXEC << 8;
         loop {
-            let status = trace::wait(self.pid, libc::__WALL)
+            let status = trace::wait(self.pid, flags | libc::__WALL)
                 .map_err(|source| self.error("waitpid", source))?;
-            let Some(status) = status else { continue };
+            let Some(status) = status else {
+                return Ok(None);
+            };
             if let Some(exit) = Exit::from_wait(status) {
-                return Ok(Event::Ended(exit));
+                return Ok(Some(Event::Ended(exit)));
             }
             if libc::WIFSTOPPED(status) {
-                return Ok(match libc::WSTOPSIG(status) {
+                return Ok(Some(match libc::WSTOPSIG(status) {
                     _ if status >> 8 == exec => Event::Exec,
                     libc::SIGTRAP => Event::Trap,
                     signal => Event::Signal(signal),
-                });
+                }));
             }
         }
     }

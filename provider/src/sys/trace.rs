@@ -44,6 +44,20 @@ pub(crate) fn release(pid: u32, signal: i32) -> io::Result<()> {
     request(libc::PTRACE_DETACH, pid, signal)
 }
 
+/// Sends a signal to one thread of a process.
+#[doc(alias = "tgkill")]
+pub(crate) fn signal_thread(process: u32, thread: u32, signal: i32) -> io::Result<()> {
+    let id = |id: u32| libc::pid_t::try_from(id).map_err(io::Error::other);
+    let (process, thread) = (id(process)?, id(thread)?);
+    // SAFETY: no pointers.
+    let ret = unsafe { libc::syscall(libc::SYS_tgkill, process, thread, signal) };
+    if ret < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
 fn request(request: libc::c_uint, pid: u32, signal: i32) -> io::Result<()> {
     let pid = libc::pid_t::try_from(pid).map_err(io::Error::other)?;
     // SAFETY: for these two requests the address is ignored and the data is a number.
