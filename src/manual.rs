@@ -43,6 +43,7 @@ fn page(command: Command, out: &mut dyn Write) -> io::Result<()> {
     paragraphs(out, "DESCRIPTION", DESCRIPTION)?;
     man.render_options_section(out)?;
     paragraphs(out, "PROBE SPECIFIERS", SPECIFIERS)?;
+    table(out, "TRACING OPTIONS", &TRACING_OPTIONS)?;
     table(out, "EXIT STATUS", &EXIT_STATUS)?;
     table(out, "ENVIRONMENT", &ENVIRONMENT)?;
     table(out, "EXAMPLES", &EXAMPLES)?;
@@ -99,6 +100,26 @@ const SPECIFIERS: &[&str] = &[
     "A probe is named by provider:module:function:name. Fields may be left out from the left, an \
      empty field matches anything, and *, ? and [...] are wildcards. A specifier may go on with a \
      predicate in slashes and a clause in braces, all in one argument.",
+];
+
+/// What is ours among the options of `-x`.
+const TRACING_OPTIONS: [(&str, &str); 3] = [
+    (
+        "-x followfork",
+        "Trace also the processes that the targets of -c and -p start from now on, and those that \
+         they start: python$target means them all. Tracing ends with the last of them. Every \
+         process that runs the same files pays for a trap in each hit, traced or not. A program \
+         that is neither known nor a Python in PATH is traced from a moment after its start.",
+    ),
+    (
+        "-x pycheck=off",
+        "Trace a Python that has no probes of its own without testing first that its functions are \
+         seen as they are, and even if it has failed that test.",
+    ),
+    (
+        "-x pyusdt",
+        "Use a Python's own probes wherever it has any, even where rdtrace has something better.",
+    ),
 ];
 
 const EXIT_STATUS: [(&str, &str); 4] = [
@@ -167,6 +188,7 @@ mod tests {
         for section in [
             "SYNOPSIS",
             "PROBE SPECIFIERS",
+            "TRACING OPTIONS",
             "EXIT STATUS",
             "ENVIRONMENT",
             "EXAMPLES",

@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use actions::follow::FollowFields;
 use actions::lower::{Compiler, Enabled, LowerOptions, Object};
 use dlang::check::UnknownArgs;
 use dlang::diag::{Origin, Source};
@@ -89,7 +90,7 @@ fn without_lock(path: &Path, build: &Build) -> Option<(PathBuf, Arc<Build>)> {
 }
 
 /// Compiles clauses on the synthesised probes of a build; those that it lacks are left out.
-fn lower(text: &str, path: &Path, build: &Arc<Build>, may_goto: bool) -> Object {
+fn lower(text: &str, path: &Path, build: &Arc<Build>, scope: Scope, may_goto: bool) -> Object {
     let source = Source {
         origin: Origin::Script("test.d".into()),
         text: text
@@ -127,7 +128,7 @@ fn lower(text: &str, path: &Path, build: &Arc<Build>, may_goto: bool) -> Object 
                 args: event.args(),
                 kind: ProbeKind::Python(PythonSites {
                     file: Arc::clone(&file),
-                    scope: Scope::System,
+                    scope,
                     build: Arc::clone(build),
                     event,
                 }),
@@ -155,7 +156,11 @@ fn lower(text: &str, path: &Path, build: &Arc<Build>, may_goto: bool) -> Object 
         flow: false,
         task: task_fields(),
         may_goto,
-        follow: None,
+        follow: matches!(scope, Scope::Tree(_)).then_some(FollowFields {
+            tgid: 8,
+            signal: 16,
+            live: 24,
+        }),
     };
     Compiler::new(Arc::new(program), options)
         .lower(&enabled)
@@ -190,12 +195,16 @@ fn every_program_passes_the_verifier() {
                 if !may_goto && text.contains("arg2") {
                     continue;
                 }
-                let object = lower(text, &path, &build, may_goto);
-                let mut session = Session::new(features.clone());
-                session.create_maps(&object.maps).unwrap();
-                for program in &object.programs {
-                    if let Err(error) = session.load(program) {
-                        panic!("{}, may_goto {may_goto}: {text}: {error}", path.display());
+                let scopes = [Scope::System, Scope::Tree(1)];
+                for scope in &scopes[..if text == ALL { 2 } else { 1 }] {
+                    let object = lower(text, &path, &build, *scope, may_goto);
+                    let mut session = Session::new(features.clone());
+                    session.create_maps(&object.maps).unwrap();
+                    for program in &object.programs {
+                        if let Err(error) = session.load(program) {
+                            let path = path.display();
+                            panic!("{path}, {scope:?}, may_goto {may_goto}: {text}: {error}");
+                        }
                     }
                 }
             }
@@ -213,7 +222,7 @@ fn every_program_passes_the_verifier() {
 fn sites_are_attached_ends_first_and_all_where_they_pair() {
     for (path, build) in builds() {
         for text in &SOME[..3] {
-            let object = lower(text, &path, &build, true);
+            let object = lower(text, &path, &build, Scope::System, true);
             let [attachment] = object.attachments.as_slice() else {
                 panic!("one attachment: {:?}", object.attachments);
             };
@@ -243,7 +252,13 @@ fn collections_end_where_the_collector_returns() {
         let Ok(collectors) = &build.collectors else {
             continue;
         };
-        let object = lower("gc-done { trace(arg0); }", &path, &build, true);
+        let object = lower(
+            "gc-done { trace(arg0); }",
+            &path,
+            &build,
+            Scope::System,
+            true,
+        );
         let returns = object.attachments.iter().find_map(|a| match &a.target {
             Target::Returns { sites, .. } => Some(sites.len()),
             _ => None,
