@@ -4,7 +4,6 @@
 //! there, processes are looked up, and the end of the last one is waited for.
 
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::path::Path;
 
 use actions::follow::FollowFields;
 use anyhow::{Context as _, Result, bail};
@@ -53,9 +52,12 @@ impl Followed {
         self.map.for_each(&mut |key, _| {
             pids.extend(key.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes)));
         })?;
-        pids.retain(|pid| Path::new(&format!("/proc/{pid}")).exists());
-        self.waits_for = pids.iter().find_map(|pid| Running::attach(*pid).ok());
-        Ok(pids.is_empty())
+        let runs = |pid| {
+            let mut process = Running::attach(pid).ok()?;
+            process.exited().is_none().then_some(process)
+        };
+        self.waits_for = pids.into_iter().find_map(runs);
+        Ok(self.waits_for.is_none())
     }
 
     /// Becomes readable when the process that is waited for ends.

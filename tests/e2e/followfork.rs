@@ -132,18 +132,22 @@ fn children_of_a_process_that_runs_are_traced_from_then_on() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let go = dir.path().join("go");
+    let (ready, go) = (dir.path().join("ready"), dir.path().join("go"));
     let code = format!(
         "import os, sys, time; sys.path.insert(0, {:?}); import tree\n\
+         open({ready:?}, 'w').write('ready')\n\
          while not os.path.exists({go:?}): time.sleep(0.01)\n\
          tree.main('fork')",
         repository("tests/triggers")
     );
     for python in pythons() {
-        let _ = fs::remove_file(&go);
+        for file in [&ready, &go] {
+            let _ = fs::remove_file(file);
+        }
         let mut target = Command::new(&python);
         target.args(["-c", &code]);
         let target = Background::start(target);
+        wait_for_text(&ready, "ready");
         let out = dir.path().join("out");
         let _ = fs::remove_file(&out);
         let program = format!("tick-100ms /n++ == 0/ {{ printf(\"0 \"); }} {WORK}");
