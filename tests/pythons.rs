@@ -184,6 +184,8 @@ fn each_is_left_as_it_was() {
         let tracer_pid = nix::unistd::Pid::from_raw(tracer.id().cast_signed());
         nix::sys::signal::kill(tracer_pid, interrupt).unwrap();
         assert!(tracer.wait().unwrap().success());
+        // Another test may be tracing all Pythons at this moment.
+        wait_until(|| changed_code(target.id()) == 0);
         let after = changed_code(target.id());
         fs::write(&go, "").unwrap();
         assert!(target.wait().unwrap().success(), "{}", python.name());
