@@ -459,13 +459,9 @@ fn why_not_made(analysis: &Analysis, name: &str) -> Option<String> {
     match analysis {
         Err(refusal) => Some(refusal.to_string()),
         Ok(build) if event.is_in(build) => None,
-        Ok(build) => Some(match (event, &build.collectors) {
-            (PythonEvent::GcStart | PythonEvent::GcDone, Err(why)) => why.clone(),
-            (PythonEvent::ImportStart | PythonEvent::ImportDone, _) => format!(
-                "that is not supported yet; the function-entry of {} in {} sees each module that \
-                 is looked for",
-                build.import.function, build.import.file
-            ),
+        Ok(build) => Some(match (event, &build.collectors, &build.imports) {
+            (PythonEvent::GcStart | PythonEvent::GcDone, Err(why), _)
+            | (PythonEvent::ImportStart | PythonEvent::ImportDone, _, Err(why)) => why.clone(),
             _ => "the place was not found in the code of this build".into(),
         }),
     }

@@ -59,8 +59,9 @@ impl PythonEvent {
     pub fn is_in(self, build: &Build) -> bool {
         match self {
             Self::FunctionEntry | Self::FunctionReturn => !build.sites.is_empty(),
-            // The analysis finds them (`Build::import`); no code is generated for them so far.
-            Self::ImportStart | Self::ImportDone => false,
+            Self::ImportStart | Self::ImportDone => {
+                build.imports.as_ref().is_ok_and(|i| !i.sites.is_empty())
+            }
             Self::GcStart | Self::GcDone => build.collectors.as_ref().is_ok_and(|c| !c.is_empty()),
             Self::Audit => build.audits.as_ref().is_some_and(|a| !a.sites.is_empty()),
         }

@@ -27,8 +27,8 @@ use sha2::{Digest, Sha256};
 use super::identify::may_be_python;
 use super::lines::LineFormat;
 use super::store::Store;
-use super::{Audits, Build, Collector, Recipe, Refusal, Site, Version};
-use super::{analyse, import, offsets, opcodes};
+use super::{Audits, Build, Collector, Imports, Recipe, Refusal, Site, Version};
+use super::{analyse, offsets, opcodes};
 
 /// Files larger than this are no interpreters.
 const LARGEST: u64 = 1 << 29;
@@ -252,6 +252,7 @@ struct KeptBuild {
     recipe: Recipe,
     sites: Vec<Site>,
     collectors: Result<Vec<Collector>, String>,
+    imports: Result<Imports, String>,
     audits: Option<Audits>,
     fingerprint: u64,
     notes: Vec<String>,
@@ -265,6 +266,7 @@ impl KeptBuild {
             recipe: build.recipe,
             sites: build.sites.clone(),
             collectors: build.collectors.clone(),
+            imports: build.imports.clone(),
             audits: build.audits.clone(),
             fingerprint: build.fingerprint,
             notes: build.notes.clone(),
@@ -282,7 +284,7 @@ impl KeptBuild {
             lines: LineFormat::of(minor),
             masking_opcodes: opcodes::of(minor).map_or(&[], |opcodes| opcodes.masking),
             collectors: self.collectors,
-            import: import::of(minor),
+            imports: self.imports,
             audits: self.audits,
             fingerprint: self.fingerprint,
             notes: self.notes,

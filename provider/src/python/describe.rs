@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::Site;
-use super::{Build, Condition, Emulated, Event, Execution, InstructionPointer, Location, Recipe};
+use super::{Build, ImportSite, Site};
+use super::{Condition, Emulated, Event, Execution, InstructionPointer, Location, Recipe};
 use crate::probe::{PythonEvent, Register};
 
 impl Build {
@@ -44,10 +44,23 @@ impl Build {
                     ));
                 }
             }
-            PythonEvent::FunctionEntry
-            | PythonEvent::FunctionReturn
-            | PythonEvent::ImportStart
-            | PythonEvent::ImportDone => lines.extend(self.sites.iter().map(Site::to_string)),
+            PythonEvent::ImportStart | PythonEvent::ImportDone => {
+                for site in self.imports.iter().flat_map(|imports| &imports.sites) {
+                    lines.push(format!(
+                        "Location: {:#018x}, import-find-load-start, {}, name in {}",
+                        site.start_address,
+                        site.start_execution,
+                        ImportSite::NAME
+                    ));
+                    lines.push(format!(
+                        "Location: {:#018x}, import-find-load-done, {}, module in {}",
+                        site.done_address, site.done_execution, site.module
+                    ));
+                }
+            }
+            PythonEvent::FunctionEntry | PythonEvent::FunctionReturn => {
+                lines.extend(self.sites.iter().map(Site::to_string));
+            }
         }
         if self.is_partial(event) {
             lines.push("Note: the compiler copied code, so that some events are not seen".into());
@@ -59,7 +72,13 @@ impl Build {
     /// Whether some firings of a probe cannot be seen in this build.
     #[must_use]
     pub fn is_partial(&self, event: PythonEvent) -> bool {
-        event == PythonEvent::Audit && self.audits.as_ref().is_some_and(|audits| audits.partial)
+        match event {
+            PythonEvent::Audit => self.audits.as_ref().is_some_and(|audits| audits.partial),
+            PythonEvent::ImportStart | PythonEvent::ImportDone => {
+                self.imports.as_ref().is_ok_and(|imports| imports.partial)
+            }
+            _ => false,
+        }
     }
 
     fn method(&self, event: PythonEvent) -> String {
@@ -68,10 +87,9 @@ impl Build {
                 "by the jump that decides whether the collector prints, and its return".into()
             }
             (PythonEvent::Audit, _) => "by the function that takes audit events".into(),
-            (PythonEvent::ImportStart | PythonEvent::ImportDone, _) => format!(
-                "by entries and returns of the function {} in {}",
-                self.import.function, self.import.file
-            ),
+            (PythonEvent::ImportStart | PythonEvent::ImportDone, _) => {
+                "by the call of _find_and_load in importlib, and its return".into()
+            }
             (_, Recipe::Calls) => "by the start and the end of the interpreter function".into(),
             (_, Recipe::Handlers) => "by the handlers of its opcodes".into(),
         }
@@ -186,6 +204,9 @@ mod tests {
         assert!(entry.contains("frame in %rbx, opcodes 151"), "{entry}");
         assert!(lines.last().unwrap().starts_with("Note: dispatch table at"));
         let lines = described("3.6.15-gcc12-shared", PythonEvent::ImportStart);
-        assert!(lines[0].contains("of the function _find_and_load in <frozen"));
+        assert!(lines[0].ends_with("by the call of _find_and_load in importlib, and its return"));
+        let [start, done] = &lines[1..3] else { panic!("{lines:?}") };
+        assert!(start.ends_with(", import-find-load-start, call, name in %rdx"), "{start}");
+        assert!(done.contains(", import-find-load-done, conditional jump, module in %r"), "{done}");
     }
 }

@@ -164,18 +164,8 @@ impl<'d> Image<'d> {
             .collect();
         let mut words = Vec::new();
         for (start, bytes) in self.data() {
-            let skip = start.wrapping_neg() & 7;
-            let aligned = usize::try_from(skip)
-                .ok()
-                .and_then(|s| bytes.get(s..))
-                .unwrap_or(&[]);
-            let places = (start.saturating_add(skip)..).step_by(8);
-            for (place, word) in places.zip(aligned.as_chunks::<8>().0) {
-                let target = u64::from_le_bytes(*word);
-                if ranges.iter().any(|r| r.contains(&target)) {
-                    words.push((place, target));
-                }
-            }
+            let is_code = |&(_, target): &(u64, u64)| ranges.iter().any(|r| r.contains(&target));
+            words.extend(data_words(start, bytes).filter(is_code));
         }
         words
     }
@@ -197,6 +187,16 @@ impl<'d> Image<'d> {
         self.imports.get(at).map(|&(_, name)| name)
     }
 
+    /// The address that will be at `place`, be it of something in this file or of a symbol that it
+    /// defines.
+    pub(super) fn pointer_at(&self, place: u64) -> Option<u64> {
+        if let Some(name) = self.import_at(place) {
+            return Some(self.symbol(std::str::from_utf8(name).ok()?)?.address);
+        }
+        let at = self.relative.binary_search_by_key(&place, |&(p, _)| p).ok()?;
+        self.relative.get(at).map(|&(_, target)| target)
+    }
+
     /// The libraries that this file asks for.
     pub(super) fn needed(&self) -> &[&'d [u8]] {
         &self.needed
@@ -210,6 +210,31 @@ impl<'d> Image<'d> {
                 .find(bytes)
                 .map(|m| address.saturating_add(m.start() as u64))
         })
+    }
+
+    /// The addresses of all places where `needle` is.
+    pub(super) fn find_all(&self, needle: &regex::bytes::Regex) -> Vec<u64> {
+        let segments = self.data().chain(self.code());
+        segments
+            .flat_map(|(address, bytes)| {
+                needle
+                    .find_iter(bytes)
+                    .map(move |m| address.saturating_add(m.start() as u64))
+            })
+            .collect()
+    }
+
+    /// The places of the words in data that will hold the address `target`.
+    pub(super) fn pointers_to(&self, target: u64) -> Vec<u64> {
+        if !self.fixed {
+            let relative = self.relative.iter().filter(|(_, t)| *t == target);
+            return relative.map(|&(place, _)| place).collect();
+        }
+        let words = self.data().flat_map(|(start, bytes)| data_words(start, bytes));
+        words
+            .filter(|&(_, word)| word == target)
+            .map(|(place, _)| place)
+            .collect()
     }
 
     /// A section's address and bytes.
@@ -303,6 +328,15 @@ impl<'d> Image<'d> {
         self.relative = relative;
         self.imports = imports;
     }
+}
+
+/// The aligned words of a segment: (place, word).
+fn data_words(start: u64, bytes: &[u8]) -> impl Iterator<Item = (u64, u64)> {
+    let skip = start.wrapping_neg() & 7;
+    let aligned = usize::try_from(skip).ok().and_then(|s| bytes.get(s..));
+    let places = (start.saturating_add(skip)..).step_by(8);
+    let words = aligned.unwrap_or(&[]).as_chunks::<8>().0;
+    places.zip(words.iter().map(|word| u64::from_le_bytes(*word)))
 }
 
 const DT_NEEDED: u64 = 1;

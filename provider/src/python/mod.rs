@@ -41,7 +41,7 @@ pub use self::code::Emulated;
 pub use self::gc::Collector;
 use self::identify::Identity;
 use self::image::{BadImage, Image};
-pub use self::import::Import;
+pub use self::import::{ImportSite, Imports};
 use self::lines::LineFormat;
 use self::offsets::Offsets;
 use self::opcodes::Opcodes;
@@ -68,8 +68,8 @@ pub struct Build {
     pub masking_opcodes: &'static [u8],
     /// The garbage collector, every copy of it; or why it could not be found.
     pub collectors: Result<Vec<Collector>, String>,
-    /// Where an import looks for a module.
-    pub import: Import,
+    /// Where an import looks for a module; or why that could not be found.
+    pub imports: Result<Imports, String>,
     /// Where audit events are raised; none before 3.8.
     pub audits: Option<Audits>,
     /// Two builds with the same fingerprint have the same opcodes: a hash of the undefined ones.
@@ -245,7 +245,7 @@ fn build(image: &Image<'_>) -> Result<Build, Refusal> {
         lines: LineFormat::of(version.minor),
         masking_opcodes: functions.masking_opcodes,
         collectors: gc::find(image),
-        import: import::of(version.minor),
+        imports: import::find(image, version.minor, &offsets.string),
         audits: audit::find(image, version.minor),
         fingerprint: functions.fingerprint,
         notes,

@@ -54,13 +54,6 @@ pub(super) fn sites(image: &Image<'_>, minor: u8) -> Result<Vec<Site>, Refusal> 
             instruction: InstructionPointer::LastIndex,
             opcodes: Vec::new(),
             condition: None,
-            // _Py_CheckFunctionResult(callable, result, where); from 3.9 on the thread comes first.
-            result: match event {
-                Event::Exit => {
-                    Location::of(Home::Register(if minor >= 9 { R::RDX } else { R::RSI }))
-                }
-                _ => None,
-            },
         })
     };
     std::iter::once((&entry.insn, Event::Entry))

@@ -468,7 +468,6 @@ impl Finder<'_, '_> {
             instruction,
             opcodes: Vec::new(),
             condition: None,
-            result: None,
         })
     }
 }

@@ -30,9 +30,6 @@ pub struct Site {
     pub opcodes: Vec<u8>,
     /// What must hold besides.
     pub condition: Option<Condition>,
-    /// Before 3.11, at an exit: the address of the object returned, zero if the function is left
-    /// by an exception.
-    pub result: Option<Location>,
 }
 
 /// Where a 64-bit value is at a site.
