@@ -126,6 +126,16 @@ pub(crate) fn emit_dispatch(
     if let Some(maps) = maps {
         events.returns(emit, maps, slots[0], leave)?;
     }
+    let imports = match maps {
+        Some(maps) => python::Imports::of(emit, probes, entries, used, slots, maps, leave)?,
+        None => None,
+    };
+    arms.extend(
+        imports
+            .iter()
+            .flat_map(python::Imports::hits)
+            .map(Arm::Import),
+    );
     let places: Vec<(u64, Label)> = arms
         .iter()
         .map(|arm| (arm.address(), emit.asm.label()))
@@ -153,10 +163,18 @@ pub(crate) fn emit_dispatch(
                     site.hit(emit, maps, slots[0], leave)?;
                 }
             }
+            Arm::Import(hit) => {
+                if let Some(imports) = &imports {
+                    imports.hit(emit, *hit)?;
+                }
+            }
         }
     }
     if let Some(python) = python {
         python.finish(emit)?;
+    }
+    if let Some(imports) = imports {
+        imports.finish(emit)?;
     }
     emit.asm.bind(unreadable);
     emit.count(Counter::ArgumentDrops, Span::default())?;
@@ -184,6 +202,8 @@ enum Arm<'p> {
     Python(&'p provider::python::Site),
     /// One in a Python interpreter at which something else happens.
     Event(&'p python::EventSite),
+    /// One at which an import starts or is done.
+    Import(python::ImportHit<'p>),
 }
 
 impl Arm<'_> {
@@ -192,6 +212,7 @@ impl Arm<'_> {
             Self::Marker(site, _) => site.address,
             Self::Python(site) => site.address,
             Self::Event(site) => site.address,
+            Self::Import(hit) => hit.address(),
         }
     }
 
@@ -200,6 +221,7 @@ impl Arm<'_> {
             Self::Marker(site, _) => (site.file_offset, site.semaphore),
             Self::Python(site) => (site.file_offset, None),
             Self::Event(site) => (site.file_offset, None),
+            Self::Import(hit) => (hit.file_offset(), None),
         };
         UprobeSite {
             file_offset,

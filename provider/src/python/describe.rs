@@ -205,8 +205,16 @@ mod tests {
         assert!(lines.last().unwrap().starts_with("Note: dispatch table at"));
         let lines = described("3.6.15-gcc12-shared", PythonEvent::ImportStart);
         assert!(lines[0].ends_with("by the call of _find_and_load in importlib, and its return"));
-        let [start, done] = &lines[1..3] else { panic!("{lines:?}") };
-        assert!(start.ends_with(", import-find-load-start, call, name in %rdx"), "{start}");
-        assert!(done.contains(", import-find-load-done, conditional jump, module in %r"), "{done}");
+        let [start, done] = &lines[1..3] else {
+            panic!("{lines:?}")
+        };
+        assert!(
+            start.ends_with(", import-find-load-start, call, name in %rdx"),
+            "{start}"
+        );
+        assert!(
+            done.contains(", import-find-load-done, conditional jump, module in %r"),
+            "{done}"
+        );
     }
 }

@@ -193,7 +193,10 @@ impl<'d> Image<'d> {
         if let Some(name) = self.import_at(place) {
             return Some(self.symbol(std::str::from_utf8(name).ok()?)?.address);
         }
-        let at = self.relative.binary_search_by_key(&place, |&(p, _)| p).ok()?;
+        let at = self
+            .relative
+            .binary_search_by_key(&place, |&(p, _)| p)
+            .ok()?;
         self.relative.get(at).map(|&(_, target)| target)
     }
 
@@ -230,7 +233,9 @@ impl<'d> Image<'d> {
             let relative = self.relative.iter().filter(|(_, t)| *t == target);
             return relative.map(|&(place, _)| place).collect();
         }
-        let words = self.data().flat_map(|(start, bytes)| data_words(start, bytes));
+        let words = self
+            .data()
+            .flat_map(|(start, bytes)| data_words(start, bytes));
         words
             .filter(|&(_, word)| word == target)
             .map(|(place, _)| place)

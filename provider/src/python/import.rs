@@ -337,7 +337,8 @@ impl<'i, 'd> KnownCode<'i, 'd> {
         // Functions that are split in two have their second parts elsewhere; most are not.
         if let Some(&nearest) = self.callees.range(..=address).next_back() {
             self.callees.remove(&nearest);
-            self.bodies.push(reachable(self.image, [nearest], BODY_LIMIT));
+            self.bodies
+                .push(reachable(self.image, [nearest], BODY_LIMIT));
         }
         if !known(&self.bodies) {
             self.bodies.extend(self.sweep(address));
@@ -468,7 +469,9 @@ fn step(image: &Image<'_>, state: &mut State, insn: &Instruction) {
     } else if insn.code() == Code::Add_r64_rm64 && insn.is_ip_rel_memory_operand() {
         let added = image.pointer_at(insn.ip_rel_memory_address());
         let before = state.get(register).filter(|value| value.name == KNOWN);
-        before.zip(added).map(|(value, n)| value.plus(n.cast_signed()))
+        before
+            .zip(added)
+            .map(|(value, n)| value.plus(n.cast_signed()))
     } else {
         immediate(insn)
     };

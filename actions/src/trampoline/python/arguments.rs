@@ -16,10 +16,8 @@ use predicates::emit::{Emit, Emitted};
 use predicates::insn::{Alu, Cond, Helper, Reg, Size};
 use provider::python::offsets::ByteCode;
 
-use super::{Dispatch, add, read, signed};
-
-/// Set in the address of a string whose text has to be converted.
-pub(super) const WIDE: i32 = 1;
+use super::text::Strings;
+use super::{Dispatch, add, read};
 
 impl Dispatch<'_> {
     /// Emits the fetching of the arguments into their slots.
@@ -56,10 +54,14 @@ impl Dispatch<'_> {
         let [file, function, _, qualified_name] = self.slots;
         for (slot, which) in [file, function, qualified_name].iter().zip(0..) {
             if let Some(slot) = slot {
-                self.convert(emit, *slot, which)?;
+                self.strings().convert(emit, *slot, which)?;
             }
         }
         Ok(())
+    }
+
+    fn strings(&self) -> Strings {
+        Strings::new(self.build, self.maps, self.scratch.word)
     }
 
     /// Whether hits do not read the code object by themselves.
@@ -88,7 +90,7 @@ impl Dispatch<'_> {
         for (offset, n) in [(code.filename, 0), (code.name, 8), (qualified_name, 24)] {
             emit.asm
                 .load(Size::Double, Reg::R6, Reg::FP, self.field(offset));
-            self.text_address(emit);
+            self.strings().address(emit);
             emit.asm
                 .store(Size::Double, Reg::FP, scratch.value + n, Reg::R0);
         }
@@ -114,27 +116,6 @@ impl Dispatch<'_> {
             }
         }
         Ok(())
-    }
-
-    /// `r0 = address of the text` of the `str` in `r6`.
-    fn text_address(&self, emit: &mut Emit<'_>) {
-        let string = self.build.offsets.string;
-        let (plain, done) = (emit.asm.label(), emit.asm.label());
-        let plain_bits = i32::try_from(string.ascii | string.compact).unwrap_or(0);
-        emit.asm.mov(Reg::R3, Reg::R6);
-        add(emit, Reg::R3, i64::from(string.state));
-        read(emit, self.scratch.word, 4);
-        emit.asm
-            .load(Size::Word, Reg::R1, Reg::FP, self.scratch.word);
-        emit.asm.alu_imm(Alu::And, Reg::R1, plain_bits);
-        emit.asm.mov(Reg::R0, Reg::R6);
-        emit.asm.jump_if_imm(Cond::Eq, Reg::R1, plain_bits, plain);
-        emit.asm.alu_imm(Alu::Or, Reg::R0, WIDE);
-        emit.asm.jump(done);
-        emit.asm.bind(plain);
-        emit.asm
-            .alu_imm(Alu::Add, Reg::R0, i32::from(signed(string.ascii_data)));
-        emit.asm.bind(done);
     }
 
     /// `r7 = line` of the instruction; on to `done`.

@@ -23,6 +23,7 @@ mod copies;
 mod earlier;
 mod events;
 mod hit;
+mod imports;
 mod lines;
 mod text;
 
@@ -31,7 +32,7 @@ use std::sync::Arc;
 
 use dlang::diag::Span;
 use predicates::asm::{Label, MapRef};
-use predicates::emit::{Argument, Emit, Emitted, Refusal};
+use predicates::emit::{Argument, Emit, Emitted};
 use predicates::insn::{Alu, Cond, Helper, Reg, Size};
 use predicates::storage::Counter;
 use provider::object::{MapKind, MapSpec};
@@ -41,6 +42,7 @@ use provider::python::{Build, Event, Recipe, Site};
 use self::active::ActiveMaps;
 use self::earlier::{Earlier, ThreadMaps};
 pub(super) use self::events::{EventSite, Events};
+pub(super) use self::imports::{ImportHit, Imports};
 
 /// The stack that `may_goto` needs beyond the program's own, in bytes.
 pub(crate) const LOOP_STACK: i16 = 16;
@@ -59,13 +61,15 @@ pub(crate) struct PythonMaps {
     cache: MapRef,
     /// The threads in which a collection goes on, while gc-done is enabled.
     collecting: MapRef,
+    /// The names of the modules that are being looked for, while import-find-load-done is enabled.
+    importing: MapRef,
     /// Whether the kernel knows the instruction `may_goto`.
     may_goto: bool,
 }
 
 impl PythonMaps {
     /// How many there are.
-    pub(crate) const COUNT: u32 = Self::PARTS + 2;
+    pub(crate) const COUNT: u32 = Self::PARTS + 3;
     /// How many the parts have.
     const PARTS: u32 = ActiveMaps::COUNT + ThreadMaps::COUNT;
 
@@ -76,6 +80,7 @@ impl PythonMaps {
             threads: ThreadMaps::new(first + ActiveMaps::COUNT),
             cache: MapRef(first + Self::PARTS),
             collecting: MapRef(first + Self::PARTS + 1),
+            importing: MapRef(first + Self::PARTS + 2),
             may_goto,
         }
     }
@@ -95,6 +100,14 @@ impl PythonMaps {
         ));
         // Process and thread.
         maps.push(MapSpec::new("python_gc", MapKind::LruHash, 8, 8, 1 << 10));
+        // Process and thread, stack pointer; name.
+        maps.push(MapSpec::new(
+            "python_imports",
+            MapKind::LruHash,
+            16,
+            8,
+            1 << 12,
+        ));
         maps
     }
 }
@@ -114,6 +127,9 @@ pub(super) fn place_arguments(
     maps: Option<PythonMaps>,
 ) -> Emitted<()> {
     let loops = maps.is_some_and(|maps| maps.may_goto);
+    if imports::is_import(sites.event) {
+        return imports::place_arguments(emit, sites.event, used, slots);
+    }
     if is_function(sites.event) {
         emit.stack.reserve_end(LOOP_STACK);
         if [0, 1, 3].iter().any(|n| used.contains(n)) {
@@ -234,8 +250,7 @@ impl<'p> Dispatch<'p> {
             match sites.event {
                 PythonEvent::FunctionEntry => firings[0] = firing,
                 PythonEvent::FunctionReturn => firings[1] = firing,
-                PythonEvent::ImportStart | PythonEvent::ImportDone => return Err(not_yet(probe)),
-                PythonEvent::GcStart | PythonEvent::GcDone | PythonEvent::Audit => continue,
+                _ => continue,
             }
             build = Some(&*sites.build);
         }
@@ -354,16 +369,4 @@ fn add(emit: &mut Emit<'_>, reg: Reg, distance: i64) {
 
 fn signed(offset: u16) -> i16 {
     i16::try_from(offset).unwrap_or(i16::MAX)
-}
-
-fn not_yet(probe: &Probe) -> Refusal {
-    Refusal {
-        span: Span::default(),
-        message: format!(
-            "{} cannot be traced in this Python yet: it has no such marker, and imports are not \
-             made from its code so far; function-entry of _find_and_load in \
-             <frozen importlib._bootstrap> sees each module that is looked for",
-            probe.desc
-        ),
-    }
 }

@@ -1,4 +1,7 @@
-//! Text that is not ASCII, as UTF-8.
+//! The text of a `str`.
+//!
+//! That of ASCII characters is stored so, zero-terminated. For others the address of the string is
+//! kept with [`WIDE`] set, until the text is needed: as UTF-8.
 //!
 //! The interpreter keeps such a string with one, two or four bytes to a character, and sometimes,
 //! where C code has asked for it, as UTF-8 besides. If not, it is converted here, to a place
@@ -13,16 +16,65 @@ use dlang::diag::Span;
 use predicates::asm::Label;
 use predicates::emit::{Emit, Emitted};
 use predicates::insn::{Alu, Cond, Reg, Size};
+use provider::python::Build;
+use provider::python::offsets::StringOffsets;
 
-use super::arguments::WIDE;
-use super::{Dispatch, add, read};
+use super::{PythonMaps, add, read, signed};
 
-impl Dispatch<'_> {
+/// Set in the address of a string whose text has to be converted.
+const WIDE: i32 = 1;
+
+/// How a build has its strings.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Strings {
+    offsets: StringOffsets,
+    /// Where a string that is not ASCII has the address of its UTF-8, if it has it.
+    known_utf8: u16,
+    /// Whether the kernel knows `may_goto`.
+    may_goto: bool,
+    /// Eight bytes of the stack for single values.
+    word: i16,
+}
+
+impl Strings {
+    /// Those of `build`; `word` is a place on the stack for eight bytes.
+    pub(super) fn new(build: &Build, maps: PythonMaps, word: i16) -> Self {
+        let offsets = build.offsets.string;
+        // Before 3.12, a pointer and a length of the old representation lie between.
+        let after = if build.version.minor >= 12 { 8 } else { 16 };
+        Self {
+            offsets,
+            known_utf8: offsets.wide_data - after,
+            may_goto: maps.may_goto,
+            word,
+        }
+    }
+
+    /// `r0 = address of the text` of the `str` in `r6`, to be given to [`Self::convert`].
+    pub(super) fn address(&self, emit: &mut Emit<'_>) {
+        let string = self.offsets;
+        let (plain, done) = (emit.asm.label(), emit.asm.label());
+        let plain_bits = i32::try_from(string.ascii | string.compact).unwrap_or(0);
+        emit.asm.mov(Reg::R3, Reg::R6);
+        add(emit, Reg::R3, i64::from(string.state));
+        read(emit, self.word, 4);
+        emit.asm.load(Size::Word, Reg::R1, Reg::FP, self.word);
+        emit.asm.alu_imm(Alu::And, Reg::R1, plain_bits);
+        emit.asm.mov(Reg::R0, Reg::R6);
+        emit.asm.jump_if_imm(Cond::Eq, Reg::R1, plain_bits, plain);
+        emit.asm.alu_imm(Alu::Or, Reg::R0, WIDE);
+        emit.asm.jump(done);
+        emit.asm.bind(plain);
+        emit.asm
+            .alu_imm(Alu::Add, Reg::R0, i32::from(signed(string.ascii_data)));
+        emit.asm.bind(done);
+    }
+
     /// Makes the argument in `slot` the address of UTF-8, if it is a string's that needs it; 0 if
     /// there is none, or no way to convert it without `may_goto`. Which of the texts it is
     /// decides the place.
     pub(super) fn convert(&self, emit: &mut Emit<'_>, slot: i16, which: u32) -> Emitted<()> {
-        let string = self.build.offsets.string;
+        let string = self.offsets;
         let done = emit.asm.label();
         emit.asm.load(Size::Double, Reg::R6, Reg::FP, slot);
         emit.asm.mov(Reg::R1, Reg::R6);
@@ -30,10 +82,10 @@ impl Dispatch<'_> {
         emit.asm.jump_if_imm(Cond::Eq, Reg::R1, 0, done);
         emit.asm.note("text that is not ASCII");
         emit.asm.alu_imm(Alu::Add, Reg::R6, -WIDE);
-        self.load_from(emit, self.known_utf8(), 8);
+        self.load_from(emit, self.known_utf8, 8);
         emit.asm.store(Size::Double, Reg::FP, slot, Reg::R0);
         emit.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, done);
-        if !self.maps.may_goto {
+        if !self.may_goto {
             emit.asm.bind(done);
             return Ok(());
         }
@@ -78,30 +130,18 @@ impl Dispatch<'_> {
         Ok(())
     }
 
-    /// Where a string that is not ASCII has the address of its UTF-8, if it has it.
-    fn known_utf8(&self) -> u16 {
-        // Before 3.12, a pointer and a length of the old representation lie between.
-        let after = if self.build.version.minor >= 12 {
-            8
-        } else {
-            16
-        };
-        self.build.offsets.string.wide_data - after
-    }
-
     /// `r0 = value` of `size` bytes at `r6 + offset` in the traced program.
     fn load_from(&self, emit: &mut Emit<'_>, offset: u16, size: u8) {
         emit.asm.mov(Reg::R3, Reg::R6);
         add(emit, Reg::R3, i64::from(offset));
-        read(emit, self.scratch.word, u16::from(size));
-        emit.asm
-            .load(Size::of(size), Reg::R0, Reg::FP, self.scratch.word);
+        read(emit, self.word, u16::from(size));
+        emit.asm.load(Size::of(size), Reg::R0, Reg::FP, self.word);
     }
 
     /// Converts the `r8` characters of `r7` bytes at `r6`.
     fn convert_all(&self, emit: &mut Emit<'_>, place: i16, size: i32) {
         let (next, end) = (emit.asm.label(), emit.asm.label());
-        let word = self.scratch.word;
+        let word = self.word;
         emit.asm.bind(next);
         emit.asm.may_goto(end);
         emit.asm.jump_if_imm(Cond::SLe, Reg::R8, 0, end);
