@@ -34,3 +34,21 @@ list(delegate())
 sorted([Key(), Key()])
 [leaf(n) for n in (6,)]
 sum(leaf(n) for n in (7, 8))
+import sys
+class Finder:
+    def find_spec(name, path, target=None):
+        if name == "found":
+            return type(sys.__spec__)(name, Finder)
+        return None
+    def create_module(spec):
+        return None
+    def exec_module(module):
+        leaf(9)
+sys.meta_path.insert(0, Finder)
+import found
+import found
+try:
+    import missing
+except ImportError:
+    leaf(10)
+leaf(11)

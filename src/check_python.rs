@@ -4,7 +4,7 @@
 //! on: the same interpreter runs a short script under the probes, and what they report must be
 //! what the script does, function by function and line by line. The script has what is
 //! hard to see from outside: exceptions, generators that are thrown into and closed, recursion, Python
-//! called from C, class bodies, comprehensions. The result is kept with the analysis, so each
+//! called from C, class bodies, comprehensions, and imports. The result is kept with the analysis, so each
 //! build is tested once (`-x pycheck=off` skips it, `--check-python` repeats it).
 //!
 //! The file may belong to others, and it is run: with the rights of the traced process at most, see
@@ -39,7 +39,8 @@ use crate::target::{Match, Target, match_probes};
 /// What the interpreter runs.
 const SCRIPT: &str = include_str!("check_python.py");
 
-/// What is reported: `> leaf 1` for an entry, `< leaf 2` for a return.
+/// What is reported: `> leaf 1` for an entry, `< leaf 2` for a return, `+ found` and `- found 1`
+/// for an import.
 const PROBES: &str = r#"
 python$target:::function-entry /copyinstr(arg0) == "<string>"/
 {
@@ -49,6 +50,18 @@ python$target:::function-entry /copyinstr(arg0) == "<string>"/
 python$target:::function-return /copyinstr(arg0) == "<string>"/
 {
         printf("< %s %d\n", copyinstr(arg1), arg2);
+}
+
+python$target:::import-find-load-start
+/copyinstr(arg0) == "found" || copyinstr(arg0) == "missing"/
+{
+        printf("+ %s\n", copyinstr(arg0));
+}
+
+python$target:::import-find-load-done
+/copyinstr(arg0) == "found" || copyinstr(arg0) == "missing"/
+{
+        printf("- %s %d\n", copyinstr(arg0), arg1);
 }
 
 tick-3s
@@ -208,7 +221,7 @@ fn is_python(program: &Path) -> bool {
 /// interpreter.
 fn test(like: Like, program: &Path, sites: Option<&PythonSites>) -> Outcome {
     match observe(like, program, sites) {
-        Ok(Observed { minor, text }) => compare(&expected(minor), &text),
+        Ok(seen) => compare(&expected(seen.minor, seen.imports), &seen.text),
         Err(error) => Outcome::NotRun(format!("{error:#}")),
     }
 }
@@ -216,6 +229,8 @@ fn test(like: Like, program: &Path, sites: Option<&PythonSites>) -> Outcome {
 /// What the probes saw.
 struct Observed {
     minor: u8,
+    /// Whether there are probes for imports.
+    imports: bool,
     text: String,
 }
 
@@ -251,6 +266,10 @@ fn observe(like: Like, program: &Path, sites: Option<&PythonSites>) -> Result<Ob
     let Some(minor) = minor else {
         bail!("{} does not run this interpreter", program.display());
     };
+    let imports = matches
+        .iter()
+        .flat_map(|found| &found.probes)
+        .any(|probe| probe.desc.name == PythonEvent::ImportStart.name());
     let output = Collected::default();
     let run = Run {
         cli: &cli,
@@ -265,6 +284,7 @@ fn observe(like: Like, program: &Path, sites: Option<&PythonSites>) -> Result<Ob
     run.trace(&matches)?;
     Ok(Observed {
         minor,
+        imports,
         text: output.text(),
     })
 }
@@ -294,10 +314,11 @@ impl Write for Collected {
 }
 
 /// What 3.`minor` does with the script: a module starts at line 0 since 3.11, and a list
-/// comprehension is no function since 3.12.
-fn expected(minor: u8) -> Vec<String> {
+/// comprehension is no function since 3.12. Imports are there if they have probes.
+fn expected(minor: u8, imports: bool) -> Vec<String> {
     EXPECTED
         .lines()
+        .filter(|line| imports || line.starts_with(['<', '>']))
         .filter(|line| minor < 12 || !line.contains("<listcomp>"))
         .map(|line| match line {
             "> <module> 1" if minor >= 11 => "> <module> 0".to_owned(),
@@ -461,16 +482,22 @@ mod tests {
 
     #[test]
     fn what_the_versions_do() {
-        let old = expected(10);
+        let old = expected(10, true);
         assert_eq!(old.first().map(String::as_str), Some("> <module> 1"));
         assert!(old.iter().any(|line| line.contains("<listcomp>")));
-        let new = expected(12);
+        let new = expected(12, true);
         assert_eq!(new.first().map(String::as_str), Some("> <module> 0"));
         assert_eq!(new.len(), old.len() - 2);
         for events in [old, new] {
-            let entries = events.iter().filter(|line| line.starts_with('>')).count();
-            assert_eq!(entries * 2, events.len(), "every call returns");
+            let starts = |line: &&String| line.starts_with(['>', '+']);
+            let starts = events.iter().filter(starts).count();
+            assert_eq!(
+                starts * 2,
+                events.len(),
+                "every call returns, every import is done"
+            );
         }
+        assert_eq!(expected(12, false).len(), expected(12, true).len() - 4);
     }
 
     #[test]

@@ -35,7 +35,14 @@ fn each_lists_its_probes() {
                     .next_back()
             })
             .collect();
-        for name in ["function-entry", "function-return", "gc-start", "gc-done"] {
+        for name in [
+            "function-entry",
+            "function-return",
+            "gc-start",
+            "gc-done",
+            "import-find-load-start",
+            "import-find-load-done",
+        ] {
             let count = names.iter().filter(|found| **found == name).count();
             assert_eq!(count, 1, "{}: {name}\n{text}", python.name());
         }
@@ -259,6 +266,29 @@ fn each_tells_a_program_from_the_one_that_it_was_before() {
         let text = rdtrace(&["-q", "-n", PROGRAM, "-c", &command]);
         let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
         assert_eq!(lines.join(", "), EXPECTED, "{}", python.name());
+        None
+    });
+}
+
+#[test]
+fn each_sees_every_import() {
+    const PROGRAM: &str = r#"
+        python$target:::import-find-load-start { printf("> %s\n", copyinstr(arg0)); }
+        python$target:::import-find-load-done { printf("< %s %d\n", copyinstr(arg0), arg1); }"#;
+    each("imports", |python| {
+        let script = python.file("tests/pythons/imports.py");
+        let command = format!("{} {script}", python.command.join(" "));
+        let text = rdtrace(&["-q", "-n", PROGRAM, "-c", &command]);
+        let twin = python.run(&[&script, "twin"]);
+        let twin = String::from_utf8(twin.stdout).unwrap();
+        let expected: Vec<&str> = twin.lines().collect();
+        assert!(expected.len() > 60, "{}: {twin}", python.name());
+        let seen: Vec<&str> = text
+            .lines()
+            .skip_while(|line| *line != expected[0])
+            .take(expected.len())
+            .collect();
+        assert_eq!(seen, expected, "{}", python.name());
         None
     });
 }

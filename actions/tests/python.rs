@@ -29,10 +29,12 @@ function-return { @[copyinstr(arg3)] = count(); @both[copyinstr(arg0), arg2] = c
 gc-start { self->generation = arg0; }
 gc-done { @collected[self->generation] = sum(arg0); }
 audit { @events[copyinstr(arg0)] = count(); }
+import-find-load-start { self->module = copyinstr(arg0); }
+import-find-load-done { printf("%s %d", copyinstr(arg0), arg1); @modules[copyinstr(arg0)] = sum(arg1); }
 "#;
 
 /// Programs of single probes, with arguments and without.
-const SOME: [&str; 7] = [
+const SOME: [&str; 11] = [
     "function-entry { @[copyinstr(arg1)] = count(); @both[copyinstr(arg0), arg1] = count(); }",
     "function-entry { this->x = 0; }",
     "function-return { this->x = 0; }",
@@ -40,6 +42,10 @@ const SOME: [&str; 7] = [
     "function-return { trace(copyinstr(arg0)); }",
     "gc-done { trace(arg0); }",
     "gc-start { trace(arg0); }",
+    "import-find-load-start { trace(copyinstr(arg0)); }",
+    "import-find-load-start { this->x = 0; }",
+    "import-find-load-done { trace(arg1); }",
+    "import-find-load-start { this->x = 0; }\nimport-find-load-done { trace(copyinstr(arg0)); }",
 ];
 
 /// The interpreters of pyenv, the system and the peers' chroot, with what was found out of them.
@@ -97,7 +103,9 @@ fn lower(text: &str, path: &Path, build: &Arc<Build>, scope: Scope, may_goto: bo
             .lines()
             .map(|line| format!("{}\n", line.replace("function-", "python1:::function-")))
             .map(|line| {
-                let bare = ["gc-", "audit"].iter().any(|name| line.starts_with(name));
+                let bare = ["gc-", "audit", "import-"]
+                    .iter()
+                    .any(|name| line.starts_with(name));
                 if bare {
                     format!("python1:::{line}")
                 } else {
