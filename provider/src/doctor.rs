@@ -653,4 +653,15 @@ mod tests {
         assert!(why(11, "line").contains("--with-dtrace"));
         assert!(why(15, "function-entry").contains("--with-dtrace"));
     }
+
+    #[test]
+    fn what_the_analysis_missed_is_told() {
+        let (_, file) = &crate::python::tests::recorded()[0];
+        let mut build = crate::python::analyse(file).unwrap();
+        let reason =
+            |build: &Build| why_not_made(&Ok(Arc::new(build.clone())), "import-find-load-start");
+        assert_eq!(reason(&build), None);
+        build.imports = Err("the call was not found".into());
+        assert_eq!(reason(&build).as_deref(), Some("the call was not found"));
+    }
 }

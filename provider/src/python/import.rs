@@ -30,15 +30,15 @@
 //! after a start in the same activation of the function, which the thread and the stack pointer
 //! name.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
-use iced_x86::{Code, FlowControl, Instruction, OpKind, Register as R};
-use regex::bytes::Regex;
+use iced_x86::{FlowControl, Instruction, Register as R};
 use serde::{Deserialize, Serialize};
 
-use super::code::{State, Value, decode, emulated, straight};
+use super::code::{State, decode, emulated, straight};
 use super::flow::reachable;
 use super::image::Image;
+use super::import_method::{Call, Methods};
 use super::offsets::StringOffsets;
 use super::site::{Execution, Location};
 use super::unwind::Functions;
@@ -83,9 +83,6 @@ impl ImportSite {
     pub const METHOD: Register = Register(104);
 }
 
-/// The text that names the method.
-const METHOD: &str = "_find_and_load";
-
 /// The function that the statement is in, or in one that it calls.
 const FUNCTION: &str = "PyImport_ImportModuleLevelObject";
 
@@ -95,28 +92,38 @@ pub(super) fn find(
     minor: u8,
     string: &StringOffsets,
 ) -> Result<Imports, String> {
+    let function = image.symbol(FUNCTION).map(|symbol| symbol.address);
+    find_from(image, function, minor, string)
+}
+
+fn find_from(
+    image: &Image<'_>,
+    function: Option<u64>,
+    minor: u8,
+    string: &StringOffsets,
+) -> Result<Imports, String> {
     let methods = Methods::of(image, minor, string)?;
-    let start = image.symbol(FUNCTION);
-    let start = start.ok_or_else(|| format!("{FUNCTION} is not exported"))?;
-    let mut code = KnownCode::new(image, start.address);
+    let mut code = KnownCode::new(image, function);
     let mut found = Vec::new();
-    let mut partial = false;
-    for reference in methods.references(image) {
-        let in_call = |&load: &u64| !calls(image, &reference, load, load).is_empty();
-        if !reference.loads.iter().any(in_call) {
-            continue; // the name is used for something else
-        }
-        let Some(&load) = reference.loads.iter().find(|&&load| code.has(load)) else {
-            partial = true;
-            continue;
-        };
-        // Once more from before the instruction, to know all arguments.
-        found.extend(calls(image, &reference, load, code.block_start(load)));
+    let mut pending = methods.references(image);
+    pending.retain(|reference| !reference.likely_calls(image).is_empty());
+    for look in [KnownCode::reached, KnownCode::callee, KnownCode::part] {
+        let callees = callees(&found);
+        let may_be = |call: &Call| callees.is_empty() || callees.contains(&call.callee());
+        pending.retain(|reference| reference.likely_calls(image).iter().any(may_be));
+        pending.retain(|reference| {
+            let load = reference.load_in(|load| look(&mut code, load));
+            // From before the load, to know all arguments.
+            let calls = load.map(|load| reference.calls(image, load, code.block_start(load)));
+            found.extend(calls.into_iter().flatten());
+            load.is_none()
+        });
     }
+    let mut partial = !pending.is_empty();
+    // Other functions get the name, too: it is interned. But this one gets it in imports only.
+    let callees = callees(&found);
     let (imports, others): (Vec<Call>, Vec<Call>) =
         found.into_iter().partition(|call| call.is_last_null);
-    // Other functions get the name, too: it is interned. But this one gets it in imports only.
-    let callees: HashSet<u64> = imports.iter().map(Call::callee).collect();
     partial |= others.iter().any(|call| callees.contains(&call.callee()));
     let mut sites = Vec::new();
     for call in imports {
@@ -130,6 +137,12 @@ pub(super) fn find(
     }
     agree(&sites)?;
     Ok(Imports { sites, partial })
+}
+
+/// What the calls of the statement's form call.
+fn callees(calls: &[Call]) -> HashSet<u64> {
+    let imports = calls.iter().filter(|call| call.is_last_null);
+    imports.map(Call::callee).collect()
 }
 
 /// Sees to it that a place of done means the same whichever call it belongs to.
@@ -201,163 +214,55 @@ fn done(image: &Image<'_>, call: &Instruction) -> Option<Done> {
 
 const DONE_LIMIT: usize = 24;
 
-/// What names the method: the addresses that the call may have as its second argument.
-#[derive(Debug)]
-struct Methods {
-    addresses: Vec<u64>,
-    /// Where `_PyRuntime` is, if the method is in there: shared builds have the address from the
-    /// dynamic linker and add a constant.
-    base: Option<u64>,
-}
-
-impl Methods {
-    fn of(image: &Image<'_>, minor: u8, string: &StringOffsets) -> Result<Self, String> {
-        let text = Regex::new(&format!(r"(?-u){METHOD}\x00")).map_err(|e| e.to_string())?;
-        let texts = image.find_all(&text);
-        let methods = if minor >= 11 {
-            let runtime = image.symbol("_PyRuntime");
-            let runtime = runtime.ok_or("_PyRuntime is not exported")?;
-            let object = |text: u64| {
-                let address = text.checked_sub(u64::from(string.ascii_data))?;
-                let inside = address.checked_sub(runtime.address)? < runtime.size;
-                let length = image.word(address.checked_add(u64::from(string.length))?)?;
-                (inside && length == METHOD.len() as u64).then_some(address)
-            };
-            Self {
-                addresses: texts.into_iter().filter_map(object).collect(),
-                base: Some(runtime.address),
-            }
-        } else {
-            // struct { next; string; object; }, from 3.10 on struct { string; index; }
-            let before = if minor >= 10 { 0 } else { 8 };
-            let pointers = texts.into_iter().flat_map(|text| image.pointers_to(text));
-            Self {
-                addresses: pointers.filter_map(|p| p.checked_sub(before)).collect(),
-                base: None,
-            }
-        };
-        if methods.addresses.is_empty() {
-            return Err("the name _find_and_load is not where the interpreter keeps it".to_owned());
-        }
-        Ok(methods)
-    }
-
-    /// The instructions that may put one of the addresses into a register. Some may be chance.
-    fn references(&self, image: &Image<'_>) -> Vec<Reference> {
-        // What the field of an instruction is: the distance from its end, the address, or the
-        // distance from the base.
-        let fields: Vec<(u64, Option<u32>, Option<u32>)> = self
-            .addresses
-            .iter()
-            .map(|&method| {
-                let in_base = self.base.and_then(|base| method.checked_sub(base));
-                let narrow = |n: u64| u32::try_from(n).ok();
-                (method, narrow(method), in_base.and_then(narrow))
-            })
-            .collect();
-        let mut found = Vec::new();
-        for (start, bytes) in image.code() {
-            for (window, end) in bytes.windows(4).zip(start.saturating_add(4)..) {
-                let Some(&field) = window.first_chunk::<4>() else {
-                    continue;
-                };
-                let relative = end.wrapping_add_signed(i64::from(i32::from_le_bytes(field)));
-                let field = Some(u32::from_le_bytes(field));
-                for &(method, address, in_base) in &fields {
-                    if relative == method || field == address || field == in_base {
-                        found.push(Reference {
-                            loads: loads_ending_at(image, end),
-                            method,
-                        });
-                    }
-                }
-            }
-        }
-        found.retain(|reference| !reference.loads.is_empty());
-        found
-    }
-}
-
-/// A place that may be an instruction that puts the address of a method into a register.
-#[derive(Debug)]
-struct Reference {
-    /// Where the instruction may start: what looks like its prefix may belong to the one before.
-    loads: Vec<u64>,
-    method: u64,
-}
-
-/// The instructions that make an address of the 32-bit field at their end.
-fn loads_ending_at(image: &Image<'_>, end: u64) -> Vec<u64> {
-    let makes_address = |insn: &Instruction| {
-        insn.next_ip() == end
-            && insn.op0_kind() == OpKind::Register
-            && matches!(
-                insn.code(),
-                Code::Lea_r64_m
-                    | Code::Mov_r32_imm32
-                    | Code::Mov_rm64_imm32
-                    | Code::Add_rm64_imm32
-                    | Code::Add_RAX_imm32
-            )
-    };
-    // An opcode with prefix and operand bytes: 1 to 4.
-    let starts = (1..=4).filter_map(|n| end.checked_sub(4 + n));
-    let loads = starts.filter_map(|at| decode(image, at).filter(makes_address));
-    loads.map(|insn| insn.ip()).collect()
-}
-
 /// The code that is certain to be code: reached from the start of a function.
 struct KnownCode<'i, 'd> {
     image: &'i Image<'d>,
     bodies: Vec<BTreeMap<u64, Instruction>>,
-    /// The functions that the first body calls and that were not looked into yet.
-    callees: BTreeSet<u64>,
 }
 
 impl<'i, 'd> KnownCode<'i, 'd> {
-    fn new(image: &'i Image<'d>, start: u64) -> Self {
-        let body = reachable(image, [start], BODY_LIMIT);
-        let is_call = |insn: &&Instruction| insn.is_call_near();
-        let callees = body.values().filter(is_call);
+    /// What is reached from the function that the statement is in as a rule.
+    fn new(image: &'i Image<'d>, function: Option<u64>) -> Self {
         Self {
             image,
-            callees: callees.map(Instruction::near_branch_target).collect(),
-            bodies: vec![body],
+            bodies: vec![reachable(image, function, BODY_LIMIT)],
         }
     }
 
-    /// Whether there is an instruction at `address`.
-    fn has(&mut self, address: u64) -> bool {
-        let known = |bodies: &[BTreeMap<u64, Instruction>]| {
-            bodies.iter().any(|body| body.contains_key(&address))
-        };
-        if known(&self.bodies) {
-            return true;
-        }
-        // Functions that are split in two have their second parts elsewhere; most are not.
-        if let Some(&nearest) = self.callees.range(..=address).next_back() {
-            self.callees.remove(&nearest);
-            self.bodies
-                .push(reachable(self.image, [nearest], BODY_LIMIT));
-        }
-        if !known(&self.bodies) {
-            self.bodies.extend(self.sweep(address));
-        }
-        known(&self.bodies)
+    fn has(&self, address: u64) -> bool {
+        self.bodies.iter().any(|body| body.contains_key(&address))
     }
 
-    /// The function, or part of one, around `address`, by the unwind tables: one instruction after
-    /// the other. (There is no data between functions' instructions on x86-64.)
-    fn sweep(&self, address: u64) -> Option<BTreeMap<u64, Instruction>> {
-        let part = Functions::of(self.image)?.around(address)?;
-        let mut body = BTreeMap::new();
-        let mut at = part.start;
-        while at < part.end && body.len() < BODY_LIMIT {
-            let insn = decode(self.image, at)?;
-            body.insert(at, insn);
-            at = insn.next_ip();
+    /// Whether there is an instruction at `address`, as far as is known.
+    fn reached(&mut self, address: u64) -> bool {
+        self.has(address)
+    }
+
+    /// The same, after a look at the last function before it of those that the first body calls.
+    fn callee(&mut self, address: u64) -> bool {
+        let calls = self.bodies.first().into_iter().flat_map(BTreeMap::values);
+        let callees = calls.filter(|insn| insn.is_call_near());
+        let callees = callees.map(Instruction::near_branch_target);
+        if let Some(start) = callees.filter(|&start| start <= address).max() {
+            self.bodies.push(reachable(self.image, [start], BODY_LIMIT));
         }
-        Some(body)
+        self.has(address)
+    }
+
+    /// The same, after a look at the function around it, or the part of one, by the unwind tables:
+    /// one instruction after the other. (There is no data between instructions on x86-64.)
+    fn part(&mut self, address: u64) -> bool {
+        let functions = Functions::of(self.image);
+        if let Some(part) = functions.and_then(|functions| functions.around(address)) {
+            let mut body = BTreeMap::new();
+            let mut at = part.start;
+            while let Some(insn) = decode(self.image, at).filter(|_| part.contains(&at)) {
+                body.insert(at, insn);
+                at = insn.next_ip();
+            }
+            self.bodies.push(body);
+        }
+        self.has(address)
     }
 
     /// Where the straight run of instructions before the one at `address` begins.
@@ -382,115 +287,53 @@ impl<'i, 'd> KnownCode<'i, 'd> {
 const BODY_LIMIT: usize = 20_000;
 const BLOCK_LIMIT: usize = 16;
 
-/// A call with a method as its second argument.
-struct Call {
-    insn: Instruction,
-    method: u64,
-    /// Whether the fifth argument is known to be zero, the end of the list.
-    is_last_null: bool,
-}
+#[cfg(test)]
+mod tests {
+    use super::super::analyse;
+    use super::super::tests::{interpreter_file, interpreters, recorded};
+    use super::*;
 
-impl Call {
-    /// The function that is called, or where its address is.
-    fn callee(&self) -> u64 {
-        match self.insn.flow_control() {
-            FlowControl::Call => self.insn.near_branch_target(),
-            _ => self.insn.memory_displacement64(),
+    #[test]
+    fn a_function_that_is_not_exported_is_found_by_the_unwind_tables() {
+        for (_, file) in interpreters().iter().filter_map(|p| interpreter_file(p)) {
+            let Ok(build) = analyse(&file) else {
+                continue;
+            };
+            let image = Image::parse(&file).unwrap();
+            let string = &build.offsets.string;
+            let found = find_from(&image, None, build.version.minor, string);
+            assert_eq!(found, build.imports, "{}", build.version);
         }
     }
-}
 
-/// The calls that get the method of a reference as their second argument: on all paths from
-/// `start`, which leads straight to the `load`, as long as the address is kept.
-fn calls(image: &Image<'_>, reference: &Reference, load: u64, start: u64) -> Vec<Call> {
-    let method = known(reference.method);
-    let mut calls = Vec::new();
-    let mut seen: HashSet<u64> = HashSet::new();
-    let mut todo = vec![(start, State::new(), Vec::new())];
-    while let Some((start, mut state, mut wanted)) = todo.pop() {
-        let mut next = Some(start);
-        while let Some(address) = next.filter(|&a| seen.len() < PATHS_LIMIT && seen.insert(a)) {
-            let Some(insn) = decode(image, address) else {
-                break;
-            };
-            let flow = insn.flow_control();
-            let is_call = matches!(flow, FlowControl::Call | FlowControl::IndirectCall);
-            if is_call && state.get(R::RSI) == Some(method) {
-                calls.push(Call {
-                    insn,
-                    method: reference.method,
-                    is_last_null: state.get(R::R8) == Some(known(0)),
-                });
-                break;
+    #[test]
+    fn another_method_is_not_taken_for_it() {
+        for (name, mut file) in recorded() {
+            while let Some(at) = file.windows(15).position(|w| w == b"_find_and_load\0") {
+                file[at] = b'-';
             }
-            step(image, &mut state, &insn);
-            if address == load {
-                // A part of the address, or the whole, even if what it is added to is not known.
-                let part = immediate(&insn).unwrap_or(method);
-                state.set(insn.op0_register().full_register(), part);
-                wanted = vec![method, part];
-            }
-            if !wanted.is_empty() && wanted.iter().all(|&value| state.find(value).is_none()) {
-                break;
-            }
-            next = match flow {
-                FlowControl::Next | FlowControl::Call | FlowControl::IndirectCall => {
-                    Some(insn.next_ip())
-                }
-                FlowControl::ConditionalBranch => {
-                    todo.push((insn.near_branch_target(), state.fork(), wanted.clone()));
-                    Some(insn.next_ip())
-                }
-                FlowControl::UnconditionalBranch => Some(insn.near_branch_target()),
-                _ => None,
-            };
+            let build = analyse(&file).unwrap();
+            let why = build.imports.unwrap_err();
+            assert!(
+                why.contains("is not where the interpreter keeps it"),
+                "{name}: {why}"
+            );
         }
     }
-    calls
-}
 
-const PATHS_LIMIT: usize = 400;
-
-/// A value that is no unknown.
-fn known(value: u64) -> Value {
-    Value {
-        name: KNOWN,
-        plus: value.cast_signed(),
+    #[test]
+    fn a_call_that_does_not_end_its_arguments_is_another() {
+        for (name, mut file) in recorded() {
+            let build = analyse(&file).unwrap();
+            // `xor %r8d,%r8d` before the calls becomes `xor %r9d,%r9d`.
+            for site in build.imports.unwrap().sites {
+                let call = usize::try_from(site.start_offset).unwrap();
+                let before = &mut file[call - 64..call];
+                let at = before.windows(3).rposition(|w| w == [0x45, 0x31, 0xc0]);
+                before[at.unwrap() + 2] = 0xc9;
+            }
+            let imports = analyse(&file).unwrap().imports;
+            assert!(imports.is_err(), "{name}: {imports:?}");
+        }
     }
-}
-
-const KNOWN: u32 = u32::MAX - 1;
-
-/// Executes `insn`, with what it makes of values that are known.
-fn step(image: &Image<'_>, state: &mut State, insn: &Instruction) {
-    let register = insn.op0_register().full_register();
-    let value = if clears(insn) {
-        Some(known(0))
-    } else if insn.code() == Code::Add_r64_rm64 && insn.is_ip_rel_memory_operand() {
-        let added = image.pointer_at(insn.ip_rel_memory_address());
-        let before = state.get(register).filter(|value| value.name == KNOWN);
-        before
-            .zip(added)
-            .map(|(value, n)| value.plus(n.cast_signed()))
-    } else {
-        immediate(insn)
-    };
-    state.step(insn);
-    if let Some(value) = value {
-        state.set(register, value);
-    }
-}
-
-/// The constant that an instruction moves to a register.
-fn immediate(insn: &Instruction) -> Option<Value> {
-    let moves = matches!(insn.code(), Code::Mov_r32_imm32 | Code::Mov_rm64_imm32)
-        && insn.op0_kind() == OpKind::Register;
-    moves.then(|| insn.try_immediate(1).ok().map(known))?
-}
-
-/// Whether an instruction sets a register to zero.
-fn clears(insn: &Instruction) -> bool {
-    matches!(insn.code(), Code::Xor_rm32_r32 | Code::Xor_r32_rm32)
-        && insn.op0_kind() == OpKind::Register
-        && insn.op0_register() == insn.op1_register()
 }

@@ -20,6 +20,7 @@ mod gc;
 mod identify;
 mod image;
 mod import;
+mod import_method;
 pub mod lines;
 pub mod offsets;
 pub mod opcodes;

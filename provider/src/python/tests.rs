@@ -192,8 +192,10 @@ fn interpreters_found_here() {
                     check_site(&name, &file, site);
                 }
                 let gc = build.collectors.as_ref().map_or("no gc", |_| "gc");
+                let imports = build.imports.as_ref();
+                let imports = imports.map_or_else(String::as_str, |_| "imports");
                 println!(
-                    "covered: {} {:?}, {gc}: {name}",
+                    "covered: {} {:?}, {gc}, {imports}: {name}",
                     build.version, build.recipe
                 );
             }
@@ -235,7 +237,7 @@ pub(super) fn interpreters() -> Vec<PathBuf> {
 }
 
 /// The file with the interpreter: the program, or the library beside it.
-fn interpreter_file(python: &Path) -> Option<(PathBuf, Vec<u8>)> {
+pub(super) fn interpreter_file(python: &Path) -> Option<(PathBuf, Vec<u8>)> {
     let file = std::fs::read(python).ok()?;
     if let Err(Refusal::InLibrary { library }) = analyse(&file) {
         let path = python.parent()?.parent()?.join("lib").join(library);
@@ -266,6 +268,7 @@ fn summary(build: &Build) -> String {
     for site in &build.sites {
         writeln!(text, "{site:?}").unwrap();
     }
+    writeln!(text, "{:?}", build.imports).unwrap();
     text
 }
 
@@ -395,7 +398,7 @@ fn cut_handlers(file: &mut [u8], whole: &Build) -> Vec<(usize, usize)> {
 
 /// Headers, the dynamic section, and what the analysis asks for by name.
 fn metadata(file: &[u8], image: &Image<'_>) -> Vec<(usize, usize)> {
-    const WANTED: [&str; 8] = [
+    const WANTED: [&str; 9] = [
         "_PyOptimizer_Optimize",
         "_PyEval_EvalFrameDefault",
         "_PyEval_FrameClearAndPop",
@@ -404,6 +407,7 @@ fn metadata(file: &[u8], image: &Image<'_>) -> Vec<(usize, usize)> {
         "Py_Version",
         "PySys_Audit",
         "_PyFrame_Clear",
+        "PyImport_ImportModuleLevelObject",
     ];
     let position = |part: &[u8]| part.as_ptr() as usize - file.as_ptr() as usize;
     let elf = ElfFile64::<Endianness>::parse(file).unwrap();
@@ -425,6 +429,14 @@ fn metadata(file: &[u8], image: &Image<'_>) -> Vec<(usize, usize)> {
     let undefined = opcodes::of(identify::identify(image).unwrap().version.minor)
         .map_or(Vec::new(), |o| o.undefined().collect());
     let table = table::find(image, &undefined).map_or(0..0, |t| t.address..t.address + 2048);
+    let method = regex::bytes::Regex::new(r"(?-u)_find_and_load\x00").unwrap();
+    let mut methods = image.find_all(&method);
+    let offset = |address| usize::try_from(image.file_offset(address).unwrap()).unwrap();
+    for &text in &methods {
+        ranges.push((offset(text), 16));
+        ranges.extend(image.pointers_to(text).into_iter().map(|p| (offset(p), 8)));
+    }
+    methods.extend(image.symbol("_PyRuntime").map(|runtime| runtime.address));
     for name in [".rela.dyn", ".rela.plt"] {
         let Some((_, relocations)) = image.section(name) else {
             continue;
@@ -432,7 +444,9 @@ fn metadata(file: &[u8], image: &Image<'_>) -> Vec<(usize, usize)> {
         for entry in relocations.as_chunks::<24>().0 {
             let place = u64::from_le_bytes(entry[..8].try_into().unwrap());
             let symbol = u64::from(u32::from_le_bytes(entry[12..16].try_into().unwrap()));
-            if table.contains(&place) || kept_symbols.contains(&symbol) {
+            let addend = u64::from_le_bytes(entry[16..].try_into().unwrap());
+            if table.contains(&place) || kept_symbols.contains(&symbol) || methods.contains(&addend)
+            {
                 ranges.push((position(entry), 24));
             }
         }
