@@ -20,7 +20,7 @@ use provider::catalog::{Catalog, Started};
 use provider::features::KernelFeatures;
 use provider::object::{Attachment, MapId, MapKind, ProgramKind, Target, UprobeSite};
 use provider::probe::{Probe, ProbeKind, Scope};
-use provider::process::{ExecWatch, Exit, Running, Stopped, launch_stopped};
+use provider::process::{ExecWatch, Exit, Running, Stopped, files, launch_stopped};
 use provider::session::Session;
 
 /// Debian 12's, which has all eight markers.
@@ -164,7 +164,7 @@ fn every_program_of_an_exec_chain_is_seen() {
 fn libraries_are_mapped_when_an_image_is_ready() {
     let mut stopped = launch(&["ls", "/"]);
     let image = stopped.next_image().unwrap().unwrap();
-    let files = provider::process::files::executable_files(image.pid);
+    let files = files::executable_files(image.pid);
     assert!(
         files
             .iter()
@@ -197,6 +197,101 @@ fn signals_reach_a_command_that_is_followed() {
         matches!(exit, Some(Exit::Signal(signal)) if signal > 31),
         "{exit:?}"
     );
+}
+
+/// Waits until a command that ran on has arrived at its next program, or has ended.
+fn arrives(stopped: &mut Stopped) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let arrived = stopped.arrived().unwrap();
+        if arrived || stopped.has_ended() {
+            return arrived;
+        }
+        assert!(Instant::now() < deadline, "it neither arrives nor ends");
+        sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn a_command_runs_on_to_its_next_program_by_itself() {
+    let script = "trap : USR1; kill -USR1 $$; (true; exit 3) && exit 1; exec env A=1 sleep 0";
+    let mut stopped = launch(&["sh", "-c", script]);
+    assert!(stopped.next_image().unwrap().is_some());
+    assert!(stopped.arrived().unwrap(), "it is where it was");
+    let mut programs = Vec::new();
+    loop {
+        stopped.run_on().unwrap();
+        if !arrives(&mut stopped) {
+            break;
+        }
+        let program = files::program(stopped.pid()).unwrap();
+        programs.push(program.file_name().unwrap().to_string_lossy().into_owned());
+    }
+    assert_eq!(programs, ["env", "sleep"]);
+    let mut running = stopped.resume().unwrap();
+    assert_eq!(running.exited(), Some(Exit::Status(0)));
+}
+
+#[test]
+fn a_command_that_runs_on_can_be_let_go_anywhere() {
+    let mut stopped = launch(&["sh", "-c", "while :; do :; done"]);
+    assert!(stopped.next_image().unwrap().is_some());
+    stopped.run_on().unwrap();
+    sleep(Duration::from_millis(20));
+    let mut running = stopped.resume().unwrap();
+    let status = fs::read_to_string(format!("/proc/{}/status", running.pid())).unwrap();
+    assert!(status.contains("TracerPid:\t0"), "{status}");
+    sleep(Duration::from_millis(20));
+    let stat = fs::read_to_string(format!("/proc/{}/stat", running.pid())).unwrap();
+    assert!(stat.contains(") R "), "it goes on: {stat}");
+    running.signal(Signal::SIGKILL).unwrap();
+    let end = running.wait(Duration::from_secs(10));
+    assert_eq!(end, Some(Exit::Signal(9)));
+}
+
+#[test]
+fn a_followed_process_means_its_tree() {
+    if !has(PYTHON) {
+        return;
+    }
+    let (python, other) = (sleeping_python(), sleeping_python());
+    let (root, pid) = (python.0.id(), other.0.id());
+    let mut catalog = Catalog::new();
+    catalog.follow(&[root]);
+    let scopes = |probes: &[Arc<Probe>]| -> Vec<(String, Scope)> {
+        let of = |probe: &Arc<Probe>| {
+            let (_, scope) = probe.kind.file().unwrap();
+            (probe.desc.provider.clone(), scope)
+        };
+        probes.iter().map(of).collect()
+    };
+    let its = desc(&format!("python{root}:python3.11::gc-start"));
+    let tree = ("python".to_owned(), Scope::Tree(root));
+    assert_eq!(scopes(&catalog.enable(&its)), [tree.clone()]);
+    assert_eq!(catalog.trees(&its), [root]);
+    assert!(catalog.may_grow(&its));
+    let listed = catalog.list(&its);
+    assert_eq!(
+        scopes(&listed),
+        [(format!("python{root}"), Scope::Process(root))],
+        "a listing names processes"
+    );
+    let others = desc(&format!("python{pid}:python3.11::gc-start"));
+    assert_eq!(
+        scopes(&catalog.enable(&others)),
+        [(format!("python{pid}"), Scope::Process(pid))]
+    );
+    assert!(catalog.trees(&others).is_empty() && !catalog.may_grow(&others));
+    let all = desc("python*:python3.11::gc-start");
+    assert_eq!(
+        scopes(&catalog.enable(&all)),
+        [("python".to_owned(), Scope::System)]
+    );
+    // What starts in the tree is the tree's, and nobody else's.
+    let started = |root| [Started { pid, root }];
+    let in_tree = catalog.enable_started(&its, &started(Some(root)));
+    assert_eq!(scopes(&in_tree), [tree]);
+    assert!(catalog.enable_started(&its, &started(None)).is_empty());
 }
 
 #[test]

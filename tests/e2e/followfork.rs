@@ -121,9 +121,11 @@ fn frames_that_were_active_return_in_the_child() {
     let script = dir.path().join("inside.py");
     let code = "import os\ndef fork():\n  return os.fork()\nif fork(): os.wait()\n";
     fs::write(&script, code).unwrap();
-    let command = format!("{PYTHON} {}", script.display());
-    let output = run(follow(program, &["-c", &command])).clean();
-    assert_eq!(output.trim_end(), "returned");
+    for python in pythons() {
+        let command = format!("{python} {}", script.display());
+        let output = run(follow(program, &["-c", &command])).clean();
+        assert_eq!(output.trim_end(), "returned", "{python}");
+    }
 }
 
 #[test]

@@ -410,6 +410,13 @@ fn drops_are_told_as_they_grow() {
         }),
         ["[DTRACEDROP_DYNAMIC] 1 dynamic variable drop"]
     );
+    assert_eq!(
+        DropReporter::new(true).report(&DropCounts {
+            forks: 2,
+            ..DropCounts::default()
+        }),
+        ["[RDTRACEDROP_FORK] 2 forks not followed: too many processes are followed"]
+    );
 }
 
 #[test]
