@@ -249,8 +249,8 @@ fn no_match(
     let spec = &compiled.program.clauses[missing.clause].probes[missing.spec];
     let error = compile::no_match(compiled, spec, options);
     anyhow::Error::msg(if target.ended_early() {
-        let reason =
-            "the command has ended, and none of the programs that it became had such a probe";
+        let reason = "the command has ended, and none of the programs that it became had such a probe\n\
+             what it started was not looked at: -x followfork traces that, too";
         compile::with_reason(&error, reason)
     } else {
         compile::explained(&error, catalog, &spec.desc)

@@ -465,9 +465,11 @@ impl Run<'_> {
         ending: Ending,
         mailbox: &Mailbox,
     ) -> Result<i32> {
-        if !matches!(ending, Ending::Failed(_)) {
-            self.target.resume()?;
-        }
+        // If all has failed, the command that has not been let go is not.
+        let let_go = match &ending {
+            Ending::Failed(_) => Ok(()),
+            _ => self.target.resume(),
+        };
         live.session.detach_all();
         let unmatched = if self.options.zdefs {
             Vec::new()
@@ -492,6 +494,7 @@ impl Run<'_> {
             _ => {}
         }
         self.report_ended();
+        let_go?;
         ran?;
         counts?;
         let late = mailbox.take();

@@ -267,7 +267,7 @@ fn a_followed_process_means_its_tree() {
     };
     let its = desc(&format!("python{root}:python3.11::gc-start"));
     let tree = ("python".to_owned(), Scope::Tree(root));
-    assert_eq!(scopes(&catalog.enable(&its)), [tree.clone()]);
+    assert_eq!(scopes(&catalog.enable(&its)), std::slice::from_ref(&tree));
     assert_eq!(catalog.trees(&its), [root]);
     assert!(catalog.may_grow(&its));
     let listed = catalog.list(&its);

@@ -91,6 +91,12 @@ fn without_the_option_they_are_not() {
         let command = tree(PYTHON, "fork");
         let output = run(rdtrace(["-qn", WORK, "-c", &command])).clean();
         assert_eq!(calls(&output), "0 in 0");
+        let command = format!("sh -c '{command}; true'");
+        let message = run(rdtrace(["-qn", WORK, "-c", &command])).failure(1);
+        assert!(
+            message.contains("-x followfork traces that, too"),
+            "{message}"
+        );
     }
 }
 
@@ -342,6 +348,83 @@ fn a_followed_shell_gets_its_signals() {
     tracer.signal(Signal::SIGTERM);
     tracer.finish();
     assert_eq!(wait_for_text(&mark, "TERM"), "TERM\n");
+}
+
+#[test]
+fn the_end_of_the_run_ends_a_followed_shell() {
+    if !can_trace_python() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mark = dir.path().join("mark");
+    let command = format!(
+        "sh -c 'echo $$ > {}; while :; do sleep 0.05; done'",
+        mark.display()
+    );
+    let program = "tick-300ms { exit(3); } python$target:::gc-start { }";
+    assert_eq!(run(follow(program, &["-c", &command])).status, 3);
+    let pid = fs::read_to_string(&mark).unwrap();
+    assert!(!Path::new("/proc").join(pid.trim()).exists());
+}
+
+#[test]
+fn each_target_has_a_tree_of_its_own() {
+    if !can_trace_python() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (go, out) = (dir.path().join("go"), dir.path().join("out"));
+    let code = format!(
+        "import os, sys, time; sys.path.insert(0, {:?}); import tree\n\
+         open(sys.argv[1], 'w').write('ready')\n\
+         while not os.path.exists({go:?}): time.sleep(0.01)\n\
+         tree.main('fork')",
+        repository("tests/triggers")
+    );
+    let targets = ["a", "b"].map(|name| {
+        let ready = dir.path().join(name);
+        let mut target = Command::new(PYTHON);
+        target.args(["-c", &code, ready.to_str().unwrap()]);
+        let target = Background::start(target);
+        wait_for_text(&ready, "ready");
+        target
+    });
+    let [a, b] = [targets[0].pid().to_string(), targets[1].pid().to_string()];
+    let clause = |pid: &str, name: &str| {
+        format!(
+            "python{pid}:::function-entry /copyinstr(arg1) == \"work\"/ \
+             {{ @[\"{name}\", pid == {a} || pid == {b}] = count(); }}"
+        )
+    };
+    let program = format!(
+        "#pragma D option followfork\ntick-100ms /n++ == 0/ {{ printf(\"ready\"); }} {} {}",
+        clause(&a, "a"),
+        clause(&b, "b")
+    );
+    let script = dir.path().join("trees.d");
+    fs::write(&script, program).unwrap();
+    let tracer = Running::start(rdtrace([
+        "-q",
+        "-s",
+        script.to_str().unwrap(),
+        "-o",
+        out.to_str().unwrap(),
+        "-p",
+        &a,
+        "-p",
+        &b,
+    ]));
+    wait_for_text(&out, "ready");
+    fs::write(&go, "").unwrap();
+    tracer.finish().clean();
+    let text = fs::read_to_string(&out).unwrap();
+    let rows: Vec<Vec<&str>> = text
+        .trim_start_matches("ready")
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .filter(|row: &Vec<&str>| !row.is_empty())
+        .collect();
+    assert_eq!(rows, [["a", "0", "9"], ["b", "0", "9"]], "{text}");
 }
 
 #[test]
