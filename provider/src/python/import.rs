@@ -107,6 +107,8 @@ fn find_from(
     let mut found = Vec::new();
     let mut pending = methods.references(image);
     pending.retain(|reference| !reference.likely_calls(image).is_empty());
+    // Where the reference is: in the function as it is written, in one that the compiler split off,
+    // or else in a copy, which no path leads to from here.
     for look in [KnownCode::reached, KnownCode::callee, KnownCode::part] {
         let callees = callees(&found);
         let may_be = |call: &Call| callees.is_empty() || callees.contains(&call.callee());

@@ -37,24 +37,13 @@ pub(super) struct Methods {
 impl Methods {
     pub(super) fn of(image: &Image<'_>, minor: u8, string: &StringOffsets) -> Result<Self, String> {
         let text = Regex::new(&format!(r"(?-u){METHOD}\x00")).map_err(|e| e.to_string())?;
-        let texts = image.find_all(&text);
         let methods = if minor >= 11 {
-            let runtime = image.symbol("_PyRuntime");
-            let runtime = runtime.ok_or("_PyRuntime is not exported")?;
-            let object = |text: u64| {
-                let address = text.checked_sub(u64::from(string.ascii_data))?;
-                let inside = address.checked_sub(runtime.address)? < runtime.size;
-                let length = image.word(address.checked_add(u64::from(string.length))?)?;
-                (inside && length == METHOD.len() as u64).then_some(address)
-            };
-            Self {
-                addresses: texts.into_iter().filter_map(object).collect(),
-                base: Some(runtime.address),
-            }
+            Self::in_runtime(image, &text, string)?
         } else {
             // struct { next; string; object; }, from 3.10 on struct { string; index; }
             let before = if minor >= 10 { 0 } else { 8 };
-            let pointers = texts.into_iter().flat_map(|text| image.pointers_to(text));
+            let texts = image.find_all(&text).into_iter();
+            let pointers = texts.flat_map(|text| image.pointers_to(text));
             Self {
                 addresses: pointers.filter_map(|p| p.checked_sub(before)).collect(),
                 base: None,
@@ -64,6 +53,25 @@ impl Methods {
             return Err("the name _find_and_load is not where the interpreter keeps it".to_owned());
         }
         Ok(methods)
+    }
+
+    fn in_runtime(image: &Image<'_>, text: &Regex, string: &StringOffsets) -> Result<Self, String> {
+        let runtime = image.symbol("_PyRuntime");
+        let runtime = runtime.ok_or("_PyRuntime is not exported")?;
+        let bytes = image.bytes_at(runtime.address).unwrap_or(&[]);
+        let size = usize::try_from(runtime.size).map_or(bytes.len(), |n| n.min(bytes.len()));
+        let bytes = bytes.get(..size).unwrap_or(&[]);
+        let object = |text: usize| {
+            let text = runtime.address.checked_add(u64::try_from(text).ok()?)?;
+            let address = text.checked_sub(u64::from(string.ascii_data))?;
+            let length = image.word(address.checked_add(u64::from(string.length))?)?;
+            (address >= runtime.address && length == METHOD.len() as u64).then_some(address)
+        };
+        let texts = text.find_iter(bytes).map(|found| found.start());
+        Ok(Self {
+            addresses: texts.filter_map(object).collect(),
+            base: Some(runtime.address),
+        })
     }
 
     /// The instructions that may put one of the addresses into a register. Some may be chance.
@@ -85,20 +93,34 @@ impl Methods {
     /// there, the address itself, or the distance from the base.
     fn fields(&self, method: u64, start: u64, bytes: &[u8]) -> Vec<u64> {
         let in_base = self.base.and_then(|base| method.checked_sub(base));
-        let in_base = in_base.unwrap_or(method);
+        let [address, in_base] =
+            [Some(method), in_base].map(|constant| u32::try_from(constant?).ok());
         let mut ends = Vec::new();
-        let mut distance = low(method.wrapping_sub(start).wrapping_sub(4));
-        for (window, end) in bytes.windows(4).zip(start.saturating_add(4)..) {
-            let field = window.first_chunk().map_or(0, |b| u32::from_le_bytes(*b));
-            let same = [method, in_base].contains(&u64::from(field));
-            if field == distance || same {
-                ends.push(end);
+        for (shift, mut end) in (0..4).zip(start.saturating_add(4)..) {
+            let fields = bytes.get(shift..).unwrap_or(&[]).as_chunks::<4>().0;
+            for block in fields.chunks(BLOCK) {
+                let first = low(method.wrapping_sub(end));
+                let stands = |n: u32, field: &[u8; 4]| {
+                    let field = u32::from_le_bytes(*field);
+                    field == first.wrapping_sub(4 * n)
+                        || Some(field) == address
+                        || Some(field) == in_base
+                };
+                let numbered = || (0..).zip(block);
+                if numbered().fold(false, |any, (n, field)| any | stands(n, field)) {
+                    let here = numbered().filter(|(n, field)| stands(*n, field));
+                    ends.extend(here.map(|(n, _)| end.saturating_add(4 * u64::from(n))));
+                }
+                end = end.saturating_add(4 * BLOCK as u64);
             }
-            distance = distance.wrapping_sub(1);
         }
+        ends.sort_unstable();
         ends
     }
 }
+
+/// How many fields are looked at together, without a jump for each: millions are, in vain.
+const BLOCK: usize = 64;
 
 /// The low half of a word.
 fn low(word: u64) -> u32 {
