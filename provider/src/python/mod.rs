@@ -157,14 +157,6 @@ pub enum Refusal {
         /// The tag of its compiled files.
         tag: String,
     },
-    /// `--with-tail-call-interp`.
-    #[error(
-        "it is a build of CPython {version} whose interpreter is made of tail calls, which is not supported yet"
-    )]
-    TailCalls {
-        /// The version.
-        version: Version,
-    },
     /// `--without-computed-gotos`, or another interpreter loop.
     #[error(
         "no dispatch table of CPython {version} was found in it; it was probably built without computed gotos"
@@ -260,7 +252,7 @@ struct Functions {
     masking_opcodes: &'static [u8],
 }
 
-/// The sites in the handlers of a loop with computed gotos.
+/// The sites in the handlers of a loop with computed gotos, or in those that are functions.
 fn handlers(
     image: &Image<'_>,
     identity: &Identity,
@@ -271,7 +263,7 @@ fn handlers(
     let undefined: Vec<u8> = opcodes.undefined().collect();
     let table = table::find(image, &undefined).ok_or(Refusal::NoTable { version })?;
     if table.is_of_functions(image) {
-        return Err(Refusal::TailCalls { version });
+        notes.push("its handlers are functions, and call each other last".to_owned());
     }
     let shared = table::unknown_opcodes(&table.targets);
     if !opcodes.fits(&shared) {

@@ -8,6 +8,10 @@
 //! `frame->instr_ptr = next_instr` (`prev_instr` before 3.13), the first thing that a handler
 //! does.
 //!
+//! In an interpreter made of tail calls (`--with-tail-call-interp`, 3.14) the handlers are functions with the
+//! loop's variables as their arguments, always in the same registers, and each ends by a jump to
+//! the next one's start through a like table. Nothing here is different for that.
+//!
 //! The function's symbol is of no use here: GCC 16 moves the whole loop to a cold part outside
 //! of `_PyEval_EvalFrameDefault`, and LTO spreads the handlers over more than a megabyte.
 

@@ -72,6 +72,11 @@ const RECORDED: &[(&str, &[u8])] = &[
         include_bytes!("fixtures/3.13.15-clang21.bin"),
     ),
     (
+        // 3.13's handlers, made functions by hand, as 3.14 can be configured to have them.
+        "3.13.15-tail-calls-clang21",
+        include_bytes!("fixtures/3.13.15-tail-calls-clang21.bin"),
+    ),
+    (
         "3.13.15-free-threaded-gcc16",
         include_bytes!("fixtures/3.13.15-free-threaded-gcc16.bin"),
     ),
