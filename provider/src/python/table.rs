@@ -58,8 +58,14 @@ const PROLOGUE: usize = 12;
 /// A handler may store an instruction pointer that it has moved on: `YIELD_VALUE` of 3.13 does.
 const AHEAD: i64 = 2;
 
-/// Fewer stores than this, and it is some other array of functions.
+/// Fewer stores than this, and it is some other array of functions, unless it has the version's
+/// fingerprint.
 pub(super) const FEWEST_STORES: usize = 24;
+
+/// Fewer stores than this, and it is some other array in any case. A loop that keeps the address of
+/// the field itself in a register has few of the form that names the frame (clang's 3.11 without
+/// profile has 19).
+const FEWEST_WITH_FINGERPRINT: usize = 12;
 
 /// A window of 256 words: stores, alike opcodes, the words.
 type Candidate<'w> = (usize, usize, &'w [(u64, u64)]);
@@ -84,10 +90,13 @@ pub(super) fn find(image: &Image<'_>, unknown: &[u8]) -> Option<Table> {
             .collect();
         for (window, stores) in run.windows(OPCODES).zip(is_store.windows(OPCODES)) {
             let count = stores.iter().filter(|&&s| s).count();
-            if count < FEWEST_STORES || best.is_some_and(|b| count < b.0) {
+            if count < FEWEST_WITH_FINGERPRINT || best.is_some_and(|b| count < b.0) {
                 continue;
             }
             let rank = (count, alike(window, unknown));
+            if count < FEWEST_STORES && rank.1 < unknown.len() {
+                continue;
+            }
             if best.is_none_or(|b| rank > (b.0, b.1)) {
                 best = Some((rank.0, rank.1, window));
             }

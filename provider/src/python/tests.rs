@@ -68,6 +68,10 @@ const RECORDED: &[(&str, &[u8])] = &[
         include_bytes!("fixtures/3.12.11-static-two-clearers.bin"),
     ),
     (
+        "3.11.2-clang21-few-stores",
+        include_bytes!("fixtures/3.11.2-clang21-few-stores.bin"),
+    ),
+    (
         "3.13.15-clang21",
         include_bytes!("fixtures/3.13.15-clang21.bin"),
     ),
