@@ -86,9 +86,6 @@ fn calls_of<'l>(threads: impl Iterator<Item = Vec<&'l str>>, names: &[&str]) -> 
 /// Compares the calls of some functions of a script, with all that they call, thread by thread.
 fn compare_functions(what: &str, script: &str, names: &[&str], fewest: usize) {
     each(what, |python| {
-        if python.version >= (3, 15, 0) {
-            return Some("its own probes are not balanced where generators are");
-        }
         let script = python.file(script);
         let run = trace(python, FUNCTIONS, &script, &[]);
         assert_eq!(run.messages, "", "{}", python.name());
@@ -180,9 +177,6 @@ fn own_tests_pass_and_end_what_they_start() {
         python$target:::function-entry { @entries = count(); }
         python$target:::function-return { @returns = count(); }";
     each("own tests", |python| {
-        if python.version >= (3, 15, 0) {
-            return Some("its own probes are not balanced where generators are");
-        }
         let script = python.file("tests/pythons/own_tests.py");
         let untraced = python.run(&[&script]);
         let untraced = String::from_utf8(untraced.stdout).unwrap();
@@ -211,9 +205,6 @@ fn a_jit_compiler_at_work_is_told() {
         let told = python.run(&[&script, "jit"]);
         if told.stdout != b"True\n" {
             return Some("it has none, or does not say so");
-        }
-        if python.version >= (3, 15, 0) {
-            return Some("its own probes are used");
         }
         let run = trace(python, PROGRAM, &script, &[("PYTHON_JIT", "0")]);
         assert_eq!(run.messages, "", "{}", python.name());

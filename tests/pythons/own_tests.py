@@ -10,7 +10,7 @@ import warnings
 MODULES = """
     test_generators test_genexps test_coroutines test_asyncgen test_yield_from test_pep380 test_pep479 test_contextlib
     test_contextlib_async test_raise test_baseexception test_exception_group test_scope test_class test_extcall
-    test_functools test_decorators test_with test_weakref
+    test_decorators test_with
 """
 
 warnings.simplefilter("ignore")
