@@ -227,6 +227,32 @@ fn every_program_passes_the_verifier() {
 }
 
 #[test]
+fn imports_are_attached_ends_first_and_cost_functions_nothing() {
+    for (path, build) in builds() {
+        let imports = build.imports.as_ref().unwrap();
+        let starts: Vec<u64> = imports.sites.iter().map(|s| s.start_offset).collect();
+        let ends: Vec<u64> = imports.sites.iter().map(|s| s.done_offset).collect();
+        for (text, expected) in [
+            ("import-find-load-start { trace(arg0); }", starts.clone()),
+            (
+                "import-find-load-done { trace(arg1); }",
+                [ends, starts].concat(),
+            ),
+        ] {
+            let object = lower(text, &path, &build, Scope::System, true);
+            let [attachment] = object.attachments.as_slice() else {
+                panic!("one attachment: {:?}", object.attachments);
+            };
+            let Target::Uprobes { sites, .. } = &attachment.target else {
+                panic!("uprobes: {:?}", attachment.target);
+            };
+            let sites: Vec<u64> = sites.iter().map(|site| site.file_offset).collect();
+            assert_eq!(sites, expected, "{}", path.display());
+        }
+    }
+}
+
+#[test]
 fn sites_are_attached_ends_first_and_all_where_they_pair() {
     for (path, build) in builds() {
         for text in &SOME[..3] {

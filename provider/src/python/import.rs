@@ -105,7 +105,7 @@ fn find_from(
     let methods = Methods::of(image, minor, string)?;
     let mut code = KnownCode::new(image, function);
     let mut found = Vec::new();
-    let mut pending = methods.references(image);
+    let mut pending = methods.references(image)?;
     pending.retain(|reference| !reference.likely_calls(image).is_empty());
     // Where the reference is: in the function as it is written, in one that the compiler split off,
     // or else in a copy, which no path leads to from here.
@@ -258,7 +258,10 @@ impl<'i, 'd> KnownCode<'i, 'd> {
         if let Some(part) = functions.and_then(|functions| functions.around(address)) {
             let mut body = BTreeMap::new();
             let mut at = part.start;
-            while let Some(insn) = decode(self.image, at).filter(|_| part.contains(&at)) {
+            while let Some(insn) = decode(self.image, at)
+                && part.contains(&at)
+                && body.len() < BODY_LIMIT
+            {
                 body.insert(at, insn);
                 at = insn.next_ip();
             }

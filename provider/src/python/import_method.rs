@@ -25,6 +25,9 @@ use super::offsets::StringOffsets;
 /// The text that names the method.
 const METHOD: &str = "_find_and_load";
 
+/// One or a few are found in real files; looking at each takes time.
+const MOST: usize = 64;
+
 /// What names the method: the addresses that the call may have as its second argument.
 #[derive(Debug)]
 pub(super) struct Methods {
@@ -42,7 +45,7 @@ impl Methods {
         } else {
             // struct { next; string; object; }, from 3.10 on struct { string; index; }
             let before = if minor >= 10 { 0 } else { 8 };
-            let texts = image.find_all(&text).into_iter();
+            let texts = image.find_all(&text).into_iter().take(MOST);
             let pointers = texts.flat_map(|text| image.pointers_to(text));
             Self {
                 addresses: pointers.filter_map(|p| p.checked_sub(before)).collect(),
@@ -51,6 +54,9 @@ impl Methods {
         };
         if methods.addresses.is_empty() {
             return Err("the name _find_and_load is not where the interpreter keeps it".to_owned());
+        }
+        if methods.addresses.len() > MOST {
+            return Err("the name _find_and_load is in too many places".to_owned());
         }
         Ok(methods)
     }
@@ -75,7 +81,7 @@ impl Methods {
     }
 
     /// The instructions that may put one of the addresses into a register. Some may be chance.
-    pub(super) fn references(&self, image: &Image<'_>) -> Vec<Reference> {
+    pub(super) fn references(&self, image: &Image<'_>) -> Result<Vec<Reference>, String> {
         let mut found = Vec::new();
         for &method in &self.addresses {
             for (start, bytes) in image.code() {
@@ -86,7 +92,10 @@ impl Methods {
             }
         }
         found.retain(|reference| !reference.loads.is_empty());
-        found
+        if found.len() > MOST {
+            return Err("too much code may refer to the name _find_and_load".to_owned());
+        }
+        Ok(found)
     }
 
     /// The ends of the 32-bit fields that may stand for the method's address: the distance from
