@@ -1,5 +1,5 @@
 //! Probes made from what a CPython does: from hits on instructions of the interpreter to
-//! function-entry and function-return; `events` has the others.
+//! function-entry and function-return; `events` and `imports` have the others.
 //!
 //! A *hit* is an execution of one of the analysis' sites; `docs/python.md` explains how they are
 //! found. Each goes through four steps, and is no firing unless it passes all:
