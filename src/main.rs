@@ -12,6 +12,7 @@ mod cli;
 mod compile;
 mod follow;
 mod kernel;
+mod late;
 mod list;
 mod manual;
 mod message;

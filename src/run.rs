@@ -5,7 +5,7 @@
 //! (`actions::consume`). Whatever ends the run, the probes are detached, END runs, everything that
 //! was recorded is printed, then the aggregations.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -16,28 +16,28 @@ use actions::consume::Consumer;
 use actions::consume::pipeline::{Event, Pipeline, Sinks};
 use actions::follow::FollowFields;
 use actions::lower::{Compiler, Enabled, LowerOptions, Object};
-use anyhow::{Context as _, Result, bail};
-use dlang::program::{ProbeDesc, Program};
+use anyhow::{Context as _, Result};
+use dlang::program::Program;
 use dlang::tags::Tag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use predicates::storage::own_globals;
-use provider::catalog::{Catalog, Started};
+use provider::catalog::Catalog;
 use provider::features::KernelFeatures;
 use provider::object::{Attachment, ProgramId, Target as AttachTarget};
 use provider::process::{ExecWatch, Exit};
 use provider::session::Session;
 
-use crate::check_python;
 use crate::cli::Cli;
-use crate::compile::{Compiled, explained, no_match, reason, refusal, with_reason};
+use crate::compile::{Compiled, reason, refusal};
 use crate::follow::Followed;
 use crate::kernel::{KernelMaps, KernelRing, read_drops, task_fields, wall_offset};
+use crate::late::Outlook;
 use crate::message::Messages;
 use crate::options::Options;
-use crate::target::{Match, Spec, Target, goes_on, may_come};
+use crate::target::{Match, Target};
 
 /// How long a command has to answer Ctrl-C by itself.
 const GRACE: Duration = Duration::from_millis(500);
@@ -101,11 +101,8 @@ impl Run<'_> {
             .collect();
         session.attach_wakes(&probes)?;
         session.attach_all(&attachable(&object.attachments, 0))?;
-        let awaited = matches.iter().filter(|found| found.awaited);
-        let awaited: Vec<_> = awaited.map(Match::spec).collect();
-        let expected = matches.iter().filter(|found| !found.expected.is_empty());
-        let expected = expected.map(Match::spec).collect();
-        self.let_go(&program, &awaited)?;
+        let outlook = Outlook::of(matches);
+        self.let_go(&program, outlook.awaited())?;
 
         let mut live = Live {
             session,
@@ -114,8 +111,7 @@ impl Run<'_> {
             watch,
             program,
             followed,
-            awaited,
-            expected,
+            outlook,
         };
         let ending = self
             .wait(&mut live, &signals, &mailbox)
@@ -154,7 +150,7 @@ impl Run<'_> {
         }
     }
 
-    fn lower(&self, compiler: &mut Compiler, enabled: &[Enabled]) -> Result<Object> {
+    pub(crate) fn lower(&self, compiler: &mut Compiler, enabled: &[Enabled]) -> Result<Object> {
         let object = compiler.lower(enabled).map_err(|error| {
             let (sources, options) = (&self.compiled.sources, self.options);
             let text = refusal(
@@ -252,34 +248,6 @@ impl Run<'_> {
         }
     }
 
-    /// Watches for new programs, if a description means those too.
-    fn watch_execs(&self, program: &Program) -> Result<Option<ExecWatch>> {
-        let grows = program
-            .clauses
-            .iter()
-            .flat_map(|clause| &clause.probes)
-            .any(|spec| self.catalog.may_grow(&spec.desc));
-        Ok(if grows {
-            Some(ExecWatch::start()?)
-        } else {
-            None
-        })
-    }
-
-    /// Lets the command go: for good, or as far as its next program, if that may have the probes
-    /// that are missing in this one.
-    fn let_go(&mut self, program: &Program, missing: &[Spec]) -> Result<()> {
-        let missing: Vec<_> = missing
-            .iter()
-            .map(|&(clause, spec)| &program.clauses[clause].probes[spec].desc)
-            .collect();
-        if goes_on(&missing, &mut self.catalog, &self.target) {
-            self.target.run_on()
-        } else {
-            self.target.resume()
-        }
-    }
-
     /// Waits for the end of the run.
     fn wait(&mut self, live: &mut Live, signals: &SignalFd, mailbox: &Mailbox) -> Result<Ending> {
         let status = Duration::from_nanos(self.options.statusrate.max(1_000_000));
@@ -342,21 +310,12 @@ impl Run<'_> {
                 // One program that cannot be traced is no reason to stop tracing the others.
                 self.messages.say(&error.to_string());
             }
+            self.tell_lacking(live, &started);
             if Instant::now() >= look {
                 look = Instant::now() + status;
                 let counts = read_drops(&live.session, &live.compiler)?;
                 live.pipeline.drops(&counts);
             }
-        }
-    }
-
-    /// Tells which descriptions were awaited in vain.
-    fn report_unmatched(&self, unmatched: &[Spec]) {
-        for &(clause, spec) in unmatched {
-            let spec = &self.compiled.program.clauses[clause].probes[spec];
-            let error = no_match(&self.compiled, spec, self.options);
-            let why = "none of the programs that the target and its children ran had such a probe";
-            self.messages.say(&with_reason(&error, why));
         }
     }
 
@@ -367,94 +326,6 @@ impl Run<'_> {
                 self.messages.say(&format!("pid {pid} {exit}"));
             }
         }
-    }
-
-    /// Enables what the command's next program brings, before anything of it runs, and lets it go.
-    fn enable_image(&mut self, live: &mut Live, pid: u32) -> Result<()> {
-        let image = [Started {
-            pid,
-            root: Some(pid),
-        }];
-        let found = self.enable_started(live, &image).unwrap_or_else(|error| {
-            self.messages.say(&error.to_string());
-            HashSet::new()
-        });
-        let program = Arc::clone(&live.program);
-        let missing: Vec<Spec> = specs(&program)
-            .filter(|(spec, desc)| !found.contains(spec) && !self.catalog.trees(desc).is_empty())
-            .map(|(spec, _)| spec)
-            .collect();
-        if !self.options.zdefs {
-            for spec in missing.iter().filter(|spec| live.awaited.contains(spec)) {
-                self.refuse_hopeless(&program, *spec)?;
-            }
-        }
-        self.let_go(&program, &missing)
-    }
-
-    /// Ends the run, as if it had not begun, for a description that no probe of the command's program
-    /// matches though it is what was meant, and that nothing has matched before.
-    fn refuse_hopeless(&mut self, program: &Program, spec: Spec) -> Result<()> {
-        let probe = &program.clauses[spec.0].probes[spec.1];
-        if may_come(&probe.desc, &mut self.catalog, &self.target) {
-            return Ok(());
-        }
-        let error = no_match(&self.compiled, probe, self.options);
-        bail!(explained(&error, &mut self.catalog, &probe.desc))
-    }
-
-    /// Enables the probes that new processes bring; gives the descriptions that they match.
-    fn enable_started(&mut self, live: &mut Live, started: &[Started]) -> Result<HashSet<Spec>> {
-        if started.is_empty() {
-            return Ok(HashSet::new());
-        }
-        let known = self.catalog.newest();
-        let look = |catalog: &mut Catalog| {
-            let mut matched = HashSet::new();
-            let mut enabled = Vec::new();
-            for (spec, desc) in specs(&live.program) {
-                let found = catalog.enable_started(desc, started);
-                if !found.is_empty() {
-                    matched.insert(spec);
-                }
-                let new = found.into_iter().filter(|probe| probe.id > known);
-                enabled.extend(new.map(|probe| Enabled {
-                    clause: spec.0,
-                    probe,
-                }));
-            }
-            (matched, enabled)
-        };
-        let (mut matched, mut enabled) = look(&mut self.catalog);
-        let unsound = check_python::unsound(
-            self.options,
-            self.messages,
-            &mut self.catalog,
-            enabled.iter().map(|enabled| &enabled.probe),
-        );
-        if !unsound.is_empty() {
-            (matched, enabled) = look(&mut self.catalog);
-        }
-        live.awaited.retain(|spec| !matched.contains(spec));
-        if enabled.is_empty() {
-            return Ok(matched);
-        }
-        let object = self.lower(&mut live.compiler, &enabled)?;
-        live.session.create_maps(&object.maps)?;
-        let mut first = None;
-        for (program, listing) in object.programs.iter().zip(&object.listings) {
-            let id = live
-                .session
-                .load(program)
-                .map_err(|error| rejected(error, listing))?;
-            first.get_or_insert(id.0);
-        }
-        live.pipeline.consumer().add_ecbs(object.ecbs);
-        let probes: Vec<_> = enabled.into_iter().map(|enabled| enabled.probe).collect();
-        live.session.attach_wakes(&probes)?;
-        live.session
-            .attach_all(&attachable(&object.attachments, first.unwrap_or(0)))?;
-        Ok(matched)
     }
 
     /// Ends the run: detach, END, the last records, the aggregations.
@@ -518,62 +389,16 @@ impl Run<'_> {
 }
 
 /// What is in the kernel and in the threads while a run lasts.
-struct Live {
-    session: Session,
-    compiler: Compiler,
-    pipeline: Pipeline,
-    watch: Option<ExecWatch>,
-    program: Arc<Program>,
+pub(crate) struct Live {
+    pub(crate) session: Session,
+    pub(crate) compiler: Compiler,
+    pub(crate) pipeline: Pipeline,
+    pub(crate) watch: Option<ExecWatch>,
+    pub(crate) program: Arc<Program>,
     /// The processes that are followed, if any are.
-    followed: Option<Followed>,
-    /// The descriptions that no process that has been looked at had a probe for.
-    awaited: Vec<Spec>,
-    /// The descriptions for which probes in programs that may be started were attached beforehand.
-    expected: HashSet<Spec>,
-}
-
-impl Live {
-    /// The processes that have become another program, as far as that may bring new probes.
-    fn started(&mut self) -> Vec<Started> {
-        let pids = self.watch.as_mut().map(ExecWatch::take).unwrap_or_default();
-        let root = |pid| self.followed.as_ref().and_then(|all| all.root_of(pid));
-        pids.into_iter()
-            .map(|pid| Started {
-                pid,
-                root: root(pid),
-            })
-            .collect()
-    }
-
-    /// The descriptions that surely matched nothing. A process may have come and gone unseen: then
-    /// it has hit probes that were there before it.
-    fn unmatched(&self) -> Vec<Spec> {
-        let hit = || {
-            let map = self.session.map(self.compiler.globals()).ok()?;
-            let mut value = vec![0; map.value_len()];
-            map.lookup(&0u32.to_ne_bytes(), &mut value).ok()?;
-            value.get(own_globals::FOLLOWED_HIT as usize).copied()
-        };
-        let mut unmatched = self.awaited.clone();
-        if !unmatched.is_empty() && hit() != Some(0) {
-            unmatched.retain(|spec| !self.expected.contains(spec));
-        }
-        unmatched
-    }
-
-    /// Whether no followed process runs any more.
-    fn are_over(&mut self) -> Result<bool> {
-        self.followed.as_mut().map_or(Ok(true), Followed::are_over)
-    }
-}
-
-/// All descriptions of a program.
-fn specs(program: &Program) -> impl Iterator<Item = (Spec, &ProbeDesc)> {
-    let clauses = program.clauses.iter().enumerate();
-    clauses.flat_map(|(clause, of)| {
-        let specs = of.probes.iter().enumerate();
-        specs.map(move |(spec, probe)| ((clause, spec), &probe.desc))
-    })
+    pub(crate) followed: Option<Followed>,
+    /// What is expected of programs that start.
+    pub(crate) outlook: Outlook,
 }
 
 /// A process's end as a shell tells it: its status, or 128 and the signal.
@@ -599,7 +424,7 @@ fn enabled(matches: &[Match]) -> Vec<Enabled> {
 }
 
 /// The attachments with the session's program ids, of which `first` is the object's first.
-fn attachable(attachments: &[Attachment], first: u32) -> Vec<Attachment> {
+pub(crate) fn attachable(attachments: &[Attachment], first: u32) -> Vec<Attachment> {
     attachments
         .iter()
         .filter(|attachment| !matches!(attachment.target, AttachTarget::Begin | AttachTarget::End))
@@ -611,7 +436,7 @@ fn attachable(attachments: &[Attachment], first: u32) -> Vec<Attachment> {
 }
 
 /// A program that the verifier refuses is our bug: everything that helps to find it.
-fn rejected(error: provider::error::Error, listing: &str) -> anyhow::Error {
+pub(crate) fn rejected(error: provider::error::Error, listing: &str) -> anyhow::Error {
     let text = error.to_string();
     if std::error::Error::source(&error).is_some() {
         return error.into();

@@ -32,7 +32,7 @@ use crate::usdt::note::Note;
 use crate::usdt::{UsdtFile, UsdtSite, args, cpython};
 
 /// The probes that have been asked for, and the files that have been read for them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Catalog {
     target: Option<u32>,
     /// Processes whose trees are followed.
@@ -41,7 +41,7 @@ pub struct Catalog {
     ids: HashMap<Key, ProbeId>,
     origins: HashMap<ProbeId, (Arc<FileProbes>, usize)>,
     files: HashMap<(u64, u64), Arc<FileProbes>>,
-    cache: OnceLock<Cache>,
+    cache: Arc<OnceLock<Cache>>,
     /// Interpreters are used though they failed their self-test.
     unchecked: bool,
     /// Why markers are used though something better could be made, if they are.

@@ -232,6 +232,33 @@ fn another_python_is_found_when_a_child_starts_it() {
 }
 
 #[test]
+fn a_childs_python_that_lacks_a_probe_is_told() {
+    if !can_trace_python() {
+        return;
+    }
+    let Some(other) = other_python() else {
+        skipped("needs a Python of pyenv");
+        return;
+    };
+    // Long enough to be looked at.
+    let child = format!("{other} -c \"import time; time.sleep(0.5)\"");
+    let command = format!("sh -c '{child}; {child}; {}'", tree(PYTHON, "work"));
+    let program = format!("python$target:::line {{ @ = count(); }} {WORK}");
+    let outcome = run(follow(&program, &["-c", &command]));
+    assert_eq!(outcome.status, 0, "{outcome:?}");
+    let told = outcome
+        .stderr
+        .matches("has no probe `python:::line`")
+        .count();
+    assert_eq!(told, 1, "{outcome:?}");
+    assert_eq!(
+        outcome.stderr.matches("has no probe").count(),
+        1,
+        "{outcome:?}"
+    );
+}
+
+#[test]
 fn others_that_run_the_same_file_are_left_out() {
     if !can_trace_python() {
         return;
