@@ -298,12 +298,18 @@ impl Finder<'_, '_> {
     /// and one for those of generators.
     fn clearing(&self, opcodes: &Opcodes) -> Result<Clearing, Refusal> {
         let missing = |why: &str| no_site("the function that clears a finished frame", why);
+        let exported = self.image.symbol("_PyEval_FrameClearAndPop");
+        let exported = exported.map(|symbol| symbol.address);
         let mut calls: BTreeSet<(u64, R)> = BTreeSet::new();
         let mut not_cleared_by_call = Vec::new();
         for &opcode in opcodes.returns {
             let start = self.target(opcode);
             let start = start.ok_or_else(|| missing("the dispatch table is short"))?;
-            let here = self.calls_with_frame(start);
+            let mut here = self.calls_with_frame(start);
+            // A debug build calls others with the frame, where assertions are.
+            if exported.is_some_and(|function| here.contains(&(function, R::RSI))) {
+                here.retain(|call| Some(call.0) == exported);
+            }
             if here.is_empty() {
                 not_cleared_by_call.push(opcode);
             }
@@ -334,8 +340,8 @@ impl Finder<'_, '_> {
                 sites.len()
             ));
         }
-        if let Some(exported) = self.image.symbol("_PyEval_FrameClearAndPop")
-            && calls.iter().all(|call| call.0 != exported.address)
+        if let Some(exported) = exported
+            && calls.iter().all(|call| call.0 != exported)
         {
             notes.push("frames are cleared by a local copy of _PyEval_FrameClearAndPop".to_owned());
         }
