@@ -14,6 +14,7 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -123,6 +124,7 @@ fn each_tells_names_qualified_and_not() {
 
 #[test]
 fn each_ends_what_was_active_at_attach_and_at_a_fork() {
+    let _alone = BREAKPOINTS.lock();
     const PROGRAM: &str = r#"
         python*:::function-entry, python*:::function-return
         /(pid == $target || ppid == $target) && basename(copyinstr(arg0)) == "attach.py"/
@@ -166,8 +168,12 @@ fn each_ends_what_was_active_at_attach_and_at_a_fork() {
     });
 }
 
+/// Held where all processes get breakpoints, and where they are looked for.
+static BREAKPOINTS: Mutex<()> = Mutex::new(());
+
 #[test]
 fn each_is_left_as_it_was() {
+    let _alone = BREAKPOINTS.lock();
     each("detach", |python| {
         let dir = tempfile::tempdir_in(python.root.join("tmp")).unwrap();
         let go = dir.path().join("go");
@@ -191,8 +197,6 @@ fn each_is_left_as_it_was() {
         let tracer_pid = nix::unistd::Pid::from_raw(tracer.id().cast_signed());
         nix::sys::signal::kill(tracer_pid, interrupt).unwrap();
         assert!(tracer.wait().unwrap().success());
-        // Another test may be tracing all Pythons at this moment.
-        wait_until(|| changed_code(target.id()) == 0);
         let after = changed_code(target.id());
         fs::write(&go, "").unwrap();
         assert!(target.wait().unwrap().success(), "{}", python.name());
