@@ -11,6 +11,7 @@
 //! something to do at all. What the printing would get as its second argument is the generation,
 //! so the code behind the jump tells where it is.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use iced_x86::{FlowControl, Instruction, Register as R};
@@ -66,9 +67,11 @@ pub(super) fn find(image: &Image<'_>) -> Result<Vec<Collector>, String> {
             if is_cold(image, &functions, &function) {
                 continue;
             }
-            for insn in body.values() {
-                let collector = collector(image, function.start, insn, reference.ip());
-                found.extend(collector.filter(|c| !found.contains(c)));
+            let tests = tests(image, function.start, &body, reference.ip());
+            for test in tests {
+                if !found.contains(&test) {
+                    found.push(test);
+                }
             }
             break;
         }
@@ -142,6 +145,17 @@ fn is_called(image: &Image<'_>, start: u64) -> bool {
         })
 }
 
+/// The tests of whether to print in a function with this `body`.
+fn tests(
+    image: &Image<'_>,
+    function: u64,
+    body: &BTreeMap<u64, Instruction>,
+    reference: u64,
+) -> impl Iterator<Item = Collector> {
+    body.values()
+        .filter_map(move |insn| collector(image, function, insn, reference))
+}
+
 /// The collector, if `jump` is the conditional jump that decides whether to print.
 fn collector(
     image: &Image<'_>,
@@ -186,3 +200,63 @@ fn generation(image: &Image<'_>, start: u64, reference: u64) -> Option<Home> {
 }
 
 const PRINTING_LIMIT: usize = 24;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::Register;
+
+    /// A collector whose test of whether to print GCC has copied into the branches of an earlier
+    /// one, as it does in 3.14.
+    const COPIED: [u8; 30] = [
+        0x85, 0xd2, //                    test %edx,%edx
+        0x75, 0x07, //                    jne  b
+        0xf6, 0x47, 0x10, 0x01, //        testb $1,0x10(%rdi)
+        0x75, 0x07, //                    jne  print
+        0xc3, //                   end:   ret
+        0xf6, 0x47, 0x10, 0x01, // b:     testb $1,0x10(%rdi)
+        0x74, 0xf9, //                    je   end
+        0x89, 0xde, //             print: mov  %ebx,%esi
+        0xbf, 0, 0, 0, 0, //              mov  $text,%edi
+        0xe8, 0, 0, 0, 0,    //              call
+        0xc3, //                          ret
+    ];
+
+    /// An executable file that is nothing but code, and where that starts.
+    fn executable(code: &[u8]) -> (Vec<u8>, u64) {
+        let (header, program_header) = (64_u16, 56_u16);
+        let start = u64::from(header + program_header);
+        let size = start + code.len() as u64;
+        let mut file = b"\x7fELF\x02\x01\x01".to_vec();
+        file.resize(16, 0);
+        for half in [2, 62, 1, 0_u16] {
+            file.extend(half.to_le_bytes()); // ET_EXEC, x86-64, version
+        }
+        for word in [0, u64::from(header), 0] {
+            file.extend(word.to_le_bytes()); // entry, program headers, section headers
+        }
+        for half in [0, 0, header, program_header, 1, 0, 0, 0_u16] {
+            file.extend(half.to_le_bytes());
+        }
+        file.extend((1 | 5_u64 << 32).to_le_bytes()); // PT_LOAD, readable and executable
+        for word in [0, 0x0040_0000, 0x0040_0000, size, size, 0x1000] {
+            file.extend(word.to_le_bytes());
+        }
+        file.extend(code);
+        (file, 0x0040_0000 + start)
+    }
+
+    #[test]
+    fn each_copy_of_the_test_is_found() {
+        let (file, start) = executable(&COPIED);
+        let image = Image::parse(&file).unwrap();
+        let body = reachable(&image, [start], 100);
+        let found: Vec<Collector> = tests(&image, start, &body, start + 0x13).collect();
+        let places: Vec<u64> = found.iter().map(|c| c.start_address - start).collect();
+        assert_eq!(places, [0x08, 0x0f]);
+        for collector in found {
+            assert_eq!(collector.function_offset, 120);
+            assert_eq!(collector.generation, Location::Register(Register(40))); // rbx
+        }
+    }
+}
