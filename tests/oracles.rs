@@ -127,6 +127,31 @@ fn each_thread_has_its_own_sequence() {
 }
 
 #[test]
+fn other_interpreters_of_a_process_are_seen_too() {
+    const PROGRAM: &str = r#"
+        python$target:::function-entry, python$target:::function-return
+        /copyinstr(arg0) == "<string>" || copyinstr(arg0) == "<script>"/
+        { @[copyinstr(arg1), probename] = count(); }
+        END { printa("%s %s %@d\n", @); }"#;
+    each("subinterpreters", |python| {
+        let script = python.file("tests/pythons/subinterpreters.py");
+        let run = trace(python, PROGRAM, &script, &[]);
+        if run.script != "True\n" {
+            return Some("it has none");
+        }
+        assert_eq!(run.messages, "", "{}", python.name());
+        let lines: Vec<&str> = run.events.lines().map(str::trim).collect();
+        for (function, calls) in [("leaf", 364), ("worker", 7), ("fail", 7), ("numbers", 14)] {
+            for event in ["function-entry", "function-return"] {
+                let line = format!("{function} {event} {calls}");
+                assert!(lines.contains(&&*line), "{}: {lines:?}", python.name());
+            }
+        }
+        None
+    });
+}
+
+#[test]
 fn collections_are_those_that_the_collector_tells() {
     const PROGRAM: &str = r#"
         python$target:::gc-start { printf("> %d\n", arg0); }
