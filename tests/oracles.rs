@@ -127,6 +127,34 @@ fn each_thread_has_its_own_sequence() {
 }
 
 #[test]
+fn functions_that_the_recursion_limit_ends_are_balanced() {
+    const PROGRAM: &str = r#"
+        python$target:::function-entry /basename(copyinstr(arg0)) == "recursion.py"/
+        { @[copyinstr(arg1)] = sum(1); @deepest[copyinstr(arg1)] = count(); }
+        python$target:::function-return /basename(copyinstr(arg0)) == "recursion.py"/
+        { @[copyinstr(arg1)] = sum(-1); }
+        END { printa("%s %@d\n", @); printa("%s %@d times\n", @deepest); }"#;
+    each("recursion", |python| {
+        let script = python.file("tests/pythons/recursion.py");
+        let run = trace(python, PROGRAM, &script, &[]);
+        assert_eq!(run.messages, "", "{}", python.name());
+        let words = run.events.lines().map(|line| line.split_whitespace());
+        let mut deep = 0;
+        for words in words.map(Iterator::collect::<Vec<_>>) {
+            match *words.as_slice() {
+                [function, left] => assert_eq!(left, "0", "{}: {function}", python.name()),
+                ["plain" | "by_generator", times, _] => {
+                    deep += u64::from(times.parse::<u64>().unwrap() > 900);
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(deep, 2, "{}: {}", python.name(), run.events);
+        None
+    });
+}
+
+#[test]
 fn other_interpreters_of_a_process_are_seen_too() {
     const PROGRAM: &str = r#"
         python$target:::function-entry, python$target:::function-return

@@ -150,6 +150,13 @@ impl Dispatch<'_> {
                 8
             },
         );
+        if site.event == Event::Exit && self.build.version.minor < 13 {
+            // A frame for which the stack was too deep is cleared before its first instruction.
+            emit.asm.mov(Reg::R1, Reg::R8);
+            emit.asm.alu(Alu::Sub, Reg::R1, Reg::R7);
+            let before = i32::from(signed(start)) - 2;
+            emit.asm.jump_if_imm(Cond::Eq, Reg::R1, before, self.leave);
+        }
         emit.asm.mov(Reg::R1, Reg::R8);
         self.compare_to_code(emit, start, units, self.mismatch);
         if site.opcodes.is_empty() {
