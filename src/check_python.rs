@@ -280,6 +280,7 @@ fn observe(like: Like, program: &Path, sites: Option<&PythonSites>) -> Result<Ob
         target,
         follow: None,
         sink: Some(Box::new(output.clone())),
+        is_part: true,
     };
     run.trace(&matches)?;
     Ok(Observed {

@@ -14,7 +14,9 @@ use dlang::program::{ProbeDesc, Program};
 use predicates::storage::own_globals;
 use provider::catalog::{Catalog, Started};
 use provider::doctor::{Diagnosis, diagnose};
+use provider::probe::{File, ProbeId};
 use provider::process::ExecWatch;
+use provider::process::files::{executable_files, files_to_come};
 use provider::python::Refusal;
 use provider::usdt::cpython::PROVIDER;
 
@@ -106,6 +108,39 @@ impl Run<'_> {
             }
         }
         self.let_go(&program, &missing)
+    }
+
+    /// Enables what programs bring that run on meanwhile, and tells which of them got ahead.
+    pub(crate) fn enable_late(&mut self, live: &mut Live, started: &[Started]) {
+        let before: Vec<_> = started.iter().map(|one| files_to_come(one.pid)).collect();
+        let known = self.catalog.newest();
+        if let Err(error) = self.enable_started(live, started) {
+            // One program that cannot be traced is no reason to stop tracing the others.
+            self.messages.say(&error.to_string());
+            return;
+        }
+        let new = (known.0 + 1..=self.catalog.newest().0).map(ProbeId);
+        let new: HashSet<_> = new
+            .filter_map(|id| self.catalog.probe(id)?.kind.file())
+            .map(|(file, _)| file.identity)
+            .collect();
+        let is_new = |file: &&Arc<File>| new.contains(&file.identity);
+        for (process, before) in started.iter().zip(&before) {
+            let Some(file) = before.iter().find(is_new) else {
+                continue;
+            };
+            let now = executable_files(process.pid);
+            let fate = if now.is_empty() {
+                "had ended before its probes were attached: its events"
+            } else if now.iter().any(|file| is_new(&file)) {
+                "was a moment ahead of its probes: its first events"
+            } else {
+                continue; // it has not come to it yet
+            };
+            let (pid, file) = (process.pid, file.shown.display());
+            self.messages
+                .say(&format!("process {pid} {fate} in {file} are not seen"));
+        }
     }
 
     /// Tells which followed processes run a Python that lacks what a description means: nobody

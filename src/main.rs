@@ -153,6 +153,7 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
         target,
         follow,
         sink: None,
+        is_part: false,
     };
     if cli.dump == Some(Dump::Bpf) {
         return print(&run.listings(&matches)?);

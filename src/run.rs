@@ -16,7 +16,7 @@ use actions::consume::Consumer;
 use actions::consume::pipeline::{Event, Pipeline, Sinks};
 use actions::follow::FollowFields;
 use actions::lower::{Compiler, Enabled, LowerOptions, Object};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use dlang::program::Program;
 use dlang::tags::Tag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -54,6 +54,8 @@ pub(crate) struct Run<'r> {
     pub(crate) follow: Option<FollowFields>,
     /// Where the output goes, if not where `-o` says.
     pub(crate) sink: Option<Box<dyn Write + Send>>,
+    /// Whether it is a part of something else, which signals are for: they are left to that.
+    pub(crate) is_part: bool,
 }
 
 /// How a run ended.
@@ -290,6 +292,9 @@ impl Run<'_> {
                 Ok(_) | Err(nix::errno::Errno::EINTR) => {}
                 Err(error) => return Err(error).context("failed to wait"),
             }
+            if self.is_part && fds.first().and_then(PollFd::any) == Some(true) {
+                bail!("it was interrupted");
+            }
             // A command that is followed is looked after above.
             if let Ok(Some(signal)) = signals.read_signal()
                 && signal.ssi_signo != Signal::SIGCHLD as u32
@@ -306,10 +311,7 @@ impl Run<'_> {
                 });
             }
             let started = live.started();
-            if let Err(error) = self.enable_started(live, &started) {
-                // One program that cannot be traced is no reason to stop tracing the others.
-                self.messages.say(&error.to_string());
-            }
+            self.enable_late(live, &started);
             self.tell_lacking(live, &started);
             if Instant::now() >= look {
                 look = Instant::now() + status;

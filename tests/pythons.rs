@@ -124,7 +124,6 @@ fn each_tells_names_qualified_and_not() {
 
 #[test]
 fn each_ends_what_was_active_at_attach_and_at_a_fork() {
-    let _alone = BREAKPOINTS.lock();
     const PROGRAM: &str = r#"
         python*:::function-entry, python*:::function-return
         /(pid == $target || ppid == $target) && basename(copyinstr(arg0)) == "attach.py"/
@@ -135,6 +134,7 @@ fn each_ends_what_was_active_at_attach_and_at_a_fork() {
         parent < consume, parent < __init__, parent < wait, parent < drive, parent < key, \
         parent > fork, child < fork, child < main, child < <module>, \
         parent < fork, parent < main, parent < <module>";
+    let _alone = BREAKPOINTS.lock();
     each("attach", |python| {
         let dir = tempfile::tempdir_in(python.root.join("tmp")).unwrap();
         let go = dir.path().join("go");

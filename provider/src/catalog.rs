@@ -259,15 +259,12 @@ impl Catalog {
     pub fn enable_started(&mut self, desc: &ProbeDesc, started: &[Started]) -> Vec<Arc<Probe>> {
         let mut found = Vec::new();
         if means_everywhere(desc, self.target) {
-            let pids = started.iter().map(|started| started.pid);
-            let files = pids.flat_map(|pid| self.files_of(pid)).collect();
+            let files = self.files_of_started(started.iter());
             self.match_everywhere(files, desc, &mut found);
         }
         for root in self.trees(desc) {
             let tree = started.iter().filter(|started| started.root == Some(root));
-            let files = tree
-                .flat_map(|started| self.files_of(started.pid))
-                .collect();
+            let files = self.files_of_started(tree);
             self.match_tree(files, desc, root, &mut found);
         }
         found
@@ -442,6 +439,17 @@ impl Catalog {
         files::executable_files(pid)
             .iter()
             .map(|file| self.file(file))
+            .collect()
+    }
+
+    /// The files of processes that have just started.
+    fn files_of_started<'s>(
+        &mut self,
+        started: impl Iterator<Item = &'s Started>,
+    ) -> Vec<Arc<FileProbes>> {
+        started
+            .flat_map(|process| files::files_to_come(process.pid))
+            .map(|file| self.file(&file))
             .collect()
     }
 

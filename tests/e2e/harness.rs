@@ -45,6 +45,15 @@ impl Outcome {
         self.stdout
     }
 
+    /// [`clean`](Self::clean), but some programs may have started ahead of their probes: new files on
+    /// the machine, and there may be those of other tests.
+    pub(crate) fn clean_but_late(mut self) -> String {
+        let late = |line: &str| line.contains("rdtrace: process") && line.contains(" its probes");
+        let others = self.stderr.lines().filter(|line| !late(line));
+        self.stderr = others.collect::<Vec<_>>().join("\n");
+        self.clean()
+    }
+
     /// The message of a run that must have failed with this status.
     pub(crate) fn failure(self, status: i32) -> String {
         assert_eq!(

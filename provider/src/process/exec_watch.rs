@@ -32,8 +32,9 @@ pub struct ExecWatch {
 
 /// When a process is reported again after its exec: loaders take some milliseconds, on a busy
 /// machine or from a cold disk longer.
-const AGAIN: [Duration; 3] = [
-    Duration::from_millis(5),
+const AGAIN: [Duration; 4] = [
+    Duration::from_millis(2),
+    Duration::from_millis(8),
     Duration::from_millis(40),
     Duration::from_millis(400),
 ];

@@ -61,6 +61,49 @@ pub fn executable_files(pid: u32) -> Vec<Arc<File>> {
         .collect()
 }
 
+/// The files that a process has mapped to execute, and those that it may be about to map: a process
+/// that has just exec'd has its program only. Of a Python, the libraries are known that lie in
+/// the `lib` beside its directory.
+#[must_use]
+pub fn files_to_come(pid: u32) -> Vec<Arc<File>> {
+    let mut files = executable_files(pid);
+    let program = program(pid).unwrap_or_default();
+    let name = program.file_name().unwrap_or_default();
+    if name.to_string_lossy().starts_with("python") {
+        files.extend(libraries_beside(pid, &program, "libpython"));
+    }
+    files
+}
+
+/// The files in the `lib` beside a program's directory whose names start so, as a process sees them.
+fn libraries_beside(pid: u32, program: &Path, start: &str) -> Vec<Arc<File>> {
+    let Some(prefix) = program.parent().and_then(Path::parent) else {
+        return Vec::new();
+    };
+    let root = if same_mounts(pid) {
+        PathBuf::from("/")
+    } else {
+        PathBuf::from(format!("/proc/{pid}/root"))
+    };
+    let seen_from_here = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
+    let lib = prefix.join("lib");
+    let entries = fs::read_dir(seen_from_here(&lib));
+    let names = entries.into_iter().flatten().flatten();
+    names
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(start))
+        .filter_map(|entry| {
+            let shown = lib.join(entry.file_name());
+            let path = seen_from_here(&shown);
+            let meta = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
+            Some(Arc::new(File {
+                path,
+                shown,
+                identity: (meta.dev(), meta.ino()),
+            }))
+        })
+        .collect()
+}
+
 /// The program that a process runs.
 #[must_use]
 pub fn program(pid: u32) -> Option<PathBuf> {
