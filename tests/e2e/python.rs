@@ -255,8 +255,8 @@ fn a_signal_during_a_self_test_ends_the_run_and_proves_nothing() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let copy = dir.path().join("newpython");
-    let command = format!("{} -c \"import time; time.sleep(20)\"", copy.display());
+    let copy = dir.path().join("python-copy");
+    let command = format!("{} -c \"import time; time.sleep(1)\"", copy.display());
     let program = count_calls("python$target", "nothing");
     for millis in (20..220).step_by(40) {
         // A file that is new is tested before it is used; some bytes more make it another.
