@@ -288,7 +288,7 @@ fn forked_children_are_seen_system_wide_and_left_out_of_target() {
              {provider}:::function-entry /pid == $target && copyinstr(arg1) == \"in_parent\"/ \
              {{ parent++; }} END {{ printf(\"%d %d\", child, parent); }}"
         );
-        let output = run(rdtrace(["-qn", &program, "-c", &command])).clean();
+        let output = run(rdtrace(["-qn", &program, "-c", &command])).clean_but_late();
         assert_eq!(
             output.trim_end(),
             format!("{in_child} {in_parent}"),

@@ -46,7 +46,7 @@ fn records_of_many_processes_do_not_mix() {
             @keyed[pid, copyinstr(arg1), copyinstr(arg0)] = count();
         }
         END { printa(\"A %d %s %s %@d\\n\", @keyed); }";
-    let output = run(rdtrace(["-qn", program, "-c", &command])).clean();
+    let output = run(rdtrace(["-qn", program, "-c", &command])).clean_but_late();
 
     let mut calls: HashMap<&str, u32> = HashMap::new();
     let mut keys = 0;
@@ -89,7 +89,7 @@ fn threads_have_their_own_variables() {
         /copyinstr(arg1) == \"left\" || copyinstr(arg1) == \"right\"/
         { self->calls++; @[copyinstr(arg1)] = max(self->calls); @n = count(); }";
     let command = trigger("threads.py 5000").join(" ");
-    let output = run(rdtrace(["-qn", program, "-c", &command])).clean();
+    let output = run(rdtrace(["-qn", program, "-c", &command])).clean_but_late();
     let words: Vec<&str> = output.split_whitespace().collect();
     assert_eq!(words, ["left", "5000", "right", "5000", "10000"]);
 }
