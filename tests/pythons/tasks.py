@@ -81,7 +81,9 @@ async def leave_early():
 
 async def main():
     queue = Queue()
-    print(await asyncio.gather(produce(queue, 5), consume(queue)))
+    # Some versions' gather() starts what are no tasks yet in any order.
+    both = [asyncio.ensure_future(task) for task in (produce(queue, 5), consume(queue))]
+    print(await asyncio.gather(*both))
     async with Resource():
         await failing(4)
     tasks = [asyncio.ensure_future(failing(2))]
