@@ -1,0 +1,131 @@
+//! Why a Python lacks a probe, why none can be made in its place, and what to do.
+//!
+//! Which markers a CPython can have depends on its version: there are some since 3.6; those for
+//! imports came in 3.7, `audit` in 3.8; those for functions and lines went in 3.12, and the function
+//! probes came back in 3.15. Whether it does have them depends on how it was configured.
+
+use std::sync::Arc;
+
+use crate::probe::PythonEvent;
+use crate::python::{Build, Refusal};
+use crate::usdt::cpython::Version;
+
+/// What the analysis of the interpreter gave.
+pub(super) type Analysis = Result<Arc<Build>, Refusal>;
+
+/// Why this version lacks a marker, why none can be made in its place, and what to do.
+pub(super) fn instead(version: Version, name: &str, analysis: Option<&Analysis>) -> Vec<String> {
+    let minor = version.minor;
+    let why = match name {
+        "function-entry" | "function-return" if (12..=14).contains(&minor) => {
+            "CPython dropped its function probes in 3.12; they are back in 3.15"
+        }
+        "line" if minor >= 12 => "CPython dropped its line probe in 3.12",
+        "import-find-load-start" | "import-find-load-done" if minor < 7 => {
+            "CPython has import probes since 3.7"
+        }
+        "audit" if minor < 8 => "CPython has the audit probe since 3.8",
+        _ if minor < 6 => "CPython has probes since 3.6",
+        _ => {
+            "CPython has probes only when it is configured with --with-dtrace, which most builds \
+              are not (pyenv, conda, the official container images)"
+        }
+    };
+    let mut lines = vec![format!("why: {why}")];
+    if name == "line" {
+        lines.push(
+            "nor can it be made from outside: with a probe on nearly every opcode, Python would \
+             be 190 times slower"
+                .into(),
+        );
+        lines.push(
+            "instead: trace with a Python 3.6 to 3.11 that is built --with-dtrace, such as \
+             Debian 12's /usr/bin/python3"
+                .into(),
+        );
+        return lines;
+    }
+    if let Some(reason) = analysis.and_then(|analysis| why_not_made(analysis, name)) {
+        lines.push(format!("nor can it be made from outside: {reason}"));
+    }
+    lines.push(
+        "instead: trace with one of the usual builds of CPython 3.6 to 3.15 for x86-64, which need \
+         no probes in them; `rdtrace --check-python FILE` tells of one"
+            .into(),
+    );
+    lines
+}
+
+/// Why a probe is not synthesised.
+fn why_not_made(analysis: &Analysis, name: &str) -> Option<String> {
+    let event = PythonEvent::named(name)?;
+    match analysis {
+        Err(refusal) => Some(refusal.to_string()),
+        Ok(build) if event.is_in(build) => None,
+        Ok(build) => Some(match (event, &build.collectors, &build.imports) {
+            (PythonEvent::GcStart | PythonEvent::GcDone, Err(why), _)
+            | (PythonEvent::ImportStart | PythonEvent::ImportDone, _, Err(why)) => why.clone(),
+            _ => "the place was not found in the code of this build".into(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_made_is_told_with_the_reason() {
+        let version = Version {
+            major: 3,
+            minor: 14,
+            micro: 0,
+        };
+        let analysis = Err(Refusal::NoTable {
+            version: crate::python::Version {
+                major: 3,
+                minor: 14,
+                micro: None,
+            },
+        });
+        let lines = instead(version, "function-entry", Some(&analysis)).join("\n");
+        assert!(lines.contains("nor can it be made from outside"), "{lines}");
+        assert!(lines.contains("without computed gotos"), "{lines}");
+        let lines = instead(version, "line", Some(&analysis)).join("\n");
+        assert!(lines.contains("190 times slower"), "{lines}");
+        assert!(!lines.contains("computed gotos"), "{lines}");
+    }
+
+    #[test]
+    fn versions_lack_what_they_lack() {
+        let why = |minor, name| {
+            instead(
+                Version {
+                    major: 3,
+                    minor,
+                    micro: 0,
+                },
+                name,
+                None,
+            )[0]
+            .clone()
+        };
+        assert!(why(12, "function-entry").contains("dropped its function probes in 3.12"));
+        assert!(why(15, "line").contains("dropped its line probe"));
+        assert!(why(7, "audit").contains("since 3.8"));
+        assert!(why(6, "import-find-load-done").contains("since 3.7"));
+        assert!(why(11, "line").contains("--with-dtrace"));
+        assert!(why(15, "function-entry").contains("--with-dtrace"));
+    }
+
+    #[test]
+    fn what_the_analysis_missed_is_told() {
+        let (_, file) = &crate::python::tests::recorded()[0];
+        let mut build = crate::python::analyse(file).unwrap();
+        let reason =
+            |build: &Build| why_not_made(&Ok(Arc::new(build.clone())), "import-find-load-start");
+        assert_eq!(reason(&build), None);
+        build.imports = Err("the call was not found".into());
+        assert_eq!(reason(&build).as_deref(), Some("the call was not found"));
+    }
+}
