@@ -1,0 +1,341 @@
+//! What a file has: its USDT markers, grouped to probes, and what the code of its interpreter tells.
+//!
+//! A compiler copies a marker that is inlined or unrolled, so one probe has several sites. All sites
+//! with the same provider, function and name are a [`Group`], the marker as people know it. A file is
+//! read when it is first met, and once in a run however many processes execute it: the kernel, too,
+//! knows files by inode. Its interpreter's code is analysed only when somebody asks, which takes a while.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use dlang::types::Int;
+
+use super::meaning::provider_in;
+use crate::probe::{File, Probe, ProbeArg, ProbeKind, PythonEvent, PythonSites, Scope, Sites};
+use crate::python::Build;
+use crate::python::cache::{Cache, Findings};
+use crate::usdt::note::Note;
+use crate::usdt::{UsdtFile, UsdtSite, args, cpython};
+
+/// Device and inode.
+pub(super) type Identity = (u64, u64);
+
+/// The files that have been read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Files(HashMap<Identity, Arc<FileProbes>>);
+
+impl Files {
+    /// The probes of some files, in their order.
+    pub(super) fn read(
+        &mut self,
+        files: impl IntoIterator<Item = Arc<File>>,
+    ) -> Vec<Arc<FileProbes>> {
+        files.into_iter().map(|file| self.read_one(&file)).collect()
+    }
+
+    /// A file's probes. Read once in a run.
+    fn read_one(&mut self, file: &Arc<File>) -> Arc<FileProbes> {
+        let entry = self
+            .0
+            .entry(file.identity)
+            .or_insert_with(|| Arc::new(FileProbes::read(file)));
+        // The cached path may lead through a process that is gone.
+        if entry.file.path != file.path && fs::metadata(&entry.file.path).is_err() {
+            let mut moved = FileProbes::clone(entry);
+            moved.file = Arc::clone(file);
+            *entry = Arc::new(moved);
+        }
+        Arc::clone(entry)
+    }
+
+    /// A file that has been read.
+    pub(super) fn get(&self, file: &File) -> Option<&FileProbes> {
+        self.0.get(&file.identity).map(Arc::as_ref)
+    }
+
+    /// What its code tells, if that has been asked for.
+    pub(super) fn findings_mut(&mut self, file: &File) -> Option<&mut Findings> {
+        let entry = self.0.get_mut(&file.identity)?;
+        Arc::make_mut(entry).findings.get_mut()
+    }
+
+    /// Puts a file there that does not exist.
+    #[cfg(test)]
+    pub(super) fn insert(&mut self, file: Arc<FileProbes>) {
+        self.0.insert(file.file.identity, file);
+    }
+}
+
+/// A file's probes, ready to be matched.
+#[derive(Clone, Debug)]
+pub(super) struct FileProbes {
+    pub(super) file: Arc<File>,
+    pub(super) usdt: UsdtFile,
+    pub(super) groups: Vec<Group>,
+    /// What its own code tells, once that has been asked for.
+    pub(super) findings: OnceLock<Findings>,
+}
+
+/// The sites that share provider, function and name: one probe.
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    /// Without a process id.
+    pub(super) provider: String,
+    pub(super) function: String,
+    pub(super) name: String,
+    /// Indices of [`UsdtFile::sites`].
+    pub(super) sites: Vec<usize>,
+}
+
+/// What `-lv` shows of a USDT probe beside its arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Details {
+    /// The file, as the target sees it.
+    pub file: PathBuf,
+    /// Its build id, lower-case hex.
+    pub build_id: Option<String>,
+    /// The notes of its sites, as `readelf -n` shows them.
+    pub notes: Vec<Note>,
+}
+
+impl FileProbes {
+    fn read(file: &Arc<File>) -> Self {
+        let usdt = UsdtFile::read(&file.path).unwrap_or_default();
+        Self {
+            file: Arc::clone(file),
+            groups: group(&usdt),
+            usdt,
+            findings: OnceLock::new(),
+        }
+    }
+
+    /// The file's name, as the MODULE of its probes.
+    pub(super) fn module(&self) -> String {
+        let name = self.file.shown.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
+    /// The interpreter in the file. Found out at the first call, which takes a while.
+    pub(super) fn findings(&self, cache: &Cache) -> &Findings {
+        self.findings
+            .get_or_init(|| cache.find_out(&self.file.path))
+    }
+
+    /// The file has a marker of this name, so that none needs to be made.
+    pub(super) fn has_marker(&self, name: &str) -> bool {
+        self.groups
+            .iter()
+            .any(|group| group.provider == cpython::PROVIDER && group.name == name)
+    }
+
+    /// What is wrong with a marker, if anything is.
+    pub(super) fn drawback(&self, group: &Group) -> Option<&'static str> {
+        let version = self.usdt.python?;
+        (group.provider == cpython::PROVIDER)
+            .then(|| cpython::drawback(version, &group.name))
+            .flatten()
+    }
+
+    /// The marker that a probe is, or that it stands in for.
+    pub(super) fn group_of(&self, probe: &Probe) -> Option<&Group> {
+        let (_, scope) = probe.kind.file()?;
+        self.groups.iter().find(|group| {
+            group.name == probe.desc.name
+                && group.function == probe.desc.function
+                && provider_in(scope, &group.provider) == probe.desc.provider
+        })
+    }
+
+    /// What stands in the file about a marker.
+    pub(super) fn details(&self, group: &Group) -> Details {
+        Details {
+            file: self.file.shown.clone(),
+            build_id: self.usdt.build_id.clone(),
+            notes: self.sites(group).map(|site| site.note.clone()).collect(),
+        }
+    }
+
+    /// A marker as a probe: its arguments, and what fires it.
+    pub(super) fn marker(&self, group: &Group, scope: Scope) -> (Vec<ProbeArg>, ProbeKind) {
+        let wake = if group.provider == cpython::PROVIDER && group.name == "function-entry" {
+            self.usdt.entry_wakes.clone()
+        } else {
+            Vec::new()
+        };
+        let kind = ProbeKind::Sites(Sites {
+            file: Arc::clone(&self.file),
+            scope,
+            sites: self.sites(group).map(|site| site.site.clone()).collect(),
+            wake,
+        });
+        (self.arguments(group), kind)
+    }
+
+    /// The same for a probe that is made from the code of the interpreter.
+    pub(super) fn synthesised(
+        &self,
+        build: Arc<Build>,
+        event: PythonEvent,
+        scope: Scope,
+    ) -> (Vec<ProbeArg>, ProbeKind) {
+        let kind = ProbeKind::Python(PythonSites {
+            file: Arc::clone(&self.file),
+            scope,
+            build,
+            event,
+        });
+        (event.args(), kind)
+    }
+
+    fn sites(&self, group: &Group) -> impl Iterator<Item = &UsdtSite> {
+        group.sites.iter().map(|index| &self.usdt.sites[*index])
+    }
+
+    /// The arguments that all sites of a marker have. Where the copies of a site differ, the widest
+    /// type holds them all.
+    fn arguments(&self, group: &Group) -> Vec<ProbeArg> {
+        let types: Vec<Vec<Int>> = self
+            .sites(group)
+            .map(|site| args::types(&site.note.arguments))
+            .collect();
+        let count = types.iter().map(Vec::len).min().unwrap_or(0);
+        let widest = |index: usize| {
+            types
+                .iter()
+                .map(|types| types[index])
+                .max_by_key(|int| int.size)
+                .unwrap_or(Int::I64)
+        };
+        (0..count)
+            .map(|index| ProbeArg {
+                ty: widest(index),
+                meaning: cpython::meaning(&group.provider, &group.name, index),
+            })
+            .collect()
+    }
+
+    /// Something that is the same for a file that is seen twice. On an overlay file system (the usual
+    /// one of containers), the same file of a shared layer has another device number in
+    /// each container but the same inode number; attaching to both would make every probe fire twice.
+    pub(super) fn contents(&self) -> Contents {
+        use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, statfs};
+        use std::os::unix::fs::MetadataExt;
+        let path = &self.file.path;
+        let overlay =
+            statfs(path).is_ok_and(|info| info.filesystem_type() == OVERLAYFS_SUPER_MAGIC);
+        if !overlay {
+            return Contents::Inode(self.file.identity);
+        }
+        Contents::OfLayer {
+            inode: self.file.identity.1,
+            build_id: self.usdt.build_id.clone(),
+            modified: fs::metadata(path).map_or(0, |meta| meta.mtime()),
+        }
+    }
+}
+
+/// What tells the contents of two files apart, see [`FileProbes::contents`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Contents {
+    /// A file by itself.
+    Inode(Identity),
+    /// A file of a layer that several overlay file systems may share.
+    OfLayer {
+        inode: u64,
+        build_id: Option<String>,
+        /// Seconds since the epoch.
+        modified: i64,
+    },
+}
+
+/// The probes of a file: its sites by provider, function and name, in order of appearance.
+fn group(usdt: &UsdtFile) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut places: HashMap<(&str, &str, String), usize> = HashMap::new();
+    for (index, UsdtSite { note, function, .. }) in usdt.sites.iter().enumerate() {
+        let function = function.as_deref().unwrap_or_default();
+        let at = *places
+            .entry((&note.provider, function, note.d_name()))
+            .or_insert_with(|| {
+                groups.push(Group {
+                    provider: note.provider.clone(),
+                    function: function.to_owned(),
+                    name: note.d_name(),
+                    sites: Vec::new(),
+                });
+                groups.len() - 1
+            });
+        groups[at].sites.push(index);
+    }
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::{ArgLocation, Site};
+
+    fn site(function: &str, name: &str, arguments: &str) -> UsdtSite {
+        UsdtSite {
+            note: Note {
+                provider: "python".into(),
+                name: name.into(),
+                location: 0,
+                base: 0,
+                semaphore: 0,
+                arguments: arguments.into(),
+            },
+            function: Some(function.into()),
+            site: Site {
+                file_offset: 0,
+                address: 0,
+                semaphore: None,
+                args: Vec::<ArgLocation>::new(),
+            },
+        }
+    }
+
+    #[test]
+    fn copies_of_a_site_are_one_probe_with_the_widest_arguments() {
+        let usdt = UsdtFile {
+            sites: vec![
+                site("collect", "gc__start", "-4@%eax 8@%rdx"),
+                site("collect", "gc__done", "-8@%rax"),
+                site("collect", "gc__start", "-8@%rax"),
+                site("elsewhere", "gc__start", ""),
+            ],
+            ..UsdtFile::default()
+        };
+        let groups = group(&usdt);
+        let shown: Vec<(&str, &str, &[usize])> = groups
+            .iter()
+            .map(|group| (&*group.function, &*group.name, &*group.sites))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                ("collect", "gc-start", &[0, 2][..]),
+                ("collect", "gc-done", &[1]),
+                ("elsewhere", "gc-start", &[3]),
+            ]
+        );
+        let file = FileProbes {
+            file: Arc::new(File {
+                path: "/nonexistent".into(),
+                shown: "/usr/bin/python3".into(),
+                identity: (1, 2),
+            }),
+            usdt,
+            groups: Vec::new(),
+            findings: OnceLock::new(),
+        };
+        let types = |group: &Group| -> Vec<Int> {
+            let arguments = file.arguments(group).into_iter();
+            arguments.map(|argument| argument.ty).collect()
+        };
+        assert_eq!(types(&groups[0]), [Int::I64], "as many as all have");
+        assert!(types(&groups[2]).is_empty());
+    }
+}

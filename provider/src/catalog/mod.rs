@@ -1,0 +1,334 @@
+//! Which probes exist, and which of them a description means.
+//!
+//! There are two questions. A listing asks for every probe there is, process by process
+//! (`python1234`, [`Catalog::list`]). Tracing asks for as few things to attach as will do: a
+//! description with a process id means that process; one with a glob (`python*`) means every
+//! process, those that start later included, which is one probe for each file
+//! ([`Catalog::enable`]). Such a probe's provider is the bare name, `python`.
+//!
+//! If the target's children are followed ([`Catalog::follow`]), a description with the target's
+//! process id means its whole tree, and is one probe for each file as well.
+//!
+//! The way of a description:
+//!
+//! ```text
+//!     meaning    whose executions it means (a scope), and which providers and names there
+//!     installed  files that nobody runs yet
+//!     file       the markers that a file has, and what its code tells
+//!     choice     for each probe of a file: the marker, or one made from the code
+//!     probes     the probe with its id: made when it is first asked for, the same for the run
+//! ```
+//!
+//! [`builtin`] has the probes that are in no file.
+
+mod builtin;
+mod choice;
+mod file;
+mod installed;
+mod meaning;
+mod probes;
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use dlang::program::ProbeDesc;
+
+pub use self::file::Details;
+pub use self::meaning::split_provider;
+
+use self::choice::Choice;
+use self::file::Files;
+use self::meaning::{Scopes, means};
+use self::probes::{Key, Probes};
+use crate::probe::{File, Probe, ProbeId, ProbeKind, Scope};
+use crate::process::files::{all_processes, executable_files, files_to_come};
+use crate::python::cache::Check;
+use crate::python::{Build, Refusal};
+use crate::usdt::cpython;
+
+/// The probes that have been asked for, and the files that have been read for them.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    scopes: Scopes,
+    files: Files,
+    choice: Choice,
+    probes: Probes,
+}
+
+/// A process that has started, or has become another program, while tracing goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// The process.
+    pub pid: u32,
+    /// The root of the tree that it belongs to, if it is followed.
+    pub root: Option<u32>,
+}
+
+impl Catalog {
+    /// A catalogue with `dtrace:::BEGIN`, `END` and `ERROR`, whose ids are 1, 2 and 3.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut catalog = Self::default();
+        catalog.builtins(&ProbeDesc {
+            provider: "dtrace".into(),
+            ..ProbeDesc::default()
+        });
+        catalog
+    }
+
+    /// Names the process that `-c` or `-p` gave: a description without a provider means its
+    /// probes then, not every process's.
+    pub fn set_target(&mut self, pid: u32) {
+        self.scopes.target = Some(pid);
+    }
+
+    /// Follows these processes: a description that means one of them means all that it starts,
+    /// too. What [`list`](Self::list) shows stays the same.
+    pub fn follow(&mut self, roots: &[u32]) {
+        self.scopes.roots = roots.to_vec();
+    }
+
+    /// Whether processes are followed.
+    #[must_use]
+    pub fn follows(&self) -> bool {
+        !self.scopes.roots.is_empty()
+    }
+
+    /// A probe by its id.
+    #[must_use]
+    pub fn probe(&self, id: ProbeId) -> Option<&Arc<Probe>> {
+        self.probes.get(id)
+    }
+
+    /// Every probe that `desc` matches, process by process: what `-l` shows, in order of id.
+    pub fn list(&mut self, desc: &ProbeDesc) -> Vec<Arc<Probe>> {
+        let mut found = self.builtins(desc);
+        for pid in self.scopes.processes(desc) {
+            found.extend(self.match_files(executable_files(pid), desc, Scope::Process(pid)));
+        }
+        in_order(found)
+    }
+
+    /// The probes to attach to for `desc`, in order of id: of what runs now, and for descriptions
+    /// that mean every process also of the Pythons that are installed.
+    pub fn enable(&mut self, desc: &ProbeDesc) -> Vec<Arc<Probe>> {
+        let mut found = self.builtins(desc);
+        for scope in self.scopes.of(desc) {
+            let files = match scope {
+                Scope::Process(pid) | Scope::Tree(pid) => executable_files(pid),
+                Scope::System => {
+                    let running = all_processes().into_iter().flat_map(executable_files);
+                    running.chain(installed_for(desc, scope)).collect()
+                }
+            };
+            found.extend(self.match_files(files, desc, scope));
+        }
+        in_order(found)
+    }
+
+    /// The probes that `desc` may mean in programs that a followed process may start: those of the
+    /// Pythons that are installed. Attached before one is started, they miss nothing of it.
+    pub fn expect(&mut self, desc: &ProbeDesc) -> Vec<Arc<Probe>> {
+        let mut found = Vec::new();
+        for root in self.trees(desc) {
+            let scope = Scope::Tree(root);
+            found.extend(self.match_files(installed_for(desc, scope), desc, scope));
+        }
+        in_order(found)
+    }
+
+    /// The roots of the followed trees that `desc` means.
+    #[must_use]
+    pub fn trees(&self, desc: &ProbeDesc) -> Vec<u32> {
+        let root = |scope| match scope {
+            Scope::Tree(root) => Some(root),
+            Scope::Process(_) | Scope::System => None,
+        };
+        self.scopes.of(desc).into_iter().filter_map(root).collect()
+    }
+
+    /// The id of the probe that was found last.
+    #[must_use]
+    pub fn newest(&self) -> ProbeId {
+        self.probes.newest()
+    }
+
+    /// The probes that `desc` matches in processes that have started while tracing goes on. Those
+    /// with an id above [`newest`](Self::newest) before the call are new; several descriptions may
+    /// ask for the same ones. Empty unless `desc` means every process, or the trees of some.
+    pub fn enable_started(&mut self, desc: &ProbeDesc, started: &[Started]) -> Vec<Arc<Probe>> {
+        let mut found = Vec::new();
+        for scope in self.scopes.of(desc) {
+            let is_in = |process: &&Started| match scope {
+                Scope::Process(_) => false,
+                Scope::Tree(root) => process.root == Some(root),
+                Scope::System => true,
+            };
+            let pids = started.iter().filter(is_in).map(|process| process.pid);
+            found.extend(self.match_files(pids.flat_map(files_to_come), desc, scope));
+        }
+        in_order(found)
+    }
+
+    /// Whether processes that start later may have more probes that `desc` matches.
+    #[must_use]
+    pub fn may_grow(&self, desc: &ProbeDesc) -> bool {
+        let mut scopes = self.scopes.of(desc).into_iter();
+        scopes.any(|scope| !matches!(scope, Scope::Process(_)))
+    }
+
+    /// What stands in the file about a USDT probe.
+    #[must_use]
+    pub fn details(&self, probe: &Probe) -> Option<Details> {
+        let ProbeKind::Sites(sites) = &probe.kind else {
+            return None;
+        };
+        let file = self.files.get(&sites.file)?;
+        Some(file.details(file.group_of(probe)?))
+    }
+
+    /// Why a Python's marker is used, or another probe in its place, where that is not a matter of
+    /// course.
+    #[must_use]
+    pub fn remark(&self, probe: &Probe) -> Option<String> {
+        let (file, _) = probe.kind.file()?;
+        self.choice.remark(self.files.get(file)?, probe)
+    }
+
+    /// The interpreter that a process runs, and what its code tells; `None` if it is no Python.
+    pub fn interpreter(&mut self, pid: u32) -> Option<(PathBuf, Result<Arc<Build>, Refusal>)> {
+        let files = self.files.read(executable_files(pid));
+        let mut all = files
+            .iter()
+            .map(|file| (file.file.shown.clone(), self.choice.build(file)))
+            .filter(|(_, build)| !matches!(build, Err(Refusal::NotPython | Refusal::NotElf(_))));
+        // A starter is not it, if there is better.
+        let first = all.next()?;
+        match first.1 {
+            Err(Refusal::InLibrary { .. }) => Some(all.next().unwrap_or(first)),
+            _ => Some(first),
+        }
+    }
+
+    /// Uses interpreters though they failed their self-test, as the test itself must.
+    pub fn use_unchecked(&mut self) {
+        self.choice.unchecked = true;
+    }
+
+    /// Uses the markers of a Python wherever there are any, those with a drawback too; `why` says
+    /// the reason to people.
+    pub fn prefer_markers(&mut self, why: &'static str) {
+        self.choice.markers = Some(why);
+    }
+
+    /// Gives up what stands in for a file's own markers, since its self-test could not be run:
+    /// markers with a drawback are better than probes that nobody has tested. Whether there was
+    /// anything to give up.
+    pub fn give_up_stand_ins(&mut self, file: &File) -> bool {
+        let file = self.files.get(file);
+        file.is_some_and(|file| self.choice.give_up_stand_ins(file))
+    }
+
+    /// How the self-test of the interpreter in a file went, if there was one, in this run or earlier.
+    #[must_use]
+    pub fn check(&self, file: &File) -> Option<&Check> {
+        self.files.get(file)?.findings.get()?.check.as_ref()
+    }
+
+    /// Keeps how the self-test of the interpreter in a file went. If it failed, descriptions do
+    /// not match the probes that were made from its code any more.
+    pub fn record_check(&mut self, file: &File, check: Check) {
+        if let Some(findings) = self.files.findings_mut(file) {
+            self.choice.record(findings, check);
+        }
+    }
+
+    /// The probes of rdtrace's own.
+    fn builtins(&mut self, desc: &ProbeDesc) -> Vec<Arc<Probe>> {
+        let found = builtin::matching(desc).into_iter();
+        found
+            .map(|(desc, kind)| {
+                let key = Key { desc, place: None };
+                self.probes.intern(key, || (Vec::new(), kind))
+            })
+            .collect()
+    }
+
+    /// The probes that `desc` means in these files: one for each file and name.
+    fn match_files(
+        &mut self,
+        files: impl IntoIterator<Item = Arc<File>>,
+        desc: &ProbeDesc,
+        scope: Scope,
+    ) -> Vec<Arc<Probe>> {
+        let mut seen = HashSet::new();
+        let mut found = Vec::new();
+        for file in self.files.read(files) {
+            if seen.insert(file.contents()) {
+                let offers = self.choice.offers(&file, desc, scope).into_iter();
+                found.extend(offers.map(|offer| self.probes.intern(offer.key(), || offer.make())));
+            }
+        }
+        found
+    }
+}
+
+/// The Pythons that are installed, if `desc` means a Python's probes.
+fn installed_for(desc: &ProbeDesc, scope: Scope) -> Vec<Arc<File>> {
+    if means(&desc.provider, cpython::PROVIDER, scope) {
+        installed::pythons()
+    } else {
+        Vec::new()
+    }
+}
+
+fn in_order(mut probes: Vec<Arc<Probe>>) -> Vec<Arc<Probe>> {
+    probes.sort_by_key(|probe| probe.id);
+    probes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A description as it is written in D.
+    pub(super) fn desc(text: &str) -> ProbeDesc {
+        let fields: Vec<&str> = text.split(':').collect();
+        let [provider, module, function, name] = fields[..] else {
+            panic!("{text}")
+        };
+        meaning::description(provider, module, function, name)
+    }
+
+    fn names(probes: &[Arc<Probe>]) -> Vec<String> {
+        probes
+            .iter()
+            .map(|probe| format!("{} {}:{}", probe.id.0, probe.desc.provider, probe.desc.name))
+            .collect()
+    }
+
+    #[test]
+    fn begin_end_and_error_are_the_first_three() {
+        let mut catalog = Catalog::new();
+        assert_eq!(
+            names(&catalog.enable(&desc("dtrace:::"))),
+            ["1 dtrace:BEGIN", "2 dtrace:END", "3 dtrace:ERROR"]
+        );
+        assert_eq!(names(&catalog.enable(&desc(":::END"))), ["2 dtrace:END"]);
+        assert!(catalog.enable(&desc("dtrace:x::END")).is_empty());
+    }
+
+    #[test]
+    fn a_probe_keeps_its_id() {
+        let mut catalog = Catalog::new();
+        for (text, found) in [
+            (":::tick-1sec", "4 profile:tick-1sec"),
+            ("profile:::profile-97", "5 profile:profile-97"),
+            ("profile:::tick-1sec", "4 profile:tick-1sec"),
+        ] {
+            assert_eq!(names(&catalog.enable(&desc(text))), [found]);
+        }
+        assert_eq!(catalog.newest(), ProbeId(5));
+    }
+}
