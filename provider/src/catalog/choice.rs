@@ -70,44 +70,71 @@ impl Choice {
             name: desc.name.replace("__", "-"),
             ..desc.clone()
         };
+        let mut offers = self.for_markers(file, &wanted, scope);
+        offers.extend(self.without_markers(file, &wanted, scope));
+        offers
+    }
+
+    /// The probes that a file has markers for, whether they are used or not.
+    fn for_markers<'f>(
+        &self,
+        file: &'f FileProbes,
+        wanted: &ProbeDesc,
+        scope: Scope,
+    ) -> Vec<Offer<'f>> {
         let module = file.module();
-        let offer = |bare: &str, function: &str, name: &str, source| Offer {
-            file,
-            scope,
-            desc: description(&provider_in(scope, bare), &module, function, name),
-            source,
-        };
-        let marked = file.groups.iter().filter(|group| {
+        let groups = file.groups.iter().filter(|group| {
             means(&wanted.provider, &group.provider, scope)
-                && fits(&wanted, &module, &group.function, &group.name)
+                && fits(wanted, &module, &group.function, &group.name)
         });
-        let mut offers: Vec<Offer<'f>> = marked
-            .map(|group| {
-                let source = match self.stand_in(file, group) {
+        groups
+            .map(|group| Offer {
+                file,
+                scope,
+                desc: description(
+                    &provider_in(scope, &group.provider),
+                    &module,
+                    &group.function,
+                    &group.name,
+                ),
+                source: match self.stand_in(file, group) {
                     Some((build, event)) => Source::Code(build, event),
                     None => Source::Marker(group),
-                };
-                offer(&group.provider, &group.function, &group.name, source)
+                },
             })
-            .collect();
+            .collect()
+    }
+
+    /// The probes of a Python that it has no markers for.
+    fn without_markers<'f>(
+        &self,
+        file: &'f FileProbes,
+        wanted: &ProbeDesc,
+        scope: Scope,
+    ) -> Vec<Offer<'f>> {
         if !means(&wanted.provider, cpython::PROVIDER, scope) {
-            return offers;
+            return Vec::new();
         }
-        let mut unmarked: Vec<PythonEvent> = PythonEvent::ALL.to_vec();
-        unmarked.retain(|event| {
-            fits(&wanted, &module, event.function(), event.name()) && !file.has_marker(event.name())
+        let module = file.module();
+        let mut events = PythonEvent::ALL.to_vec();
+        events.retain(|event| {
+            fits(wanted, &module, event.function(), event.name()) && !file.has_marker(event.name())
         });
-        if unmarked.is_empty() {
-            return offers; // not worth an analysis
+        if events.is_empty() {
+            return Vec::new(); // not worth an analysis
         }
-        if let Ok(build) = self.build(file) {
-            let made = unmarked.into_iter().filter(|event| event.is_in(&build));
-            offers.extend(made.map(|event| {
-                let source = Source::Code(Arc::clone(&build), event);
-                offer(cpython::PROVIDER, event.function(), event.name(), source)
-            }));
-        }
-        offers
+        let Ok(build) = self.build(file) else {
+            return Vec::new();
+        };
+        let provider = provider_in(scope, cpython::PROVIDER);
+        let made = events.into_iter().filter(|event| event.is_in(&build));
+        made.map(|event| Offer {
+            file,
+            scope,
+            desc: description(&provider, &module, event.function(), event.name()),
+            source: Source::Code(Arc::clone(&build), event),
+        })
+        .collect()
     }
 
     /// What is used in place of a marker: if that has a drawback, and the interpreter's code

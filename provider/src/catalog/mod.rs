@@ -19,7 +19,7 @@
 //!     probes     the probe with its id: made when it is first asked for, the same for the run
 //! ```
 //!
-//! [`builtin`] has the probes that are in no file.
+//! `builtin` has the probes that are in no file.
 
 mod builtin;
 mod choice;
