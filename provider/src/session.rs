@@ -4,6 +4,7 @@
 //! handles of their own, so that another thread can read them while this one goes on.
 
 use std::ffi::CString;
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -210,10 +211,7 @@ impl Session {
         let Some(waker) = &self.waker else {
             return Ok(Vec::new());
         };
-        plan.links
-            .iter()
-            .map(|link| self.make_link(link, waker.as_fd()))
-            .collect()
+        self.make_links(&plan, |_| Ok(waker.as_fd()))
     }
 
     /// Runs a `Direct` program once, on whatever CPU this thread is on, and waits for its end.
@@ -299,16 +297,25 @@ impl Session {
     }
 
     fn apply(&self, plan: &Plan) -> Result<Vec<Link>, Error> {
-        plan.links
-            .iter()
-            .map(|link| {
-                let (PlannedLink::UprobeMulti { program, .. }
-                | PlannedLink::UprobeEvent { program, .. }
-                | PlannedLink::Tracepoint { program, .. }
-                | PlannedLink::Timer { program, .. }) = link;
-                self.make_link(link, self.program(*program)?.fd.as_fd())
-            })
-            .collect()
+        self.make_links(plan, |id| Ok(self.program(id)?.fd.as_fd()))
+    }
+
+    /// Makes the links of a plan, but for those to files that are gone by now: of a container that
+    /// has ended, say, while the whole machine is traced.
+    fn make_links<'s>(
+        &self,
+        plan: &Plan,
+        program: impl Fn(ProgramId) -> Result<BorrowedFd<'s>, Error>,
+    ) -> Result<Vec<Link>, Error> {
+        let links = plan.links.iter().filter_map(|link| {
+            let (PlannedLink::UprobeMulti { program: id, .. }
+            | PlannedLink::UprobeEvent { program: id, .. }
+            | PlannedLink::Tracepoint { program: id, .. }
+            | PlannedLink::Timer { program: id, .. }) = link;
+            let made = program(*id).and_then(|program| self.make_link(link, program));
+            (made.is_ok() || !is_gone(link)).then_some(made)
+        });
+        links.collect()
     }
 
     fn make_link(&self, link: &PlannedLink, program: BorrowedFd<'_>) -> Result<Link, Error> {
@@ -447,6 +454,17 @@ fn c_path(path: &Path) -> io::Result<CString> {
 
 /// Closes links, at the same time where there are several: each waits some 20-40 ms for programs
 /// that still run.
+/// Whether the file to attach to is gone, and no process was meant in particular.
+fn is_gone(link: &PlannedLink) -> bool {
+    let (PlannedLink::UprobeMulti { file, scope, .. }
+    | PlannedLink::UprobeEvent { file, scope, .. }) = link
+    else {
+        return false;
+    };
+    let missing = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
+    !matches!(scope, Scope::Process(_)) && fs::metadata(&file.path).is_err_and(missing)
+}
+
 fn close_all(links: Vec<Link>) {
     const AT_ONCE: usize = 16;
     if links.len() < 2 {

@@ -22,7 +22,7 @@ fn example(script: &str, operands: &[&str], program: &str) -> String {
         .arg(format!("{PYTHON} {program}"))
         .current_dir(repository("examples"))
         .env("PATH", format!("{}:{path}", bin.display()));
-    run(command).clean()
+    run(command).clean_but_late()
 }
 
 /// Asserts that lines with these parts come in this order.
@@ -163,5 +163,5 @@ fn top_shows_the_busiest_functions_of_the_machine() {
     let screen = wait_for_text(&out, &often);
     assert!(screen.starts_with("\x1b[2J\x1b[1;1H   PID "), "{screen:?}");
     tracer.signal(Signal::SIGINT);
-    tracer.finish().clean();
+    tracer.finish().clean_but_late();
 }
