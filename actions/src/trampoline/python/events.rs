@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use dlang::diag::Span;
 use predicates::asm::Label;
-use predicates::emit::{Argument, Emit, Emitted};
+use predicates::emit::{Emit, Emitted};
 use predicates::insn::{Alu, Cond, Helper, Reg, Size};
 use provider::object::UprobeSite;
 use provider::probe::{Probe, ProbeKind, PythonEvent, Register};
@@ -47,26 +47,6 @@ pub(in crate::trampoline) struct Events {
     pub(in crate::trampoline) returns: Vec<UprobeSite>,
     /// The code of gc-done.
     done: Option<Label>,
-}
-
-/// Gives the event's argument a slot, if it is used.
-pub(super) fn place_argument(
-    emit: &mut Emit<'_>,
-    used: bool,
-    slot: &mut Option<i16>,
-) -> Emitted<()> {
-    let argument = if used {
-        let place = match *slot {
-            Some(place) => place,
-            None => emit.buffer(8, Span::default())?,
-        };
-        *slot = Some(place);
-        Argument::Slot(place)
-    } else {
-        Argument::Absent
-    };
-    emit.machine.args.push(argument);
-    Ok(())
 }
 
 impl Events {

@@ -100,7 +100,7 @@ pub(super) fn place_arguments(
         1
     };
     for (n, slot) in (0..arguments).zip(slots) {
-        super::events::place_argument(emit, used.contains(&n), slot)?;
+        super::place_argument(emit, used.contains(&n), slot)?;
     }
     Ok(())
 }

@@ -137,23 +137,32 @@ pub(super) fn place_arguments(
             emit.converted_text = true;
         }
         for (n, slot) in (0..4).zip(slots) {
-            let argument = if n == 2 && !loops {
-                Argument::Unreadable(NO_LINE.to_owned())
-            } else if used.contains(&n) {
-                let place = match *slot {
-                    Some(place) => place,
-                    None => emit.buffer(8, Span::default())?,
-                };
-                *slot = Some(place);
-                Argument::Slot(place)
+            if n == 2 && !loops {
+                let why = Argument::Unreadable(NO_LINE.to_owned());
+                emit.machine.args.push(why);
             } else {
-                Argument::Absent
-            };
-            emit.machine.args.push(argument);
+                place_argument(emit, used.contains(&n), slot)?;
+            }
         }
         return Ok(());
     }
-    events::place_argument(emit, used.contains(&0), &mut slots[0])
+    place_argument(emit, used.contains(&0), &mut slots[0])
+}
+
+/// Gives the next argument a slot, if it is used; probes of one program share slots.
+fn place_argument(emit: &mut Emit<'_>, used: bool, slot: &mut Option<i16>) -> Emitted<()> {
+    let argument = if used {
+        let place = match *slot {
+            Some(place) => place,
+            None => emit.buffer(8, Span::default())?,
+        };
+        *slot = Some(place);
+        Argument::Slot(place)
+    } else {
+        Argument::Absent
+    };
+    emit.machine.args.push(argument);
+    Ok(())
 }
 
 /// Whether a frame becomes active.
