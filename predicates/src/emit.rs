@@ -7,7 +7,7 @@
 //! emitted last, when it is known which there are; the program's first instruction jumps to it.
 //!
 //! A fault leaves the clause. Its stub, kept out of the straight path, brings what
-//! [`FaultStub`] describes in `r1` to `r3` and jumps to the clause's fault handler, which belongs
+//! `FaultStub` describes in `r1` to `r3` and jumps to the clause's fault handler, which belongs
 //! to `actions`.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -2,7 +2,7 @@
 //!
 //! The tables below are from the headers of each minor version; a patch release never moves a
 //! field. From 3.13 on, the interpreter publishes some of them in the file itself
-//! (`_Py_DebugOffsets`, at the start of `_PyRuntime`), and [`agrees`] compares the two: a build
+//! (`_Py_DebugOffsets`, at the start of `_PyRuntime`), and `agrees` compares the two: a build
 //! with other offsets (a fork, a debug build) is refused rather than misread.
 
 use super::image::Image;
