@@ -110,7 +110,7 @@ pub(crate) fn before_use(
         return;
     }
     for found in matches {
-        let desc = &program.clauses[found.clause].probes[found.spec].desc;
+        let desc = found.desc(program);
         found.probes = catalog.enable(desc);
         found.expect(catalog, desc);
     }

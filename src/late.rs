@@ -16,7 +16,7 @@ use provider::catalog::{Catalog, Started};
 use provider::doctor::{Diagnosis, diagnose};
 use provider::probe::{File, ProbeId};
 use provider::process::ExecWatch;
-use provider::process::files::{executable_files, files_to_come};
+use provider::process::files::executable_files;
 use provider::python::Refusal;
 use provider::usdt::cpython::PROVIDER;
 
@@ -86,10 +86,7 @@ impl Run<'_> {
 
     /// Enables what the command's next program brings, before anything of it runs, and lets it go.
     pub(crate) fn enable_image(&mut self, live: &mut Live, pid: u32) -> Result<()> {
-        let image = [Started {
-            pid,
-            root: Some(pid),
-        }];
+        let image = [Started::now(pid, Some(pid))];
         let found = self.enable_started(live, &image).unwrap_or_else(|error| {
             self.messages.say(&error.to_string());
             HashSet::new()
@@ -112,7 +109,6 @@ impl Run<'_> {
 
     /// Enables what programs bring that run on meanwhile, and tells which of them got ahead.
     pub(crate) fn enable_late(&mut self, live: &mut Live, started: &[Started]) {
-        let before: Vec<_> = started.iter().map(|one| files_to_come(one.pid)).collect();
         let known = self.catalog.newest();
         if let Err(error) = self.enable_started(live, started) {
             // One program that cannot be traced is no reason to stop tracing the others.
@@ -125,8 +121,11 @@ impl Run<'_> {
             .map(|(file, _)| file.identity)
             .collect();
         let is_new = |file: &&Arc<File>| new.contains(&file.identity);
-        for (process, before) in started.iter().zip(&before) {
-            let Some(file) = before.iter().find(is_new) else {
+        if new.is_empty() {
+            return;
+        }
+        for process in started {
+            let Some(file) = process.files.iter().find(is_new) else {
                 continue;
             };
             let now = executable_files(process.pid);
@@ -149,7 +148,7 @@ impl Run<'_> {
         let followed = started.iter().filter(|process| process.root.is_some());
         let pythons = followed.filter(|process| runs_python(process.pid));
         for process in pythons.filter(|_| !self.options.zdefs) {
-            for (why, key) in self.lacking(&live.program, *process) {
+            for (why, key) in self.lacking(&live.program, process) {
                 if live.outlook.told.insert(key) {
                     self.messages.say(&why.to_string());
                 }
@@ -158,7 +157,7 @@ impl Run<'_> {
     }
 
     /// The descriptions that mean the Python that a followed process runs, and that it has no probe for.
-    fn lacking(&self, program: &Program, process: Started) -> Vec<(Diagnosis, (Spec, PathBuf))> {
+    fn lacking(&self, program: &Program, process: &Started) -> Vec<(Diagnosis, (Spec, PathBuf))> {
         // What is looked at here must not count as found before it is enabled.
         let mut catalog = self.catalog.clone();
         let provider = |pid| format!("{PROVIDER}{pid}");
@@ -172,7 +171,11 @@ impl Run<'_> {
             let meant = process
                 .root
                 .is_some_and(|root| desc.provider == provider(root));
-            if meant && catalog.enable_started(desc, &[process]).is_empty() {
+            if meant
+                && catalog
+                    .enable_started(desc, std::slice::from_ref(process))
+                    .is_empty()
+            {
                 let desc = ProbeDesc {
                     provider: provider(process.pid),
                     ..desc.clone()
@@ -269,10 +272,7 @@ impl Live {
         let pids = self.watch.as_mut().map(ExecWatch::take).unwrap_or_default();
         let root = |pid| self.followed.as_ref().and_then(|all| all.root_of(pid));
         pids.into_iter()
-            .map(|pid| Started {
-                pid,
-                root: root(pid),
-            })
+            .map(|pid| Started::now(pid, root(pid)))
             .collect()
     }
 

@@ -288,7 +288,7 @@ fn a_followed_process_means_its_tree() {
         [("python".to_owned(), Scope::System)]
     );
     // What starts in the tree is the tree's, and nobody else's.
-    let started = |root| [Started { pid, root }];
+    let started = |root| [Started::now(pid, root)];
     let in_tree = catalog.enable_started(&its, &started(Some(root)));
     assert_eq!(scopes(&in_tree), [tree]);
     assert!(catalog.enable_started(&its, &started(None)).is_empty());
@@ -530,10 +530,7 @@ fn a_new_file_is_found_when_it_starts() {
         sleep(Duration::from_millis(2));
         pids = watch.take();
     }
-    let started: Vec<Started> = pids
-        .iter()
-        .map(|&pid| Started { pid, root: None })
-        .collect();
+    let started: Vec<Started> = pids.iter().map(|&pid| Started::now(pid, None)).collect();
     let mut new = catalog.enable_started(&everywhere, &started);
     new.retain(|probe| probe.id > known);
     assert_eq!(new.len(), 1, "{new:?}");

@@ -7,7 +7,6 @@
 //! that is not active, a container) are met when they start.
 
 use std::collections::HashSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -39,25 +38,17 @@ pub(super) fn pythons() -> Vec<Arc<File>> {
     files
 }
 
-/// The regular files of a directory whose names start so.
+/// The regular files of a directory whose names start so, or that such names lead to.
 fn named(dir: &Path, start: &str) -> Vec<Arc<File>> {
-    let Ok(entries) = fs::read_dir(dir) else {
-        return Vec::new();
-    };
-    entries
-        .flatten()
-        .filter(|entry| {
-            entry
-                .file_name()
-                .to_str()
-                .is_some_and(|name| name.starts_with(start))
-        })
-        .filter_map(|entry| files::file_at(&entry.path()))
+    files::named(dir, start)
+        .filter_map(|path| files::file_at(&path))
         .collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

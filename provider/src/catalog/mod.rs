@@ -57,12 +57,26 @@ pub struct Catalog {
 }
 
 /// A process that has started, or has become another program, while tracing goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Started {
     /// The process.
     pub pid: u32,
     /// The root of the tree that it belongs to, if it is followed.
     pub root: Option<u32>,
+    /// The files that it executes, or is about to.
+    pub files: Vec<Arc<File>>,
+}
+
+impl Started {
+    /// A process as it is now.
+    #[must_use]
+    pub fn now(pid: u32, root: Option<u32>) -> Self {
+        Self {
+            pid,
+            root,
+            files: files_to_come(pid),
+        }
+    }
 }
 
 impl Catalog {
@@ -165,8 +179,8 @@ impl Catalog {
                 Scope::Tree(root) => process.root == Some(root),
                 Scope::System => true,
             };
-            let pids = started.iter().filter(is_in).map(|process| process.pid);
-            found.extend(self.match_files(pids.flat_map(files_to_come), desc, scope));
+            let files = started.iter().filter(is_in).flat_map(|s| &s.files).cloned();
+            found.extend(self.match_files(files, desc, scope));
         }
         in_order(found)
     }

@@ -69,39 +69,44 @@ pub fn files_to_come(pid: u32) -> Vec<Arc<File>> {
     let mut files = executable_files(pid);
     let program = program(pid).unwrap_or_default();
     let name = program.file_name().unwrap_or_default();
-    if name.to_string_lossy().starts_with("python") {
-        files.extend(libraries_beside(pid, &program, "libpython"));
+    let prefix = program.parent().and_then(Path::parent);
+    if let Some(prefix) = prefix.filter(|_| name.to_string_lossy().starts_with("python")) {
+        let root = if same_mounts(pid) {
+            PathBuf::from("/")
+        } else {
+            PathBuf::from(format!("/proc/{pid}/root"))
+        };
+        files.extend(libraries(&root, &prefix.join("lib"), "libpython"));
     }
     files
 }
 
-/// The files in the `lib` beside a program's directory whose names start so, as a process sees them.
-fn libraries_beside(pid: u32, program: &Path, start: &str) -> Vec<Arc<File>> {
-    let Some(prefix) = program.parent().and_then(Path::parent) else {
-        return Vec::new();
-    };
-    let root = if same_mounts(pid) {
-        PathBuf::from("/")
-    } else {
-        PathBuf::from(format!("/proc/{pid}/root"))
-    };
-    let seen_from_here = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
-    let lib = prefix.join("lib");
-    let entries = fs::read_dir(seen_from_here(&lib));
-    let names = entries.into_iter().flatten().flatten();
-    names
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with(start))
-        .filter_map(|entry| {
-            let shown = lib.join(entry.file_name());
-            let path = seen_from_here(&shown);
-            let meta = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
-            Some(Arc::new(File {
-                path,
-                shown,
-                identity: (meta.dev(), meta.ino()),
-            }))
+/// The files in `dir` below a root whose names start so. Not through links: the name is shown, and one
+/// of them may lead out of a container.
+fn libraries(root: &Path, dir: &Path, start: &str) -> Vec<Arc<File>> {
+    let below = root.join(dir.strip_prefix("/").unwrap_or(dir));
+    named(&below, start)
+        .filter_map(|path| {
+            let meta = fs::symlink_metadata(&path).ok()?;
+            let shown = dir.join(path.file_name()?);
+            let identity = (meta.dev(), meta.ino());
+            meta.is_file().then(|| {
+                Arc::new(File {
+                    path,
+                    shown,
+                    identity,
+                })
+            })
         })
         .collect()
+}
+
+/// The entries of a directory whose names start so.
+pub(crate) fn named(dir: &Path, start: &str) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries
+        .filter(move |entry| entry.file_name().to_string_lossy().starts_with(start))
+        .map(|entry| entry.path())
 }
 
 /// The program that a process runs.
@@ -243,6 +248,20 @@ mod tests {
     #[test]
     fn map_files_names_have_no_leading_zeroes() {
         assert_eq!(short_range("00420000-006c3000"), "420000-6c3000");
+    }
+
+    #[test]
+    fn libraries_have_their_own_names_as_the_process_sees_them() {
+        let root = tempfile::tempdir().unwrap();
+        let lib = root.path().join("opt/lib");
+        fs::create_dir_all(&lib).unwrap();
+        fs::write(lib.join("libpython3.12.so.1.0"), "").unwrap();
+        for link in ["libpython3.12.so", "libpython3.12.so.1"] {
+            std::os::unix::fs::symlink("libpython3.12.so.1.0", lib.join(link)).unwrap();
+        }
+        let found = libraries(root.path(), Path::new("/opt/lib"), "libpython");
+        let shown: Vec<_> = found.iter().map(|file| file.shown.clone()).collect();
+        assert_eq!(shown, [Path::new("/opt/lib/libpython3.12.so.1.0")]);
     }
 
     #[test]

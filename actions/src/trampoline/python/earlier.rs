@@ -22,6 +22,7 @@ use dlang::diag::Span;
 use predicates::asm::{Label, MapRef};
 use predicates::emit::{Emit, Emitted};
 use predicates::insn::{Alu, Cond, Helper, Reg, Size};
+use predicates::storage::Counter;
 use provider::object::{MapKind, MapSpec};
 use provider::python::offsets::{ByteCode, FrameChain};
 use provider::python::{Build, Event, Site};
@@ -148,7 +149,7 @@ impl Dispatch<'_> {
             return Ok(());
         };
         let count = emit.buffer(8, Span::default())?;
-        let [begin, first, visit, next, done] = [(); 5].map(|()| emit.asm.label());
+        let [begin, first, visit, next, lost, done] = [(); 6].map(|()| emit.asm.label());
         emit.asm.bind(earlier.from_frame);
         emit.asm.note("frames that are active already");
         emit.asm.mov_imm(Reg::R9, 1);
@@ -158,7 +159,7 @@ impl Dispatch<'_> {
         emit.asm.bind(begin);
         emit.asm
             .store(Size::Double, Reg::FP, self.scratch.instruction(), Reg::R6);
-        self.meet_thread(emit, done);
+        self.meet_thread(emit, lost, done);
         emit.asm.jump_if_imm(Cond::Ne, Reg::R9, 0, first);
         emit.asm.mov(Reg::R3, Reg::R6);
         add(emit, Reg::R3, i64::from(earlier.chain.previous));
@@ -172,9 +173,9 @@ impl Dispatch<'_> {
         emit.asm.store(Size::Double, Reg::FP, count, Reg::R1);
         emit.asm.bind(visit);
         emit.asm.jump_if_imm(Cond::Eq, Reg::R6, 0, done);
-        emit.asm.may_goto(done);
+        emit.asm.may_goto(lost);
         emit.asm.load(Size::Double, Reg::R1, Reg::FP, count);
-        emit.asm.jump_if_imm(Cond::Gt, Reg::R1, DEEPEST, done);
+        emit.asm.jump_if_imm(Cond::Gt, Reg::R1, DEEPEST, lost);
         emit.asm.alu_imm(Alu::Add, Reg::R1, 1);
         emit.asm.store(Size::Double, Reg::FP, count, Reg::R1);
         self.examine(emit, earlier.chain, next, done);
@@ -184,6 +185,8 @@ impl Dispatch<'_> {
         emit.asm.bind(next);
         emit.asm.mov(Reg::R6, Reg::R9);
         emit.asm.jump(visit);
+        emit.asm.bind(lost);
+        emit.count(Counter::PythonDrops, Span::default())?;
         emit.asm.bind(done);
         emit.asm.call(Helper::GetCurrentPidTgid);
         emit.asm.mov(Reg::R7, Reg::R0);
@@ -200,15 +203,16 @@ impl Dispatch<'_> {
         Ok(())
     }
 
-    /// Notes that the thread has been met; on to `done` if it had been.
-    fn meet_thread(&self, emit: &mut Emit<'_>, done: Label) {
+    /// Notes that the thread has been met; on to `done` if it had been, to `lost` if that takes more
+    /// memory than there is.
+    fn meet_thread(&self, emit: &mut Emit<'_>, lost: Label, done: Label) {
         emit.asm.call(Helper::GetCurrentTaskBtf);
         emit.asm.mov(Reg::R2, Reg::R0);
         emit.asm.map(Reg::R1, self.maps.threads.met);
         emit.asm.mov_imm(Reg::R3, 0);
         emit.asm.mov_imm(Reg::R4, CREATE);
         emit.asm.call(Helper::TaskStorageGet);
-        emit.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, done);
+        emit.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, lost);
         emit.asm.load(Size::Double, Reg::R1, Reg::R0, 0);
         emit.asm.jump_if_imm(Cond::Ne, Reg::R1, 0, done);
         emit.asm.store_imm(Size::Double, Reg::R0, 0, 1);

@@ -15,7 +15,7 @@ use provider::object::UprobeSite;
 use provider::probe::{Probe, ProbeKind, PythonEvent, Register};
 use provider::python::Location;
 
-use super::{PythonMaps, add, read};
+use super::{PythonMaps, locate};
 use crate::trampoline::load_register;
 
 /// The cookie of return probes, beyond those of any number of sites.
@@ -152,16 +152,7 @@ impl EventSite {
         };
         if let Some(slot) = slot {
             emit.asm.load(Size::Double, Reg::R9, Reg::FP, Emit::CONTEXT);
-            match self.value {
-                Location::Register(register) => load_register(emit, Reg::R0, Reg::R9, register),
-                Location::Memory { base, offset } => {
-                    load_register(emit, Reg::R3, Reg::R9, base);
-                    add(emit, Reg::R3, offset);
-                    emit.asm.store_imm(Size::Double, Reg::FP, slot, 0);
-                    read(emit, slot, u16::from(self.size));
-                    emit.asm.load(Size::Double, Reg::R0, Reg::FP, slot);
-                }
-            }
+            locate(emit, Reg::R0, self.value, slot);
             let unused = 64 - 8 * i32::from(self.size);
             if unused > 0 {
                 emit.asm.alu_imm(Alu::Lsh, Reg::R0, unused);

@@ -6,9 +6,9 @@ use predicates::emit::{Emit, Emitted};
 use predicates::insn::{Alu, Cond, Helper, Reg, Size};
 use predicates::storage::Counter;
 use provider::python::offsets::ByteCode;
-use provider::python::{Condition, Event, InstructionPointer, Location, Recipe, Site};
+use provider::python::{Condition, Event, InstructionPointer, Recipe, Site};
 
-use super::{Dispatch, add, read, signed, starts};
+use super::{Dispatch, add, locate, read, signed, starts};
 use crate::trampoline::load_register;
 
 impl Dispatch<'_> {
@@ -30,7 +30,7 @@ impl Dispatch<'_> {
             emit.asm.alu_imm(Alu::Lsh, Reg::R0, 32);
             emit.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, self.leave);
         }
-        self.locate(emit, Reg::R6, site.frame);
+        locate(emit, Reg::R6, site.frame, self.scratch.word);
         if self.build.recipe == Recipe::Handlers || self.gives_arguments(site) {
             self.identify(emit);
         }
@@ -61,19 +61,6 @@ impl Dispatch<'_> {
         self.gives_arguments(site) || starts(site.event) && self.build.recipe == Recipe::Handlers
     }
 
-    /// `dst = value at a location`; `r9` holds the context. `dst` survives calls.
-    fn locate(&self, emit: &mut Emit<'_>, dst: Reg, location: Location) {
-        match location {
-            Location::Register(register) => load_register(emit, dst, Reg::R9, register),
-            Location::Memory { base, offset } => {
-                load_register(emit, Reg::R3, Reg::R9, base);
-                add(emit, Reg::R3, offset);
-                read(emit, self.scratch.word, 8);
-                emit.asm.load(Size::Double, dst, Reg::FP, self.scratch.word);
-            }
-        }
-    }
-
     /// Stores the frame and the process, which an active frame is known by; `r7 = thread`, as
     /// `bpf_get_current_pid_tgid` has it.
     ///
@@ -83,9 +70,9 @@ impl Dispatch<'_> {
         let scratch = self.scratch;
         emit.asm.call(Helper::GetCurrentPidTgid);
         emit.asm.mov(Reg::R7, Reg::R0);
-        if let Some(execs) = emit.storage.task.self_exec_id {
+        let execs = emit.storage.task.self_exec_id;
+        if let Some(execs) = execs.and_then(|offset| i16::try_from(offset).ok()) {
             emit.asm.call(Helper::GetCurrentTaskBtf);
-            let execs = i16::try_from(execs).unwrap_or(0);
             emit.asm.load(Size::Word, Reg::R1, Reg::R0, execs);
             emit.asm.alu_imm(Alu::Lsh, Reg::R1, 32);
             emit.asm.mov(Reg::R0, Reg::R7);
@@ -122,7 +109,7 @@ impl Dispatch<'_> {
                 add(emit, Reg::R8, -ahead);
             }
             InstructionPointer::Variable { location, ahead } => {
-                self.locate(emit, Reg::R8, location);
+                locate(emit, Reg::R8, location, self.scratch.word);
                 add(emit, Reg::R8, -ahead);
             }
             InstructionPointer::LastIndex => {

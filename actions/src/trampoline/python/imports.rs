@@ -17,10 +17,10 @@ use predicates::emit::{Emit, Emitted};
 use predicates::insn::{Alu, Cond, Helper, Reg, Size};
 use predicates::storage::Counter;
 use provider::probe::{Probe, ProbeKind, PythonEvent, Register};
-use provider::python::{Build, ImportSite, Location};
+use provider::python::{Build, ImportSite};
 
 use super::text::Strings;
-use super::{LOOP_STACK, PythonMaps, add, read};
+use super::{LOOP_STACK, PythonMaps, add, locate, place_argument};
 use crate::trampoline::load_register;
 
 /// The stack pointer among the registers.
@@ -100,7 +100,7 @@ pub(super) fn place_arguments(
         1
     };
     for (n, slot) in (0..arguments).zip(slots) {
-        super::place_argument(emit, used.contains(&n), slot)?;
+        place_argument(emit, used.contains(&n), slot)?;
     }
     Ok(())
 }
@@ -212,15 +212,7 @@ impl<'p> Imports<'p> {
     fn done(&self, emit: &mut Emit<'_>, site: &ImportSite) {
         load_register(emit, Reg::R7, Reg::R9, STACK_POINTER);
         add(emit, Reg::R7, site.stack);
-        match site.module {
-            Location::Register(register) => load_register(emit, Reg::R8, Reg::R9, register),
-            Location::Memory { base, offset } => {
-                load_register(emit, Reg::R3, Reg::R9, base);
-                add(emit, Reg::R3, offset);
-                read(emit, self.word, 8);
-                emit.asm.load(Size::Double, Reg::R8, Reg::FP, self.word);
-            }
-        }
+        locate(emit, Reg::R8, site.module, self.word);
         self.with_key(emit);
         emit.asm.call(Helper::MapLookupElem);
         emit.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, self.leave);

@@ -37,12 +37,13 @@ use predicates::insn::{Alu, Cond, Helper, Reg, Size};
 use predicates::storage::Counter;
 use provider::object::{MapKind, MapSpec};
 use provider::probe::{Probe, ProbeKind, PythonEvent, PythonSites};
-use provider::python::{Build, Event, Recipe, Site};
+use provider::python::{Build, Event, Location, Recipe, Site};
 
 use self::active::ActiveMaps;
 use self::earlier::{Earlier, ThreadMaps};
 pub(super) use self::events::{EventSite, Events};
 pub(super) use self::imports::{ImportHit, Imports};
+use super::load_register;
 
 /// The stack that `may_goto` needs beyond the program's own, in bytes.
 pub(crate) const LOOP_STACK: i16 = 16;
@@ -358,6 +359,19 @@ impl<'p> Dispatch<'p> {
             }
         }
         Ok(())
+    }
+}
+
+/// `dst = value at a location`; `r9` holds the context, and the slot `word` may be used.
+fn locate(emit: &mut Emit<'_>, dst: Reg, location: Location, word: i16) {
+    match location {
+        Location::Register(register) => load_register(emit, dst, Reg::R9, register),
+        Location::Memory { base, offset } => {
+            load_register(emit, Reg::R3, Reg::R9, base);
+            add(emit, Reg::R3, offset);
+            read(emit, word, 8);
+            emit.asm.load(Size::Double, dst, Reg::FP, word);
+        }
     }
 }
 
