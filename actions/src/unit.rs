@@ -2,7 +2,7 @@
 //!
 //! All clauses of a probe run in one program, so that they share what they fetch; all probes in
 //! one file and scope share one program too, so that the kernel attaches and detaches them with
-//! one link. Which site was hit is the attach cookie.
+//! one link. Which site was hit is told by the instruction pointer, or the attach cookie.
 //!
 //! ```text
 //!   entry      save the context; goto prologue
@@ -11,7 +11,7 @@
 //!   faults     what stubs lead to: report, run ERROR's clauses, go on after the faulting clause
 //!   give up    count and leave
 //!   prologue   zero what is tested before it is set; leave if exit() ran;
-//!              by cookie: load the site's arguments, goto its probe
+//!              by site: load its arguments, goto its probe
 //! ```
 //!
 //! The prologue comes last since only then it is known what has to be zeroed.
