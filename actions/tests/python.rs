@@ -89,7 +89,7 @@ fn builds() -> Vec<(PathBuf, Arc<Build>)> {
 fn without_lock(path: &Path, build: &Build) -> Option<(PathBuf, Arc<Build>)> {
     let build = Build {
         free_threaded: true,
-        offsets: python::offsets::of(build.version.minor, true)?,
+        offsets: python::offsets_of(build.version.minor, true)?,
         ..build.clone()
     };
     Some((path.to_owned(), Arc::new(build)))
@@ -133,7 +133,7 @@ fn lower(text: &str, path: &Path, build: &Arc<Build>, scope: Scope, may_goto: bo
                     function: "eval".into(),
                     name: event.name().into(),
                 },
-                args: event.args(),
+                args: provider::synthesised::args(event),
                 kind: ProbeKind::Python(PythonSites {
                     file: Arc::clone(&file),
                     scope,

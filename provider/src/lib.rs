@@ -8,13 +8,15 @@ pub mod features;
 pub mod glob;
 pub mod map;
 pub mod object;
+mod place;
 pub mod plan;
 pub mod probe;
 pub mod process;
 mod profile;
-pub mod python;
 mod remedy;
 pub mod session;
-mod synthesised;
+pub mod synthesised;
 mod sys;
 pub mod usdt;
+
+pub use python_analysis as python;

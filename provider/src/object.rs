@@ -1,8 +1,10 @@
 //! What code generation hands over to be loaded: maps, programs with symbolic maps, and what each
 //! program is attached to. Plain data; `plan` and `apply` turn it into kernel objects.
 
-use crate::probe::{File, Scope};
 use std::sync::Arc;
+
+pub use crate::place::UprobeSite;
+use crate::place::{File, Scope};
 
 /// Index into the list of maps of one enabling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -169,15 +171,4 @@ pub enum Target {
     Begin,
     /// Run once by rdtrace after everything else is detached.
     End,
-}
-
-/// One instruction to attach to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UprobeSite {
-    /// File offset of the instruction.
-    pub file_offset: u64,
-    /// File offset of the semaphore to raise.
-    pub semaphore: Option<u64>,
-    /// What `bpf_get_attach_cookie` gives at this site.
-    pub cookie: u64,
 }

@@ -1,14 +1,15 @@
 //! Probes as the later stages see them: a name, typed arguments, and the places in files where
 //! they fire.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use dlang::program::ProbeDesc;
 use dlang::types::Int;
-use serde::{Deserialize, Serialize};
+use python_analysis::Build;
+pub use python_analysis::{PythonEvent, Register};
 
-use crate::object::UprobeSite;
+use crate::place::UprobeSite;
+pub use crate::place::{File, Scope};
 
 /// A probe's id, as `-l` shows it and `id` gives it: counted from 1 in order of discovery
 /// (`dtrace:::BEGIN` 1, `END` 2, `ERROR` 3), unique in one run.
@@ -78,7 +79,7 @@ impl ProbeKind {
 /// A probe made from what a CPython's interpreter does, in one file, for one process or for all.
 ///
 /// Several probes may rest on the same instructions: which event a hit is, and whether it is one
-/// at all, the trampoline decides at run time by [`Build`](crate::python::Build)'s description.
+/// at all, the trampoline decides at run time by [`Build`]'s description.
 #[derive(Clone, Debug)]
 pub struct PythonSites {
     /// The file with the interpreter.
@@ -86,28 +87,9 @@ pub struct PythonSites {
     /// Whose executions of the file fire the probe.
     pub scope: Scope,
     /// What was found out about the interpreter.
-    pub build: Arc<crate::python::Build>,
+    pub build: Arc<Build>,
     /// Which marker it stands for.
     pub event: PythonEvent,
-}
-
-/// A marker of CPython's `python` provider that can be made from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PythonEvent {
-    /// `function-entry(file, function, line)`.
-    FunctionEntry,
-    /// `function-return(file, function, line)`.
-    FunctionReturn,
-    /// `gc-start(generation)`.
-    GcStart,
-    /// `gc-done(collected)`.
-    GcDone,
-    /// `import-find-load-start(name)`.
-    ImportStart,
-    /// `import-find-load-done(name, found)`.
-    ImportDone,
-    /// `audit(event, tuple)`.
-    Audit,
 }
 
 /// The sites of a probe in one file, for one process or for all.
@@ -122,30 +104,6 @@ pub struct Sites {
     /// Instructions to attach an empty program to, only for the semaphores it raises: what else
     /// the target must see before the sites are reached. `Session::attach_wakes` does it.
     pub wake: Vec<UprobeSite>,
-}
-
-/// An ELF file with probes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct File {
-    /// A path that this process can open.
-    pub path: PathBuf,
-    /// The path in the target's own mount namespace, for messages.
-    pub shown: PathBuf,
-    /// Device and inode, which identify the file to the kernel.
-    pub identity: (u64, u64),
-}
-
-/// Whose executions count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Scope {
-    /// One process, all its threads.
-    Process(u32),
-    /// A process and all those that it and they start while it is traced (`-x followfork`). The
-    /// kernel knows no such set: the probe is attached for every process, and the program asks
-    /// whether the one that hit it belongs to the tree of this root.
-    Tree(u32),
-    /// Every process on the machine, those that start later included.
-    System,
 }
 
 /// One instruction that fires a probe.
@@ -200,18 +158,4 @@ pub enum ArgLocation {
         /// The argument string and the reason.
         why: String,
     },
-}
-
-/// A general register of the traced machine, as the byte offset of its slot in the kernel's
-/// `struct pt_regs` (x86-64) or `struct user_pt_regs` (aarch64), where a uprobe program finds it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Register(pub u16);
-
-impl Register {
-    /// The instruction pointer on the machine that this was built for.
-    pub const IP: Self = Self(if cfg!(target_arch = "aarch64") {
-        256
-    } else {
-        128
-    });
 }

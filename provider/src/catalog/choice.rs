@@ -264,7 +264,7 @@ mod tests {
 
     /// What the code of a 3.11 tells.
     fn findings() -> Findings {
-        let files = crate::python::tests::recorded();
+        let files = crate::python::recorded::recorded();
         let (_, python) = files
             .iter()
             .find(|(name, _)| name.starts_with("3.11.2"))

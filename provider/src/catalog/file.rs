@@ -16,6 +16,7 @@ use super::meaning::provider_in;
 use crate::probe::{File, Probe, ProbeArg, ProbeKind, PythonEvent, PythonSites, Scope, Sites};
 use crate::python::Build;
 use crate::python::cache::{Cache, Findings};
+use crate::synthesised;
 use crate::usdt::note::Note;
 use crate::usdt::{UsdtFile, UsdtSite, args, cpython};
 
@@ -186,7 +187,7 @@ impl FileProbes {
             build,
             event,
         });
-        (event.args(), kind)
+        (synthesised::args(event), kind)
     }
 
     fn sites(&self, group: &Group) -> impl Iterator<Item = &UsdtSite> {

@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn what_the_analysis_missed_is_told() {
-        let (_, file) = &crate::python::tests::recorded()[0];
+        let (_, file) = &crate::python::recorded::recorded()[0];
         let mut build = crate::python::analyse(file).unwrap();
         let reason =
             |build: &Build| why_not_made(&Ok(Arc::new(build.clone())), "import-find-load-start");

@@ -203,8 +203,8 @@ const PRINTING_LIMIT: usize = 24;
 
 #[cfg(test)]
 mod tests {
+    use super::super::register::Register;
     use super::*;
-    use crate::probe::Register;
 
     /// A collector whose test of whether to print GCC has copied into the branches of an earlier
     /// one, as it does in 3.14.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::code::{Emulated, Home, pt_regs};
 use super::opcodes::Argument;
-use crate::probe::Register;
+use super::register::Register;
 
 /// One instruction to probe.
 ///

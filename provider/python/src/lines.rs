@@ -155,10 +155,7 @@ mod tests {
 
     #[test]
     fn lines_are_those_of_the_interpreters_found_here() {
-        let script = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/src/python/fixtures/record_lines.py"
-        );
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/src/fixtures/record_lines.py");
         for python in super::super::tests::interpreters() {
             let Ok(output) = std::process::Command::new(&python).arg(script).output() else {
                 continue;

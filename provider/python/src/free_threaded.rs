@@ -78,7 +78,7 @@ pub(super) fn moved(with_lock: Offsets, minor: u8) -> Option<Offsets> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::offsets::of;
+    use super::super::headers::offsets_of as of;
     use super::*;
 
     /// What a C compiler says of the headers, with `Py_GIL_DISABLED`.

@@ -1,28 +1,47 @@
 //! Is this file a CPython, and which?
 
-use std::path::Path;
+use std::fs::File;
 
+use object::read::elf::{FileHeader, SectionHeader as _};
+use object::{Endianness, ReadCache, elf};
 use regex::bytes::Regex;
 
 use super::image::Image;
-use super::offsets::{DebugOffsets, debug_offsets};
-use super::{Refusal, Version};
-use crate::usdt::elf::Contents;
+use super::published::{DebugOffsets, debug_offsets};
+use super::refusal::Refusal;
+use super::version::Version;
+
+/// Larger tables of names are damage, or an attempt to make us run out of memory.
+const LARGEST_NAMES: u64 = 1 << 28;
 
 /// Whether a file is worth an analysis: a quick look at its dynamic symbols' names only, for those
 /// of an interpreter and those that a program needs which starts one.
-pub(super) fn may_be_python(file: &Path) -> bool {
-    let names = Contents::open(file)
-        .ok()
-        .and_then(|contents| {
-            let names = contents.elf().ok()?.section_data(".dynstr").ok()??;
-            Some(names.to_vec())
-        })
-        .unwrap_or_default();
+pub(super) fn may_be_python(file: &File) -> bool {
     let name = Regex::new(
         r"(?-u)\x00(_PyEval_EvalFrameDefault|PyEval_EvalFrameEx|Py_Main|Py_BytesMain)\x00",
     );
-    name.is_ok_and(|name| name.is_match(&names))
+    let names = dynamic_names(&ReadCache::new(file));
+    name.is_ok_and(|name| names.is_some_and(|names| name.is_match(&names)))
+}
+
+/// The names of a file's dynamic symbols; of the file, little else is read. `None` for a file of
+/// another machine than those that rdtrace runs on.
+fn dynamic_names(data: &ReadCache<&File>) -> Option<Vec<u8>> {
+    let header = elf::FileHeader64::<Endianness>::parse(data).ok()?;
+    let endian = header.endian().ok()?;
+    let native = match std::env::consts::ARCH {
+        "aarch64" => elf::EM_AARCH64,
+        _ => elf::EM_X86_64,
+    };
+    if !header.is_little_endian() || header.e_machine(endian) != native {
+        return None;
+    }
+    let sections = header.sections(endian, data).ok()?;
+    let (_, section) = sections.section_by_name(endian, b".dynstr")?;
+    if section.sh_size(endian) > LARGEST_NAMES {
+        return None;
+    }
+    Some(section.data(endian, data).ok()?.to_vec())
 }
 
 /// What the file says of itself.

@@ -25,11 +25,11 @@ use std::collections::BTreeSet;
 
 use iced_x86::{Code, FlowControl, Instruction, OpKind, Register as R};
 
-use super::Refusal;
 use super::code::{Emulated, Home, State, Value, branch_target, emulated, pt_regs, straight};
 use super::flow::reachable;
 use super::image::Image;
 use super::opcodes::{Jit, Opcodes};
+use super::refusal::Refusal;
 use super::site::{Condition, Event, Execution, InstructionPointer, Location, Site};
 use super::table::{INSTRUCTION_POINTER, Table};
 use super::vote::LoopRegisters;

@@ -40,9 +40,9 @@ use super::flow::reachable;
 use super::image::Image;
 use super::import_method::{Call, Methods};
 use super::offsets::StringOffsets;
+use super::register::Register;
 use super::site::{Execution, Location};
 use super::unwind::Functions;
-use crate::probe::Register;
 
 /// Where imports are seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -294,8 +294,9 @@ const BLOCK_LIMIT: usize = 16;
 
 #[cfg(test)]
 mod tests {
-    use super::super::analyse;
-    use super::super::tests::{interpreter_file, interpreters, recorded};
+    use super::super::analyse::analyse;
+    use super::super::recorded::recorded;
+    use super::super::tests::{interpreter_file, interpreters};
     use super::*;
 
     #[test]

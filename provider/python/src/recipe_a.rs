@@ -17,10 +17,10 @@
 
 use iced_x86::{Code, FlowControl, Instruction, Mnemonic, OpKind, Register as R};
 
-use super::Refusal;
 use super::code::{Home, State, Value, branch_target, emulated, plt_name, straight};
 use super::flow::reachable;
 use super::image::Image;
+use super::refusal::Refusal;
 use super::site::{Event, Execution, InstructionPointer, Location, Site};
 
 /// `frame` in `PyThreadState`.

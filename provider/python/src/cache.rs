@@ -15,7 +15,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek as _};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,11 +24,19 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::analyse::analyse;
+use super::audit::Audits;
+use super::build::{Build, Recipe};
+use super::gc::Collector;
+use super::headers::offsets_of;
 use super::identify::may_be_python;
+use super::import::Imports;
 use super::lines::LineFormat;
+use super::opcodes;
+use super::refusal::Refusal;
+use super::site::Site;
 use super::store::Store;
-use super::{Audits, Build, Collector, Imports, Recipe, Refusal, Site, Version};
-use super::{analyse, offsets, opcodes};
+use super::version::Version;
 
 /// Files larger than this are no interpreters.
 const LARGEST: u64 = 1 << 29;
@@ -103,11 +111,11 @@ impl Cache {
         if let Some(findings) = self.indexed(&index) {
             return findings;
         }
-        if !may_be_python(path) {
+        if !may_be_python(&file) {
             return refused(Refusal::NotPython);
         }
         let mut contents = Vec::new();
-        if let Err(error) = file.read_to_end(&mut contents) {
+        if let Err(error) = file.rewind().and_then(|()| file.read_to_end(&mut contents)) {
             return unreadable(error);
         }
         let key = hash(&contents);
@@ -280,7 +288,7 @@ impl KeptBuild {
             free_threaded: self.free_threaded,
             recipe: self.recipe,
             sites: self.sites,
-            offsets: offsets::of(minor, self.free_threaded)?,
+            offsets: offsets_of(minor, self.free_threaded)?,
             lines: LineFormat::of(minor),
             masking_opcodes: opcodes::of(minor).map_or(&[], |opcodes| opcodes.masking),
             collectors: self.collectors,
@@ -294,7 +302,7 @@ impl KeptBuild {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::recorded;
+    use super::super::recorded::recorded;
     use super::*;
 
     fn analysed(contents: &[u8]) -> Findings {

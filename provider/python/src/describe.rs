@@ -2,9 +2,12 @@
 
 use std::fmt;
 
-use super::{Build, ImportSite, Site};
-use super::{Condition, Emulated, Event, Execution, InstructionPointer, Location, Recipe};
-use crate::probe::{PythonEvent, Register};
+use super::build::{Build, Recipe};
+use super::code::Emulated;
+use super::event::PythonEvent;
+use super::import::ImportSite;
+use super::register::Register;
+use super::site::{Condition, Event, Execution, InstructionPointer, Location, Site};
 
 impl Build {
     /// How the probe of `event` is made: the method, then each site, then remarks.
@@ -77,7 +80,10 @@ impl Build {
             PythonEvent::ImportStart | PythonEvent::ImportDone => {
                 self.imports.as_ref().is_ok_and(|imports| imports.partial)
             }
-            _ => false,
+            PythonEvent::FunctionEntry
+            | PythonEvent::FunctionReturn
+            | PythonEvent::GcStart
+            | PythonEvent::GcDone => false,
         }
     }
 
@@ -178,7 +184,8 @@ impl fmt::Display for Register {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{analyse, tests::recorded};
+    use super::super::analyse::analyse;
+    use super::super::recorded::recorded;
     use super::*;
 
     fn described(name: &str, event: PythonEvent) -> Vec<String> {

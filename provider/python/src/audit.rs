@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::code::{State, Value, decode, emulated, pt_regs, straight};
 use super::image::Image;
+use super::register::Register;
 use super::site::Execution;
-use crate::probe::Register;
 
 /// Where audit events are seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

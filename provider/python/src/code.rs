@@ -13,7 +13,7 @@ use iced_x86::{MemorySize, Mnemonic, OpKind, Register as R};
 use serde::{Deserialize, Serialize};
 
 use super::image::Image;
-use crate::probe::Register;
+use super::register::Register;
 
 /// The instructions that the kernel emulates under a uprobe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -1,0 +1,51 @@
+//! The result of an analysis: what there is to know of one interpreter.
+
+use serde::{Deserialize, Serialize};
+
+use super::audit::Audits;
+use super::gc::Collector;
+use super::import::Imports;
+use super::lines::LineFormat;
+use super::offsets::Offsets;
+use super::site::Site;
+use super::version::Version;
+
+/// What there is to know of one interpreter file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Build {
+    /// Which CPython it is.
+    pub version: Version,
+    /// Whether it is without the global lock (`--disable-gil`).
+    pub free_threaded: bool,
+    /// By which method its functions are traced.
+    pub recipe: Recipe,
+    /// The instructions to probe for function-entry and function-return.
+    pub sites: Vec<Site>,
+    /// Where the fields of its objects are.
+    pub offsets: Offsets,
+    /// How its code objects map byte code to lines.
+    pub lines: LineFormat,
+    /// The opcodes that stand for others where a tool watches single lines or instructions:
+    /// found at a site instead of the expected opcode, they are no mistake.
+    pub masking_opcodes: &'static [u8],
+    /// The garbage collector, every copy of it; or why it could not be found.
+    pub collectors: Result<Vec<Collector>, String>,
+    /// Where an import looks for a module; or why that could not be found.
+    pub imports: Result<Imports, String>,
+    /// Where audit events are raised; none before 3.8.
+    pub audits: Option<Audits>,
+    /// Two builds with the same fingerprint have the same opcodes: a hash of the undefined ones.
+    /// 0 for the recipe that needs no dispatch table.
+    pub fingerprint: u64,
+    /// Remarks for `-lv` and the probe doctor.
+    pub notes: Vec<String>,
+}
+
+/// How function-entry and function-return are had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Recipe {
+    /// 3.6 to 3.10: at the start and the end of the interpreter function.
+    Calls,
+    /// 3.11 to 3.15: in the handlers of a few opcodes.
+    Handlers,
+}

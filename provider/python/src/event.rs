@@ -1,0 +1,79 @@
+//! The events of an interpreter that probes are made for.
+
+use super::build::Build;
+
+/// A marker of CPython's `python` provider that can be made from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PythonEvent {
+    /// `function-entry(file, function, line)`.
+    FunctionEntry,
+    /// `function-return(file, function, line)`.
+    FunctionReturn,
+    /// `gc-start(generation)`.
+    GcStart,
+    /// `gc-done(collected)`.
+    GcDone,
+    /// `import-find-load-start(name)`.
+    ImportStart,
+    /// `import-find-load-done(name, found)`.
+    ImportDone,
+    /// `audit(event, tuple)`.
+    Audit,
+}
+
+impl PythonEvent {
+    /// All of them, in the order in which they get their ids.
+    pub const ALL: [Self; 7] = [
+        Self::FunctionEntry,
+        Self::FunctionReturn,
+        Self::GcStart,
+        Self::GcDone,
+        Self::ImportStart,
+        Self::ImportDone,
+        Self::Audit,
+    ];
+
+    /// The event whose marker has this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|event| event.name() == name)
+    }
+
+    /// The marker's name, in D's spelling.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::FunctionEntry => "function-entry",
+            Self::FunctionReturn => "function-return",
+            Self::GcStart => "gc-start",
+            Self::GcDone => "gc-done",
+            Self::ImportStart => "import-find-load-start",
+            Self::ImportDone => "import-find-load-done",
+            Self::Audit => "audit",
+        }
+    }
+
+    /// The function of CPython that holds the marker, where it has one.
+    #[must_use]
+    pub fn function(self) -> &'static str {
+        match self {
+            Self::FunctionEntry | Self::FunctionReturn => "_PyEval_EvalFrameDefault",
+            Self::GcStart | Self::GcDone => "gc_collect_main",
+            Self::ImportStart | Self::ImportDone => "PyImport_ImportModuleLevelObject",
+            Self::Audit => "sys_audit_tstate",
+        }
+    }
+
+    /// Whether it can be made in this build.
+    #[must_use]
+    pub fn is_in(self, build: &Build) -> bool {
+        match self {
+            Self::FunctionEntry | Self::FunctionReturn => !build.sites.is_empty(),
+            Self::ImportStart | Self::ImportDone => {
+                build.imports.as_ref().is_ok_and(|i| !i.sites.is_empty())
+            }
+            Self::GcStart | Self::GcDone => build.collectors.as_ref().is_ok_and(|c| !c.is_empty()),
+            Self::Audit => build.audits.as_ref().is_some_and(|a| !a.sites.is_empty()),
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Any CPython, from outside: where its functions start and end, found in the file alone.
+//!
+//! Few builds of CPython carry the USDT probes `function-entry` and `function-return`. This
+//! crate finds, in the ELF file of an interpreter from 3.6 to 3.15 for x86-64, the instructions
+//! that play their part, and says what is in the registers there, so that eBPF on plain uprobes
+//! can report the same events with the same arguments. It needs no symbols but the dynamic ones,
+//! no debug information, and no help from the process. `docs/python.md` explains the method.
+//!
+//! The analysis is pure: bytes in, [`Build`] out, or a [`Refusal`] that says in plain words why
+//! this build cannot be traced so. It prefers to refuse: each step has a check that a build it
+//! does not understand fails.
+
+mod analyse;
+mod audit;
+mod build;
+pub mod cache;
+mod code;
+mod describe;
+mod event;
+mod flow;
+mod free_threaded;
+mod gc;
+mod headers;
+mod identify;
+mod image;
+mod import;
+mod import_method;
+pub mod lines;
+pub mod offsets;
+pub mod opcodes;
+mod published;
+mod recipe_a;
+mod recipe_c;
+mod refusal;
+mod register;
+mod site;
+mod store;
+mod table;
+mod unwind;
+mod version;
+mod vote;
+
+pub use self::analyse::analyse;
+pub use self::audit::{AuditSite, Audits};
+pub use self::build::{Build, Recipe};
+pub use self::code::Emulated;
+pub use self::event::PythonEvent;
+pub use self::gc::Collector;
+pub use self::headers::offsets_of;
+pub use self::import::{ImportSite, Imports};
+pub use self::refusal::Refusal;
+pub use self::register::Register;
+pub use self::site::{Condition, Event, Execution, InstructionPointer, Location, Site};
+pub use self::version::Version;
+
+#[cfg(any(test, feature = "recorded"))]
+pub mod recorded;
+#[cfg(test)]
+mod tests;
