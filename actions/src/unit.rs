@@ -100,6 +100,12 @@ impl Unit<'_> {
         let timer = kind == ProgramKind::Timer;
         let machine = trampoline::machine(&probes[0], timer);
         let mut emit = Emit::new(&compiler.storage, rodata, machine);
+        for enabled in self.members.iter().chain(&compiler.error_clauses) {
+            let program = &compiler.program;
+            each_clause_expr(&program.clauses[enabled.clause], &mut |expr| {
+                emit.clear_locals(program, std::iter::once(expr));
+            });
+        }
         let (prologue, leave) = (emit.asm.label(), emit.asm.label());
         emit.asm
             .store(Size::Double, Reg::FP, Emit::CONTEXT, Reg::R1);

@@ -120,6 +120,8 @@ pub struct Emit<'a> {
     pub(crate) strings: Vec<Expr>,
     /// Stack slots of `this->` scalars.
     locals: Vec<Option<i16>>,
+    /// Offset and size in the scratch of what a firing clears when it first finds the scratch.
+    pub(crate) cleared: BTreeSet<(u32, u32)>,
     /// Slot with the number of heap bytes in use.
     heap_used: Option<i16>,
     /// The most heap that a firing of this probe may use, and of any probe.
@@ -155,6 +157,7 @@ impl<'a> Emit<'a> {
             known: BTreeSet::new(),
             strings: Vec::new(),
             locals: vec![None; storage.locals],
+            cleared: BTreeSet::new(),
             heap_used: None,
             heap: 0,
             heap_max: 0,

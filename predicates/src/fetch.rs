@@ -14,7 +14,7 @@ impl Emit<'_> {
         dst: Reg,
         what: Fetched,
         span: Span,
-        fetch: impl FnOnce(&mut Self),
+        fetch: impl FnOnce(&mut Self) -> Emitted<()>,
     ) -> Emitted<()> {
         let slot = self.slot(what.clone(), span)?;
         if self.known.contains(&what) {
@@ -24,7 +24,7 @@ impl Emit<'_> {
         let have = self.asm.label();
         self.asm.load(Size::Double, dst, Reg::FP, slot);
         self.asm.jump_if_imm(Cond::Ne, dst, 0, have);
-        fetch(self);
+        fetch(self)?;
         self.asm.store(Size::Double, Reg::FP, slot, Reg::R0);
         self.asm.mov(dst, Reg::R0);
         self.asm.bind(have);
@@ -36,6 +36,7 @@ impl Emit<'_> {
     pub fn pid_tgid(&mut self, dst: Reg, span: Span) -> Emitted<()> {
         self.fetched(dst, Fetched::PidTgid, span, |e| {
             e.asm.call(Helper::GetCurrentPidTgid);
+            Ok(())
         })
     }
 
@@ -43,6 +44,7 @@ impl Emit<'_> {
     pub fn uid_gid(&mut self, dst: Reg, span: Span) -> Emitted<()> {
         self.fetched(dst, Fetched::UidGid, span, |e| {
             e.asm.call(Helper::GetCurrentUidGid);
+            Ok(())
         })
     }
 
@@ -50,6 +52,7 @@ impl Emit<'_> {
     pub fn timestamp(&mut self, dst: Reg, span: Span) -> Emitted<()> {
         self.fetched(dst, Fetched::Timestamp, span, |e| {
             e.asm.call(Helper::KtimeGetNs);
+            Ok(())
         })
     }
 
@@ -67,6 +70,10 @@ impl Emit<'_> {
             e.asm.mov_imm(Reg::R4, 1); // BPF_LOCAL_STORAGE_GET_F_CREATE
             e.asm.call(Helper::TaskStorageGet);
             e.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, give_up);
+            if !e.machine.timer {
+                e.clear_scratch(span)?;
+            }
+            Ok(())
         })
     }
 
@@ -113,6 +120,7 @@ impl Emit<'_> {
             e.stack_address(Reg::R2, key);
             e.asm.call(Helper::MapLookupElem);
             e.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, give_up);
+            e.clear_scratch(span)
         });
         self.stack.give_buffer(key, 8);
         done

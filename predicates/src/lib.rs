@@ -5,6 +5,7 @@ pub mod emit;
 mod fetch;
 pub mod insn;
 mod int;
+mod locals;
 mod machine;
 mod memory;
 mod rodata;

@@ -14,7 +14,7 @@
 //!   0          rdtrace's own words (`own_state`)
 //!   16         self-> variables
 //!   temps      loop results, pointers that must become plain numbers
-//!   locals     this-> variables that the stack cannot hold
+//!   locals     this-> variables that the stack cannot hold, cleared in each firing
 //!   copied     what copyin() brought
 //!   texts      arguments that were converted to UTF-8
 //!   key        one tuple
@@ -36,10 +36,13 @@ pub const TEMP_BYTES: u32 = 64;
 pub enum Place {
     /// At this offset in the globals' value.
     Global(u32),
-    /// At this offset in the thread's state; `self->` variables and spilled-over `this->` ones.
+    /// At this offset in the thread's state: a `self->` variable.
     State(u32),
     /// A scalar `this->` variable: its number among those, each with a stack slot.
     Local(usize),
+    /// At this offset in the scratch: a `this->` variable that the stack cannot hold. It is
+    /// cleared where a firing first finds its scratch (`Emit::clear_locals`).
+    Scratch(u32),
     /// In hash maps.
     Array(TupleMaps),
 }
@@ -263,7 +266,7 @@ impl Storage {
                     }
                     Scope::ClauseLocal => {
                         spilled.push((index, size));
-                        Place::State(0)
+                        Place::Scratch(0)
                     }
                 }
             });
@@ -271,7 +274,7 @@ impl Storage {
         let temps = state;
         let mut end = temps + TEMP_BYTES;
         for (index, size) in spilled {
-            places[index] = Place::State(end);
+            places[index] = Place::Scratch(end);
             end += size;
         }
         let copied = (end, sizes.copied.next_multiple_of(8));

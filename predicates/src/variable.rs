@@ -135,6 +135,7 @@ impl Emit<'_> {
                 self.asm.alu_imm(Alu::Add, dst, imm(offset));
                 Ok(())
             }
+            Place::Scratch(offset) => self.scratch_at(dst, offset, span),
             Place::Local(_) | Place::Array(_) => Err(Refusal {
                 span,
                 message: "an array cannot be used without an index".into(),

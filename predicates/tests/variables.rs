@@ -285,3 +285,24 @@ fn other_string_sizes() {
         );
     }
 }
+
+#[test]
+fn clause_locals_are_empty_in_every_firing() {
+    let again = Options {
+        declarations: "this string s, t; this int a, b, c, d, e, f, g, h, i, j;",
+        firings: 2,
+        ..Options::default()
+    };
+    check_with(
+        again,
+        &[(
+            "this->t = this->s; this->s = copyinstr(arg0); strjoin(this->t, \"!\")",
+            &[s("before")],
+            "!",
+        )],
+    );
+    // Ten scalars, of which the stack holds eight.
+    let many = "seen = this->i + this->j; this->a = this->b = this->c = this->d = 1; \
+                this->e = this->f = this->g = this->h = this->i = this->j = arg0; seen";
+    check_with(again, &[(many, &[n(7)], 0)]);
+}

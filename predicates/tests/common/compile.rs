@@ -8,12 +8,16 @@ use dlang::{CheckOptions, Macros};
 /// Compiles each text to the statements of one clause, the last of which is an expression whose
 /// value is wanted. Variables are common to all.
 pub fn compile(sources: &[&str]) -> (Program, Vec<Vec<StmtKind>>) {
-    let text: String = sources
-        .iter()
-        .map(|source| match source.rsplit_once("; ") {
+    compile_with("", sources)
+}
+
+/// [`compile`] with declarations in front.
+pub fn compile_with(declarations: &str, sources: &[&str]) -> (Program, Vec<Vec<StmtKind>>) {
+    let text: String = std::iter::once(format!("{declarations}\n"))
+        .chain(sources.iter().map(|source| match source.rsplit_once("; ") {
             Some((before, last)) => format!("BEGIN {{ {before}; trace(({last})); }}\n"),
             None => format!("BEGIN {{ trace(({source})); }}\n"),
-        })
+        }))
         .collect();
     let source = Source {
         origin: Origin::Script("test.d".into()),

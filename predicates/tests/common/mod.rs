@@ -110,6 +110,10 @@ pub struct Options {
     /// Whether `copyinstr` of one address is read once; then all rows have the same arguments.
     pub share: bool,
     pub timer: bool,
+    /// What is declared before the clauses.
+    pub declarations: &'static str,
+    /// How often the program is run; the values are the last run's.
+    pub firings: u32,
 }
 
 impl Default for Options {
@@ -118,6 +122,8 @@ impl Default for Options {
             strsize: 256,
             share: false,
             timer: false,
+            declarations: "",
+            firings: 1,
         }
     }
 }
@@ -147,7 +153,7 @@ pub fn check_with<T: Into<Out> + Clone>(options: Options, rows: &[(&str, &[In], 
 
 fn check_program<T: Into<Out> + Clone>(options: Options, rows: &[(&str, &[In], T)]) {
     let sources: Vec<&str> = rows.iter().map(|(source, ..)| *source).collect();
-    let (program, bodies) = compile::compile(&sources);
+    let (program, bodies) = compile::compile_with(options.declarations, &sources);
     let compiled: Vec<Row> = bodies
         .into_iter()
         .zip(rows)
@@ -319,6 +325,14 @@ pub fn make(program: &Program, rows: &[Row], options: Options) -> Emitted<Made> 
     let mut e = Emit::new(&storage, &mut rodata, machine);
     let slots: Vec<i16> = (0..ARGS).map(|_| e.stack.buffer(8).unwrap()).collect();
     e.machine.args = slots.iter().map(|&slot| Argument::Slot(slot)).collect();
+    let exprs = rows
+        .iter()
+        .flat_map(|row| &row.body)
+        .filter_map(|stmt| match stmt {
+            StmtKind::Expr(expr) => Some(expr),
+            _ => None,
+        });
+    e.clear_locals(program, exprs);
     if options.share {
         let exprs = rows
             .iter()
@@ -467,7 +481,7 @@ pub fn run(program: &Program, rows: &[Row], options: Options) -> Vec<Vec<Out>> {
         }
     }
     made.maps[IN.0 as usize].initial = Some(input);
-    let out = load_and_run(&made);
+    let out = load_and_run(&made, options.firings);
     let mut values = out.chunks(made.out_size as usize).map(decode);
     made.counts
         .iter()
@@ -475,7 +489,7 @@ pub fn run(program: &Program, rows: &[Row], options: Options) -> Vec<Vec<Out>> {
         .collect()
 }
 
-fn load_and_run(made: &Made) -> Vec<u8> {
+fn load_and_run(made: &Made, firings: u32) -> Vec<u8> {
     let mut session = Session::new(KernelFeatures::detect());
     session.create_maps(&made.maps).unwrap();
     let program = provider::object::Program {
@@ -509,7 +523,9 @@ fn load_and_run(made: &Made) -> Vec<u8> {
             verified()
         );
     }
-    session.run(id).unwrap();
+    for _ in 0..firings {
+        session.run(id).unwrap();
+    }
     let map = session.map(MapId(OUT.0)).unwrap();
     let mut value = vec![0; map.value_len()];
     assert!(map.lookup(&0_u32.to_ne_bytes(), &mut value).unwrap());
