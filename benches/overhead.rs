@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 use dlang::program::ProbeDesc;
 use provider::catalog::Catalog;
 use provider::features::KernelFeatures;
-use provider::object::{Attachment, Program, ProgramId, ProgramKind, Target, UprobeSite};
+use provider::object::{Attachment, Context, Program, ProgramId, Target, UprobeSite};
 use provider::probe::{ProbeKind, Sites};
 use provider::process::launch_stopped;
 use provider::session::Session;
@@ -347,7 +347,7 @@ impl Subject {
             let mut session = Session::new(KernelFeatures::detect());
             let program = Program {
                 name: "null".into(),
-                kind: ProgramKind::Uprobe,
+                context: Context::Registers,
                 insns: vec![0xb7, 0x95], // r0 = 0; exit
                 relocations: Vec::new(),
             };

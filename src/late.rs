@@ -14,6 +14,7 @@ use dlang::program::{ProbeDesc, Program};
 use predicates::storage::own_globals;
 use provider::catalog::{Catalog, Started};
 use provider::doctor::{Diagnosis, diagnose};
+use provider::interpreter::runs_python;
 use provider::probe::{File, ProbeId};
 use provider::process::ExecWatch;
 use provider::process::files::executable_files;
@@ -24,7 +25,7 @@ use crate::check_python;
 use crate::compile::{explained, no_match, with_reason};
 use crate::follow::Followed;
 use crate::run::{Live, Run, attachable, rejected};
-use crate::target::{Match, Spec, goes_on, may_come, runs_python};
+use crate::target::{Match, Spec, goes_on, may_come};
 
 /// What is expected of programs that start.
 #[derive(Debug, Default)]

@@ -89,7 +89,11 @@ fn mark(probe: &Probe) -> &'static str {
             " (synthesised, partial)"
         }
         ProbeKind::Python(_) => " (synthesised)",
-        _ => "",
+        ProbeKind::Sites(_)
+        | ProbeKind::Begin
+        | ProbeKind::End
+        | ProbeKind::Error
+        | ProbeKind::Timer(_) => "",
     }
 }
 

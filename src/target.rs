@@ -291,21 +291,8 @@ pub(crate) fn may_come(desc: &ProbeDesc, catalog: &mut Catalog, target: &Target)
     let Some(pid) = followed.or(target.pid()) else {
         return false;
     };
-    let Some(name) = desc.provider.strip_suffix(&pid.to_string()) else {
+    if !desc.provider.ends_with(&pid.to_string()) {
         return followed.is_some();
-    };
-    let provider = ProbeDesc {
-        provider: desc.provider.clone(),
-        ..ProbeDesc::default()
-    };
-    let is_python = name == "python" && runs_python(pid);
-    !is_python && catalog.list(&provider).is_empty()
-}
-
-/// Whether a process runs a Python, by the names of its files.
-pub(crate) fn runs_python(pid: u32) -> bool {
-    executable_files(pid).iter().any(|file| {
-        let name = file.shown.file_name().and_then(|name| name.to_str());
-        name.is_some_and(|name| name.starts_with("python") || name.starts_with("libpython"))
-    })
+    }
+    !catalog.is_settled(desc, pid)
 }

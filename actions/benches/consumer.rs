@@ -130,6 +130,7 @@ fn ecb() -> Ecb {
             desc,
             args: Vec::new(),
             kind: ProbeKind::Begin,
+            source: None,
         }),
         clause: 0,
         layout: RecordLayout {

@@ -2,7 +2,9 @@
 
 mod agg;
 mod clause;
+mod compiler;
 pub mod consume;
+mod flow;
 pub mod follow;
 pub mod lower;
 mod plan;

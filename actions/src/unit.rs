@@ -27,39 +27,15 @@ use predicates::emit::{Emit, Emitted, Faults, Refusal, Rodata};
 use predicates::insn::{Cond, Reg, Size};
 use predicates::storage::own_globals;
 use predicates::tuple::direct_string;
-use provider::object::{ProgramKind, Target};
-use provider::probe::{Probe, ProbeKind, PythonSites, Scope, Sites};
+use provider::object::{Context, Target};
+use provider::probe::Probe;
 
 use crate::clause::{ClauseContext, FaultSlots, emit_clause, emit_fault_record};
-use crate::lower::{Compiler, Enabled, RING, program_name};
+use crate::compiler::{Compiler, Enabled, RING, program_name};
+use crate::flow::flow_name;
 use crate::plan::{each_clause_expr, each_expr, each_statement};
 use crate::record::{Ecb, Epid};
-use crate::trampoline;
-
-/// What decides which probes share a program.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum GroupKey {
-    Begin,
-    End,
-    Timer(u32),
-    /// Device, inode, and whose executions count.
-    File(u64, u64, Scope),
-}
-
-impl GroupKey {
-    pub(crate) fn of(probe: &Probe) -> Self {
-        match &probe.kind {
-            ProbeKind::Begin | ProbeKind::Error => Self::Begin,
-            ProbeKind::End => Self::End,
-            ProbeKind::Tick { .. } | ProbeKind::Profile { .. } => Self::Timer(probe.id.0),
-            ProbeKind::Sites(Sites { file, scope, .. })
-            | ProbeKind::Python(PythonSites { file, scope, .. }) => {
-                let (device, inode) = file.identity;
-                Self::File(device, inode, *scope)
-            }
-        }
-    }
-}
+use crate::trampoline::{self, Firing, Source};
 
 /// One program while it is made.
 pub(crate) struct Unit<'c> {
@@ -67,14 +43,15 @@ pub(crate) struct Unit<'c> {
     pub(crate) error_epids: &'c [u32],
     /// The clauses on this program's probes, in program order.
     pub(crate) members: &'c [Enabled],
-    pub(crate) key: GroupKey,
+    /// What runs it: probes for which that is the same share a program.
+    pub(crate) source: Source,
 }
 
 /// A program that was made.
 pub(crate) struct Made {
     pub(crate) code: Code,
     pub(crate) name: String,
-    pub(crate) kind: ProgramKind,
+    pub(crate) context: Context,
     /// What runs it.
     pub(crate) targets: Vec<Target>,
     pub(crate) ecbs: Vec<Ecb>,
@@ -92,12 +69,7 @@ impl Unit<'_> {
     pub(crate) fn compile(&self, rodata: &mut Rodata, first_epid: u32) -> Emitted<Made> {
         let compiler = self.compiler;
         let probes = self.probes();
-        let kind = match self.key {
-            GroupKey::Begin | GroupKey::End => ProgramKind::Direct,
-            GroupKey::Timer(_) => ProgramKind::Timer,
-            GroupKey::File(..) => ProgramKind::Uprobe,
-        };
-        let timer = kind == ProgramKind::Timer;
+        let timer = self.source.interrupts();
         let machine = trampoline::machine(&probes[0], timer);
         let mut emit = Emit::new(&compiler.storage, rodata, machine);
         for enabled in self.members.iter().chain(&compiler.error_clauses) {
@@ -136,7 +108,7 @@ impl Unit<'_> {
                 }
                 let epid = first_epid + u32::try_from(ecbs.len()).unwrap_or(0);
                 ecbs.push(self.clause(&mut emit, enabled, epid, &mut faulting)?);
-                if exits(&compiler.program.clauses[enabled.clause]) && self.key != GroupKey::End {
+                if exits(&compiler.program.clauses[enabled.clause]) && self.source != Source::End {
                     leave_if_exited(&mut emit, leave);
                 }
             }
@@ -150,18 +122,17 @@ impl Unit<'_> {
         emit.asm.note("prologue");
         trampoline::emit_filter(&mut emit, &probes[0], compiler.followed, leave)?;
         emit.zero_slots();
-        if compiler.program.clauses.iter().any(exits) && self.key != GroupKey::End {
+        if compiler.program.clauses.iter().any(exits) && self.source != Source::End {
             leave_if_exited(&mut emit, leave);
         }
-        let targets = trampoline::emit_dispatch(
-            &mut emit,
-            &probes,
-            &entries,
-            &used,
-            &slots,
-            compiler.python,
+        let firing = Firing {
+            probes: &probes,
+            entries: &entries,
+            used: &used,
+            slots: &slots,
             leave,
-        )?;
+        };
+        let targets = trampoline::emit_dispatch(&mut emit, &self.source, &firing, compiler.python)?;
         let heap_max = emit.heap_max();
         let code = emit.asm.finish().map_err(|error| Refusal {
             span: compiler.program.clauses[self.members[0].clause].span,
@@ -171,7 +142,7 @@ impl Unit<'_> {
         Ok(Made {
             code,
             name: program_name(&name),
-            kind,
+            context: self.source.context(),
             targets,
             ecbs,
             heap_max,
@@ -210,7 +181,7 @@ impl Unit<'_> {
             each_clause_expr(clause, &mut |expr| find(expr, &mut used));
         }
         if self.compiler.options.flow
-            && let Some(expr) = trampoline::flow_name(probe)
+            && let Some(expr) = flow_name(probe)
         {
             find(&expr, &mut used);
         }

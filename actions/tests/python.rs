@@ -140,6 +140,7 @@ fn lower(text: &str, path: &Path, build: &Arc<Build>, scope: Scope, may_goto: bo
                     build: Arc::clone(build),
                     event,
                 }),
+                source: None,
             })
         })
         .collect();

@@ -2,19 +2,22 @@
 
 pub mod btf;
 pub mod catalog;
+mod diagnosis;
 pub mod doctor;
 pub mod error;
 pub mod features;
 pub mod glob;
+pub mod interpreter;
 pub mod map;
 pub mod object;
 mod place;
 pub mod plan;
 pub mod probe;
 pub mod process;
-mod profile;
+mod providers;
 mod remedy;
 pub mod session;
+mod spelling;
 pub mod synthesised;
 mod sys;
 pub mod usdt;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 pub use crate::place::UprobeSite;
 use crate::place::{File, Scope};
+use crate::probe::Timer;
 
 /// Index into the list of maps of one enabling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -88,24 +89,26 @@ pub enum MapKind {
 pub struct Program {
     /// A name for the kernel's listings, at most 15 bytes of `[A-Za-z0-9_]`.
     pub name: String,
-    /// How it is run, which decides its context.
-    pub kind: ProgramKind,
+    /// What it is given.
+    pub context: Context,
     /// The instructions, each `struct bpf_insn` as a little-endian word; `ld_imm64` takes two.
     pub insns: Vec<u64>,
     /// The `ld_imm64` instructions that name a map.
     pub relocations: Vec<Relocation>,
 }
 
-/// How a program is run.
+/// What a program is given when it runs, its *context*.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ProgramKind {
-    /// By uprobes; the context is `struct pt_regs`, the cookie tells the site.
-    Uprobe,
-    /// By rdtrace itself, once for each firing (BEGIN, END), as a raw tracepoint program under
-    /// `BPF_PROG_TEST_RUN`.
-    Direct,
-    /// By a timer on a CPU: a software perf event; the context is `struct bpf_perf_event_data`.
-    Timer,
+pub enum Context {
+    /// The registers of the thread that hit an instruction, `struct pt_regs`; the attach cookie tells
+    /// which instruction.
+    Registers,
+    /// The words that a kernel tracepoint passes.
+    TracepointArguments,
+    /// The registers of what a timer interrupted, at the start of a `struct bpf_perf_event_data`.
+    PerfData,
+    /// Nothing that says anything.
+    Nothing,
 }
 
 /// An `ld_imm64` whose value is a map or an address in an array map's first entry.
@@ -133,7 +136,7 @@ pub struct Attachment {
     pub target: Target,
 }
 
-/// What runs a program.
+/// What runs a program: the ways there are, whichever provider asks for it.
 #[derive(Clone, Debug)]
 pub enum Target {
     /// Instructions of one file.
@@ -155,20 +158,25 @@ pub enum Target {
         /// The functions' first instructions.
         sites: Vec<UprobeSite>,
     },
-    /// A timer on one CPU.
-    Tick {
-        /// Nanoseconds between firings.
-        period: u64,
-    },
-    /// A timer on every CPU.
-    Profile {
-        /// Nanoseconds between firings.
-        period: u64,
-    },
-    /// A kernel tracepoint, by its name; the program is a [`ProgramKind::Direct`] one.
+    /// A timer: a perf event of the software clock.
+    Timer(Timer),
+    /// A kernel tracepoint, by its name; by its raw arguments.
     Tracepoint(&'static str),
     /// Run once by rdtrace before anything else is attached.
     Begin,
     /// Run once by rdtrace after everything else is detached.
     End,
+}
+
+impl Target {
+    /// What a program is given that is run so.
+    #[must_use]
+    pub fn context(&self) -> Context {
+        match self {
+            Self::Uprobes { .. } | Self::Returns { .. } => Context::Registers,
+            Self::Timer(_) => Context::PerfData,
+            Self::Tracepoint(_) => Context::TracepointArguments,
+            Self::Begin | Self::End => Context::Nothing,
+        }
+    }
 }

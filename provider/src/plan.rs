@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::features::KernelFeatures;
 use crate::object::{Attachment, ProgramId, Target, UprobeSite};
-use crate::probe::{File, Scope};
+use crate::probe::{Cpus, File, Scope, Timer};
 
 /// The links to make, in order.
 #[derive(Clone, Debug, Default)]
@@ -71,7 +71,6 @@ pub enum PlannedLink {
 pub fn plan(attachments: &[Attachment], features: &KernelFeatures) -> Plan {
     let mut links = Vec::new();
     let mut multi: HashMap<(ProgramId, (u64, u64), Scope, bool), usize> = HashMap::new();
-    let first_cpu = features.online_cpus.first().copied().unwrap_or(0);
     for Attachment { program, target } in attachments {
         let program = *program;
         match target {
@@ -108,15 +107,12 @@ pub fn plan(attachments: &[Attachment], features: &KernelFeatures) -> Plan {
                     returns,
                 }));
             }
-            Target::Tick { period } => {
-                links.push(PlannedLink::Timer {
-                    program,
-                    cpu: first_cpu,
-                    period: *period,
-                });
-            }
-            Target::Profile { period } => {
-                links.extend(features.online_cpus.iter().map(|&cpu| PlannedLink::Timer {
+            Target::Timer(Timer { period, cpus }) => {
+                let cpus = match cpus {
+                    Cpus::One => &features.online_cpus[..features.online_cpus.len().min(1)],
+                    Cpus::Every => &features.online_cpus,
+                };
+                links.extend(cpus.iter().map(|&cpu| PlannedLink::Timer {
                     program,
                     cpu,
                     period: *period,
@@ -241,20 +237,17 @@ mod tests {
             online_cpus: vec![2, 3],
             ..KernelFeatures::complete()
         };
-        let timer = |target| {
+        let timer = |period, cpus| {
             [Attachment {
                 program: ProgramId(5),
-                target,
+                target: Target::Timer(Timer { period, cpus }),
             }]
         };
         assert_eq!(
-            shown(&timer(Target::Profile { period: 10 }), &features),
+            shown(&timer(10, Cpus::Every), &features),
             ["timer 5 2 10", "timer 5 3 10"]
         );
-        assert_eq!(
-            shown(&timer(Target::Tick { period: 9 }), &features),
-            ["timer 5 2 9"]
-        );
+        assert_eq!(shown(&timer(9, Cpus::One), &features), ["timer 5 2 9"]);
     }
 
     #[test]

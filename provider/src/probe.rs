@@ -27,6 +27,20 @@ pub struct Probe {
     pub args: Vec<ProbeArg>,
     /// What makes it fire.
     pub kind: ProbeKind,
+    /// Which of its arguments say where in a program's source it fires, if they do.
+    pub source: Option<SourceArgs>,
+}
+
+/// The numbers of the arguments of a probe that say where in a program's source it fires: `-F` shows
+/// that place in the probe's name's stead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceArgs {
+    /// The address of the file's name.
+    pub file: u8,
+    /// The address of the function's.
+    pub function: u8,
+    /// The line.
+    pub line: u8,
 }
 
 /// A probe argument as D sees it.
@@ -38,25 +52,17 @@ pub struct ProbeArg {
     pub meaning: Option<&'static str>,
 }
 
-/// What makes a probe fire.
+/// What makes a probe fire: the ways there are, whichever provider has the probe.
 #[derive(Clone, Debug)]
 pub enum ProbeKind {
-    /// `dtrace:::BEGIN`.
+    /// rdtrace, before all else.
     Begin,
-    /// `dtrace:::END`.
+    /// rdtrace, after all else.
     End,
-    /// `dtrace:::ERROR`.
+    /// A fault in a clause of another probe.
     Error,
-    /// `profile:::tick-N`: on one CPU, every `period` nanoseconds.
-    Tick {
-        /// Nanoseconds between firings.
-        period: u64,
-    },
-    /// `profile:::profile-N`: the same on every CPU.
-    Profile {
-        /// Nanoseconds between firings.
-        period: u64,
-    },
+    /// A timer.
+    Timer(Timer),
     /// Instructions in a file.
     Sites(Sites),
     /// An event of a CPython that has no such marker, found through its own code.
@@ -71,9 +77,27 @@ impl ProbeKind {
         match self {
             Self::Sites(sites) => Some((&sites.file, sites.scope)),
             Self::Python(sites) => Some((&sites.file, sites.scope)),
-            _ => None,
+            Self::Begin | Self::End | Self::Error | Self::Timer(_) => None,
         }
     }
+}
+
+/// What a timer's probe asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timer {
+    /// Nanoseconds between firings.
+    pub period: u64,
+    /// On which CPUs.
+    pub cpus: Cpus,
+}
+
+/// The CPUs that a timer runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cpus {
+    /// Any one.
+    One,
+    /// Each.
+    Every,
 }
 
 /// A probe made from what a CPython's interpreter does, in one file, for one process or for all.

@@ -18,7 +18,7 @@ use crate::error::{Error, LoadError};
 use crate::features::{KernelFeatures, NOTHING};
 use crate::map::Map;
 use crate::object::{
-    Attachment, MapId, MapKind, MapSpec, Program, ProgramId, ProgramKind, Target, UprobeSite,
+    Attachment, Context, MapId, MapKind, MapSpec, Program, ProgramId, Target, UprobeSite,
 };
 use crate::plan::{Plan, PlannedLink, plan};
 use crate::probe::{File, Probe, ProbeKind, Scope};
@@ -117,15 +117,18 @@ impl Session {
     /// Loads a program; ids count up from 0.
     pub fn load(&mut self, program: &Program) -> Result<ProgramId, Error> {
         let insns = self.relocate(program)?;
-        let (prog_type, attach_type) = match program.kind {
-            ProgramKind::Uprobe => (
+        let (prog_type, attach_type) = match program.context {
+            Context::Registers => (
                 bpf_prog_type::BPF_PROG_TYPE_KPROBE,
                 self.features
                     .has_uprobe_multi
                     .then_some(bpf_attach_type::BPF_TRACE_UPROBE_MULTI),
             ),
-            ProgramKind::Direct => (bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT, None),
-            ProgramKind::Timer => (bpf_prog_type::BPF_PROG_TYPE_PERF_EVENT, None),
+            // A program that is given nothing can be run by hand as a raw tracepoint's.
+            Context::TracepointArguments | Context::Nothing => {
+                (bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT, None)
+            }
+            Context::PerfData => (bpf_prog_type::BPF_PROG_TYPE_PERF_EVENT, None),
         };
         let fd = load_explained(&NewProgram {
             prog_type,
@@ -214,7 +217,7 @@ impl Session {
         self.make_links(&plan, |_| Ok(waker.as_fd()))
     }
 
-    /// Runs a `Direct` program once, on whatever CPU this thread is on, and waits for its end.
+    /// Runs a program once that is given [nothing](Context::Nothing), on whatever CPU this thread is on, and waits for its end.
     pub fn run(&self, program: ProgramId) -> Result<(), Error> {
         let program = self.program(program)?;
         sys::prog::run(program.fd.as_fd(), None)

@@ -18,7 +18,7 @@ use dlang::program::ProbeDesc;
 use nix::sys::signal::Signal;
 use provider::catalog::{Catalog, Started};
 use provider::features::KernelFeatures;
-use provider::object::{Attachment, MapId, MapKind, ProgramKind, Target, UprobeSite};
+use provider::object::{Attachment, Context, MapId, MapKind, Target, UprobeSite};
 use provider::probe::{Probe, ProbeKind, Scope};
 use provider::process::{ExecWatch, Exit, Running, Stopped, files, launch_stopped};
 use provider::session::Session;
@@ -410,7 +410,7 @@ fn count(probe: &Arc<Probe>, during: impl FnOnce()) -> u64 {
         .create_maps(&[map(MapKind::Array, 4, 8, 1)])
         .unwrap();
     let program = session
-        .load(&counter(ProgramKind::Uprobe, MapId(0)))
+        .load(&counter(Context::Registers, MapId(0)))
         .unwrap();
     let ProbeKind::Sites(sites) = &probe.kind else {
         panic!("{probe:?}")

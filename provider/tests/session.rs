@@ -14,9 +14,9 @@ use common::{counter, has, insn, map, reporter, root};
 use provider::error::Error;
 use provider::features::KernelFeatures;
 use provider::object::{
-    Attachment, MapId, MapKind, MapSpec, Program, ProgramId, ProgramKind, Target, UprobeSite,
+    Attachment, Context, MapId, MapKind, MapSpec, Program, ProgramId, Target, UprobeSite,
 };
-use provider::probe::{File, Scope};
+use provider::probe::{Cpus, File, Scope, Timer};
 use provider::session::Session;
 
 fn session(maps: &[MapSpec]) -> Session {
@@ -177,12 +177,8 @@ fn a_direct_program_runs_to_its_end() {
         map(MapKind::Array, 4, 8, 1),
         map(MapKind::RingBuf, 0, 0, 4096),
     ]);
-    let count = session
-        .load(&counter(ProgramKind::Direct, MapId(0)))
-        .unwrap();
-    let report = session
-        .load(&reporter(ProgramKind::Direct, MapId(1)))
-        .unwrap();
+    let count = session.load(&counter(Context::Nothing, MapId(0))).unwrap();
+    let report = session.load(&reporter(Context::Nothing, MapId(1))).unwrap();
     session.run(count).unwrap();
     session.run(report).unwrap();
     assert_eq!(first_u64(&session, 0), 1);
@@ -202,7 +198,7 @@ fn a_rejected_program_shows_the_verifiers_log() {
     let mut session = session(&[]);
     let program = Program {
         name: "reads r2".into(),
-        kind: ProgramKind::Uprobe,
+        context: Context::Registers,
         insns: vec![insn(0xbf, 0, 2, 0, 0), insn(0x95, 0, 0, 0, 0)],
         relocations: vec![],
     };
@@ -219,13 +215,12 @@ fn timers_fire_until_they_are_detached() {
         return;
     }
     let mut session = session(&[map(MapKind::Array, 4, 8, 1)]);
-    let program = session
-        .load(&counter(ProgramKind::Timer, MapId(0)))
-        .unwrap();
-    for target in [
-        Target::Tick { period: 5_000_000 },
-        Target::Profile { period: 5_000_000 },
-    ] {
+    let program = session.load(&counter(Context::PerfData, MapId(0))).unwrap();
+    for cpus in [Cpus::One, Cpus::Every] {
+        let target = Target::Timer(Timer {
+            period: 5_000_000,
+            cpus,
+        });
         let before = first_u64(&session, 0);
         let link = session.attach(&Attachment { program, target }).unwrap();
         sleep(Duration::from_millis(200));
@@ -243,7 +238,7 @@ fn cookies(features: KernelFeatures, scope: Scope) -> Vec<u64> {
         .create_maps(&[map(MapKind::RingBuf, 0, 0, 1 << 16)])
         .unwrap();
     let program = session
-        .load(&reporter(ProgramKind::Uprobe, MapId(0)))
+        .load(&reporter(Context::Registers, MapId(0)))
         .unwrap();
     assert_eq!(program, ProgramId(0));
     let file = python();
@@ -306,7 +301,7 @@ fn a_file_that_is_gone_is_an_error_for_its_process_only() {
     ] {
         let mut session = session(&[map(MapKind::RingBuf, 0, 0, 1 << 16)]);
         let program = session
-            .load(&reporter(ProgramKind::Uprobe, MapId(0)))
+            .load(&reporter(Context::Registers, MapId(0)))
             .unwrap();
         let target = Target::Uprobes {
             file: Arc::clone(&gone),

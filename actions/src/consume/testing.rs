@@ -97,6 +97,7 @@ pub(super) fn probe(id: u32, function: &str, name: &str) -> Arc<Probe> {
         desc,
         args: Vec::new(),
         kind: ProbeKind::Begin,
+        source: None,
     })
 }
 

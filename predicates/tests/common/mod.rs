@@ -32,7 +32,7 @@ use predicates::storage::{
     COUNTERS, CommonMaps, Sizes, Storage, TaskFields, count_strings, key_sizes,
 };
 use provider::features::KernelFeatures;
-use provider::object::{MapId, MapKind, MapSpec, ProgramKind, Relocation};
+use provider::object::{Context, MapId, MapKind, MapSpec, Relocation};
 use provider::session::Session;
 
 /// An argument of a probe.
@@ -494,7 +494,7 @@ fn load_and_run(made: &Made, firings: u32) -> Vec<u8> {
     session.create_maps(&made.maps).unwrap();
     let program = provider::object::Program {
         name: "expressions".into(),
-        kind: ProgramKind::Direct,
+        context: Context::Nothing,
         insns: made.code.insns.iter().map(|insn| insn.encode()).collect(),
         relocations: made
             .code

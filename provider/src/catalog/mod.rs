@@ -12,21 +12,15 @@
 //! The way of a description:
 //!
 //! ```text
-//!     meaning    whose executions it means (a scope), and which providers and names there
-//!     installed  files that nobody runs yet
-//!     file       the markers that a file has, and what its code tells
-//!     choice     for each probe of a file: the marker, or one made from the code
+//!     scopes     whose executions it means
+//!     providers  each is asked for its probes that are in no file, then for those of each file
 //!     probes     the probe with its id: made when it is first asked for, the same for the run
 //! ```
-//!
-//! `builtin` has the probes that are in no file.
 
-mod builtin;
-mod choice;
-mod file;
-mod installed;
-mod meaning;
 mod probes;
+#[cfg(test)]
+mod python_tests;
+mod scopes;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -34,18 +28,18 @@ use std::sync::Arc;
 
 use dlang::program::ProbeDesc;
 
-pub use self::file::Details;
-pub use self::meaning::split_provider;
-
-use self::choice::Choice;
-use self::file::Files;
-use self::meaning::{Scopes, means};
-use self::probes::{Key, Probes};
+use self::probes::Probes;
+use self::scopes::Scopes;
 use crate::probe::{File, Probe, ProbeId, ProbeKind, Scope};
 use crate::process::files::{all_processes, executable_files, files_to_come};
+use crate::providers::PROVIDERS;
+use crate::providers::choice::Choice;
+pub use crate::providers::file::Details;
+use crate::providers::file::Files;
+pub use crate::providers::names::split_provider;
+use crate::providers::part::Search;
 use crate::python::cache::Check;
 use crate::python::{Build, Refusal};
-use crate::usdt::cpython;
 
 /// The probes that have been asked for, and the files that have been read for them.
 #[derive(Clone, Debug, Default)]
@@ -84,7 +78,7 @@ impl Catalog {
     #[must_use]
     pub fn new() -> Self {
         let mut catalog = Self::default();
-        catalog.builtins(&ProbeDesc {
+        catalog.in_no_file(&ProbeDesc {
             provider: "dtrace".into(),
             ..ProbeDesc::default()
         });
@@ -117,7 +111,7 @@ impl Catalog {
 
     /// Every probe that `desc` matches, process by process: what `-l` shows, in order of id.
     pub fn list(&mut self, desc: &ProbeDesc) -> Vec<Arc<Probe>> {
-        let mut found = self.builtins(desc);
+        let mut found = self.in_no_file(desc);
         for pid in self.scopes.processes(desc) {
             found.extend(self.match_files(executable_files(pid), desc, Scope::Process(pid)));
         }
@@ -127,7 +121,7 @@ impl Catalog {
     /// The probes to attach to for `desc`, in order of id: of what runs now, and for descriptions
     /// that mean every process also of the Pythons that are installed.
     pub fn enable(&mut self, desc: &ProbeDesc) -> Vec<Arc<Probe>> {
-        let mut found = self.builtins(desc);
+        let mut found = self.in_no_file(desc);
         for scope in self.scopes.of(desc) {
             let files = match scope {
                 Scope::Process(pid) | Scope::Tree(pid) => executable_files(pid),
@@ -183,6 +177,19 @@ impl Catalog {
             found.extend(self.match_files(files, desc, scope));
         }
         in_order(found)
+    }
+
+    /// Whether a process that has no probe for `desc` will not have one when it becomes another
+    /// program, since it is already the one that was meant: it has the provider, or is a Python.
+    pub fn is_settled(&mut self, desc: &ProbeDesc, pid: u32) -> bool {
+        let Some(name) = desc.provider.strip_suffix(&pid.to_string()) else {
+            return false;
+        };
+        let provider = ProbeDesc {
+            provider: desc.provider.clone(),
+            ..ProbeDesc::default()
+        };
+        PROVIDERS.iter().any(|part| part.is_settled(name, pid)) || !self.list(&provider).is_empty()
     }
 
     /// Whether processes that start later may have more probes that `desc` matches.
@@ -258,15 +265,10 @@ impl Catalog {
         }
     }
 
-    /// The probes of rdtrace's own.
-    fn builtins(&mut self, desc: &ProbeDesc) -> Vec<Arc<Probe>> {
-        let found = builtin::matching(desc).into_iter();
-        found
-            .map(|(desc, kind)| {
-                let key = Key { desc, place: None };
-                self.probes.intern(key, || (Vec::new(), kind))
-            })
-            .collect()
+    /// The probes that are in no file.
+    fn in_no_file(&mut self, desc: &ProbeDesc) -> Vec<Arc<Probe>> {
+        let offers = PROVIDERS.iter().flat_map(|part| part.own(desc));
+        offers.map(|offer| self.probes.intern(offer)).collect()
     }
 
     /// The probes that `desc` means in these files: one for each file and name.
@@ -276,25 +278,36 @@ impl Catalog {
         desc: &ProbeDesc,
         scope: Scope,
     ) -> Vec<Arc<Probe>> {
+        let claimed = claimed();
         let mut seen = HashSet::new();
         let mut found = Vec::new();
         for file in self.files.read(files) {
             if seen.insert(file.contents()) {
-                let offers = self.choice.offers(&file, desc, scope).into_iter();
-                found.extend(offers.map(|offer| self.probes.intern(offer.key(), || offer.make())));
+                let search = Search {
+                    file: &file,
+                    scope,
+                    choice: &self.choice,
+                    claimed: &claimed,
+                };
+                let offers = PROVIDERS
+                    .iter()
+                    .flat_map(|part| part.in_file(&search, desc));
+                found.extend(offers.map(|offer| self.probes.intern(offer)));
             }
         }
         found
     }
 }
 
-/// The Pythons that are installed, if `desc` means a Python's probes.
+/// The files with probes that `desc` means in a scope, though no process may run them yet.
 fn installed_for(desc: &ProbeDesc, scope: Scope) -> Vec<Arc<File>> {
-    if means(&desc.provider, cpython::PROVIDER, scope) {
-        installed::pythons()
-    } else {
-        Vec::new()
-    }
+    let parts = PROVIDERS.iter();
+    parts.flat_map(|part| part.installed(desc, scope)).collect()
+}
+
+/// The names of the USDT markers that belong to some provider of their own.
+fn claimed() -> Vec<&'static str> {
+    PROVIDERS.iter().filter_map(|part| part.markers()).collect()
 }
 
 fn in_order(mut probes: Vec<Arc<Probe>>) -> Vec<Arc<Probe>> {
@@ -303,16 +316,17 @@ fn in_order(mut probes: Vec<Arc<Probe>>) -> Vec<Arc<Probe>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use crate::providers::names::description;
 
     /// A description as it is written in D.
-    pub(super) fn desc(text: &str) -> ProbeDesc {
+    pub(crate) fn desc(text: &str) -> ProbeDesc {
         let fields: Vec<&str> = text.split(':').collect();
         let [provider, module, function, name] = fields[..] else {
             panic!("{text}")
         };
-        meaning::description(provider, module, function, name)
+        description(provider, module, function, name)
     }
 
     fn names(probes: &[Arc<Probe>]) -> Vec<String> {

@@ -7,39 +7,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use dlang::program::ProbeDesc;
-
-use super::file::Identity;
-use crate::probe::{Probe, ProbeArg, ProbeId, ProbeKind, Scope};
-
-/// What makes a probe the same one as before.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Key {
-    /// Its full name.
-    pub(super) desc: ProbeDesc,
-    /// Where it is; `None` for rdtrace's own.
-    pub(super) place: Option<Place>,
-}
-
-/// What else than its name makes a probe of a file that one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Place {
-    /// The file.
-    pub(super) file: Identity,
-    /// Whose executions of it count.
-    pub(super) scope: Scope,
-    /// Whether it is a marker of the file's own.
-    pub(super) origin: Origin,
-}
-
-/// Where a probe of a file comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Origin {
-    /// A USDT marker.
-    Marker,
-    /// The code of a CPython.
-    Code,
-}
+use crate::probe::{Probe, ProbeId};
+use crate::providers::part::{Key, Offer};
 
 /// Probes by id and by key.
 #[derive(Clone, Debug, Default)]
@@ -60,22 +29,20 @@ impl Probes {
         ProbeId(u32::try_from(self.all.len()).unwrap_or(u32::MAX))
     }
 
-    /// The probe with this key, made if there is none.
-    pub(super) fn intern(
-        &mut self,
-        key: Key,
-        make: impl FnOnce() -> (Vec<ProbeArg>, ProbeKind),
-    ) -> Arc<Probe> {
+    /// The probe that is offered, made if there is none yet.
+    pub(super) fn intern(&mut self, offer: Offer<'_>) -> Arc<Probe> {
+        let Offer { key, make } = offer;
         if let Some(probe) = self.ids.get(&key).and_then(|id| self.get(*id)) {
             return Arc::clone(probe);
         }
         let id = ProbeId(self.newest().0.saturating_add(1));
-        let (args, kind) = make();
+        let made = make();
         let probe = Arc::new(Probe {
             id,
             desc: key.desc.clone(),
-            args,
-            kind,
+            args: made.args,
+            kind: made.kind,
+            source: made.source,
         });
         self.all.push(Arc::clone(&probe));
         self.ids.insert(key, id);

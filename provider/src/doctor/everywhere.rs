@@ -2,9 +2,9 @@
 
 use dlang::program::ProbeDesc;
 
-use super::Diagnosis;
 use super::missing::{Place, missing};
 use crate::catalog::Catalog;
+use crate::diagnosis::Diagnosis;
 
 /// So many probes are named; more would bury the rest of the message.
 const MOST_NAMED: usize = 20;
@@ -16,7 +16,7 @@ pub(super) fn diagnose(catalog: &mut Catalog, desc: &ProbeDesc) -> Diagnosis {
         ..ProbeDesc::default()
     };
     let mut found = catalog.enable(&every);
-    found.retain(|probe| !matches!(&*probe.desc.provider, "dtrace" | "profile"));
+    found.retain(|probe| probe.kind.file().is_some());
     if found.is_empty() {
         return Diagnosis {
             reason: format!("no process has a provider like `{}`", desc.provider),

@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use dlang::program::ProbeDesc;
 
-use super::Diagnosis;
 use super::instead::{Analysis, instead};
-use super::python::Python;
-use super::spelling::near;
+use crate::diagnosis::Diagnosis;
 use crate::glob::Glob;
+use crate::interpreter::Python;
 use crate::probe::Probe;
+use crate::spelling::near;
 use crate::usdt::cpython::{MARKERS, PROVIDER};
 
 /// Where a probe was looked for.
@@ -128,6 +128,7 @@ mod tests {
             desc: desc("python3", function, name),
             args: Vec::new(),
             kind: ProbeKind::Begin,
+            source: None,
         })
     }
 

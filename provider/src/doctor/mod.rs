@@ -4,61 +4,21 @@
 //! [`diagnose`] is asked after the fact, and looks again: what it tells is of the machine as it is
 //! then. It goes by the description's provider. What cannot be a process's provider is answered here;
 //! `process` looks at one process, `everywhere` at all of them, and both end in `missing` where the
-//! provider is there but not the probe. `python` knows which Python a file has, `instead` what to say
-//! where that one lacks a probe, `spelling` which name is much like another.
+//! provider is there but not the probe. `instead` knows what to say where a Python lacks a probe.
 
 mod everywhere;
 mod instead;
 mod missing;
 mod process;
-mod python;
-mod spelling;
-
-use std::fmt;
 
 use dlang::program::ProbeDesc;
 
-pub use self::python::{Python, python_in};
-
-use self::spelling::near;
 use crate::catalog::{Catalog, split_provider};
+pub use crate::diagnosis::Diagnosis;
 use crate::glob::Glob;
-use crate::profile;
-
-/// What was found out. Printed, it is a few lines without a final newline: what is the
-/// matter, then what is known, then what to do.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Diagnosis {
-    /// One sentence: why nothing matches.
-    pub reason: String,
-    /// The Python that was looked at.
-    pub python: Option<Python>,
-    /// The probes of the wanted provider that there are, in D's spelling.
-    pub available: Vec<String>,
-    /// A probe or provider whose name is much like the wanted one.
-    pub did_you_mean: Option<String>,
-    /// What to do.
-    pub advice: Vec<String>,
-}
-
-impl fmt::Display for Diagnosis {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.reason)?;
-        if let Some(python) = &self.python {
-            write!(f, "\n  this is {python}")?;
-        }
-        if !self.available.is_empty() {
-            write!(f, "\n  there are: {}", self.available.join(", "))?;
-        }
-        if let Some(name) = &self.did_you_mean {
-            write!(f, "\n  did you mean `{name}`?")?;
-        }
-        for line in &self.advice {
-            write!(f, "\n  {line}")?;
-        }
-        Ok(())
-    }
-}
+pub use crate::interpreter::{Python, python_in};
+use crate::providers::PROVIDERS;
+use crate::providers::part::Provider;
 
 /// Providers of DTrace's that rdtrace does not have.
 const OTHER_PROVIDERS: [&str; 20] = [
@@ -91,13 +51,8 @@ pub fn diagnose(catalog: &mut Catalog, desc: &ProbeDesc) -> Diagnosis {
     if OTHER_PROVIDERS.contains(&provider) {
         return not_ours(provider);
     }
-    let is_timer = desc.name.starts_with("tick-") || desc.name.starts_with("profile-");
-    match &*desc.provider {
-        "dtrace" => return builtin(desc),
-        "profile" => return timer(desc),
-        "" if near(&desc.name, &BUILTIN).is_some() => return builtin(desc),
-        "" if is_timer => return timer(desc),
-        _ => {}
+    if let Some(diagnosis) = PROVIDERS.iter().find_map(|part| part.why_not(desc)) {
+        return diagnosis;
     }
     if !Glob::new(&desc.provider).is_literal() {
         return everywhere::diagnose(catalog, desc);
@@ -120,53 +75,17 @@ fn not_ours(provider: &str) -> Diagnosis {
     Diagnosis {
         reason: format!("rdtrace has no provider `{provider}`"),
         advice: vec![
-            "it has `dtrace`, `profile`, and the USDT probes of running programs (`python1234`)"
-                .into(),
+            format!("it has {}", all_providers()),
             "for the kernel and for function boundaries, use DTrace for Linux or bpftrace".into(),
         ],
         ..Diagnosis::default()
     }
 }
 
-/// The probes of the provider `dtrace`.
-const BUILTIN: [&str; 3] = ["BEGIN", "END", "ERROR"];
-
-fn builtin(desc: &ProbeDesc) -> Diagnosis {
-    let ProbeDesc {
-        provider: _,
-        module,
-        function,
-        name,
-    } = desc;
-    let shown = if module.is_empty() && function.is_empty() {
-        name.clone()
-    } else {
-        format!("{module}:{function}:{name}")
-    };
-    Diagnosis {
-        reason: format!("provider `dtrace` has no probe `{shown}`"),
-        available: BUILTIN.map(str::to_owned).to_vec(),
-        did_you_mean: near(name, &BUILTIN),
-        ..Diagnosis::default()
-    }
-}
-
-fn timer(desc: &ProbeDesc) -> Diagnosis {
-    let reason = if !desc.module.is_empty() || !desc.function.is_empty() {
-        "the probes of `profile` have no module and no function".into()
-    } else if profile::parse(&desc.name).is_some() {
-        format!("provider `{}` has no timers", desc.provider)
-    } else {
-        format!("`{}` is no rate", desc.name)
-    };
-    Diagnosis {
-        reason,
-        advice: vec![
-            "write tick-1s, tick-500ms, tick-100 (hertz) for one CPU, profile-97 for all;".into(),
-            "suffixes: ns us ms s m h d hz; at most 5000 Hz".into(),
-        ],
-        ..Diagnosis::default()
-    }
+/// The providers that there are: `a, b, and c`.
+fn all_providers() -> String {
+    let [first @ .., last] = PROVIDERS.map(Provider::summary);
+    format!("{}, and {last}", first.join(", "))
 }
 
 /// `python:::x`, or `python0:::x`, which `$target` gives without a target.

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use dlang::program::ProbeDesc;
 
-use super::Diagnosis;
 use super::instead::{Analysis, instead};
 use super::missing::{Place, missing};
-use super::python::{Python, python_of};
-use super::spelling::near;
 use crate::catalog::Catalog;
+use crate::diagnosis::Diagnosis;
+use crate::interpreter::{Python, python_of};
 use crate::probe::Probe;
 use crate::process::files;
+use crate::spelling::near;
 use crate::usdt::UsdtFile;
 use crate::usdt::cpython::PROVIDER;
 use crate::usdt::elf::ElfError;

@@ -10,7 +10,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use provider::object::{MapId, MapKind, MapSpec, Program, ProgramKind, Relocation};
+use provider::object::{Context, MapId, MapKind, MapSpec, Program, Relocation};
 
 /// Whether this is root; says `skipped: needs root` when not, which CI looks for.
 pub fn root() -> bool {
@@ -65,10 +65,10 @@ pub fn insn(code: u8, dst: u8, src: u8, off: i16, imm: i32) -> u64 {
 }
 
 /// A program that adds 1 to the first 8 bytes of an array map's first value, atomically.
-pub fn counter(kind: ProgramKind, map: MapId) -> Program {
+pub fn counter(context: Context, map: MapId) -> Program {
     Program {
         name: "counter".into(),
-        kind,
+        context,
         insns: vec![
             insn(0x18, 1, 0, 0, 0), // r1 = &value
             0,
@@ -87,14 +87,16 @@ pub fn counter(kind: ProgramKind, map: MapId) -> Program {
 
 /// A program that outputs the 8-byte attach cookie (or, for a direct one, the number 42) to a
 /// ring buffer.
-pub fn reporter(kind: ProgramKind, ring: MapId) -> Program {
-    let value = match kind {
-        ProgramKind::Uprobe => insn(0x85, 0, 0, 0, 174), // r0 = bpf_get_attach_cookie(ctx)
-        ProgramKind::Direct | ProgramKind::Timer => insn(0xb7, 0, 0, 0, 42),
+pub fn reporter(context: Context, ring: MapId) -> Program {
+    let value = match context {
+        Context::Registers => insn(0x85, 0, 0, 0, 174), // r0 = bpf_get_attach_cookie(ctx)
+        Context::TracepointArguments | Context::PerfData | Context::Nothing => {
+            insn(0xb7, 0, 0, 0, 42)
+        }
     };
     Program {
         name: "reporter".into(),
-        kind,
+        context,
         insns: vec![
             value,
             insn(0x7b, 10, 0, -8, 0), // *(u64 *)(fp - 8) = r0

@@ -28,7 +28,7 @@ use provider::python::offsets::{ByteCode, FrameChain};
 use provider::python::{Build, Event, Site};
 
 use super::{Dispatch, PythonMaps, add, read, signed, starts};
-use crate::trampoline::choose;
+use crate::trampoline::choose::choose;
 
 /// Threads that the table tells apart, by the last bits of their numbers.
 const THREADS: u32 = 1 << 16;

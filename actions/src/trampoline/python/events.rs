@@ -16,7 +16,7 @@ use provider::probe::{Probe, ProbeKind, PythonEvent, Register};
 use provider::python::Location;
 
 use super::{PythonMaps, locate};
-use crate::trampoline::load_register;
+use crate::trampoline::locations::load_register;
 
 /// The cookie of return probes, beyond those of any number of sites.
 const RETURNS: i32 = 1 << 20;

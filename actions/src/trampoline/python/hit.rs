@@ -9,7 +9,7 @@ use provider::python::offsets::ByteCode;
 use provider::python::{Condition, Event, InstructionPointer, Recipe, Site};
 
 use super::{Dispatch, add, locate, read, signed, starts};
-use crate::trampoline::load_register;
+use crate::trampoline::locations::load_register;
 
 impl Dispatch<'_> {
     /// Emits what a hit at `site` does up to its pairing.

@@ -21,7 +21,7 @@ use provider::python::{Build, ImportSite};
 
 use super::text::Strings;
 use super::{LOOP_STACK, PythonMaps, add, locate, place_argument};
-use crate::trampoline::load_register;
+use crate::trampoline::locations::load_register;
 
 /// The stack pointer among the registers.
 const STACK_POINTER: Register = Register(152);

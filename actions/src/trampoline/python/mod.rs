@@ -43,7 +43,7 @@ use self::active::ActiveMaps;
 use self::earlier::{Earlier, ThreadMaps};
 pub(super) use self::events::{EventSite, Events};
 pub(super) use self::imports::{ImportHit, Imports};
-use super::load_register;
+use super::locations::load_register;
 
 /// The stack that `may_goto` needs beyond the program's own, in bytes.
 pub(crate) const LOOP_STACK: i16 = 16;

@@ -12,24 +12,22 @@ use std::sync::{Arc, OnceLock};
 
 use dlang::types::Int;
 
-use super::meaning::provider_in;
-use crate::probe::{File, Probe, ProbeArg, ProbeKind, PythonEvent, PythonSites, Scope, Sites};
-use crate::python::Build;
+use super::names::provider_in;
+use crate::probe::{File, Probe, ProbeArg, Scope, Sites};
 use crate::python::cache::{Cache, Findings};
-use crate::synthesised;
 use crate::usdt::note::Note;
-use crate::usdt::{UsdtFile, UsdtSite, args, cpython};
+use crate::usdt::{UsdtFile, UsdtSite, args};
 
 /// Device and inode.
-pub(super) type Identity = (u64, u64);
+pub(crate) type Identity = (u64, u64);
 
 /// The files that have been read.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Files(HashMap<Identity, Arc<FileProbes>>);
+pub(crate) struct Files(HashMap<Identity, Arc<FileProbes>>);
 
 impl Files {
     /// The probes of some files, in their order.
-    pub(super) fn read(
+    pub(crate) fn read(
         &mut self,
         files: impl IntoIterator<Item = Arc<File>>,
     ) -> Vec<Arc<FileProbes>> {
@@ -52,42 +50,42 @@ impl Files {
     }
 
     /// A file that has been read.
-    pub(super) fn get(&self, file: &File) -> Option<&FileProbes> {
+    pub(crate) fn get(&self, file: &File) -> Option<&FileProbes> {
         self.0.get(&file.identity).map(Arc::as_ref)
     }
 
     /// What its code tells, if that has been asked for.
-    pub(super) fn findings_mut(&mut self, file: &File) -> Option<&mut Findings> {
+    pub(crate) fn findings_mut(&mut self, file: &File) -> Option<&mut Findings> {
         let entry = self.0.get_mut(&file.identity)?;
         Arc::make_mut(entry).findings.get_mut()
     }
 
     /// Puts a file there that does not exist.
     #[cfg(test)]
-    pub(super) fn insert(&mut self, file: Arc<FileProbes>) {
+    pub(crate) fn insert(&mut self, file: Arc<FileProbes>) {
         self.0.insert(file.file.identity, file);
     }
 }
 
 /// A file's probes, ready to be matched.
 #[derive(Clone, Debug)]
-pub(super) struct FileProbes {
-    pub(super) file: Arc<File>,
-    pub(super) usdt: UsdtFile,
-    pub(super) groups: Vec<Group>,
+pub(crate) struct FileProbes {
+    pub(crate) file: Arc<File>,
+    pub(crate) usdt: UsdtFile,
+    pub(crate) groups: Vec<Group>,
     /// What its own code tells, once that has been asked for.
-    pub(super) findings: OnceLock<Findings>,
+    pub(crate) findings: OnceLock<Findings>,
 }
 
 /// The sites that share provider, function and name: one probe.
 #[derive(Clone, Debug)]
-pub(super) struct Group {
+pub(crate) struct Group {
     /// Without a process id.
-    pub(super) provider: String,
-    pub(super) function: String,
-    pub(super) name: String,
+    pub(crate) provider: String,
+    pub(crate) function: String,
+    pub(crate) name: String,
     /// Indices of [`UsdtFile::sites`].
-    pub(super) sites: Vec<usize>,
+    pub(crate) sites: Vec<usize>,
 }
 
 /// What `-lv` shows of a USDT probe beside its arguments.
@@ -113,34 +111,19 @@ impl FileProbes {
     }
 
     /// The file's name, as the MODULE of its probes.
-    pub(super) fn module(&self) -> String {
+    pub(crate) fn module(&self) -> String {
         let name = self.file.shown.file_name().unwrap_or_default();
         name.to_string_lossy().into_owned()
     }
 
     /// The interpreter in the file. Found out at the first call, which takes a while.
-    pub(super) fn findings(&self, cache: &Cache) -> &Findings {
+    pub(crate) fn findings(&self, cache: &Cache) -> &Findings {
         self.findings
             .get_or_init(|| cache.find_out(&self.file.path))
     }
 
-    /// The file has a marker of this name, so that none needs to be made.
-    pub(super) fn has_marker(&self, name: &str) -> bool {
-        self.groups
-            .iter()
-            .any(|group| group.provider == cpython::PROVIDER && group.name == name)
-    }
-
-    /// What is wrong with a marker, if anything is.
-    pub(super) fn drawback(&self, group: &Group) -> Option<&'static str> {
-        let version = self.usdt.python?;
-        (group.provider == cpython::PROVIDER)
-            .then(|| cpython::drawback(version, &group.name))
-            .flatten()
-    }
-
     /// The marker that a probe is, or that it stands in for.
-    pub(super) fn group_of(&self, probe: &Probe) -> Option<&Group> {
+    pub(crate) fn group_of(&self, probe: &Probe) -> Option<&Group> {
         let (_, scope) = probe.kind.file()?;
         self.groups.iter().find(|group| {
             group.name == probe.desc.name
@@ -150,55 +133,37 @@ impl FileProbes {
     }
 
     /// What stands in the file about a marker.
-    pub(super) fn details(&self, group: &Group) -> Details {
+    pub(crate) fn details(&self, group: &Group) -> Details {
         Details {
             file: self.file.shown.clone(),
             build_id: self.usdt.build_id.clone(),
-            notes: self.sites(group).map(|site| site.note.clone()).collect(),
+            notes: self.markers(group).map(|site| site.note.clone()).collect(),
         }
     }
 
-    /// A marker as a probe: its arguments, and what fires it.
-    pub(super) fn marker(&self, group: &Group, scope: Scope) -> (Vec<ProbeArg>, ProbeKind) {
-        let wake = if group.provider == cpython::PROVIDER && group.name == "function-entry" {
-            self.usdt.entry_wakes.clone()
-        } else {
-            Vec::new()
-        };
-        let kind = ProbeKind::Sites(Sites {
+    /// The places of a marker.
+    pub(crate) fn sites(&self, group: &Group, scope: Scope) -> Sites {
+        Sites {
             file: Arc::clone(&self.file),
             scope,
-            sites: self.sites(group).map(|site| site.site.clone()).collect(),
-            wake,
-        });
-        (self.arguments(group), kind)
+            sites: self.markers(group).map(|site| site.site.clone()).collect(),
+            wake: Vec::new(),
+        }
     }
 
-    /// The same for a probe that is made from the code of the interpreter.
-    pub(super) fn synthesised(
-        &self,
-        build: Arc<Build>,
-        event: PythonEvent,
-        scope: Scope,
-    ) -> (Vec<ProbeArg>, ProbeKind) {
-        let kind = ProbeKind::Python(PythonSites {
-            file: Arc::clone(&self.file),
-            scope,
-            build,
-            event,
-        });
-        (synthesised::args(event), kind)
-    }
-
-    fn sites(&self, group: &Group) -> impl Iterator<Item = &UsdtSite> {
+    fn markers(&self, group: &Group) -> impl Iterator<Item = &UsdtSite> {
         group.sites.iter().map(|index| &self.usdt.sites[*index])
     }
 
     /// The arguments that all sites of a marker have. Where the copies of a site differ, the widest
-    /// type holds them all.
-    fn arguments(&self, group: &Group) -> Vec<ProbeArg> {
+    /// type holds them all. `meaning` says what one of them is, if that is known.
+    pub(crate) fn arguments(
+        &self,
+        group: &Group,
+        meaning: impl Fn(usize) -> Option<&'static str>,
+    ) -> Vec<ProbeArg> {
         let types: Vec<Vec<Int>> = self
-            .sites(group)
+            .markers(group)
             .map(|site| args::types(&site.note.arguments))
             .collect();
         let count = types.iter().map(Vec::len).min().unwrap_or(0);
@@ -212,7 +177,7 @@ impl FileProbes {
         (0..count)
             .map(|index| ProbeArg {
                 ty: widest(index),
-                meaning: cpython::meaning(&group.provider, &group.name, index),
+                meaning: meaning(index),
             })
             .collect()
     }
@@ -220,7 +185,7 @@ impl FileProbes {
     /// Something that is the same for a file that is seen twice. On an overlay file system (the usual
     /// one of containers), the same file of a shared layer has another device number in
     /// each container but the same inode number; attaching to both would make every probe fire twice.
-    pub(super) fn contents(&self) -> Contents {
+    pub(crate) fn contents(&self) -> Contents {
         use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, statfs};
         use std::os::unix::fs::MetadataExt;
         let path = &self.file.path;
@@ -239,7 +204,7 @@ impl FileProbes {
 
 /// What tells the contents of two files apart, see [`FileProbes::contents`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Contents {
+pub(crate) enum Contents {
     /// A file by itself.
     Inode(Identity),
     /// A file of a layer that several overlay file systems may share.
@@ -333,7 +298,7 @@ mod tests {
             findings: OnceLock::new(),
         };
         let types = |group: &Group| -> Vec<Int> {
-            let arguments = file.arguments(group).into_iter();
+            let arguments = file.arguments(group, |_| None).into_iter();
             arguments.map(|argument| argument.ty).collect()
         };
         assert_eq!(types(&groups[0]), [Int::I64], "as many as all have");

@@ -1,7 +1,7 @@
 //! Names that are much like the wanted one: `did you mean ...?`.
 
 /// The name that a few slips of the finger turn into `wanted`.
-pub(super) fn near(wanted: &str, names: &[impl AsRef<str>]) -> Option<String> {
+pub(crate) fn near(wanted: &str, names: &[impl AsRef<str>]) -> Option<String> {
     if wanted.is_empty() {
         return None;
     }

@@ -45,10 +45,19 @@ impl fmt::Display for Python {
 }
 
 /// The interpreter that a process runs.
-pub(super) fn python_of(pid: u32) -> Option<Python> {
+pub(crate) fn python_of(pid: u32) -> Option<Python> {
     files::executable_files(pid)
         .iter()
         .find_map(|file| python_in(&file.path, &file.shown))
+}
+
+/// Whether a process runs a Python, by the names of its files.
+#[must_use]
+pub fn runs_python(pid: u32) -> bool {
+    files::executable_files(pid).iter().any(|file| {
+        let name = file.shown.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.starts_with("python") || name.starts_with("libpython"))
+    })
 }
 
 /// The interpreter in a file, which people know as `shown`.

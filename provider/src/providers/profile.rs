@@ -4,10 +4,75 @@
 //! unlimited in number, so that probes exist as they are asked for; a listing shows the rates that
 //! DTrace's shows.
 
-use crate::probe::ProbeKind;
+use dlang::program::ProbeDesc;
+
+use super::names::{description, fits};
+use super::part::{Made, Offer, Provider};
+use crate::diagnosis::Diagnosis;
+use crate::glob::Glob;
+use crate::probe::{Cpus, ProbeKind, Timer};
+
+/// The provider.
+#[derive(Debug)]
+pub(super) struct Profile;
+
+const NAME: &str = "profile";
+
+impl Provider for Profile {
+    fn summary(&self) -> &'static str {
+        "`profile`"
+    }
+
+    /// A timer exists when its name is spelled out; a glob means those that a listing shows.
+    fn own(&self, desc: &ProbeDesc) -> Vec<Offer<'static>> {
+        let rates = if Glob::new(&desc.name).is_literal() {
+            vec![&*desc.name]
+        } else {
+            LISTED.to_vec()
+        };
+        let found = rates
+            .into_iter()
+            .filter(|name| Glob::new(&desc.provider).matches(NAME) && fits(desc, "", "", name));
+        let found = found.filter_map(|name| Some((name, parse(name)?)));
+        found
+            .map(|(name, timer)| {
+                let desc = description(NAME, "", "", name);
+                Offer::own(desc, Made::plain(ProbeKind::Timer(timer)))
+            })
+            .collect()
+    }
+
+    fn is_meant_alone(&self, desc: &ProbeDesc) -> bool {
+        desc.provider == NAME || (Glob::new(&desc.name).is_literal() && !self.own(desc).is_empty())
+    }
+
+    fn why_not(&self, desc: &ProbeDesc) -> Option<Diagnosis> {
+        let is_timer = desc.name.starts_with("tick-") || desc.name.starts_with("profile-");
+        let meant = desc.provider == NAME || (desc.provider.is_empty() && is_timer);
+        if !meant {
+            return None;
+        }
+        let reason = if !desc.module.is_empty() || !desc.function.is_empty() {
+            format!("the probes of `{NAME}` have no module and no function")
+        } else if parse(&desc.name).is_some() {
+            format!("provider `{}` has no timers", desc.provider)
+        } else {
+            format!("`{}` is no rate", desc.name)
+        };
+        Some(Diagnosis {
+            reason,
+            advice: vec![
+                "write tick-1s, tick-500ms, tick-100 (hertz) for one CPU, profile-97 for all;"
+                    .into(),
+                "suffixes: ns us ms s m h d hz; at most 5000 Hz".into(),
+            ],
+            ..Diagnosis::default()
+        })
+    }
+}
 
 /// The rates that a listing shows, in DTrace's order.
-pub(crate) const LISTED: [&str; 13] = [
+const LISTED: [&str; 13] = [
     "profile-97",
     "profile-199",
     "profile-499",
@@ -27,7 +92,7 @@ pub(crate) const LISTED: [&str; 13] = [
 const SHORTEST: u64 = 200_000;
 
 /// What a name stands for; `None` if it is no probe of this provider.
-pub(crate) fn parse(name: &str) -> Option<ProbeKind> {
+fn parse(name: &str) -> Option<Timer> {
     let (tick, rate) = match name.split_once('-')? {
         ("tick", rate) => (true, rate),
         ("profile", rate) => (false, rate),
@@ -58,11 +123,8 @@ pub(crate) fn parse(name: &str) -> Option<ProbeKind> {
     if period < SHORTEST || i64::try_from(period).is_err() {
         return None;
     }
-    Some(if tick {
-        ProbeKind::Tick { period }
-    } else {
-        ProbeKind::Profile { period }
-    })
+    let cpus = if tick { Cpus::One } else { Cpus::Every };
+    Some(Timer { period, cpus })
 }
 
 #[cfg(test)]
@@ -91,17 +153,17 @@ mod tests {
             ("tick-1d", 86_400_000_000_000),
             ("tick-1day", 86_400_000_000_000),
         ] {
-            let Some(ProbeKind::Tick { period }) = parse(name) else {
-                panic!("{name}")
+            let timer = Timer {
+                period: nanoseconds,
+                cpus: Cpus::One,
             };
-            assert_eq!(period, nanoseconds, "{name}");
+            assert_eq!(parse(name), Some(timer), "{name}");
         }
-        assert!(matches!(
-            parse("profile-1s"),
-            Some(ProbeKind::Profile {
-                period: 1_000_000_000
-            })
-        ));
+        let timer = Timer {
+            period: 1_000_000_000,
+            cpus: Cpus::Every,
+        };
+        assert_eq!(parse("profile-1s"), Some(timer));
     }
 
     #[test]

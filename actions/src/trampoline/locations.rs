@@ -1,4 +1,4 @@
-//! Arguments of markers: from the registers, memory and constants that their notes name.
+//! Arguments by their locations: registers, memory and constants.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +8,6 @@ use predicates::asm::Label;
 use predicates::emit::{Argument, Emit, Emitted};
 use predicates::insn::{Alu, Cond, Helper, Reg, Size};
 use provider::probe::{ArgLocation, Register, Site};
-
-use super::load_register;
 
 /// Gives each argument that is used a place. Slots are shared by the probes of a program.
 pub(super) fn place_arguments(
@@ -150,4 +148,10 @@ fn cut(emit: &mut Emit<'_>, reg: Reg, int: Int) {
         emit.asm
             .alu_imm(if int.signed { Alu::Arsh } else { Alu::Rsh }, reg, bits);
     }
+}
+
+/// `dst = register` of the traced thread; `context` holds the program's context.
+pub(super) fn load_register(emit: &mut Emit<'_>, dst: Reg, context: Reg, register: Register) {
+    let offset = i16::try_from(register.0).unwrap_or(0);
+    emit.asm.load(Size::Double, dst, context, offset);
 }

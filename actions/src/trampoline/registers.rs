@@ -1,0 +1,183 @@
+//! The context is the registers of a thread that hit an instruction: which site it was, and what its
+//! probe's arguments are.
+
+use std::sync::Arc;
+
+use dlang::diag::Span;
+use predicates::asm::Label;
+use predicates::emit::{Emit, Emitted};
+use predicates::insn::{Alu, Helper, Reg, Size};
+use predicates::storage::Counter;
+use provider::object::{Target, UprobeSite};
+use provider::probe::{File, ProbeKind, Register, Scope, Site};
+
+use super::choose::choose;
+use super::locations::{fetch_arguments, load_register};
+use super::python::{self, PythonMaps};
+use super::source::Firing;
+
+/// Emits the choice of the site that was hit, its arguments' fetching and the jump to its probe;
+/// gives what the program is to be attached to.
+pub(super) fn dispatch(
+    emit: &mut Emit<'_>,
+    (file, scope): (&Arc<File>, Scope),
+    firing: &Firing<'_>,
+    maps: Option<PythonMaps>,
+) -> Emitted<Vec<Target>> {
+    let &Firing {
+        probes,
+        entries,
+        used,
+        slots,
+        leave,
+    } = firing;
+    let python = python::Dispatch::new(emit, probes, entries, used, slots, maps, leave)?;
+    let mut arms = Vec::new();
+    for (probe, &entry) in probes.iter().zip(entries) {
+        let ProbeKind::Sites(sites) = &probe.kind else {
+            continue;
+        };
+        arms.extend(sites.sites.iter().map(|site| Arm::Marker(site, entry)));
+    }
+    if let Some(python) = &python {
+        arms.extend(python.sites().into_iter().map(Arm::Python));
+    }
+    let events = python::Events::of(probes, entries);
+    arms.extend(events.sites.iter().map(Arm::Event));
+    if let Some(maps) = maps {
+        events.returns(emit, maps, slots[0], leave)?;
+    }
+    let imports = match maps {
+        Some(maps) => python::Imports::of(emit, probes, entries, used, slots, maps, leave)?,
+        None => None,
+    };
+    arms.extend(
+        imports
+            .iter()
+            .flat_map(python::Imports::hits)
+            .map(Arm::Import),
+    );
+    let places: Vec<(u64, Label)> = arms
+        .iter()
+        .map(|arm| (arm.address(), emit.asm.label()))
+        .collect();
+    if places.is_empty() {
+        emit.asm.jump(leave);
+    } else {
+        choose_site(emit, &places);
+    }
+    let unreadable = emit.asm.label();
+    for (arm, &(_, label)) in arms.iter().zip(&places) {
+        emit.asm.bind(label);
+        match arm {
+            Arm::Marker(site, entry) => {
+                fetch_arguments(emit, site, slots, unreadable);
+                emit.asm.jump(*entry);
+            }
+            Arm::Python(site) => {
+                if let Some(python) = &python {
+                    python.hit(emit, site)?;
+                }
+            }
+            Arm::Event(site) => {
+                if let Some(maps) = maps {
+                    site.hit(emit, maps, slots[0], leave)?;
+                }
+            }
+            Arm::Import(hit) => {
+                if let Some(imports) = &imports {
+                    imports.hit(emit, *hit)?;
+                }
+            }
+        }
+    }
+    if let Some(python) = python {
+        python.finish(emit)?;
+    }
+    if let Some(imports) = imports {
+        imports.finish(emit)?;
+    }
+    emit.asm.bind(unreadable);
+    emit.count(Counter::ArgumentDrops, Span::default())?;
+    emit.asm.jump(leave);
+    let mut targets = vec![Target::Uprobes {
+        file: file.clone(),
+        scope,
+        sites: (0..).zip(&arms).map(|(n, arm)| arm.site(n)).collect(),
+    }];
+    if !events.returns.is_empty() {
+        targets.push(Target::Returns {
+            file: file.clone(),
+            scope,
+            sites: events.returns,
+        });
+    }
+    Ok(targets)
+}
+
+/// An instruction that fires some probe of the program.
+enum Arm<'p> {
+    /// A marker's, and the probe's code.
+    Marker(&'p Site, Label),
+    /// One in a Python interpreter.
+    Python(&'p provider::python::Site),
+    /// One in a Python interpreter at which something else happens.
+    Event(&'p python::EventSite),
+    /// One at which an import starts or is done.
+    Import(python::ImportHit<'p>),
+}
+
+impl Arm<'_> {
+    fn address(&self) -> u64 {
+        match self {
+            Self::Marker(site, _) => site.address,
+            Self::Python(site) => site.address,
+            Self::Event(site) => site.address,
+            Self::Import(hit) => hit.address(),
+        }
+    }
+
+    fn site(&self, cookie: u64) -> UprobeSite {
+        let (file_offset, semaphore) = match self {
+            Self::Marker(site, _) => (site.file_offset, site.semaphore),
+            Self::Python(site) => (site.file_offset, None),
+            Self::Event(site) => (site.file_offset, None),
+            Self::Import(hit) => (hit.file_offset(), None),
+        };
+        UprobeSite {
+            file_offset,
+            semaphore,
+            cookie,
+        }
+    }
+}
+
+/// Where in its page an address is: the loader moves a file by whole pages.
+const IN_PAGE: u64 = 0xfff;
+
+/// Jumps to the label of the site that was hit, by the instruction pointer's place in its page
+/// where that tells the sites apart, which spares a helper call; else by the attach cookie.
+fn choose_site(emit: &mut Emit<'_>, sites: &[(u64, Label)]) {
+    if let [(_, only)] = sites {
+        emit.asm.jump(*only);
+        return;
+    }
+    let mut arms: Vec<(i32, Label)> = sites
+        .iter()
+        .map(|&(address, label)| (i32::try_from(address & IN_PAGE).unwrap_or(0), label))
+        .collect();
+    arms.sort_by_key(|(place, _)| *place);
+    emit.asm.load(Size::Double, Reg::R1, Reg::FP, Emit::CONTEXT);
+    if arms.windows(2).all(|pair| pair[0].0 != pair[1].0) {
+        load_register(emit, Reg::R0, Reg::R1, Register::IP);
+        emit.asm
+            .alu_imm(Alu::And, Reg::R0, i32::try_from(IN_PAGE).unwrap_or(0));
+    } else {
+        emit.asm.call(Helper::GetAttachCookie);
+        arms = (0..)
+            .zip(sites)
+            .map(|(cookie, &(_, label))| (cookie, label))
+            .collect();
+    }
+    choose(emit, &arms);
+}

@@ -1,0 +1,92 @@
+//! What runs a program: the probes for which that is the same share one.
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use predicates::asm::Label;
+use provider::object::Context;
+use provider::probe::{File, Probe, ProbeId, ProbeKind, PythonSites, Scope, Sites, Timer};
+
+/// The probes of one program while its prologue is made.
+pub(crate) struct Firing<'u> {
+    pub(crate) probes: &'u [Arc<Probe>],
+    /// Where each one's clauses start.
+    pub(crate) entries: &'u [Label],
+    /// Which arguments each one's clauses use.
+    pub(crate) used: &'u [BTreeSet<u8>],
+    /// Where arguments are put.
+    pub(crate) slots: &'u [Option<i16>; 10],
+    /// Where to go when nothing fires.
+    pub(crate) leave: Label,
+}
+
+/// What runs a program, as far as it is known before its code is made.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Source {
+    /// rdtrace, before all else.
+    Begin,
+    /// rdtrace, after all else.
+    End,
+    /// A timer; each probe has its own.
+    Timer(ProbeId, Timer),
+    /// Instructions of one file, for some processes.
+    File(OneFile, Scope),
+}
+
+impl Source {
+    /// What runs the program of a probe; `None` for ERROR, whose clauses are a part of all programs.
+    pub(crate) fn of(probe: &Probe) -> Option<Self> {
+        Some(match &probe.kind {
+            ProbeKind::Begin => Self::Begin,
+            ProbeKind::End => Self::End,
+            ProbeKind::Error => return None,
+            ProbeKind::Timer(timer) => Self::Timer(probe.id, *timer),
+            ProbeKind::Sites(Sites { file, scope, .. })
+            | ProbeKind::Python(PythonSites { file, scope, .. }) => {
+                Self::File(OneFile(Arc::clone(file)), *scope)
+            }
+        })
+    }
+
+    /// What the program is given when it runs.
+    pub(crate) fn context(&self) -> Context {
+        match self {
+            Self::Begin | Self::End => Context::Nothing,
+            Self::Timer(..) => Context::PerfData,
+            Self::File(..) => Context::Registers,
+        }
+    }
+
+    /// Whether the program may interrupt a thread in the middle of another one.
+    pub(crate) fn interrupts(&self) -> bool {
+        match self {
+            Self::Timer(..) => true,
+            Self::Begin | Self::End | Self::File(..) => false,
+        }
+    }
+}
+
+/// A file, which is the same under each of its paths.
+#[derive(Clone, Debug)]
+pub(crate) struct OneFile(pub(super) Arc<File>);
+
+impl PartialEq for OneFile {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.identity == other.0.identity
+    }
+}
+
+impl Eq for OneFile {}
+
+impl PartialOrd for OneFile {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for OneFile {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.identity.cmp(&other.0.identity)
+    }
+}

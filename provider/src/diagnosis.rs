@@ -1,0 +1,40 @@
+//! Why a description matches nothing, as it is told to people.
+
+use std::fmt;
+
+use crate::interpreter::Python;
+
+/// What was found out. Printed, it is a few lines without a final newline: what is the
+/// matter, then what is known, then what to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Diagnosis {
+    /// One sentence: why nothing matches.
+    pub reason: String,
+    /// The Python that was looked at.
+    pub python: Option<Python>,
+    /// The probes of the wanted provider that there are, in D's spelling.
+    pub available: Vec<String>,
+    /// A probe or provider whose name is much like the wanted one.
+    pub did_you_mean: Option<String>,
+    /// What to do.
+    pub advice: Vec<String>,
+}
+
+impl fmt::Display for Diagnosis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)?;
+        if let Some(python) = &self.python {
+            write!(f, "\n  this is {python}")?;
+        }
+        if !self.available.is_empty() {
+            write!(f, "\n  there are: {}", self.available.join(", "))?;
+        }
+        if let Some(name) = &self.did_you_mean {
+            write!(f, "\n  did you mean `{name}`?")?;
+        }
+        for line in &self.advice {
+            write!(f, "\n  {line}")?;
+        }
+        Ok(())
+    }
+}

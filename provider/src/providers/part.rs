@@ -1,0 +1,152 @@
+//! What every provider answers.
+
+use std::fmt;
+use std::sync::Arc;
+
+use dlang::program::ProbeDesc;
+
+use super::choice::Choice;
+use super::file::{FileProbes, Identity};
+use crate::diagnosis::Diagnosis;
+use crate::probe::{File, ProbeArg, ProbeKind, Scope, SourceArgs};
+
+/// A provider: which probes a description means, and what they are.
+///
+/// Its probes are in files ([`in_file`](Self::in_file)) or not ([`own`](Self::own)); a provider
+/// implements what applies to it.
+pub(crate) trait Provider: fmt::Debug + Sync {
+    /// What it has, in a few words, for people who look for a provider that there is none of.
+    fn summary(&self) -> &'static str;
+
+    /// The probes that `desc` means and that are in no file.
+    fn own(&self, _desc: &ProbeDesc) -> Vec<Offer<'static>> {
+        Vec::new()
+    }
+
+    /// Whether `desc` can mean only probes of this provider that are in no file, so that there is no
+    /// need to look at processes.
+    fn is_meant_alone(&self, _desc: &ProbeDesc) -> bool {
+        false
+    }
+
+    /// The name that USDT markers bear which belong to this provider.
+    fn markers(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The probes of a file that `desc` means.
+    fn in_file<'f>(&self, _search: &Search<'f>, _desc: &ProbeDesc) -> Vec<Offer<'f>> {
+        Vec::new()
+    }
+
+    /// The files with probes that `desc` means in a scope, though no process may run them yet.
+    fn installed(&self, _desc: &ProbeDesc, _scope: Scope) -> Vec<Arc<File>> {
+        Vec::new()
+    }
+
+    /// Whether a process that lacks the provider named `name` will not get it by becoming another
+    /// program: it is already what was meant.
+    fn is_settled(&self, _name: &str, _pid: u32) -> bool {
+        false
+    }
+
+    /// Why `desc` matches nothing, if it is about probes of this provider that are in no file.
+    fn why_not(&self, _desc: &ProbeDesc) -> Option<Diagnosis> {
+        None
+    }
+}
+
+/// A file in which probes are looked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Search<'f> {
+    pub(crate) file: &'f FileProbes,
+    /// Whose executions of the file are meant.
+    pub(crate) scope: Scope,
+    /// How Python's probes are chosen.
+    pub(crate) choice: &'f Choice,
+    /// The names of the markers that belong to some provider ([`Provider::markers`]).
+    pub(crate) claimed: &'f [&'static str],
+}
+
+/// A probe that a provider has for a description.
+pub(crate) struct Offer<'f> {
+    /// What makes it the same one as before.
+    pub(crate) key: Key,
+    /// Makes it, if it is asked for for the first time.
+    pub(crate) make: Box<dyn FnOnce() -> Made + 'f>,
+}
+
+/// What a probe is, beside its name.
+#[derive(Clone, Debug)]
+pub(crate) struct Made {
+    /// Its arguments.
+    pub(crate) args: Vec<ProbeArg>,
+    /// What makes it fire.
+    pub(crate) kind: ProbeKind,
+    /// Which of its arguments say where in a program's source it fires.
+    pub(crate) source: Option<SourceArgs>,
+}
+
+/// What makes a probe the same one as before.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    /// Its full name.
+    pub(crate) desc: ProbeDesc,
+    /// Where it is; `None` for a probe that is in no file.
+    pub(crate) place: Option<Place>,
+}
+
+/// What else than its name makes a probe of a file that one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Place {
+    /// The file.
+    pub(crate) file: Identity,
+    /// Whose executions of it count.
+    pub(crate) scope: Scope,
+    /// What in the file it was made of.
+    pub(crate) origin: Origin,
+}
+
+/// What a probe of a file is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Origin {
+    /// A USDT marker.
+    Marker,
+    /// The code of a CPython.
+    Interpreter,
+}
+
+impl Search<'_> {
+    /// What makes a probe of this file the same one as before.
+    pub(crate) fn key(&self, desc: ProbeDesc, origin: Origin) -> Key {
+        Key {
+            desc,
+            place: Some(Place {
+                file: self.file.file.identity,
+                scope: self.scope,
+                origin,
+            }),
+        }
+    }
+}
+
+impl Made {
+    /// A probe without arguments.
+    pub(crate) fn plain(kind: ProbeKind) -> Self {
+        Self {
+            args: Vec::new(),
+            kind,
+            source: None,
+        }
+    }
+}
+
+impl Offer<'static> {
+    /// A probe that is in no file.
+    pub(crate) fn own(desc: ProbeDesc, made: Made) -> Self {
+        Self {
+            key: Key { desc, place: None },
+            make: Box::new(|| made),
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! CPython's probes: its USDT markers, and what is made from the code of an interpreter; which of the
+//! two, the [`Choice`](super::choice::Choice) says.
+
+use std::sync::Arc;
+
+use dlang::program::ProbeDesc;
+
+use super::choice::has_marker;
+use super::file::Group;
+use super::names::{d_name, fits, full_name, means};
+use super::part::{Made, Offer, Origin, Provider, Search};
+use super::{installed, usdt};
+use crate::interpreter::runs_python;
+use crate::probe::{File, ProbeKind, PythonEvent, PythonSites, Scope, SourceArgs};
+use crate::python::Build;
+use crate::synthesised;
+use crate::usdt::cpython;
+
+/// The provider.
+#[derive(Debug)]
+pub(super) struct Python;
+
+const NAME: &str = cpython::PROVIDER;
+
+impl Provider for Python {
+    fn summary(&self) -> &'static str {
+        "`python1234` of any running CPython"
+    }
+
+    fn markers(&self) -> Option<&'static str> {
+        Some(NAME)
+    }
+
+    fn in_file<'f>(&self, search: &Search<'f>, desc: &ProbeDesc) -> Vec<Offer<'f>> {
+        let mut offers = for_markers(search, desc);
+        offers.extend(without_markers(search, desc));
+        offers
+    }
+
+    fn installed(&self, desc: &ProbeDesc, scope: Scope) -> Vec<Arc<File>> {
+        if means(&desc.provider, NAME, scope) {
+            installed::pythons()
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn is_settled(&self, name: &str, pid: u32) -> bool {
+        name == NAME && runs_python(pid)
+    }
+}
+
+/// The probes that a file has markers for, whether they are used or not.
+fn for_markers<'f>(search: &Search<'f>, desc: &ProbeDesc) -> Vec<Offer<'f>> {
+    let markers = usdt::matching(search, desc).filter(|group| group.provider == NAME);
+    markers
+        .map(|group| {
+            let name = usdt::name(search, group);
+            match search.choice.stand_in(search.file, group) {
+                Some((build, event)) => made_from_code(search, name, build, event),
+                None => marker(search, name, group),
+            }
+        })
+        .collect()
+}
+
+/// The probes of a Python that it has no markers for.
+fn without_markers<'f>(search: &Search<'f>, desc: &ProbeDesc) -> Vec<Offer<'f>> {
+    let Search { file, scope, .. } = *search;
+    if !means(&desc.provider, NAME, scope) {
+        return Vec::new();
+    }
+    let wanted = d_name(desc);
+    let module = file.module();
+    let mut events = PythonEvent::ALL.to_vec();
+    events.retain(|event| {
+        fits(&wanted, &module, event.function(), event.name()) && !has_marker(file, event.name())
+    });
+    if events.is_empty() {
+        return Vec::new(); // not worth an analysis
+    }
+    let Ok(build) = search.choice.build(file) else {
+        return Vec::new();
+    };
+    let made = events.into_iter().filter(|event| event.is_in(&build));
+    made.map(|event| {
+        let name = full_name(scope, NAME, &module, event.function(), event.name());
+        made_from_code(search, name, Arc::clone(&build), event)
+    })
+    .collect()
+}
+
+fn marker<'f>(search: &Search<'f>, name: ProbeDesc, group: &'f Group) -> Offer<'f> {
+    let Search { file, scope, .. } = *search;
+    Offer {
+        key: search.key(name, Origin::Marker),
+        make: Box::new(move || {
+            let mut sites = file.sites(group, scope);
+            if group.name == PythonEvent::FunctionEntry.name() {
+                sites.wake.clone_from(&file.usdt.entry_wakes);
+            }
+            Made {
+                args: file.arguments(group, |n| cpython::meaning(NAME, &group.name, n)),
+                kind: ProbeKind::Sites(sites),
+                source: source_args(&group.name),
+            }
+        }),
+    }
+}
+
+fn made_from_code<'f>(
+    search: &Search<'f>,
+    name: ProbeDesc,
+    build: Arc<Build>,
+    event: PythonEvent,
+) -> Offer<'f> {
+    let Search { file, scope, .. } = *search;
+    Offer {
+        key: search.key(name, Origin::Interpreter),
+        make: Box::new(move || {
+            let sites = PythonSites {
+                file: Arc::clone(&file.file),
+                scope,
+                build,
+                event,
+            };
+            Made {
+                args: synthesised::args(event),
+                kind: ProbeKind::Python(sites),
+                source: source_args(event.name()),
+            }
+        }),
+    }
+}
+
+/// The probes of functions and lines say which one: file, function, line.
+fn source_args(name: &str) -> Option<SourceArgs> {
+    matches!(name, "function-entry" | "function-return" | "line").then_some(SourceArgs {
+        file: 0,
+        function: 1,
+        line: 2,
+    })
+}
