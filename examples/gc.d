@@ -10,16 +10,16 @@
 
 python$target:::gc-start
 {
-	self->gc_generation = arg0;
-	self->gc_start = timestamp;
+	self->generation = arg0;
+	self->start = timestamp;
 }
 
 python$target:::gc-done
-/self->gc_start/
+/self->start/
 {
-	@pauses[self->gc_generation] = quantize(timestamp - self->gc_start);
-	@collected[self->gc_generation] = sum(arg0);
-	self->gc_start = 0;
+	@pauses[self->generation] = quantize(timestamp - self->start);
+	@collected[self->generation] = sum(arg0);
+	self->start = 0;
 }
 
 END

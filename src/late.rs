@@ -4,9 +4,10 @@
 //! A command that is followed becomes one program after the other; it is stopped at the start of
 //! each until its probes are in place. All others run on meanwhile.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use actions::lower::Enabled;
 use anyhow::{Result, bail};
@@ -17,14 +18,15 @@ use provider::doctor::{Diagnosis, diagnose};
 use provider::interpreter::runs_python;
 use provider::probe::{File, ProbeId};
 use provider::process::ExecWatch;
-use provider::process::files::executable_files;
+use provider::process::files::{executable_files, gone_for_good};
 use provider::python::Refusal;
+use provider::session::LinkId;
 use provider::usdt::cpython::PROVIDER;
 
 use crate::check_python;
 use crate::compile::{explained, no_match, with_reason};
 use crate::follow::Followed;
-use crate::run::{Live, Run, attachable, rejected};
+use crate::run::{Live, Run, attachable, load_programs};
 use crate::target::{Match, Spec, goes_on, may_come};
 
 /// What is expected of programs that start.
@@ -36,7 +38,16 @@ pub(crate) struct Outlook {
     expected: HashSet<Spec>,
     /// The interpreters that have been told to lack what a description means.
     told: HashSet<(Spec, PathBuf)>,
+    /// What has been attached since tracing began.
+    attached: Vec<(LinkId, Arc<File>)>,
+    /// When it is looked for files among these that are gone; not before.
+    look: Option<Instant>,
+    /// The files that could not be enabled.
+    refused_files: HashSet<(u64, u64)>,
 }
+
+/// How many files that cannot be enabled are told of one by one.
+const TOLD: usize = 20;
 
 impl Outlook {
     /// When tracing begins.
@@ -46,8 +57,13 @@ impl Outlook {
         Self {
             awaited: awaited.map(Match::spec).collect(),
             expected: expected.map(Match::spec).collect(),
-            told: HashSet::new(),
+            ..Self::default()
         }
+    }
+
+    /// How many files could not be enabled.
+    pub(crate) fn refused(&self) -> usize {
+        self.refused_files.len()
     }
 
     /// The descriptions that nothing has matched so far.
@@ -57,18 +73,16 @@ impl Outlook {
 }
 
 impl Run<'_> {
+    /// Whether programs that start while tracing goes on may bring more probes.
+    pub(crate) fn grows(&self) -> bool {
+        let mut specs = specs(&self.compiled.program);
+        specs.any(|(_, desc)| self.catalog.may_grow(desc))
+    }
+
     /// Watches for new programs, if a description means those too.
-    pub(crate) fn watch_execs(&self, program: &Program) -> Result<Option<ExecWatch>> {
-        let grows = program
-            .clauses
-            .iter()
-            .flat_map(|clause| &clause.probes)
-            .any(|spec| self.catalog.may_grow(&spec.desc));
-        Ok(if grows {
-            Some(ExecWatch::start()?)
-        } else {
-            None
-        })
+    pub(crate) fn watch_execs(&self) -> Result<Option<ExecWatch>> {
+        let watch = self.grows().then(ExecWatch::start);
+        Ok(watch.transpose()?)
     }
 
     /// Lets the command go: for good, or as far as its next program, if that may have the probes
@@ -88,10 +102,7 @@ impl Run<'_> {
     /// Enables what the command's next program brings, before anything of it runs, and lets it go.
     pub(crate) fn enable_image(&mut self, live: &mut Live, pid: u32) -> Result<()> {
         let image = [Started::now(pid, Some(pid))];
-        let found = self.enable_started(live, &image).unwrap_or_else(|error| {
-            self.messages.say(&error.to_string());
-            HashSet::new()
-        });
+        let found = self.enable_started(live, &image);
         let program = Arc::clone(&live.program);
         let missing: Vec<Spec> = specs(&program)
             .filter(|(spec, desc)| !found.contains(spec) && !self.catalog.trees(desc).is_empty())
@@ -111,17 +122,15 @@ impl Run<'_> {
     /// Enables what programs bring that run on meanwhile, and tells which of them got ahead.
     pub(crate) fn enable_late(&mut self, live: &mut Live, started: &[Started]) {
         let known = self.catalog.newest();
-        if let Err(error) = self.enable_started(live, started) {
-            // One program that cannot be traced is no reason to stop tracing the others.
-            self.messages.say(&error.to_string());
-            return;
-        }
+        self.enable_started(live, started);
         let new = (known.0 + 1..=self.catalog.newest().0).map(ProbeId);
         let new: HashSet<_> = new
             .filter_map(|id| self.catalog.probe(id)?.kind.file())
             .map(|(file, _)| file.identity)
             .collect();
-        let is_new = |file: &&Arc<File>| new.contains(&file.identity);
+        let refused = &live.outlook.refused_files;
+        let is_new =
+            |file: &&Arc<File>| new.contains(&file.identity) && !refused.contains(&file.identity);
         if new.is_empty() {
             return;
         }
@@ -198,14 +207,11 @@ impl Run<'_> {
         bail!(explained(&error, &mut self.catalog, &probe.desc))
     }
 
-    /// Enables the probes that new processes bring; gives the descriptions that they match.
-    pub(crate) fn enable_started(
-        &mut self,
-        live: &mut Live,
-        started: &[Started],
-    ) -> Result<HashSet<Spec>> {
+    /// Enables the probes that new processes bring; gives the descriptions that they match. What cannot
+    /// be enabled is told, and is no reason not to enable the rest.
+    fn enable_started(&mut self, live: &mut Live, started: &[Started]) -> HashSet<Spec> {
         if started.is_empty() {
-            return Ok(HashSet::new());
+            return HashSet::new();
         }
         let known = self.catalog.newest();
         let look = |catalog: &mut Catalog| {
@@ -235,25 +241,84 @@ impl Run<'_> {
             (matched, enabled) = look(&mut self.catalog);
         }
         live.outlook.awaited.retain(|spec| !matched.contains(spec));
-        if enabled.is_empty() {
-            return Ok(matched);
+        for (file, of_file) in by_file(enabled) {
+            match self.join(live, &of_file) {
+                Ok(links) => {
+                    let links = links.into_iter().map(|link| (link, Arc::clone(&file)));
+                    live.outlook.attached.extend(links);
+                }
+                Err(error) => self.tell_refused(live, &file, &error),
+            }
         }
-        let object = self.lower(&mut live.compiler, &enabled)?;
-        live.session.create_maps(&object.maps)?;
-        let mut first = None;
-        for (program, listing) in object.programs.iter().zip(&object.listings) {
-            let id = live
-                .session
-                .load(program)
-                .map_err(|error| rejected(error, listing))?;
-            first.get_or_insert(id.0);
+        matched
+    }
+
+    /// Adds the clauses on new probes to what runs: all of them, or none and everything is as before.
+    fn join(&self, live: &mut Live, enabled: &[Enabled]) -> Result<Vec<LinkId>> {
+        let before = live.compiler.clone();
+        let joined = self.try_to_join(live, enabled);
+        if joined.is_err() {
+            live.compiler.go_back(before);
         }
+        joined
+    }
+
+    fn try_to_join(&self, live: &mut Live, enabled: &[Enabled]) -> Result<Vec<LinkId>> {
+        let object = self.lower(&mut live.compiler, enabled)?;
+        let mut addition = live.session.add();
+        addition.create_maps(&object.maps)?;
+        let first = load_programs(&mut addition, &object)?;
+        // The consumer must know the records before the first one comes.
         live.pipeline.consumer().add_ecbs(object.ecbs);
-        let probes: Vec<_> = enabled.into_iter().map(|enabled| enabled.probe).collect();
-        live.session.attach_wakes(&probes)?;
-        live.session
-            .attach_all(&attachable(&object.attachments, first.unwrap_or(0)))?;
-        Ok(matched)
+        let probes: Vec<_> = enabled.iter().map(|one| Arc::clone(&one.probe)).collect();
+        addition.attach_wakes(&probes)?;
+        addition.attach_all(&attachable(&object.attachments, first))?;
+        Ok(addition.join())
+    }
+
+    /// Tells why a file's probes are not enabled; of too many files only how many, in the end.
+    fn tell_refused(&self, live: &mut Live, file: &File, error: &anyhow::Error) {
+        live.outlook.refused_files.insert(file.identity);
+        if live.outlook.refused() <= TOLD {
+            let file = file.shown.display();
+            self.messages
+                .say(&format!("the probes in {file} are not enabled: {error:#}"));
+        }
+    }
+
+    /// Tells of how many files the probes are not enabled, if that has not been told of each.
+    pub(crate) fn report_refused(&self, refused: usize) {
+        if refused > TOLD {
+            self.messages.say(&format!(
+                "the probes in {refused} files were not enabled, of which the first {TOLD} are told \
+                 above"
+            ));
+        }
+    }
+
+    /// Detaches from files that have been deleted and that nobody runs any more. Looking for them takes
+    /// a hundredth of the time at most.
+    pub(crate) fn release_gone(&mut self, live: &mut Live) {
+        let outlook = &mut live.outlook;
+        let now = Instant::now();
+        if outlook.attached.is_empty() || outlook.look.is_some_and(|look| now < look) {
+            return;
+        }
+        let files: Vec<_> = outlook
+            .attached
+            .iter()
+            .map(|(_, file)| Arc::clone(file))
+            .collect();
+        let gone = gone_for_good(&files);
+        outlook.look = Some(Instant::now() + 100 * now.elapsed());
+        outlook.attached.retain(|(link, file)| {
+            let is_gone = gone.iter().any(|gone| gone.identity == file.identity);
+            if is_gone {
+                live.session.detach_file(*link, file);
+                self.catalog.forget(file);
+            }
+            !is_gone
+        });
     }
 
     /// Tells which descriptions were awaited in vain.
@@ -297,6 +362,23 @@ impl Live {
     pub(crate) fn are_over(&mut self) -> Result<bool> {
         self.followed.as_mut().map_or(Ok(true), Followed::are_over)
     }
+}
+
+/// The clauses on the probes of each file, in one scope: what one program is made of.
+fn by_file(enabled: Vec<Enabled>) -> Vec<(Arc<File>, Vec<Enabled>)> {
+    let mut files: Vec<(Arc<File>, Vec<Enabled>)> = Vec::new();
+    let mut places = HashMap::new();
+    for one in enabled {
+        let Some((file, scope)) = one.probe.kind.file() else {
+            continue; // a process brings no others
+        };
+        let place = *places.entry((file.identity, scope)).or_insert_with(|| {
+            files.push((Arc::clone(file), Vec::new()));
+            files.len() - 1
+        });
+        files[place].1.push(one);
+    }
+    files
 }
 
 /// All descriptions of a program.

@@ -38,6 +38,7 @@ use crate::run::Run;
 use crate::target::{Match, Target, match_probes};
 
 fn main() -> ExitCode {
+    provider::limits::raise();
     let args: Vec<_> = std::env::args_os().collect();
     let messages = Messages::new(args.first().and_then(|arg| arg.to_str()));
     let cli = match cli::parse(args) {
@@ -88,6 +89,9 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
     }
     if let Some(letter) = cli.unsupported.first() {
         anyhow::bail!("option -{letter} is not supported: rdtrace traces, it builds no probes");
+    }
+    if let Some(limit) = provider::limits::reached() {
+        anyhow::bail!("{limit}");
     }
     if cli.inputs.is_empty() && !cli.list {
         return Ok(i32::from(usage(messages, "no probes specified")));

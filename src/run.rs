@@ -88,7 +88,7 @@ impl Run<'_> {
         let mailbox = Arc::new(Mailbox::new()?);
         let ring = Box::new(KernelRing(session.ring(compiler.ring())?));
         let pipeline = Pipeline::start(ring, consumer, self.sinks(output, &mailbox))?;
-        let watch = self.watch_execs(&program)?;
+        let watch = self.watch_execs()?;
         let followed = match compiler.followed() {
             Some(map) => Some(Followed::start(session.map(map)?, &self.target.pids())?),
             None => None,
@@ -149,6 +149,7 @@ impl Run<'_> {
             task: task_fields(),
             may_goto: KernelFeatures::may_goto(),
             follow: self.follow,
+            grows: self.grows(),
         }
     }
 
@@ -187,11 +188,7 @@ impl Run<'_> {
             globals.initial = Some(value);
         }
         session.create_maps(&maps)?;
-        for (program, listing) in object.programs.iter().zip(&object.listings) {
-            session
-                .load(program)
-                .map_err(|error| rejected(error, listing))?;
-        }
+        load_programs(session, object)?;
         let find = |wanted: fn(&AttachTarget) -> bool| {
             object
                 .attachments
@@ -317,6 +314,7 @@ impl Run<'_> {
                 look = Instant::now() + status;
                 let counts = read_drops(&live.session, &live.compiler)?;
                 live.pipeline.drops(&counts);
+                self.release_gone(live);
             }
         }
     }
@@ -349,6 +347,7 @@ impl Run<'_> {
         } else {
             live.unmatched()
         };
+        let refused = live.outlook.refused();
         let mut pipeline = live.pipeline.stop();
         let ran = end.map_or(Ok(()), |end| live.session.run(end));
         pipeline.drain();
@@ -367,6 +366,7 @@ impl Run<'_> {
             _ => {}
         }
         self.report_ended();
+        self.report_refused(refused);
         let_go?;
         ran?;
         counts?;
@@ -437,8 +437,19 @@ pub(crate) fn attachable(attachments: &[Attachment], first: u32) -> Vec<Attachme
         .collect()
 }
 
+/// Loads an object's programs; gives the session's id of the first.
+pub(crate) fn load_programs(session: &mut Session, object: &Object) -> Result<u32> {
+    let mut first = None;
+    for (program, listing) in object.programs.iter().zip(&object.listings) {
+        let loaded = session.load(program);
+        let id = loaded.map_err(|error| rejected(error, listing))?;
+        first.get_or_insert(id.0);
+    }
+    Ok(first.unwrap_or(0))
+}
+
 /// A program that the verifier refuses is our bug: everything that helps to find it.
-pub(crate) fn rejected(error: provider::error::Error, listing: &str) -> anyhow::Error {
+fn rejected(error: provider::error::Error, listing: &str) -> anyhow::Error {
     let text = error.to_string();
     if std::error::Error::source(&error).is_some() {
         return error.into();

@@ -37,6 +37,8 @@ pub struct LowerOptions {
     /// What following processes takes, if the probes of some [`Scope::Tree`](provider::probe::Scope)
     /// may be among those to compile, now or later.
     pub follow: Option<FollowFields>,
+    /// Whether programs that start while tracing goes on may bring more probes.
+    pub grows: bool,
 }
 
 /// A clause on a probe that it matches.
@@ -61,7 +63,7 @@ const FIRST_OWN: u32 = 6;
 const COPYIN_BYTES: u32 = 1024;
 
 /// Compiles the clauses of a program for the probes that are found, now and later.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Compiler {
     pub(crate) program: Arc<Program>,
     pub(crate) options: LowerOptions,

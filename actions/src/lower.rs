@@ -21,7 +21,7 @@ use crate::follow::Keeping;
 use crate::plan::each_clause_expr;
 use crate::record::Ecb;
 use crate::trampoline::{self, PythonMaps, Source};
-use crate::unit::{Unit, ecb};
+use crate::unit::{Made, Unit, ecb};
 
 /// What one call of [`Compiler::lower`] adds to the enabling.
 #[derive(Debug, Default)]
@@ -41,13 +41,35 @@ pub struct Object {
 /// The largest value that the kernel allows in task storage, less some room of its own.
 const LARGEST_STATE: u32 = 60_000;
 
+/// The most that is set aside in a thread's state for probes that come later, unless one clause alone
+/// may need more: each thread that hits a probe has it.
+const LARGEST_ROOM: u32 = 32_760;
+
 /// The largest value that the kernel allows in a per-CPU array.
 const LARGEST_TIMER_SCRATCH: u32 = 32_768;
 
 impl Compiler {
     /// Compiles the clauses for probes that were found. Clauses on `dtrace:::ERROR` belong to
     /// the first call, since every program's faults run them.
+    ///
+    /// After a refusal the compiler is as it was before the call.
     pub fn lower(&mut self, enabled: &[Enabled]) -> Result<Object, Refusal> {
+        let mut next = self.clone();
+        let object = next.lower_all(enabled)?;
+        *self = next;
+        Ok(object)
+    }
+
+    /// Goes back to what the compiler was before a call of [`lower`](Self::lower) whose object the
+    /// kernel did not take. Its EPIDs are not given again: it may have made records before it was
+    /// taken down.
+    pub fn go_back(&mut self, before: Self) {
+        let next_epid = self.next_epid;
+        *self = before;
+        self.next_epid = next_epid;
+    }
+
+    fn lower_all(&mut self, enabled: &[Enabled]) -> Result<Object, Refusal> {
         let mut groups: BTreeMap<Source, Vec<Enabled>> = BTreeMap::new();
         for enabled in enabled {
             match Source::of(&enabled.probe) {
@@ -63,7 +85,7 @@ impl Compiler {
         self.next_map += 1;
         self.storage.rodata = rodata_map;
         let python_maps = self.python_maps(enabled);
-        let mut heap_max = 0;
+        let mut heap = Heap::default();
         let error_epids = self.error_ecbs(&mut object, first);
         for (source, members) in groups {
             let mut members = members;
@@ -76,7 +98,7 @@ impl Compiler {
             };
             let made = unit.compile(&mut rodata, self.next_epid)?;
             self.next_epid += u32::try_from(made.ecbs.len()).unwrap_or(0);
-            heap_max = heap_max.max(made.heap_max);
+            heap.add(&made);
             let id = ProgramId(u32::try_from(object.programs.len()).unwrap_or(0));
             object.listings.push(made.code.listing());
             object
@@ -95,7 +117,7 @@ impl Compiler {
         if first {
             self.keep_followed(&mut object);
         }
-        self.add_maps(&mut object, first, heap_max, rodata)?;
+        self.add_maps(&mut object, first, &heap, rodata)?;
         object.maps.extend(python_maps);
         Ok(object)
     }
@@ -158,49 +180,57 @@ impl Compiler {
         &mut self,
         object: &mut Object,
         first: bool,
-        heap_max: u32,
+        heap: &Heap,
         rodata: Rodata,
     ) -> Result<(), Refusal> {
-        let storage = &self.storage;
-        let strsize = storage.strsize;
-        let needed = (storage.heap + heap_max + strsize)
-            .max(storage.key + 2 * (storage.heap - storage.key))
-            .next_multiple_of(8);
-        let room = match self.options.follow {
-            Some(_) if first => needed.max(self.room_for_later()),
-            _ => needed,
+        let strsize = self.storage.strsize;
+        let needed = self.state_for(heap.threads);
+        let most = match self.state_size {
+            None => LARGEST_STATE,
+            Some(size) => size,
         };
-        let size = *self.state_size.get_or_insert(room.max(64));
-        if needed > size || size > LARGEST_STATE {
+        if needed > most {
             return Err(Refusal {
-                span: Span::default(),
+                span: heap.heaviest,
                 message: format!(
-                    "the strings of one firing may take {needed} bytes, and {LARGEST_STATE} is \
+                    "the strings of one firing may take {needed} bytes, and {most} is \
                      the most: record fewer strings in one clause, or lower strsize ({strsize})"
                 ),
             });
         }
+        let timers = heap.timers.map_or(8, |heap| self.state_for(heap));
+        if timers > LARGEST_TIMER_SCRATCH {
+            return Err(Refusal {
+                span: heap.heaviest_timer,
+                message: format!(
+                    "the strings of a timer's firing may take {timers} bytes, and \
+                     {LARGEST_TIMER_SCRATCH} is the most: lower strsize ({strsize})"
+                ),
+            });
+        }
         if first {
-            let has_timer = object
-                .programs
-                .iter()
-                .any(|program| program.context == Context::PerfData);
-            if has_timer && size > LARGEST_TIMER_SCRATCH {
-                return Err(Refusal {
-                    span: Span::default(),
-                    message: format!(
-                        "the strings of a timer's firing may take {size} bytes, and \
-                         {LARGEST_TIMER_SCRATCH} is the most: lower strsize ({strsize})"
-                    ),
-                });
-            }
-            object.maps = self.common_maps(size, if has_timer { size } else { 8 });
+            let room = if self.options.grows {
+                needed.max(self.room_for_later())
+            } else {
+                needed
+            };
+            self.state_size = Some(room);
+            object.maps = self.common_maps(room, timers);
             object.maps.append(&mut self.own_maps);
         }
         let mut bytes = rodata.bytes;
         bytes.resize(bytes.len().next_multiple_of(8).max(8), 0);
         object.maps.push(MapSpec::read_only("rodata", bytes));
         Ok(())
+    }
+
+    /// The size of a thread's state, or a timer's scratch, whose firings need so much heap.
+    fn state_for(&self, heap: u32) -> u32 {
+        let storage = &self.storage;
+        (storage.heap + heap + storage.strsize)
+            .max(storage.key + 2 * (storage.heap - storage.key))
+            .next_multiple_of(8)
+            .max(64)
     }
 
     /// What a thread's state may need when all clauses run in one firing: which of them a probe
@@ -210,13 +240,21 @@ impl Compiler {
             let operands: u32 = expr.operands().into_iter().map(strings).sum();
             operands + u32::from(expr.ty == dlang::types::Type::String)
         }
-        let mut count = 4; // what `-F` shows of a probe
-        for clause in &self.program.clauses {
+        const FLOW: u32 = 4; // what `-F` shows of a probe
+        let room = |count: u32| {
+            let strings = (count * 2).saturating_mul(self.storage.strsize);
+            self.storage.heap.saturating_add(strings)
+        };
+        let clauses = self.program.clauses.iter().map(|clause| {
+            let mut count = 0;
             each_clause_expr(clause, &mut |expr| count += strings(expr));
-        }
-        let strings = (count * 2).saturating_mul(self.storage.strsize);
-        let size = self.storage.heap.saturating_add(strings);
-        size.min(LARGEST_TIMER_SCRATCH - 8).next_multiple_of(8)
+            count
+        });
+        let counts: Vec<u32> = clauses.collect();
+        let all = room(counts.iter().sum::<u32>() + FLOW);
+        let largest = room(counts.into_iter().max().unwrap_or(0) + FLOW);
+        let most = largest.clamp(LARGEST_ROOM, LARGEST_STATE);
+        all.min(most).next_multiple_of(8)
     }
 
     /// The maps 0 to 5.
@@ -229,6 +267,29 @@ impl Compiler {
             MapSpec::new("counters", MapKind::PerCpuArray, 4, COUNTERS * 8, 1),
             MapSpec::new("switches", MapKind::PerCpuArray, 4, 8, 1),
         ]
+    }
+}
+
+/// What the programs of one call of [`Compiler::lower`] need of the heap.
+#[derive(Debug, Default)]
+struct Heap {
+    /// The most bytes in a firing of a thread's, and the clause that needs them.
+    threads: u32,
+    heaviest: Span,
+    /// The same for timers, if there are any.
+    timers: Option<u32>,
+    heaviest_timer: Span,
+}
+
+impl Heap {
+    fn add(&mut self, made: &Made) {
+        if made.context == Context::PerfData {
+            if self.timers.is_none_or(|most| made.heap_max > most) {
+                (self.timers, self.heaviest_timer) = (Some(made.heap_max), made.heaviest);
+            }
+        } else if made.heap_max >= self.threads {
+            (self.threads, self.heaviest) = (made.heap_max, made.heaviest);
+        }
     }
 }
 

@@ -56,6 +56,8 @@ pub(crate) struct Made {
     pub(crate) targets: Vec<Target>,
     pub(crate) ecbs: Vec<Ecb>,
     pub(crate) heap_max: u32,
+    /// The clause at which a firing needs the most heap.
+    pub(crate) heaviest: Span,
 }
 
 /// A clause whose faults are still to be handled.
@@ -66,7 +68,18 @@ struct Faulting {
 }
 
 impl Unit<'_> {
+    /// Makes the program. What is refused is so with the place of a clause of this program's, if of
+    /// nothing smaller.
     pub(crate) fn compile(&self, rodata: &mut Rodata, first_epid: u32) -> Emitted<Made> {
+        self.emit(rodata, first_epid).map_err(|mut refusal| {
+            if refusal.span == Span::default() {
+                refusal.span = self.compiler.program.clauses[self.members[0].clause].span;
+            }
+            refusal
+        })
+    }
+
+    fn emit(&self, rodata: &mut Rodata, first_epid: u32) -> Emitted<Made> {
         let compiler = self.compiler;
         let probes = self.probes();
         let timer = self.source.interrupts();
@@ -85,6 +98,7 @@ impl Unit<'_> {
         let mut ecbs = Vec::new();
         let mut faulting = Vec::new();
         let mut entries = Vec::new();
+        let mut heaviest = compiler.program.clauses[self.members[0].clause].span;
         let mut slots = [None; 10];
         let mut used = Vec::new();
         for probe in &probes {
@@ -107,7 +121,11 @@ impl Unit<'_> {
                     emit.settle_heap(Span::default())?;
                 }
                 let epid = first_epid + u32::try_from(ecbs.len()).unwrap_or(0);
+                let heap = emit.heap_max();
                 ecbs.push(self.clause(&mut emit, enabled, epid, &mut faulting)?);
+                if emit.heap_max() > heap {
+                    heaviest = compiler.program.clauses[enabled.clause].span;
+                }
                 if exits(&compiler.program.clauses[enabled.clause]) && self.source != Source::End {
                     leave_if_exited(&mut emit, leave);
                 }
@@ -146,6 +164,7 @@ impl Unit<'_> {
             targets,
             ecbs,
             heap_max,
+            heaviest,
         })
     }
 

@@ -48,6 +48,7 @@ impl Following {
             flow: false,
             task: TaskFields::default(),
             may_goto: false,
+            grows: true,
             follow: Some(FollowFields {
                 tgid: btf.member_offset("task_struct", "tgid").unwrap(),
                 signal: btf.member_offset("task_struct", "signal").unwrap(),

@@ -165,6 +165,7 @@ fn lower(text: &str, path: &Path, build: &Arc<Build>, scope: Scope, may_goto: bo
         flow: false,
         task: task_fields(),
         may_goto,
+        grows: false,
         follow: matches!(scope, Scope::Tree(_)).then_some(FollowFields {
             tgid: 8,
             signal: 16,

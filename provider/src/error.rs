@@ -20,7 +20,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A map could not be read or changed.
-    #[error("cannot {operation} the map `{name}`: {}", errno_text(.source))]
+    #[error("cannot {operation} the map `{name}`: {}{}", errno_text(.source), Remedy::of_limit(.source))]
     Map {
         /// What was tried: `read`, `update`, ...
         operation: &'static str,
@@ -44,6 +44,12 @@ pub enum Error {
         offsets: Vec<u64>,
         /// The kernel's answer.
         source: io::Error,
+    },
+    /// The one process whose probes were to be attached to is gone.
+    #[error("process {pid} has ended before its probes were attached")]
+    Ended {
+        /// The process.
+        pid: u32,
     },
     /// A timer could not be set up.
     #[error("cannot set up a timer on CPU {cpu}: {}{}", errno_text(.source), Remedy::of(Wanted::Perf, .source))]
@@ -76,7 +82,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A file could not be read.
-    #[error("cannot read {path}: {}", errno_text(.source), path = .path.display())]
+    #[error("cannot read {path}: {}{}", errno_text(.source), Remedy::of_limit(.source), path = .path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -92,7 +98,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A command could not be started.
-    #[error("failed to execute {command}: {}", errno_text(.source))]
+    #[error("failed to execute {command}: {}{}", errno_text(.source), Remedy::of_limit(.source))]
     Execute {
         /// The command's name.
         command: String,

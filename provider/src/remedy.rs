@@ -5,6 +5,8 @@ use std::io;
 
 use nix::errno::Errno;
 
+use crate::limits;
+
 /// What was being done, which decides which rights it took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wanted {
@@ -37,7 +39,13 @@ impl Remedy {
         let Some(errno) = error.raw_os_error() else {
             return Self(None);
         };
-        Self(advice(wanted, errno, effective_capabilities(), &lockdown()))
+        let ours = limits::behind(error);
+        Self(ours.or_else(|| advice(wanted, errno, effective_capabilities(), &lockdown())))
+    }
+
+    /// The advice for an error that no right is the remedy for: the limit of ours that it comes from.
+    pub(crate) fn of_limit(error: &io::Error) -> Self {
+        Self(limits::behind(error))
     }
 }
 

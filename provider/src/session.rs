@@ -3,6 +3,8 @@
 //! Everything lives as long as the session: dropping it detaches and frees all. Maps and rings are
 //! handles of their own, so that another thread can read them while this one goes on.
 
+mod addition;
+
 use std::ffi::CString;
 use std::fs;
 use std::io;
@@ -26,11 +28,14 @@ use crate::sys;
 use crate::sys::prog::NewProgram;
 pub use crate::sys::ring::Ring;
 
+pub use self::addition::Addition;
+
 /// An enabling in the kernel.
 #[derive(Debug)]
 pub struct Session {
     features: KernelFeatures,
-    maps: Vec<Map>,
+    /// By their ids; `None` once nobody needs the descriptor any more.
+    maps: Vec<Option<Map>>,
     programs: Vec<Loaded>,
     attachments: Vec<Vec<Link>>,
     /// The empty program and the semaphores it holds raised.
@@ -41,7 +46,8 @@ pub struct Session {
 #[derive(Debug)]
 struct Loaded {
     name: String,
-    fd: OwnedFd,
+    /// `None` once it is attached for good.
+    fd: Option<OwnedFd>,
 }
 
 /// Semaphores that are held raised.
@@ -88,7 +94,7 @@ impl Session {
     /// Makes maps; the first gets the id after the last that there was. May be called again.
     pub fn create_maps(&mut self, specs: &[MapSpec]) -> Result<(), Error> {
         for spec in specs {
-            self.maps.push(Map::create(spec)?);
+            self.maps.push(Some(Map::create(spec)?));
         }
         Ok(())
     }
@@ -138,7 +144,7 @@ impl Session {
         })?;
         self.programs.push(Loaded {
             name: program.name.clone(),
-            fd,
+            fd: Some(fd),
         });
         Ok(ProgramId(
             u32::try_from(self.programs.len() - 1).unwrap_or(u32::MAX),
@@ -219,11 +225,11 @@ impl Session {
 
     /// Runs a program once that is given [nothing](Context::Nothing), on whatever CPU this thread is on, and waits for its end.
     pub fn run(&self, program: ProgramId) -> Result<(), Error> {
-        let program = self.program(program)?;
-        sys::prog::run(program.fd.as_fd(), None)
+        let (name, fd) = self.program(program)?;
+        sys::prog::run(fd, None)
             .map(drop)
             .map_err(|source| Error::Run {
-                name: program.name.clone(),
+                name: name.to_owned(),
                 source,
             })
     }
@@ -233,6 +239,20 @@ impl Session {
         if let Some(links) = self.attachments.get_mut(id.0) {
             close_all(std::mem::take(links));
         }
+    }
+
+    /// Detaches all that was attached to a file; its programs' maps stay.
+    pub fn detach_file(&mut self, link: LinkId, file: &File) {
+        self.detach(link);
+        let (gone, kept) = std::mem::take(&mut self.wakes)
+            .into_iter()
+            .partition(|wake| wake.file.identity == file.identity);
+        self.wakes = kept;
+        close_all(
+            Vec::into_iter(gone)
+                .flat_map(|wake: Wake| wake.links)
+                .collect(),
+        );
     }
 
     /// Detaches everything; returns when no program runs any more. Maps and programs stay.
@@ -248,17 +268,21 @@ impl Session {
     }
 
     fn find_map(&self, id: MapId) -> Result<&Map, Error> {
-        self.maps.get(id.0 as usize).ok_or(Error::Unknown {
+        let map = self.maps.get(id.0 as usize).and_then(Option::as_ref);
+        map.ok_or(Error::Unknown {
             what: "map",
             id: id.0,
         })
     }
 
-    fn program(&self, id: ProgramId) -> Result<&Loaded, Error> {
-        self.programs.get(id.0 as usize).ok_or(Error::Unknown {
-            what: "program",
-            id: id.0,
-        })
+    fn program(&self, id: ProgramId) -> Result<(&str, BorrowedFd<'_>), Error> {
+        let program = self.programs.get(id.0 as usize);
+        program
+            .and_then(|program| Some((&*program.name, program.fd.as_ref()?.as_fd())))
+            .ok_or(Error::Unknown {
+                what: "program",
+                id: id.0,
+            })
     }
 
     /// The program's instructions with the maps' descriptors in them.
@@ -300,7 +324,7 @@ impl Session {
     }
 
     fn apply(&self, plan: &Plan) -> Result<Vec<Link>, Error> {
-        self.make_links(plan, |id| Ok(self.program(id)?.fd.as_fd()))
+        self.make_links(plan, |id| Ok(self.program(id)?.1))
     }
 
     /// Makes the links of a plan, but for those to files that are gone by now: of a container that
@@ -330,7 +354,7 @@ impl Session {
                 returns,
                 ..
             } => uprobe_multi(program, file, *scope, sites, *returns)
-                .map_err(|source| uprobe_error(file, sites, source)),
+                .map_err(|source| uprobe_error(file, *scope, sites, source)),
             PlannedLink::UprobeEvent {
                 file,
                 scope,
@@ -339,7 +363,7 @@ impl Session {
                 ..
             } => self
                 .uprobe_event(program, file, *scope, site, *returns)
-                .map_err(|source| uprobe_error(file, std::slice::from_ref(site), source)),
+                .map_err(|source| uprobe_error(file, *scope, std::slice::from_ref(site), source)),
             PlannedLink::Tracepoint { name, .. } => {
                 tracepoint(program, name).map_err(|source| Error::Tracepoint { name, source })
             }
@@ -443,7 +467,12 @@ fn timer(program: BorrowedFd<'_>, cpu: u32, period: u64) -> io::Result<Link> {
     })
 }
 
-fn uprobe_error(file: &File, sites: &[UprobeSite], source: io::Error) -> Error {
+fn uprobe_error(file: &File, scope: Scope, sites: &[UprobeSite], source: io::Error) -> Error {
+    if let Scope::Process(pid) = scope
+        && !fs::exists(format!("/proc/{pid}/exe")).unwrap_or(false)
+    {
+        return Error::Ended { pid };
+    }
     Error::Uprobe {
         path: file.shown.display().to_string(),
         offsets: sites.iter().map(|site| site.file_offset).collect(),
@@ -455,8 +484,6 @@ fn c_path(path: &Path) -> io::Result<CString> {
     CString::new(path.as_os_str().as_bytes()).map_err(io::Error::other)
 }
 
-/// Closes links, at the same time where there are several: each waits some 20-40 ms for programs
-/// that still run.
 /// Whether the file to attach to is gone, and no process was meant in particular.
 fn is_gone(link: &PlannedLink) -> bool {
     let (PlannedLink::UprobeMulti { file, scope, .. }
@@ -468,6 +495,8 @@ fn is_gone(link: &PlannedLink) -> bool {
     !matches!(scope, Scope::Process(_)) && fs::metadata(&file.path).is_err_and(missing)
 }
 
+/// Closes links, at the same time where there are several: each waits some 20-40 ms for programs
+/// that still run.
 fn close_all(links: Vec<Link>) {
     const AT_ONCE: usize = 16;
     if links.len() < 2 {

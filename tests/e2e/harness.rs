@@ -257,12 +257,20 @@ pub(crate) fn trigger(line: &str) -> Vec<String> {
     argv
 }
 
-/// Compiles a C program; tests that run at the same time do not see a half-written file.
+/// Compiles a C program to where all tests find it.
 fn compiled(source: &Path) -> PathBuf {
     let program = scratch().join(source.file_stem().unwrap());
+    compiled_as(source, &program, &[]);
+    program
+}
+
+/// Compiles a C program with more arguments for the compiler; tests that run at the same time do not
+/// see a half-written file.
+pub(crate) fn compiled_as(source: &Path, program: &Path, more: &[String]) {
     let unfinished = program.with_extension(format!("{:?}", thread::current().id()));
     let status = Command::new("cc")
         .arg("-O1")
+        .args(more)
         .arg("-o")
         .arg(&unfinished)
         .arg(source)
@@ -272,8 +280,7 @@ fn compiled(source: &Path) -> PathBuf {
         "cannot compile {}",
         source.display()
     );
-    fs::rename(unfinished, &program).unwrap();
-    program
+    fs::rename(unfinished, program).unwrap();
 }
 
 /// Cargo's directory for tests.

@@ -12,5 +12,6 @@ mod examples;
 mod followfork;
 mod golden;
 mod harness;
+mod late;
 mod python;
 mod stress;

@@ -156,8 +156,7 @@ impl Checker<'_> {
             let error = self.wrong_argument(function, n, &prototype, &value);
             return self.reject(error);
         }
-        let value = super::convert::stored(value, &Type::Int(int));
-        self.fold(value)
+        self.convert_to(value, &Type::Int(int), "=")
     }
 
     /// An argument that must be `@name` without keys.

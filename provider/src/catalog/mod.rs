@@ -192,6 +192,13 @@ impl Catalog {
         PROVIDERS.iter().any(|part| part.is_settled(name, pid)) || !self.list(&provider).is_empty()
     }
 
+    /// Forgets a file that is gone for good, and its probes. The kernel may give its inode number to
+    /// another file, which has nothing to do with it.
+    pub fn forget(&mut self, file: &File) {
+        self.files.forget(file.identity);
+        self.probes.forget(file.identity);
+    }
+
     /// Whether processes that start later may have more probes that `desc` matches.
     #[must_use]
     pub fn may_grow(&self, desc: &ProbeDesc) -> bool {

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::probe::{Probe, ProbeId};
+use crate::providers::file::Identity;
 use crate::providers::part::{Key, Offer};
 
 /// Probes by id and by key.
@@ -27,6 +28,12 @@ impl Probes {
     /// The highest id that has been given.
     pub(super) fn newest(&self) -> ProbeId {
         ProbeId(u32::try_from(self.all.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Forgets which probes a file has: if it is asked for again, they are others.
+    pub(super) fn forget(&mut self, file: Identity) {
+        let is_in = |key: &Key| key.place.as_ref().is_some_and(|place| place.file == file);
+        self.ids.retain(|key, _| !is_in(key));
     }
 
     /// The probe that is offered, made if there is none yet.

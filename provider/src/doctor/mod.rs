@@ -17,6 +17,7 @@ use crate::catalog::{Catalog, split_provider};
 pub use crate::diagnosis::Diagnosis;
 use crate::glob::Glob;
 pub use crate::interpreter::{Python, python_in};
+use crate::limits;
 use crate::providers::PROVIDERS;
 use crate::providers::part::Provider;
 
@@ -47,6 +48,12 @@ const OTHER_PROVIDERS: [&str; 20] = [
 /// Finds out why `desc` matches nothing.
 #[must_use]
 pub fn diagnose(catalog: &mut Catalog, desc: &ProbeDesc) -> Diagnosis {
+    if let Some(limit) = limits::reached() {
+        return Diagnosis {
+            reason: format!("not everything could be looked at: {limit}"),
+            ..Diagnosis::default()
+        };
+    }
     let provider = desc.provider.trim_end_matches(|c: char| c.is_ascii_digit());
     if OTHER_PROVIDERS.contains(&provider) {
         return not_ours(provider);

@@ -6,6 +6,7 @@
 //! the process.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -59,6 +60,53 @@ pub fn executable_files(pid: u32) -> Vec<Arc<File>> {
         .filter_map(|mapping| mapping.find(pid, near))
         .map(Arc::new)
         .collect()
+}
+
+/// Which of some files are gone for good: no name leads to them any more, and no process that we may
+/// look into executes them. For others than root, there are always some that they may not look into:
+/// then none is.
+#[must_use]
+pub fn gone_for_good(files: &[Arc<File>]) -> Vec<Arc<File>> {
+    let mut gone: Vec<Arc<File>> = files
+        .iter()
+        .filter(|file| is_unnamed(file))
+        .cloned()
+        .collect();
+    for pid in all_processes() {
+        if gone.is_empty() {
+            break;
+        }
+        match fs::File::open(format!("/proc/{pid}/maps")) {
+            Ok(_) => {}
+            Err(error)
+                if error.kind() == io::ErrorKind::PermissionDenied
+                    && !nix::unistd::geteuid().is_root() =>
+            {
+                return Vec::new();
+            }
+            Err(_) => continue,
+        }
+        for used in executable_files(pid) {
+            gone.retain(|file| file.identity != used.identity);
+        }
+    }
+    gone
+}
+
+/// Whether no file has this file's name any more, or another one has.
+fn is_unnamed(file: &File) -> bool {
+    // A mapping is the way to a file that had been deleted before. What else leads through a process
+    // says nothing once that has ended.
+    if file.path.starts_with("/proc") {
+        return file
+            .path
+            .components()
+            .any(|part| part.as_os_str() == "map_files");
+    }
+    match fs::metadata(&file.path) {
+        Ok(meta) => (meta.dev(), meta.ino()) != file.identity,
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
 }
 
 /// The files that a process has mapped to execute, and those that it may be about to map: a process

@@ -100,6 +100,7 @@ pub(super) fn launch(
     prepare: impl FnOnce(&mut Command),
 ) -> Result<Stopped, Error> {
     let name = name.display().to_string();
+    crate::limits::give_back(&mut command);
     trace::trace_me(&mut command);
     prepare(&mut command);
     let child = command.spawn().map_err(|source| Error::Execute {

@@ -54,6 +54,11 @@ impl Files {
         self.0.get(&file.identity).map(Arc::as_ref)
     }
 
+    /// Forgets a file: another one may have its identity.
+    pub(crate) fn forget(&mut self, file: Identity) {
+        self.0.remove(&file);
+    }
+
     /// What its code tells, if that has been asked for.
     pub(crate) fn findings_mut(&mut self, file: &File) -> Option<&mut Findings> {
         let entry = self.0.get_mut(&file.identity)?;

@@ -9,6 +9,7 @@
 #![expect(unsafe_code, reason = "system calls that neither nix nor aya offers")]
 
 pub(crate) mod confine;
+pub(crate) mod limits;
 pub(crate) mod link;
 pub(crate) mod map;
 pub(crate) mod perf;

@@ -1,0 +1,77 @@
+//! Adding to a session that runs: maps, programs and attachments that belong together, all of them
+//! or none.
+//!
+//! What is made through an [`Addition`] is in the session at once, so that later parts can name
+//! earlier ones; but unless [`join`](Addition::join) is called, dropping the addition detaches, unloads
+//! and frees it, and the session is as it was. Ids are given as if it had never been there.
+
+use std::ops::{Deref, DerefMut};
+
+use super::{LinkId, Session};
+
+/// Something that is being added to a session.
+#[derive(Debug)]
+pub struct Addition<'s> {
+    session: &'s mut Session,
+    maps: usize,
+    programs: usize,
+    attachments: usize,
+    wakes: usize,
+}
+
+impl Session {
+    /// Begins to add something.
+    pub fn add(&mut self) -> Addition<'_> {
+        Addition {
+            maps: self.maps.len(),
+            programs: self.programs.len(),
+            attachments: self.attachments.len(),
+            wakes: self.wakes.len(),
+            session: self,
+        }
+    }
+}
+
+impl Addition<'_> {
+    /// Makes it a part of the session. The descriptors of its programs and of their read-only data are
+    /// closed: what is attached keeps them in the kernel.
+    pub fn join(mut self) -> Vec<LinkId> {
+        let added = self.attachments..self.session.attachments.len();
+        for program in &mut self.session.programs[self.programs..] {
+            program.fd = None;
+        }
+        for map in &mut self.session.maps[self.maps..] {
+            map.take_if(|map| map.spec().read_only);
+        }
+        self.maps = self.session.maps.len();
+        self.programs = self.session.programs.len();
+        self.attachments = self.session.attachments.len();
+        self.wakes = self.session.wakes.len();
+        added.map(LinkId).collect()
+    }
+}
+
+impl Drop for Addition<'_> {
+    fn drop(&mut self) {
+        let links = self.session.attachments.drain(self.attachments..).flatten();
+        let wakes = self.session.wakes.drain(self.wakes..);
+        let links = links.chain(wakes.flat_map(|wake| wake.links)).collect();
+        super::close_all(links);
+        self.session.programs.truncate(self.programs);
+        self.session.maps.truncate(self.maps);
+    }
+}
+
+impl Deref for Addition<'_> {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        self.session
+    }
+}
+
+impl DerefMut for Addition<'_> {
+    fn deref_mut(&mut self) -> &mut Session {
+        self.session
+    }
+}

@@ -1,0 +1,189 @@
+//! Programs that start while tracing goes on: what each brings is enabled as a whole, or told of and
+//! left out, and neither has any effect on the others.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use nix::sys::signal::Signal;
+
+use crate::harness::{
+    Background, Outcome, RDTRACE, Running, can_trace, compiled_as, rdtrace, repository,
+    wait_for_text, wait_until,
+};
+
+/// A tracer that waits for programs, and the directory of what it traces.
+struct Tracer {
+    running: Running,
+    out: PathBuf,
+    dir: tempfile::TempDir,
+}
+
+impl Tracer {
+    fn start(options: &[&str], program: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("out");
+        let program = format!("BEGIN {{ printf(\"ready\\n\"); }} {program}");
+        let mut command = rdtrace(["-qZ", "-o", out.to_str().unwrap(), "-n", &program]);
+        command.args(options);
+        let running = Running::start(command);
+        wait_for_text(&out, "ready\n");
+        Self { running, out, dir }
+    }
+
+    /// Starts a program that is new to the machine, whose provider has this name.
+    fn program(&self, provider: &str, argument: &str) -> Background {
+        let file = self.dir.path().join(provider);
+        let defines = [
+            format!("-DPROVIDER=\"{provider}\""),
+            format!("-DARGS=\"{argument}\""),
+        ];
+        compiled_as(&repository("tests/triggers/late.c"), &file, &defines);
+        Background::start(Command::new(file))
+    }
+
+    /// Starts such a program, and waits until it is traced.
+    fn traces(&self, provider: &str) {
+        let _program = self.program(provider, "8@$7");
+        wait_for_text(&self.out, &format!("{provider} seen"));
+    }
+
+    fn end(self) -> Outcome {
+        self.running.signal(Signal::SIGTERM);
+        self.running.finish()
+    }
+}
+
+/// The messages that are about a file of this name.
+fn told(outcome: &Outcome, file: &str) -> String {
+    let start = format!("/{file} are not enabled: ");
+    let at = outcome.stderr.find(&start);
+    let at = at.unwrap_or_else(|| panic!("nothing of {file}: {:?}", outcome.stderr));
+    outcome.stderr[at..].to_owned()
+}
+
+const SEEN: &str = "one*:::hit, two*:::hit, three*:::hit { printf(\"%s seen\\n\", execname); } ";
+
+#[test]
+fn what_comes_late_may_need_more_strings_than_what_ran_first() {
+    if !can_trace() {
+        return;
+    }
+    let program = "one*:::hit { trace(execname); trace(strjoin(execname, \" seen\")); } \
+        two*:::hit { printf(\"%s%s%s%s seen\", execname, execname, probemod, strjoin(execname, \"x\")); }";
+    let tracer = Tracer::start(&[], program);
+    tracer.traces("one");
+    let _two = tracer.program("two", "8@$7");
+    wait_for_text(&tracer.out, "twotwotwotwox seen");
+    tracer.end().clean_but_late();
+}
+
+#[test]
+fn a_refused_program_leaves_the_others_as_they_are() {
+    if !can_trace() {
+        return;
+    }
+    let program = format!("{SEEN} float*:::hit\n{{ trace(arg0); }}");
+    let tracer = Tracer::start(&[], &program);
+    tracer.traces("one");
+    for again in ["float", "floatier"] {
+        let _float = tracer.program(again, "8f@%xmm0");
+        let out = &tracer.out;
+        // It is told at once; the next ones are looked at after it.
+        assert!(!fs::read_to_string(out).unwrap().contains(again));
+        tracer.traces(if again == "float" { "two" } else { "three" });
+    }
+    let outcome = tracer.end();
+    for file in ["float", "floatier"] {
+        let told = told(&outcome, file);
+        assert!(
+            told.contains("2 | { trace(arg0); }"),
+            "the wrong place: {told}"
+        );
+        assert!(told.contains("arg0 cannot be read"), "no reason: {told}");
+    }
+    for wrong in [
+        "internal error",
+        "float are not seen",
+        "floatier are not seen",
+    ] {
+        assert!(!outcome.stderr.contains(wrong), "{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn a_clause_with_too_many_strings_is_named_and_no_other() {
+    if !can_trace() {
+        return;
+    }
+    let many = "trace(copyinstr(arg0)); trace(copyinstr(arg0 + 1)); trace(copyinstr(arg0 + 2)); ";
+    let program = format!("{SEEN}\nmany*:::hit {{ {many} trace(copyinstr(arg0 + 3)); }}");
+    let tracer = Tracer::start(&["-x", "strsize=16384"], &program);
+    tracer.traces("one");
+    let _many = tracer.program("many", "8@$7");
+    tracer.traces("two");
+    let outcome = tracer.end();
+    let told = told(&outcome, "many");
+    assert!(told.contains("2 | many*:::hit"), "the wrong place: {told}");
+    assert!(told.contains("strsize"), "no remedy: {told}");
+}
+
+#[test]
+fn files_that_are_gone_cost_no_descriptors() {
+    if !can_trace() {
+        return;
+    }
+    let tracer = Tracer::start(&[], SEEN);
+    let descriptors = || {
+        let dir = format!("/proc/{}/fd", tracer.running.pid());
+        fs::read_dir(dir).unwrap().count()
+    };
+    tracer.traces("one");
+    let before = descriptors();
+    let next = |provider: &str| {
+        tracer.traces(provider);
+        fs::remove_file(tracer.dir.path().join(provider)).unwrap();
+    };
+    next("two");
+    assert!(descriptors() <= before + 1, "a link, and nothing else");
+    next("three");
+    wait_until("the descriptors are closed", || descriptors() <= before);
+    // A file that has the place of one that is gone is another file.
+    fs::write(&tracer.out, "").unwrap();
+    tracer.traces("two");
+    tracer.end().clean_but_late();
+}
+
+/// The soft limit of open files is ours to raise, and what a command has is its own.
+#[test]
+fn the_limit_of_open_files_is_raised_for_us_alone() {
+    if !can_trace() {
+        return;
+    }
+    let line = "ulimit -Sn 100; exec \"$0\" -qn 'BEGIN { }' -c 'sh -c \"ulimit -Sn\"'";
+    let mut command = Command::new("sh");
+    command.args(["-c", line, RDTRACE]);
+    let running = Running::start(command);
+    let output = running.finish().clean();
+    assert_eq!(output.trim(), "100");
+}
+
+#[test]
+fn limits_of_ours_are_named() {
+    if !can_trace() {
+        return;
+    }
+    for (limit, option) in [("-n 6", "ulimit -n"), ("-v 60000", "ulimit -v")] {
+        for what in ["-ln :::", "-qn 'BEGIN { exit(0); }'", "-qn 'x*:::y'"] {
+            let mut command = Command::new("sh");
+            command.args([
+                "-c",
+                &format!("ulimit {limit}; exec \"$0\" {what}"),
+                RDTRACE,
+            ]);
+            let told = Running::start(command).finish().failure(1);
+            assert!(told.contains(option), "{limit} {what}: {told}");
+            assert!(!told.contains("Python"), "{limit} {what}: {told}");
+        }
+    }
+}
