@@ -125,9 +125,22 @@ pub struct Sites {
     pub scope: Scope,
     /// The places; any of them fires the probe.
     pub sites: Vec<Site>,
+    /// When a place does.
+    pub moment: Moment,
     /// Instructions to attach an empty program to, only for the semaphores it raises: what else
     /// the target must see before the sites are reached. `Session::attach_wakes` does it.
     pub wake: Vec<UprobeSite>,
+}
+
+/// When an instruction fires a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Moment {
+    /// Before it is executed.
+    Reached,
+    /// It is a function's first one, and the function returns. The kernel puts an address of its own
+    /// in the place of the return address meanwhile, which a program may notice that looks at its
+    /// stack.
+    Returned,
 }
 
 /// One instruction that fires a probe.

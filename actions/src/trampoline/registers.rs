@@ -9,7 +9,7 @@ use predicates::emit::{Emit, Emitted};
 use predicates::insn::{Alu, Helper, Reg, Size};
 use predicates::storage::Counter;
 use provider::object::{Target, UprobeSite};
-use provider::probe::{File, ProbeKind, Register, Scope, Site};
+use provider::probe::{File, Moment, ProbeKind, Register, Scope, Site};
 
 use super::choose::choose;
 use super::locations::{fetch_arguments, load_register};
@@ -37,7 +37,11 @@ pub(super) fn dispatch(
         let ProbeKind::Sites(sites) = &probe.kind else {
             continue;
         };
-        arms.extend(sites.sites.iter().map(|site| Arm::Marker(site, entry)));
+        let arm = |site| match sites.moment {
+            Moment::Reached => Arm::Site(site, entry),
+            Moment::Returned => Arm::Return(site, entry),
+        };
+        arms.extend(sites.sites.iter().map(arm));
     }
     if let Some(python) = &python {
         arms.extend(python.sites().into_iter().map(Arm::Python));
@@ -64,13 +68,13 @@ pub(super) fn dispatch(
     if places.is_empty() {
         emit.asm.jump(leave);
     } else {
-        choose_site(emit, &places);
+        choose_site(emit, &places, arms.iter().any(Arm::is_return));
     }
     let unreadable = emit.asm.label();
     for (arm, &(_, label)) in arms.iter().zip(&places) {
         emit.asm.bind(label);
         match arm {
-            Arm::Marker(site, entry) => {
+            Arm::Site(site, entry) | Arm::Return(site, entry) => {
                 fetch_arguments(emit, site, slots, unreadable);
                 emit.asm.jump(*entry);
             }
@@ -100,16 +104,23 @@ pub(super) fn dispatch(
     emit.asm.bind(unreadable);
     emit.count(Counter::ArgumentDrops, Span::default())?;
     emit.asm.jump(leave);
+    let numbered = || (0..).zip(&arms);
+    let reached = numbered().filter(|(_, arm)| !arm.is_return());
+    let mut returns: Vec<_> = numbered()
+        .filter(|(_, arm)| arm.is_return())
+        .map(|(n, arm)| arm.site(n))
+        .collect();
+    returns.extend(events.returns);
     let mut targets = vec![Target::Uprobes {
         file: file.clone(),
         scope,
-        sites: (0..).zip(&arms).map(|(n, arm)| arm.site(n)).collect(),
+        sites: reached.map(|(n, arm)| arm.site(n)).collect(),
     }];
-    if !events.returns.is_empty() {
+    if !returns.is_empty() {
         targets.push(Target::Returns {
             file: file.clone(),
             scope,
-            sites: events.returns,
+            sites: returns,
         });
     }
     Ok(targets)
@@ -117,8 +128,10 @@ pub(super) fn dispatch(
 
 /// An instruction that fires some probe of the program.
 enum Arm<'p> {
-    /// A marker's, and the probe's code.
-    Marker(&'p Site, Label),
+    /// That of a probe with argument locations, and the probe's code.
+    Site(&'p Site, Label),
+    /// A function's first one, whose return is meant.
+    Return(&'p Site, Label),
     /// One in a Python interpreter.
     Python(&'p provider::python::Site),
     /// One in a Python interpreter at which something else happens.
@@ -128,9 +141,16 @@ enum Arm<'p> {
 }
 
 impl Arm<'_> {
+    fn is_return(&self) -> bool {
+        match self {
+            Self::Return(..) => true,
+            Self::Site(..) | Self::Python(_) | Self::Event(_) | Self::Import(_) => false,
+        }
+    }
+
     fn address(&self) -> u64 {
         match self {
-            Self::Marker(site, _) => site.address,
+            Self::Site(site, _) | Self::Return(site, _) => site.address,
             Self::Python(site) => site.address,
             Self::Event(site) => site.address,
             Self::Import(hit) => hit.address(),
@@ -139,7 +159,7 @@ impl Arm<'_> {
 
     fn site(&self, cookie: u64) -> UprobeSite {
         let (file_offset, semaphore) = match self {
-            Self::Marker(site, _) => (site.file_offset, site.semaphore),
+            Self::Site(site, _) | Self::Return(site, _) => (site.file_offset, site.semaphore),
             Self::Python(site) => (site.file_offset, None),
             Self::Event(site) => (site.file_offset, None),
             Self::Import(hit) => (hit.file_offset(), None),
@@ -156,8 +176,9 @@ impl Arm<'_> {
 const IN_PAGE: u64 = 0xfff;
 
 /// Jumps to the label of the site that was hit, by the instruction pointer's place in its page
-/// where that tells the sites apart, which spares a helper call; else by the attach cookie.
-fn choose_site(emit: &mut Emit<'_>, sites: &[(u64, Label)]) {
+/// where that tells the sites apart, which spares a helper call; else by the attach cookie. When a
+/// function returns, the instruction pointer is its caller's.
+fn choose_site(emit: &mut Emit<'_>, sites: &[(u64, Label)], with_returns: bool) {
     if let [(_, only)] = sites {
         emit.asm.jump(*only);
         return;
@@ -168,7 +189,7 @@ fn choose_site(emit: &mut Emit<'_>, sites: &[(u64, Label)]) {
         .collect();
     arms.sort_by_key(|(place, _)| *place);
     emit.asm.load(Size::Double, Reg::R1, Reg::FP, Emit::CONTEXT);
-    if arms.windows(2).all(|pair| pair[0].0 != pair[1].0) {
+    if !with_returns && arms.windows(2).all(|pair| pair[0].0 != pair[1].0) {
         load_register(emit, Reg::R0, Reg::R1, Register::IP);
         emit.asm
             .alu_imm(Alu::And, Reg::R0, i32::try_from(IN_PAGE).unwrap_or(0));

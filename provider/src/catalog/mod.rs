@@ -35,7 +35,7 @@ use crate::process::files::{all_processes, executable_files, files_to_come};
 use crate::providers::PROVIDERS;
 use crate::providers::choice::Choice;
 pub use crate::providers::file::Details;
-use crate::providers::file::Files;
+use crate::providers::file::{FileProbes, Files};
 pub use crate::providers::names::split_provider;
 use crate::providers::part::Search;
 use crate::python::cache::Check;
@@ -189,7 +189,10 @@ impl Catalog {
             provider: desc.provider.clone(),
             ..ProbeDesc::default()
         };
-        PROVIDERS.iter().any(|part| part.is_settled(name, pid)) || !self.list(&provider).is_empty()
+        let known = PROVIDERS
+            .iter()
+            .find_map(|part| part.is_settled(desc, name, pid));
+        known.unwrap_or_else(|| !self.list(&provider).is_empty())
     }
 
     /// Forgets a file that is gone for good, and its probes. The kernel may give its inode number to
@@ -222,6 +225,11 @@ impl Catalog {
     pub fn remark(&self, probe: &Probe) -> Option<String> {
         let (file, _) = probe.kind.file()?;
         self.choice.remark(self.files.get(file)?, probe)
+    }
+
+    /// The files of a process, the program first.
+    pub(crate) fn files_of(&mut self, pid: u32) -> Vec<Arc<FileProbes>> {
+        self.files.read(executable_files(pid))
     }
 
     /// The interpreter that a process runs, and what its code tells; `None` if it is no Python.

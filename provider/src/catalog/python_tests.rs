@@ -35,6 +35,7 @@ fn with_markers(findings: OnceLock<Findings>) -> Arc<FileProbes> {
             ..UsdtFile::default()
         },
         findings,
+        functions: OnceLock::new(),
     })
 }
 

@@ -22,7 +22,7 @@ use crate::providers::PROVIDERS;
 use crate::providers::part::Provider;
 
 /// Providers of DTrace's that rdtrace does not have.
-const OTHER_PROVIDERS: [&str; 20] = [
+const OTHER_PROVIDERS: [&str; 19] = [
     "cpc",
     "fbt",
     "fpuinfo",
@@ -30,7 +30,6 @@ const OTHER_PROVIDERS: [&str; 20] = [
     "ip",
     "lockstat",
     "mib",
-    "pid",
     "plockstat",
     "proc",
     "rawfbt",
@@ -69,7 +68,13 @@ pub fn diagnose(catalog: &mut Catalog, desc: &ProbeDesc) -> Diagnosis {
     let readings = split_provider(&desc.provider);
     let living = readings.iter().find(|(_, pid)| process::exists(*pid));
     match (living, readings.first()) {
-        (Some((provider, pid)), _) => process::diagnose(catalog, desc, provider, *pid),
+        (Some((provider, pid)), _) => {
+            let files = catalog.files_of(*pid);
+            let mut parts = PROVIDERS.iter();
+            parts
+                .find_map(|part| part.why_not_in(&files, desc, provider, *pid))
+                .unwrap_or_else(|| process::diagnose(catalog, desc, provider, *pid))
+        }
         (None, Some((_, pid))) => Diagnosis {
             reason: format!("there is no process {pid}"),
             ..Diagnosis::default()

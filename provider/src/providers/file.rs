@@ -13,9 +13,10 @@ use std::sync::{Arc, OnceLock};
 use dlang::types::Int;
 
 use super::names::provider_in;
-use crate::probe::{File, Probe, ProbeArg, Scope, Sites};
+use crate::probe::{File, Moment, Probe, ProbeArg, Scope, Sites};
 use crate::python::cache::{Cache, Findings};
 use crate::usdt::note::Note;
+use crate::usdt::symbols::{self, Function};
 use crate::usdt::{UsdtFile, UsdtSite, args};
 
 /// Device and inode.
@@ -80,6 +81,8 @@ pub(crate) struct FileProbes {
     pub(crate) groups: Vec<Group>,
     /// What its own code tells, once that has been asked for.
     pub(crate) findings: OnceLock<Findings>,
+    /// Its functions, once they have been asked for.
+    pub(crate) functions: OnceLock<Vec<Function>>,
 }
 
 /// The sites that share provider, function and name: one probe.
@@ -112,7 +115,25 @@ impl FileProbes {
             groups: group(&usdt),
             usdt,
             findings: OnceLock::new(),
+            functions: OnceLock::new(),
         }
+    }
+
+    /// A file of which only the name matters.
+    pub(crate) fn unread(file: &Arc<File>) -> Self {
+        Self {
+            file: Arc::clone(file),
+            groups: Vec::new(),
+            usdt: UsdtFile::default(),
+            findings: OnceLock::new(),
+            functions: OnceLock::new(),
+        }
+    }
+
+    /// The functions that its symbol tables name. Read at the first call.
+    pub(crate) fn functions(&self) -> &[Function] {
+        self.functions
+            .get_or_init(|| symbols::functions_in(&self.file.path))
     }
 
     /// The file's name, as the MODULE of its probes.
@@ -152,6 +173,7 @@ impl FileProbes {
             file: Arc::clone(&self.file),
             scope,
             sites: self.markers(group).map(|site| site.site.clone()).collect(),
+            moment: Moment::Reached,
             wake: Vec::new(),
         }
     }
@@ -301,6 +323,7 @@ mod tests {
             usdt,
             groups: Vec::new(),
             findings: OnceLock::new(),
+            functions: OnceLock::new(),
         };
         let types = |group: &Group| -> Vec<Int> {
             let arguments = file.arguments(group, |_| None).into_iter();

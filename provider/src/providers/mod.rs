@@ -10,16 +10,19 @@ pub(crate) mod file;
 mod installed;
 pub(crate) mod names;
 pub(crate) mod part;
+mod pid;
 mod profile;
 mod python;
+mod returns;
 mod usdt;
 
 use self::part::Provider;
 
 /// All providers, in the order in which their probes get ids.
-pub(crate) const PROVIDERS: [&dyn Provider; 4] = [
+pub(crate) const PROVIDERS: [&dyn Provider; 5] = [
     &dtrace::Dtrace,
     &profile::Profile,
     &python::Python,
     &usdt::Usdt,
+    &pid::Pid,
 ];

@@ -44,14 +44,27 @@ pub(crate) trait Provider: fmt::Debug + Sync {
         Vec::new()
     }
 
-    /// Whether a process that lacks the provider named `name` will not get it by becoming another
-    /// program: it is already what was meant.
-    fn is_settled(&self, _name: &str, _pid: u32) -> bool {
-        false
+    /// Whether a process that has no probe for `desc`, whose provider without the process id is
+    /// `name`, will not have it as another program either, since it is already what was meant.
+    /// `None` if the provider does not know.
+    fn is_settled(&self, _desc: &ProbeDesc, _name: &str, _pid: u32) -> Option<bool> {
+        None
     }
 
-    /// Why `desc` matches nothing, if it is about probes of this provider that are in no file.
+    /// Why `desc` matches nothing, if it is about this provider and no process matters.
     fn why_not(&self, _desc: &ProbeDesc) -> Option<Diagnosis> {
+        None
+    }
+
+    /// Why `desc` matches nothing in a process that has these files, the program first, if its
+    /// provider without the process id, `name`, is this one.
+    fn why_not_in(
+        &self,
+        _files: &[Arc<FileProbes>],
+        _desc: &ProbeDesc,
+        _name: &str,
+        _pid: u32,
+    ) -> Option<Diagnosis> {
         None
     }
 }
@@ -114,6 +127,8 @@ pub(crate) enum Origin {
     Marker,
     /// The code of a CPython.
     Interpreter,
+    /// A function's code.
+    Function,
 }
 
 impl Search<'_> {

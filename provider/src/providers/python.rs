@@ -45,8 +45,8 @@ impl Provider for Python {
         }
     }
 
-    fn is_settled(&self, name: &str, pid: u32) -> bool {
-        name == NAME && runs_python(pid)
+    fn is_settled(&self, _desc: &ProbeDesc, name: &str, pid: u32) -> Option<bool> {
+        (name == NAME && runs_python(pid)).then_some(true)
     }
 }
 

@@ -25,7 +25,7 @@ pub mod args;
 pub mod cpython;
 pub mod elf;
 pub mod note;
-mod symbols;
+pub(crate) mod symbols;
 
 use std::cell::RefCell;
 use std::collections::HashMap;

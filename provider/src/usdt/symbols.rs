@@ -7,11 +7,12 @@
 #![warn(clippy::indexing_slicing)]
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use object::read::elf::{FileHeader, Sym, SymbolTable};
 use object::{ReadRef, elf};
 
-use super::elf::Elf;
+use super::elf::{Contents, Elf};
 
 /// More than any real `.gnu_debugdata` (libpython's is 300 KB): a bomb stops here.
 const LARGEST_DEBUGDATA: usize = 64 << 20;
@@ -38,6 +39,88 @@ pub(super) fn functions_at<'a, R: ReadRef<'a>>(
         fill(&table, inner.endian(), addresses, &mut names);
     }
     names
+}
+
+/// A function that a symbol table names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Function {
+    /// Its name, without a version.
+    pub(crate) name: String,
+    /// Its linked address.
+    pub(crate) address: u64,
+    /// Where its first instruction is in the file.
+    pub(crate) file_offset: u64,
+    /// Bytes of code; 0 if the table does not say.
+    pub(crate) size: u64,
+}
+
+/// The functions of a file, by address; of those at one address, the best-known name comes first: the
+/// one without underscores, then the shortest. Empty for a file that is no ELF file, or has no
+/// symbols.
+pub(crate) fn functions_in(path: &Path) -> Vec<Function> {
+    let Ok(contents) = Contents::open(path) else {
+        return Vec::new();
+    };
+    let Ok(file) = contents.elf() else {
+        return Vec::new();
+    };
+    let mut functions = Vec::new();
+    for dynamic in [false, true] {
+        if let Some(table) = file.symbols(dynamic) {
+            add_functions(&table, file.endian(), &file, &mut functions);
+        }
+    }
+    if file.symbols(false).is_none()
+        && let Ok(Some(packed)) = file.section_data(".gnu_debugdata")
+        && let Some(unpacked) = unpack(packed)
+        && let Ok(inner) = Elf::parse(&*unpacked)
+        && let Some(table) = inner.symbols(false)
+    {
+        add_functions(&table, inner.endian(), &file, &mut functions);
+    }
+    let rank = |name: &str| (name.starts_with('_'), name.len());
+    functions.sort_by(|a, b| {
+        let by_name = || rank(&a.name).cmp(&rank(&b.name)).then(a.name.cmp(&b.name));
+        a.address.cmp(&b.address).then_with(by_name)
+    });
+    functions.dedup_by(|a, b| (&a.name, a.address) == (&b.name, b.address));
+    functions
+}
+
+/// Adds the functions of a table; where they are in the file, `file` says.
+fn add_functions<'a, 'f, H, R, F>(
+    table: &SymbolTable<'a, H, R>,
+    endian: H::Endian,
+    file: &Elf<'f, F>,
+    functions: &mut Vec<Function>,
+) where
+    H: FileHeader<Word = u64>,
+    R: ReadRef<'a>,
+    F: ReadRef<'f>,
+{
+    for symbol in table.iter() {
+        if symbol.st_type() != elf::STT_FUNC || symbol.st_shndx(endian) == elf::SHN_UNDEF {
+            continue;
+        }
+        let address = symbol.st_value(endian);
+        let Some((file_offset, true)) = file.file_offset(address) else {
+            continue;
+        };
+        let Ok(name) = table.symbol_name(endian, symbol) else {
+            continue;
+        };
+        let name = String::from_utf8_lossy(name);
+        // A table for the linker has `name@@VERSION`.
+        let name = name.split('@').next().unwrap_or_default();
+        if !name.is_empty() {
+            functions.push(Function {
+                name: name.to_owned(),
+                address,
+                file_offset,
+                size: symbol.st_size(endian),
+            });
+        }
+    }
 }
 
 /// The linked address of a symbol.

@@ -1,0 +1,399 @@
+//! `pid1234:MODULE:FUNCTION:entry`, `return`, and offsets: the functions of a process.
+//!
+//! ```text
+//!     pid$target:libc.so.6:getenv:entry     its first instruction; arg0 to arg9 are its arguments
+//!     pid$target:libc:getenv:return         arg1 is its result
+//!     pid$target:a.out:main:4               the instruction 4 bytes in, a hexadecimal number
+//! ```
+//!
+//! The functions are those of the symbol tables (`usdt::symbols`). A probe description names a
+//! process: there are thousands of functions in each, so that `pid*` would be no answer to any question,
+//! and a listing has them only if they are asked for. A function with several names (`malloc`,
+//! `__libc_malloc`) is one probe under the best-known one for a description with a glob, and can be
+//! asked for by each of them.
+//!
+//! An entry finds its arguments where the calling convention has them for integers and pointers, which
+//! is right before the first instruction only. A return is seen at the function's `ret` instructions
+//! if these can be known ([`returns`]), else by the kernel's return probe.
+
+use std::fs;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::sync::Arc;
+
+use dlang::program::ProbeDesc;
+use dlang::types::Int;
+
+use super::file::FileProbes;
+use super::names::{full_name, means};
+use super::part::{Made, Offer, Origin, Provider, Search};
+use super::returns;
+use crate::diagnosis::Diagnosis;
+use crate::glob::Glob;
+use crate::probe::{ArgLocation, Moment, ProbeArg, ProbeKind, Register, Scope, Site, Sites};
+use crate::process::files;
+use crate::spelling::near;
+use crate::usdt::symbols::Function;
+
+/// The provider.
+#[derive(Debug)]
+pub(super) struct Pid;
+
+const NAME: &str = "pid";
+
+/// The module name of the program itself, whatever its file is called.
+const PROGRAM: &str = "a.out";
+
+/// The functions' probes that a glob for their names may mean.
+const NAMED: [&str; 2] = ["entry", "return"];
+
+/// How many arguments there are.
+const ARGUMENTS: usize = 10;
+
+impl Provider for Pid {
+    fn summary(&self) -> &'static str {
+        "`pid1234` for the functions of a process"
+    }
+
+    fn in_file<'f>(&self, search: &Search<'f>, desc: &ProbeDesc) -> Vec<Offer<'f>> {
+        let pid = match search.scope {
+            Scope::Process(pid) | Scope::Tree(pid) => pid,
+            Scope::System => return Vec::new(),
+        };
+        // Not in `python1234:::` or `*1234:::`.
+        if !Glob::new(&desc.provider).is_literal()
+            || desc.provider.is_empty()
+            || !means(&desc.provider, NAME, search.scope)
+            || !is_module(search.file, &desc.module, pid)
+        {
+            return Vec::new();
+        }
+        let functions = matching(search.file.functions(), &desc.function);
+        let points = points(&desc.name);
+        functions
+            .flat_map(|function| points.iter().map(move |point| (function, *point)))
+            .filter_map(|(function, point)| offer(search, function, point))
+            .collect()
+    }
+
+    /// A module that is there has all the functions that it will ever have.
+    fn is_settled(&self, desc: &ProbeDesc, name: &str, pid: u32) -> Option<bool> {
+        let mut files = files::executable_files(pid).into_iter();
+        let has_module = |file| is_module(&FileProbes::unread(&file), &desc.module, pid);
+        (name == NAME).then(|| files.any(has_module))
+    }
+
+    fn why_not(&self, desc: &ProbeDesc) -> Option<Diagnosis> {
+        let everywhere = desc.provider.strip_prefix(NAME) == Some("*");
+        everywhere.then(|| Diagnosis {
+            reason: format!("`{NAME}*` means the functions of every process, which are too many"),
+            advice: vec![format!(
+                "write `{NAME}$target` with -c or -p for one process, `{NAME}1234` for the process 1234"
+            )],
+            ..Diagnosis::default()
+        })
+    }
+
+    fn why_not_in(
+        &self,
+        files: &[Arc<FileProbes>],
+        desc: &ProbeDesc,
+        name: &str,
+        pid: u32,
+    ) -> Option<Diagnosis> {
+        (name == NAME).then(|| missing(files, desc, pid))
+    }
+}
+
+/// Which place of a function fires a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Point {
+    Entry,
+    Return,
+    /// The instruction so many bytes in.
+    Offset(u64),
+}
+
+/// The places that a probe name means.
+fn points(name: &str) -> Vec<Point> {
+    let glob = Glob::new(name);
+    if glob.is_literal()
+        && let Some(offset) = offset(name)
+    {
+        return vec![Point::Offset(offset)];
+    }
+    [Point::Entry, Point::Return]
+        .into_iter()
+        .filter(|point| glob.matches(&point.name()))
+        .collect()
+}
+
+/// An offset: a hexadecimal number, as DTrace writes it.
+fn offset(name: &str) -> Option<u64> {
+    let digits = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    digits.then(|| u64::from_str_radix(name, 16).ok()).flatten()
+}
+
+impl Point {
+    fn name(self) -> String {
+        match self {
+            Self::Entry => NAMED[0].into(),
+            Self::Return => NAMED[1].into(),
+            Self::Offset(offset) => format!("{offset:x}"),
+        }
+    }
+}
+
+/// Whether a module of a description is this file: by its name, by `libc.so` or `libc` for
+/// `libc.so.6`, or as the program of the process.
+fn is_module(file: &FileProbes, wanted: &str, pid: u32) -> bool {
+    let name = file.module();
+    if wanted == PROGRAM {
+        let program = fs::metadata(format!("/proc/{pid}/exe"));
+        return program.is_ok_and(|meta| (meta.dev(), meta.ino()) == file.file.identity);
+    }
+    let glob = Glob::new(wanted);
+    let library = name.find(".so").map_or(&*name, |at| &name[..at]);
+    glob.matches(&name) || glob.matches(library) || glob.matches(&format!("{library}.so"))
+}
+
+/// The functions that a description's field means; of those at one address only the first, unless
+/// it is another that is named.
+fn matching<'f>(functions: &'f [Function], wanted: &str) -> impl Iterator<Item = &'f Function> {
+    let glob = Glob::new(wanted);
+    let mut last = None;
+    functions.iter().filter(move |function| {
+        let found = glob.matches(&function.name) && last != Some(function.address);
+        if found {
+            last = Some(function.address);
+        }
+        found
+    })
+}
+
+fn offer<'f>(search: &Search<'f>, function: &'f Function, point: Point) -> Option<Offer<'f>> {
+    let Search { file, scope, .. } = *search;
+    if let Point::Offset(offset) = point
+        && !starts_instruction(file, function, offset)
+    {
+        return None;
+    }
+    let desc = full_name(scope, NAME, &file.module(), &function.name, &point.name());
+    Some(Offer {
+        key: search.key(desc, Origin::Function),
+        make: Box::new(move || make(file, scope, function, point)),
+    })
+}
+
+/// Whether a probe may be put on this instruction: where that cannot be known, it may not, since one
+/// in the middle of an instruction changes what the program does.
+fn starts_instruction(file: &FileProbes, function: &Function, offset: u64) -> bool {
+    let code = read_code(file, function);
+    code.is_some_and(|code| code.starts.binary_search(&offset).is_ok())
+}
+
+fn read_code(file: &FileProbes, function: &Function) -> Option<returns::Code> {
+    let mut bytes = vec![0; usize::try_from(function.size).ok()?.min(1 << 20)];
+    let opened = fs::File::open(&file.file.path).ok()?;
+    opened
+        .read_exact_at(&mut bytes, function.file_offset)
+        .ok()?;
+    returns::read(function, &bytes)
+}
+
+fn make(file: &FileProbes, scope: Scope, function: &Function, point: Point) -> Made {
+    let site = |offset: u64, args: Vec<ArgLocation>| Site {
+        file_offset: function.file_offset + offset,
+        address: function.address + offset,
+        semaphore: None,
+        args,
+    };
+    let (sites, moment, count) = match point {
+        Point::Entry => (vec![site(0, arguments())], Moment::Reached, ARGUMENTS),
+        Point::Offset(offset) => (vec![site(offset, Vec::new())], Moment::Reached, 0),
+        Point::Return => match read_code(file, function).and_then(|code| code.returns) {
+            Some(returns) => {
+                let sites = returns.into_iter().map(|offset| site(offset, result()));
+                (sites.collect(), Moment::Reached, 2)
+            }
+            None => (vec![site(0, result())], Moment::Returned, 2),
+        },
+    };
+    let argument = ProbeArg {
+        ty: Int::I64,
+        meaning: None,
+    };
+    Made {
+        args: vec![argument; count],
+        kind: ProbeKind::Sites(Sites {
+            file: Arc::clone(&file.file),
+            scope,
+            sites,
+            moment,
+            wake: Vec::new(),
+        }),
+        source: None,
+    }
+}
+
+/// Where a function's arguments are before its first instruction: the first ones in registers, the
+/// others on the stack, on x86-64 above the return address.
+fn arguments() -> Vec<ArgLocation> {
+    let (registers, stack, first): (&[u16], _, _) = if cfg!(target_arch = "aarch64") {
+        (&[0, 8, 16, 24, 32, 40, 48, 56], 248, 0)
+    } else {
+        (&[112, 104, 96, 88, 72, 64], 152, 8) // rdi, rsi, rdx, rcx, r8, r9; rsp
+    };
+    let in_registers = registers.iter().map(|&register| in_register(register));
+    let on_stack = (0..).map(|n| ArgLocation::Memory {
+        base: Some(Register(stack)),
+        index: None,
+        displacement: first + 8 * n,
+        int: Int::I64,
+    });
+    in_registers.chain(on_stack).take(ARGUMENTS).collect()
+}
+
+/// `arg0` and `arg1` when a function returns: 0, as in DTrace, and its result.
+fn result() -> Vec<ArgLocation> {
+    let register = if cfg!(target_arch = "aarch64") { 0 } else { 80 };
+    vec![ArgLocation::Constant(0), in_register(register)]
+}
+
+fn in_register(register: u16) -> ArgLocation {
+    ArgLocation::Register {
+        register: Register(register),
+        shift: 0,
+        int: Int::I64,
+    }
+}
+
+/// Why a process has no such function.
+fn missing(files: &[Arc<FileProbes>], desc: &ProbeDesc, pid: u32) -> Diagnosis {
+    let program = files::program(pid).unwrap_or_default();
+    let who = format!("process {pid} ({})", program.display());
+    let modules: Vec<String> = files.iter().map(|file| file.module()).collect();
+    let meant: Vec<_> = files
+        .iter()
+        .filter(|file| is_module(file, &desc.module, pid))
+        .collect();
+    if meant.is_empty() {
+        return Diagnosis {
+            reason: format!("{who} has no module `{}`", desc.module),
+            did_you_mean: near(&desc.module, &modules),
+            advice: vec![format!("it has: {PROGRAM} {}", modules.join(" "))],
+            ..Diagnosis::default()
+        };
+    }
+    let where_ = match &meant[..] {
+        [only] => format!("`{}` of {who}", only.module()),
+        _ => who,
+    };
+    let functions = || meant.iter().flat_map(|file| file.functions());
+    if functions().next().is_none() {
+        return Diagnosis {
+            reason: format!("{where_} has no symbols, so that its functions are not known"),
+            advice: vec!["a stripped program exports none; use one that is not stripped".into()],
+            ..Diagnosis::default()
+        };
+    }
+    let glob = Glob::new(&desc.function);
+    let Some(function) = functions().find(|function| glob.matches(&function.name)) else {
+        let names: Vec<&str> = functions().map(|function| &*function.name).collect();
+        return Diagnosis {
+            reason: format!("{where_} has no function `{}`", desc.function),
+            did_you_mean: near(&desc.function, &names),
+            ..Diagnosis::default()
+        };
+    };
+    let reason = match offset(&desc.name) {
+        Some(offset) if offset >= function.size => format!(
+            "`{}` is {:#x} bytes long, and `{}` is beyond that",
+            function.name, function.size, desc.name
+        ),
+        Some(_) => format!(
+            "no instruction of `{}` is known to start at the offset {}",
+            function.name, desc.name
+        ),
+        None => format!("a function has no probe `{}`", desc.name),
+    };
+    Diagnosis {
+        reason,
+        available: NAMED.map(str::to_owned).to_vec(),
+        did_you_mean: near(&desc.name, &NAMED),
+        advice: vec!["and offsets of instructions in hexadecimal, such as 0 or 1f".into()],
+        ..Diagnosis::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::File;
+
+    #[test]
+    fn a_probe_name_means_places_of_a_function() {
+        for (name, meant) in [
+            ("entry", &[Point::Entry][..]),
+            ("return", &[Point::Return]),
+            ("", &[Point::Entry, Point::Return]),
+            ("*", &[Point::Entry, Point::Return]),
+            ("e*", &[Point::Entry]),
+            ("0", &[Point::Offset(0)]),
+            ("1f", &[Point::Offset(31)]),
+            ("ent", &[]),
+            ("0x1f", &[]),
+            ("-1", &[]),
+            ("99999999999999999", &[]),
+        ] {
+            assert_eq!(points(name), meant, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_library_is_called_by_the_start_of_its_name() {
+        let file = FileProbes::unread(&Arc::new(File {
+            path: "/nonexistent".into(),
+            shown: "/lib/libc.so.6".into(),
+            identity: (1, 2),
+        }));
+        for (module, meant) in [
+            ("libc.so.6", true),
+            ("libc.so", true),
+            ("libc", true),
+            ("lib*", true),
+            ("", true),
+            ("libc.so.7", false),
+            ("lib", false),
+            ("a.out", false),
+        ] {
+            assert_eq!(
+                is_module(&file, module, std::process::id()),
+                meant,
+                "{module}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_glob_takes_each_function_once_and_a_name_the_one_that_it_names() {
+        let function = |name: &str, address| Function {
+            name: name.into(),
+            address,
+            file_offset: address,
+            size: 8,
+        };
+        let functions = [
+            function("malloc", 16),
+            function("__libc_malloc", 16),
+            function("mallopt", 32),
+        ];
+        let found = |wanted| {
+            let names = matching(&functions, wanted).map(|function| &*function.name);
+            names.collect::<Vec<_>>()
+        };
+        assert_eq!(found(""), ["malloc", "mallopt"]);
+        assert_eq!(found("*malloc"), ["malloc"]);
+        assert_eq!(found("__libc_malloc"), ["__libc_malloc"]);
+        assert!(found("calloc").is_empty());
+    }
+}
