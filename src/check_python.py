@@ -52,3 +52,8 @@ try:
 except ImportError:
     leaf(10)
 leaf(11)
+sys.setprofile(getattr)
+leaf(12)
+list(generate())
+sys.setprofile(None)
+leaf(13)

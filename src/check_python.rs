@@ -71,7 +71,21 @@ tick-3s
 }
 "#;
 
-/// What the script does, in the words of [`PROBES`].
+/// The entries alone, which have sites of their own.
+const ENTRIES: &str = r#"
+python$target:::function-entry /copyinstr(arg0) == "<string>"/
+{
+        printf("> %s %d\n", copyinstr(arg1), arg2);
+}
+
+tick-3s
+{
+        printf("too slow\n");
+        exit(1);
+}
+"#;
+
+/// What the script does, in the words of [`PROBES`]; of [`ENTRIES`], the lines with `>`.
 const EXPECTED: &str = include_str!("check_python.expected");
 
 /// What came of a self-test.
@@ -217,11 +231,29 @@ fn is_python(program: &Path) -> bool {
     name.is_some_and(|name| name.starts_with("python"))
 }
 
-/// Runs the script with a program, and compares. With `sites`, the program must have just that
-/// interpreter.
+/// Runs the script with a program, and compares; once more for entries alone, where they are had
+/// otherwise. With `sites`, the program must have just that interpreter.
 fn test(like: Like, program: &Path, sites: Option<&PythonSites>) -> Outcome {
-    match observe(like, program, sites) {
-        Ok(seen) => compare(&expected(seen.minor, seen.imports), &seen.text),
+    let seen = match observe(like, program, sites, PROBES) {
+        Ok(seen) => seen,
+        Err(error) => return Outcome::NotRun(format!("{error:#}")),
+    };
+    let expected = expected(seen.minor, seen.imports);
+    let events = match compare(&expected, &seen.text) {
+        Outcome::Passed(events) => events,
+        other @ (Outcome::Failed(_) | Outcome::NotRun(_)) => return other,
+    };
+    if !seen.entries_alone {
+        return Outcome::Passed(events);
+    }
+    let entries = expected.into_iter().filter(|line| line.starts_with('>'));
+    let entries: Vec<String> = entries.collect();
+    match observe(like, program, sites, ENTRIES) {
+        Ok(seen) => match compare(&entries, &seen.text) {
+            Outcome::Passed(entries) => Outcome::Passed(events + entries),
+            Outcome::Failed(why) => Outcome::Failed(format!("of entries alone, {why}")),
+            Outcome::NotRun(why) => Outcome::NotRun(why),
+        },
         Err(error) => Outcome::NotRun(format!("{error:#}")),
     }
 }
@@ -231,10 +263,18 @@ struct Observed {
     minor: u8,
     /// Whether there are probes for imports.
     imports: bool,
+    /// Whether there are other sites for entries alone.
+    entries_alone: bool,
     text: String,
 }
 
-fn observe(like: Like, program: &Path, sites: Option<&PythonSites>) -> Result<Observed> {
+/// What the probes of the D program `text` see of the script.
+fn observe(
+    like: Like,
+    program: &Path,
+    sites: Option<&PythonSites>,
+    text: &str,
+) -> Result<Observed> {
     let library: Vec<&Path> = sites.iter().map(|sites| &*sites.file.path).collect();
     let arguments = ["-I", "-S", "-c", SCRIPT];
     let mut target = Target::of(launch_confined(like, program, &arguments, &library)?);
@@ -248,13 +288,13 @@ fn observe(like: Like, program: &Path, sites: Option<&PythonSites>) -> Result<Ob
     options.output.quiet = true;
     let source = Source {
         origin: Origin::Script("self-test".into()),
-        text: PROBES.into(),
+        text: text.into(),
     };
     let Ok(compiled) = compile::compile(&cli, &mut options, vec![source], target.pid())? else {
         bail!("nothing was compiled");
     };
     let matches = match_probes(&compiled.program, &mut catalog, &mut target)?;
-    let minor = matches
+    let build = matches
         .iter()
         .flat_map(|found| &found.probes)
         .find_map(|probe| match &probe.kind {
@@ -262,8 +302,8 @@ fn observe(like: Like, program: &Path, sites: Option<&PythonSites>) -> Result<Ob
             _ => None,
         })
         .filter(|found| sites.is_none_or(|sites| sites.file.identity == found.file.identity))
-        .map(|found| found.build.version.minor);
-    let Some(minor) = minor else {
+        .map(|found| Arc::clone(&found.build));
+    let Some(build) = build else {
         bail!("{} does not run this interpreter", program.display());
     };
     let imports = matches
@@ -284,8 +324,9 @@ fn observe(like: Like, program: &Path, sites: Option<&PythonSites>) -> Result<Ob
     };
     run.trace(&matches)?;
     Ok(Observed {
-        minor,
+        minor: build.version.minor,
         imports,
+        entries_alone: build.entries.as_ref().is_ok_and(|sites| !sites.is_empty()),
         text: output.text(),
     })
 }

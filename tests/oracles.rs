@@ -250,6 +250,39 @@ fn own_tests_pass_and_end_what_they_start() {
 }
 
 #[test]
+fn entries_are_exact_while_tools_watch() {
+    const ENTRIES: &str = r#"
+        python$target:::function-entry /basename(copyinstr(arg0)) == "watched.py"/
+        { @[copyinstr(arg1)] = count(); }
+        END { printa("%s %@d\n", @); }"#;
+    // With returns enabled, entries are had in another way.
+    let paired = format!("{ENTRIES} python$target:::function-return {{ this->x = 0; }}");
+    each("watched", |python| {
+        let script = python.file("tests/pythons/watched.py");
+        for program in [ENTRIES, &paired] {
+            let run = trace(python, program, &script, &[]);
+            assert_eq!(run.messages, "", "{}", python.name());
+            let seen: BTreeMap<&str, &str> = run
+                .events
+                .lines()
+                .filter_map(|line| line.trim().split_once(' '))
+                .collect();
+            let told: Vec<(&str, &str)> = run
+                .script
+                .lines()
+                .filter_map(|line| line.split_once(' '))
+                .collect();
+            assert!(told.len() >= 6, "{}: {told:?}", python.name());
+            for (function, times) in told {
+                let seen = seen.get(function);
+                assert_eq!(seen, Some(&times), "{}: {function}", python.name());
+            }
+        }
+        None
+    });
+}
+
+#[test]
 fn a_jit_compiler_at_work_is_told() {
     const PROGRAM: &str = "python$target:::function-entry { @[copyinstr(arg1)] = count(); }";
     const HOT: &str = "tests/pythons/hot.py";

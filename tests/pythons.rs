@@ -96,6 +96,39 @@ fn each_sees_every_call_and_return() {
 }
 
 #[test]
+fn each_sees_every_entry_where_returns_are_not_wanted() {
+    const WITH_LINES: &str = r#"
+        python$target:::function-entry /basename(copyinstr(arg0)) == "calls.py"/
+        { printf("> %s %d\n", copyinstr(arg1), arg2); }"#;
+    const NAMES: &str = r#"
+        python$target:::function-entry /basename(copyinstr(arg0)) == "calls.py"/
+        { printf("> %s\n", copyinstr(arg1)); }"#;
+    each("entries alone", |python| {
+        let script = python.file("tests/pythons/calls.py");
+        let command = format!("{} {script}", python.command.join(" "));
+        let twin = python.run(&[&script, "twin"]);
+        let twin = String::from_utf8(twin.stdout).unwrap();
+        let told: Vec<&str> = twin.lines().filter(|line| line.starts_with('>')).collect();
+        assert!(told.len() > 25, "{}: {twin}", python.name());
+        let names: Vec<String> = told
+            .iter()
+            .map(|line| format!("> {}", function(line)))
+            .collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        for (program, expected) in [(WITH_LINES, told), (NAMES, names)] {
+            let text = rdtrace(&["-q", "-n", program, "-c", &command]);
+            // What runs before the twin's profiler does.
+            let profiled = |line: &&str| {
+                !line.is_empty() && !["<module>", "Base", "Derived"].contains(&function(line))
+            };
+            let seen: Vec<&str> = text.lines().filter(profiled).collect();
+            assert_eq!(seen, expected, "{}", python.name());
+        }
+        None
+    });
+}
+
+#[test]
 fn each_tells_names_qualified_and_not() {
     const PROGRAM: &str = r#"
         python$target:::function-entry

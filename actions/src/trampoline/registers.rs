@@ -78,9 +78,9 @@ pub(super) fn dispatch(
                 fetch_arguments(emit, site, slots, unreadable);
                 emit.asm.jump(*entry);
             }
-            Arm::Python(site) => {
+            Arm::Python(hit) => {
                 if let Some(python) = &python {
-                    python.hit(emit, site)?;
+                    python.hit(emit, *hit)?;
                 }
             }
             Arm::Event(site) => {
@@ -133,7 +133,7 @@ enum Arm<'p> {
     /// A function's first one, whose return is meant.
     Return(&'p Site, Label),
     /// One in a Python interpreter.
-    Python(&'p provider::python::Site),
+    Python(python::PythonSite<'p>),
     /// One in a Python interpreter at which something else happens.
     Event(&'p python::EventSite),
     /// One at which an import starts or is done.
@@ -151,7 +151,7 @@ impl Arm<'_> {
     fn address(&self) -> u64 {
         match self {
             Self::Site(site, _) | Self::Return(site, _) => site.address,
-            Self::Python(site) => site.address,
+            Self::Python(python) => python.site.address,
             Self::Event(site) => site.address,
             Self::Import(hit) => hit.address(),
         }
@@ -160,7 +160,7 @@ impl Arm<'_> {
     fn site(&self, cookie: u64) -> UprobeSite {
         let (file_offset, semaphore) = match self {
             Self::Site(site, _) | Self::Return(site, _) => (site.file_offset, site.semaphore),
-            Self::Python(site) => (site.file_offset, None),
+            Self::Python(python) => (python.site.file_offset, None),
             Self::Event(site) => (site.file_offset, None),
             Self::Import(hit) => (hit.file_offset(), None),
         };

@@ -1,10 +1,12 @@
 //! The steps of an analysis, in their order: bytes in, a [`Build`] or a [`Refusal`] out.
 
 use super::build::{Build, Recipe};
+use super::entries::EntrySite;
 use super::headers::offsets_of;
 use super::identify::{Identity, identify};
 use super::image::{BadImage, Image};
 use super::lines::LineFormat;
+use super::offsets::ByteCode;
 use super::opcodes::Opcodes;
 use super::published::agrees;
 use super::refusal::Refusal;
@@ -44,15 +46,23 @@ pub(super) fn build(image: &Image<'_>) -> Result<Build, Refusal> {
         None => Functions {
             recipe: Recipe::Calls,
             sites: recipe_a::sites(image, version.minor)?,
+            entries: Ok(Vec::new()),
             fingerprint: 0,
             masking_opcodes: &[],
         },
+    };
+    let entries = match offsets.code.byte_code {
+        ByteCode::Inline {
+            copies: Some(_), ..
+        } => Err("each thread has a copy of the byte code, to which it changes over".to_owned()),
+        ByteCode::Inline { copies: None, .. } | ByteCode::Bytes { .. } => functions.entries,
     };
     Ok(Build {
         version,
         free_threaded,
         recipe: functions.recipe,
         sites: functions.sites,
+        entries,
         offsets,
         lines: LineFormat::of(version.minor),
         masking_opcodes: functions.masking_opcodes,
@@ -67,6 +77,7 @@ pub(super) fn build(image: &Image<'_>) -> Result<Build, Refusal> {
 struct Functions {
     recipe: Recipe,
     sites: Vec<Site>,
+    entries: Result<Vec<EntrySite>, String>,
     fingerprint: u64,
     masking_opcodes: &'static [u8],
 }
@@ -101,6 +112,7 @@ fn handlers(
     Ok(Functions {
         recipe: Recipe::Handlers,
         sites: found.sites,
+        entries: found.entries,
         fingerprint: fingerprint(&shared),
         masking_opcodes: opcodes.masking,
     })

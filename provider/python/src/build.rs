@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::audit::Audits;
+use super::entries::EntrySite;
 use super::gc::Collector;
 use super::import::Imports;
 use super::lines::LineFormat;
@@ -21,6 +22,10 @@ pub struct Build {
     pub recipe: Recipe,
     /// The instructions to probe for function-entry and function-return.
     pub sites: Vec<Site>,
+    /// The instructions to probe where of functions only entries are wanted, in the place of those
+    /// with [`Event::Entry`](super::Event::Entry) and of all that end a function: each hit is an
+    /// entry, and nothing has to be paired. Or why there are none.
+    pub entries: Result<Vec<EntrySite>, String>,
     /// Where the fields of its objects are.
     pub offsets: Offsets,
     /// How its code objects map byte code to lines.

@@ -27,6 +27,7 @@ use sha2::{Digest, Sha256};
 use super::analyse::analyse;
 use super::audit::Audits;
 use super::build::{Build, Recipe};
+use super::entries::EntrySite;
 use super::gc::Collector;
 use super::headers::offsets_of;
 use super::identify::may_be_python;
@@ -259,6 +260,7 @@ struct KeptBuild {
     free_threaded: bool,
     recipe: Recipe,
     sites: Vec<Site>,
+    entries: Result<Vec<EntrySite>, String>,
     collectors: Result<Vec<Collector>, String>,
     imports: Result<Imports, String>,
     audits: Option<Audits>,
@@ -273,6 +275,7 @@ impl KeptBuild {
             free_threaded: build.free_threaded,
             recipe: build.recipe,
             sites: build.sites.clone(),
+            entries: build.entries.clone(),
             collectors: build.collectors.clone(),
             imports: build.imports.clone(),
             audits: build.audits.clone(),
@@ -288,6 +291,7 @@ impl KeptBuild {
             free_threaded: self.free_threaded,
             recipe: self.recipe,
             sites: self.sites,
+            entries: self.entries,
             offsets: offsets_of(minor, self.free_threaded)?,
             lines: LineFormat::of(minor),
             masking_opcodes: opcodes::of(minor).map_or(&[], |opcodes| opcodes.masking),

@@ -274,6 +274,13 @@ impl State {
             .or_else(in_memory)
     }
 
+    /// The slots of the stack that hold `value`.
+    pub(super) fn slots(&self, value: Value) -> impl Iterator<Item = Home> + '_ {
+        let now = |r: R| self.get(r).unwrap_or(Value::named(u32::MAX));
+        let places = self.memory.iter().filter(move |(_, v)| *v == value);
+        places.filter_map(move |(place, _)| Self::stack_slot(*place, now))
+    }
+
     /// How far the stack pointer is below its value before the first instruction.
     pub(super) fn pushed(&self) -> Option<i64> {
         let stack = self.get(R::RSP)?;
@@ -319,6 +326,11 @@ impl State {
         }
         let base = self.get(insn.memory_base())?;
         Some(base.plus(insn.memory_displacement64().cast_signed()))
+    }
+
+    /// Says that the memory relative to the unknown `name` may have changed.
+    pub(super) fn forget_memory(&mut self, name: u32) {
+        self.memory.retain(|(place, _)| place.name != name);
     }
 
     /// Executes `insn`.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::build::{Build, Recipe};
 use super::code::Emulated;
+use super::entries::EntrySite;
 use super::event::PythonEvent;
 use super::import::ImportSite;
 use super::register::Register;
@@ -61,7 +62,16 @@ impl Build {
                     ));
                 }
             }
-            PythonEvent::FunctionEntry | PythonEvent::FunctionReturn => {
+            PythonEvent::FunctionEntry => {
+                lines.extend(self.sites.iter().map(Site::to_string));
+                match &self.entries {
+                    Ok(entries) => lines.extend(entries.iter().map(EntrySite::to_string)),
+                    Err(why) => lines.push(format!(
+                        "Note: where only entries are enabled, returns are probed too: {why}"
+                    )),
+                }
+            }
+            PythonEvent::FunctionReturn => {
                 lines.extend(self.sites.iter().map(Site::to_string));
             }
         }
@@ -126,6 +136,26 @@ impl fmt::Display for Site {
                 ", if their argument & {:#x} is not {}",
                 argument.mask, argument.value
             ),
+            None => Ok(()),
+        }
+    }
+}
+
+/// `Location: 0x000000000044514c, entry if alone, conditional jump, instruction in %r10, if its flags & 0x40 are
+/// set`: where only entries are enabled.
+impl fmt::Display for EntrySite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let site = &self.site;
+        write!(
+            f,
+            "Location: {:#018x}, entry if alone, {}, frame in {}",
+            site.address, site.execution, site.frame
+        )?;
+        match self.flags {
+            Some(flags) => {
+                let state = if flags.set { "set" } else { "clear" };
+                write!(f, ", if flags {:#x} are {state}", flags.mask)
+            }
             None => Ok(()),
         }
     }

@@ -26,6 +26,7 @@ use std::collections::BTreeSet;
 use iced_x86::{Code, FlowControl, Instruction, OpKind, Register as R};
 
 use super::code::{Emulated, Home, State, Value, branch_target, emulated, pt_regs, straight};
+use super::entries::{self, EntrySite};
 use super::flow::reachable;
 use super::image::Image;
 use super::opcodes::{Jit, Opcodes};
@@ -37,6 +38,7 @@ use super::vote::LoopRegisters;
 /// The sites of one build, and remarks on how they were had.
 pub(super) struct Found {
     pub(super) sites: Vec<Site>,
+    pub(super) entries: Result<Vec<EntrySite>, String>,
     pub(super) notes: Vec<String>,
 }
 
@@ -103,7 +105,12 @@ pub(super) fn sites(
             Event::Throw | Event::Exit | Event::Compiled => Vec::new(),
         };
     }
-    Ok(Found { sites, notes })
+    let entries = entries::find(&finder, opcodes);
+    Ok(Found {
+        sites,
+        entries,
+        notes,
+    })
 }
 
 /// One site for each instruction: handlers may share their tails.
@@ -121,15 +128,16 @@ fn merge(sites: &mut Vec<Site>) {
     *sites = merged;
 }
 
-struct Finder<'a, 'd> {
-    image: &'a Image<'d>,
-    table: &'a Table,
-    registers: &'a LoopRegisters,
+/// What sites are looked for in.
+pub(super) struct Finder<'a, 'd> {
+    pub(super) image: &'a Image<'d>,
+    pub(super) table: &'a Table,
+    pub(super) registers: &'a LoopRegisters,
 }
 
 /// The names of the loop's variables while a handler is followed.
-const FRAME: Value = Value::named(1 << 31);
-const NEXT_INSTR: Value = Value::named((1 << 31) + 1);
+pub(super) const FRAME: Value = Value::named(1 << 31);
+pub(super) const NEXT_INSTR: Value = Value::named((1 << 31) + 1);
 
 /// How far a handler is followed before giving up.
 const HANDLER_LIMIT: usize = 64;
@@ -443,7 +451,7 @@ impl Finder<'_, '_> {
     }
 
     /// What is known when a handler starts: the state, the frame, the next instruction.
-    fn at_handler(&self) -> (State, Value, Value) {
+    pub(super) fn at_handler(&self) -> (State, Value, Value) {
         let mut state = State::new();
         state.enter(self.registers.frame, FRAME);
         state.enter(self.registers.next_instr, NEXT_INSTR);
@@ -453,11 +461,11 @@ impl Finder<'_, '_> {
         (state, FRAME, NEXT_INSTR)
     }
 
-    fn target(&self, opcode: u8) -> Option<u64> {
+    pub(super) fn target(&self, opcode: u8) -> Option<u64> {
         self.table.targets.get(usize::from(opcode)).copied()
     }
 
-    fn site(
+    pub(super) fn site(
         &self,
         insn: &Instruction,
         event: Event,

@@ -42,6 +42,10 @@ pub(super) const RECORDED: &[(&str, &[u8])] = &[
         include_bytes!("fixtures/3.13.7-gcc10-frame-on-stack.bin"),
     ),
     (
+        "3.13.18-debian-lto",
+        include_bytes!("fixtures/3.13.18-debian-lto.bin"),
+    ),
+    (
         "3.14.10-debian-lto",
         include_bytes!("fixtures/3.14.10-debian-lto.bin"),
     ),

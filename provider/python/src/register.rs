@@ -14,4 +14,7 @@ impl Register {
     } else {
         128
     });
+
+    /// The processor's flags, on x86-64.
+    pub const FLAGS: Self = Self(144);
 }

@@ -32,8 +32,10 @@ fn recorded_builds_are_read_as_before() {
 fn every_site_is_where_a_probe_may_be() {
     for (name, recording) in RECORDED {
         let (_, file) = restore(recording);
-        for site in analyse(&file).unwrap().sites {
-            check_site(name, &file, &site);
+        let build = analyse(&file).unwrap();
+        let entries = build.entries.iter().flatten();
+        for site in build.sites.iter().chain(entries.map(|entry| &entry.site)) {
+            check_site(name, &file, site);
         }
     }
 }
@@ -126,10 +128,14 @@ fn interpreters_found_here() {
                     build.version.to_string(),
                     "{name}"
                 );
-                for site in &build.sites {
+                let entries = build.entries.iter().flatten().map(|entry| &entry.site);
+                for site in build.sites.iter().chain(entries) {
                     check_site(&name, &file, site);
                 }
                 let gc = build.collectors.as_ref().map_or("no gc", |_| "gc");
+                if let Err(why) = &build.entries {
+                    println!("no entries alone: {name}: {why}");
+                }
                 let imports = build.imports.as_ref();
                 let imports = imports.map_or_else(String::as_str, |_| "imports");
                 println!(
@@ -205,6 +211,9 @@ fn summary(build: &Build) -> String {
     let mut text = format!("{} {:?} {:?}\n", build.version, build.recipe, build.lines);
     for site in &build.sites {
         writeln!(text, "{site:?}").unwrap();
+    }
+    for entry in build.entries.iter().flatten() {
+        writeln!(text, "{entry:?}").unwrap();
     }
     writeln!(text, "{:?}", build.imports).unwrap();
     text

@@ -111,5 +111,36 @@ fn copies(image: &Image<'_>, handlers: &BTreeSet<u64>, frame: Home) -> Vec<R> {
         .collect()
 }
 
+/// Slots of the stack that equal the next instruction at every indirect jump that ends a handler's
+/// straight path: some compilers keep `this_instr` there, where a handler starts.
+pub(super) fn slots_of_next_instr(
+    image: &Image<'_>,
+    table: &Table,
+    registers: &LoopRegisters,
+) -> BTreeSet<Home> {
+    let handlers: BTreeSet<u64> = table.targets.iter().copied().collect();
+    let mut common: Option<BTreeSet<Home>> = None;
+    let mut seen = 0;
+    for &handler in &handlers {
+        let mut state = State::new();
+        for insn in straight(image, handler, 150) {
+            if insn.flow_control() == FlowControl::IndirectBranch {
+                let next = state.at_home(registers.next_instr);
+                let here: BTreeSet<Home> = next
+                    .map(|next| state.slots(next).collect())
+                    .unwrap_or_default();
+                common = Some(match common {
+                    Some(old) => &old & &here,
+                    None => here,
+                });
+                seen += 1;
+            }
+            state.step(&insn);
+        }
+    }
+    let enough = seen >= FEWEST_DISPATCHES;
+    common.filter(|_| enough).unwrap_or_default()
+}
+
 /// Fewer dispatches seen than this prove nothing.
 const FEWEST_DISPATCHES: usize = 20;

@@ -1,7 +1,8 @@
 //! A function's file, name, line and qualified name, from its code object and the instruction that
 //! it is at.
 //!
-//! They are kept in a map, by process, code object and instruction, so that most firings cost
+//! The names are read from the code object. The line has to be decoded from a table, so where it is
+//! wanted, all are kept in a map, by process, code object and instruction, and most firings cost
 //! one look-up. Code objects die, and others take their place in memory: an entry of the map
 //! also has the start of the code object as it was, and counts only if that is still the same.
 //! From 3.12 on it holds a number that no other code object has had (`co_version`).
@@ -23,13 +24,60 @@ impl Dispatch<'_> {
     /// Emits the fetching of the arguments into their slots.
     pub(super) fn arguments(&self, emit: &mut Emit<'_>) -> Emitted<()> {
         let scratch = self.scratch;
-        let (miss, have) = (emit.asm.label(), emit.asm.label());
         emit.asm.note("arguments");
         if self.reads_code_late() {
             emit.asm
                 .load(Size::Double, Reg::R7, Reg::FP, scratch.code());
             self.read_code(emit, self.code_bytes());
         }
+        if self.keeps_arguments() {
+            self.look_up_arguments(emit)?;
+        } else {
+            for (field, slot) in self.names() {
+                if let Some(slot) = slot {
+                    self.load_name(emit, field, slot);
+                }
+            }
+        }
+        let [file, function, _, qualified_name] = self.slots;
+        for (slot, which) in [file, function, qualified_name].iter().zip(0..) {
+            if let Some(slot) = slot {
+                self.strings().convert(emit, *slot, which)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the arguments are worth to be kept.
+    pub(super) fn keeps_arguments(&self) -> bool {
+        self.slots[2].is_some()
+    }
+
+    /// The fields of a code object with the names, and the slots of the arguments.
+    fn names(&self) -> [(u16, Option<i16>); 3] {
+        let code = self.build.offsets.code;
+        let [file, function, _, qualified_name] = self.slots;
+        // Before 3.11 there is no qualified name.
+        let qualname = code.qualname.unwrap_or(code.name);
+        [
+            (code.filename, file),
+            (code.name, function),
+            (qualname, qualified_name),
+        ]
+    }
+
+    /// Stores the address of the text in this field of the code object to `to`.
+    fn load_name(&self, emit: &mut Emit<'_>, field: u16, to: i16) {
+        emit.asm
+            .load(Size::Double, Reg::R6, Reg::FP, self.field(field));
+        self.strings().address(emit);
+        emit.asm.store(Size::Double, Reg::FP, to, Reg::R0);
+    }
+
+    /// Takes the arguments from the map, or finds them and puts them there.
+    fn look_up_arguments(&self, emit: &mut Emit<'_>) -> Emitted<()> {
+        let scratch = self.scratch;
+        let (miss, have) = (emit.asm.label(), emit.asm.label());
         emit.asm.map(Reg::R1, self.maps.cache);
         emit.stack_address(Reg::R2, scratch.process());
         emit.asm.call(Helper::MapLookupElem);
@@ -51,12 +99,6 @@ impl Dispatch<'_> {
         emit.asm.bind(miss);
         self.find_arguments(emit)?;
         emit.asm.bind(have);
-        let [file, function, _, qualified_name] = self.slots;
-        for (slot, which) in [file, function, qualified_name].iter().zip(0..) {
-            if let Some(slot) = slot {
-                self.strings().convert(emit, *slot, which)?;
-            }
-        }
         Ok(())
     }
 
@@ -83,16 +125,9 @@ impl Dispatch<'_> {
     /// Reads the arguments from the objects of the interpreter, and keeps them.
     fn find_arguments(&self, emit: &mut Emit<'_>) -> Emitted<()> {
         let scratch = self.scratch;
-        let code = self.build.offsets.code;
         emit.asm.note("arguments that are not known");
-        // Before 3.11 there is no qualified name.
-        let qualified_name = code.qualname.unwrap_or(code.name);
-        for (offset, n) in [(code.filename, 0), (code.name, 8), (qualified_name, 24)] {
-            emit.asm
-                .load(Size::Double, Reg::R6, Reg::FP, self.field(offset));
-            self.strings().address(emit);
-            emit.asm
-                .store(Size::Double, Reg::FP, scratch.value + n, Reg::R0);
+        for ((field, _), n) in self.names().into_iter().zip([0, 8, 24]) {
+            self.load_name(emit, field, scratch.value + n);
         }
         let done = emit.asm.label();
         if self.maps.may_goto {

@@ -5,18 +5,23 @@ use predicates::asm::Label;
 use predicates::emit::{Emit, Emitted};
 use predicates::insn::{Alu, Cond, Helper, Reg, Size};
 use predicates::storage::Counter;
+use provider::probe::Register;
 use provider::python::offsets::ByteCode;
 use provider::python::{Condition, Event, InstructionPointer, Recipe, Site};
 
-use super::{Dispatch, add, locate, read, signed, starts};
+use super::{Dispatch, PythonSite, add, locate, read, signed, starts};
 use crate::trampoline::locations::load_register;
 
 impl Dispatch<'_> {
-    /// Emits what a hit at `site` does up to its pairing.
+    /// Emits what a hit at a site does up to its pairing.
     ///
     /// `r6` is the frame, `r7` the code object, `r8` the instruction: its address, before 3.11
     /// its index.
-    pub(in crate::trampoline) fn hit(&self, emit: &mut Emit<'_>, site: &Site) -> Emitted<()> {
+    pub(in crate::trampoline) fn hit(
+        &self,
+        emit: &mut Emit<'_>,
+        PythonSite { site, flags }: PythonSite<'_>,
+    ) -> Emitted<()> {
         emit.asm
             .note(format!("{:?} at {:#x}", site.event, site.address));
         if site.event == Event::Compiled {
@@ -30,8 +35,36 @@ impl Dispatch<'_> {
             emit.asm.alu_imm(Alu::Lsh, Reg::R0, 32);
             emit.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, self.leave);
         }
+        if let Some(flags) = flags {
+            load_register(emit, Reg::R0, Reg::R9, Register::FLAGS);
+            emit.asm.alu_imm(Alu::And, Reg::R0, i32::from(flags.mask));
+            let other = if flags.set { Cond::Eq } else { Cond::Ne };
+            emit.asm.jump_if_imm(other, Reg::R0, 0, self.leave);
+        }
+        if self.pairs || self.gives_arguments(site) {
+            self.examine_frame(emit, site);
+        } else if let InstructionPointer::Variable { location, ahead } = site.instruction {
+            // The opcode alone is enough to tell that this is what it is taken for.
+            locate(emit, Reg::R8, location, self.scratch.word);
+            add(emit, Reg::R8, -ahead);
+            self.check_opcode(emit, site);
+        } else if !site.opcodes.is_empty() {
+            locate(emit, Reg::R6, site.frame, self.scratch.word);
+            self.read_frame(emit, site);
+            self.check_opcode(emit, site);
+        }
+        emit.asm.jump(if starts(site.event) {
+            self.enter
+        } else {
+            self.exit
+        });
+        Ok(())
+    }
+
+    /// Looks at a frame that arguments are wanted of, or that is to be paired.
+    fn examine_frame(&self, emit: &mut Emit<'_>, site: &Site) {
         locate(emit, Reg::R6, site.frame, self.scratch.word);
-        if self.build.recipe == Recipe::Handlers || self.gives_arguments(site) {
+        if self.pairs || self.keeps_arguments() {
             self.identify(emit);
         }
         self.look_for_earlier_frames(emit, site);
@@ -47,12 +80,6 @@ impl Dispatch<'_> {
             emit.asm
                 .store(Size::Double, Reg::FP, self.scratch.instruction(), Reg::R8);
         }
-        emit.asm.jump(if starts(site.event) {
-            self.enter
-        } else {
-            self.exit
-        });
-        Ok(())
     }
 
     /// Whether a hit needs to look at the code object: for arguments, and to check where a frame
@@ -146,6 +173,11 @@ impl Dispatch<'_> {
         }
         emit.asm.mov(Reg::R1, Reg::R8);
         self.compare_to_code(emit, start, units, self.mismatch);
+        self.check_opcode(emit, site);
+    }
+
+    /// Checks that the instruction at `r8` has an opcode that belongs to the site, if that has any.
+    fn check_opcode(&self, emit: &mut Emit<'_>, site: &Site) {
         if site.opcodes.is_empty() {
             return;
         }

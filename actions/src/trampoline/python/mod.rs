@@ -11,6 +11,9 @@
 //!   arguments  file, function, line: from the cache, or read and decoded
 //! ```
 //!
+//! Before 3.11, and from then on where only entries are wanted, each hit is an event by itself: there
+//! is no third step, and less to check.
+//!
 //! A hit that fails a check is counted ([`Counter::PythonMismatches`]) and dropped: a wrong
 //! argument is never given. One that does not pair is an event that some builds show twice, and
 //! no mistake. The set of active frames and the cache are maps, common to all programs.
@@ -37,7 +40,7 @@ use predicates::insn::{Alu, Cond, Helper, Reg, Size};
 use predicates::storage::Counter;
 use provider::object::{MapKind, MapSpec};
 use provider::probe::{Probe, ProbeKind, PythonEvent, PythonSites};
-use provider::python::{Build, Event, Location, Recipe, Site};
+use provider::python::{Build, Event, FlagTest, Location, Recipe, Site};
 
 use self::active::ActiveMaps;
 use self::earlier::{Earlier, ThreadMaps};
@@ -187,9 +190,25 @@ struct Firing {
     arguments: bool,
 }
 
+/// An instruction of the interpreter that is probed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PythonSite<'p> {
+    pub(super) site: &'p Site,
+    /// What the flags must be for a hit to count.
+    flags: Option<FlagTest>,
+}
+
+impl<'p> From<&'p Site> for PythonSite<'p> {
+    fn from(site: &'p Site) -> Self {
+        Self { site, flags: None }
+    }
+}
+
 /// The code for the hits in one file.
 pub(super) struct Dispatch<'p> {
     build: &'p Build,
+    /// Whether entries and returns are paired; if not, each hit is an event.
+    pairs: bool,
     maps: PythonMaps,
     /// The slots of arg0 to arg3.
     slots: [Option<i16>; ARGUMENTS as usize],
@@ -267,6 +286,8 @@ impl<'p> Dispatch<'p> {
         let (Some(build), Some(maps)) = (build, maps) else {
             return Ok(None);
         };
+        let alone = firings[1].is_none() && build.entries.is_ok();
+        let pairs = build.recipe == Recipe::Handlers && !alone;
         let span = Span::default();
         let scratch = Scratch {
             keys: emit.buffer(32, span)?,
@@ -275,13 +296,14 @@ impl<'p> Dispatch<'p> {
         };
         Ok(Some(Self {
             build,
+            pairs,
             maps,
             slots: [slots[0], slots[1], slots[2], slots[3]],
             firings,
             scratch,
             enter: emit.asm.label(),
             exit: emit.asm.label(),
-            earlier: Earlier::new(emit, build, maps),
+            earlier: pairs.then(|| Earlier::new(emit, build, maps)).flatten(),
             mismatch: emit.asm.label(),
             leave,
         }))
@@ -292,16 +314,30 @@ impl<'p> Dispatch<'p> {
     /// Where entries and returns are paired that is all of them, whichever probe is enabled. The
     /// returns come first, and are attached first: a function that starts and ends while the rest
     /// is being attached must not stay active for ever.
-    pub(super) fn sites(&self) -> Vec<&'p Site> {
+    pub(super) fn sites(&self) -> Vec<PythonSite<'p>> {
         let [entries, returns] = self.firings.map(|firing| firing.is_some());
         let (starting, ending): (Vec<_>, Vec<_>) =
             self.build.sites.iter().partition(|site| starts(site.event));
-        match self.build.recipe {
-            Recipe::Handlers => ending.into_iter().chain(starting).collect(),
-            Recipe::Calls => {
+        match (self.build.recipe, &self.build.entries) {
+            (Recipe::Handlers, Ok(alone)) if !self.pairs => {
+                let entries = alone.iter().map(|entry| PythonSite {
+                    site: &entry.site,
+                    flags: entry.flags,
+                });
+                let others = self.build.sites.iter();
+                let others = others.filter(|s| matches!(s.event, Event::Throw | Event::Compiled));
+                entries.chain(others.map(PythonSite::from)).collect()
+            }
+            (Recipe::Handlers, _) => ending
+                .into_iter()
+                .chain(starting)
+                .map(PythonSite::from)
+                .collect(),
+            (Recipe::Calls, _) => {
                 let ending = ending.into_iter().filter(|_| returns);
                 ending
                     .chain(starting.into_iter().filter(|_| entries))
+                    .map(PythonSite::from)
                     .collect()
             }
         }
@@ -319,15 +355,14 @@ impl<'p> Dispatch<'p> {
 
     /// Emits what all hits lead to.
     pub(super) fn finish(self, emit: &mut Emit<'_>) -> Emitted<()> {
-        let ready = match self.build.recipe {
-            Recipe::Calls => [self.enter, self.exit],
-            Recipe::Handlers => {
-                let ready = [emit.asm.label(), emit.asm.label()];
-                self.enter(emit, ready[0])?;
-                self.exit(emit, ready[1]);
-                self.visit_earlier_frames(emit)?;
-                ready
-            }
+        let ready = if self.pairs {
+            let ready = [emit.asm.label(), emit.asm.label()];
+            self.enter(emit, ready[0])?;
+            self.exit(emit, ready[1]);
+            self.visit_earlier_frames(emit)?;
+            ready
+        } else {
+            [self.enter, self.exit]
         };
         emit.asm.bind(self.mismatch);
         emit.count(Counter::PythonMismatches, Span::default())?;
