@@ -7,11 +7,12 @@ use std::ops::ControlFlow;
 
 use actions::consume::{AggregationMaps, DropCounts, pipeline};
 use actions::lower::Compiler;
+use actions::record::EpochPlace;
 use anyhow::Result;
 use predicates::storage::{Counter, TaskFields};
 use provider::btf::Btf;
 use provider::map::Map;
-use provider::object::{MapId, MapKind};
+use provider::object::MapId;
 use provider::session::{Ring, Session};
 
 /// The ring buffer, as the pipeline drains it.
@@ -34,37 +35,60 @@ impl KernelMaps {
     }
 
     /// All CPUs' words back to back, without the room that the kernel leaves between them.
-    fn compact(map: &Map, value: &[u8]) -> Vec<u8> {
-        let size = map.spec().value_size as usize;
-        map.cpu_values(value)
-            .flat_map(|cpu| cpu[..size.min(cpu.len())].to_vec())
-            .collect()
+    fn compact(map: &Map, value: &[u8], into: &mut Vec<u8>) {
+        into.clear();
+        for cpu in map.cpu_values(value) {
+            into.extend_from_slice(cpu);
+        }
     }
 }
 
 impl AggregationMaps for KernelMaps {
-    fn entries(&mut self, id: MapId) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    fn entries(&mut self, id: MapId, each: &mut dyn FnMut(&[u8], &[u8])) -> io::Result<()> {
         let map = self.map(id)?;
-        let mut entries = Vec::new();
-        map.for_each(&mut |key, value| entries.push((key.to_vec(), Self::compact(map, value))))
-            .map_err(io::Error::other)?;
-        Ok(entries)
+        let mut compact = Vec::new();
+        map.for_each(&mut |key, value| {
+            Self::compact(map, value, &mut compact);
+            each(key, &compact);
+        })
+        .map_err(io::Error::other)
     }
 
     fn remove(&mut self, id: MapId, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
         let map = self.map(id)?;
         let mut value = vec![0; map.value_len()];
+        if !map.take(key, &mut value).map_err(io::Error::other)? {
+            return Ok(None);
+        }
+        let mut last = Vec::new();
+        Self::compact(map, &value, &mut last);
+        Ok(Some(last))
+    }
+
+    fn reset(&mut self, id: MapId, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let map = self.map(id)?;
+        let mut value = vec![0; map.value_len()];
         if !map.lookup(key, &mut value).map_err(io::Error::other)? {
             return Ok(None);
         }
-        let last = Self::compact(map, &value);
-        if map.spec().kind == MapKind::PerCpuArray {
-            value.fill(0);
-            map.update(key, &value).map_err(io::Error::other)?;
-        } else {
-            map.delete(key).map_err(io::Error::other)?;
-        }
+        let mut last = Vec::new();
+        Self::compact(map, &value, &mut last);
+        value.fill(0);
+        map.update(key, &value).map_err(io::Error::other)?;
         Ok(Some(last))
+    }
+
+    fn set_epoch(&mut self, place: EpochPlace, epoch: u64) -> io::Result<()> {
+        let map = self.map(place.map)?;
+        let key = 0_u32.to_ne_bytes();
+        let mut value = vec![0; map.value_len()];
+        map.lookup(&key, &mut value).map_err(io::Error::other)?;
+        let start = place.offset as usize;
+        let slot = value
+            .get_mut(start..start + 8)
+            .ok_or_else(|| io::Error::other("no such epoch"))?;
+        slot.copy_from_slice(&epoch.to_ne_bytes());
+        map.update(&key, &value).map_err(io::Error::other)
     }
 }
 

@@ -210,8 +210,14 @@ impl Run<'_> {
     ) -> Result<Consumer> {
         let layouts = compiler.aggregation_layouts();
         let mut maps = HashMap::new();
-        for id in layouts.iter().flat_map(|layout| &layout.maps) {
-            maps.insert(*id, session.map(*id)?);
+        for layout in &layouts {
+            for id in layout
+                .maps
+                .iter()
+                .chain(layout.epoch.iter().map(|e| &e.map))
+            {
+                maps.insert(*id, session.map(*id)?);
+            }
         }
         let mut consumer = Consumer::new(self.options.output.clone(), Box::new(KernelMaps(maps)));
         consumer.add_aggregations(layouts);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actions::consume::{AggregationMaps, Consumer, OutputOptions};
-use actions::record::{Ecb, Epid, Field, Output, OutputKind, RecordLayout};
+use actions::record::{Ecb, Epid, EpochPlace, Field, Output, OutputKind, RecordLayout};
 use dlang::diag::Span;
 use dlang::format::{Amount, Conversion, Flags, Format, Piece, Spec};
 use dlang::program::{Builtin, Expr, ExprKind, ProbeDesc, Subroutine};
@@ -52,8 +52,16 @@ fn main() {
 struct NoMaps;
 
 impl AggregationMaps for NoMaps {
-    fn entries(&mut self, _map: MapId) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        Ok(Vec::new())
+    fn entries(&mut self, _map: MapId, _each: &mut dyn FnMut(&[u8], &[u8])) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn reset(&mut self, _map: MapId, _key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
+    fn set_epoch(&mut self, _place: EpochPlace, _epoch: u64) -> io::Result<()> {
+        Ok(())
     }
 
     fn remove(&mut self, _map: MapId, _key: &[u8]) -> io::Result<Option<Vec<u8>>> {

@@ -13,7 +13,9 @@ use predicates::insn::{Alu, Cond, Helper, Insn, Reg, Size};
 use predicates::stack::Val;
 use predicates::storage::{Counter, TupleMaps};
 
-use crate::record::{Magnitude, llquantize_buckets, llquantize_magnitudes, value_words};
+use crate::record::{
+    Magnitude, extreme_mask, llquantize_buckets, llquantize_magnitudes, value_words,
+};
 
 /// How often a lost race for a minimum or maximum is run again. Each loss takes a preemption
 /// between two instructions.
@@ -62,7 +64,7 @@ pub(crate) fn emit_aggregate(
     emit.give_tuple(tuple);
     let number = value.as_ref().map_or(Val::Const(0), Val::alias);
     let by = increment.as_ref().map_or(Val::Const(1), Val::alias);
-    update(emit, func, &number, &by);
+    update(emit, func, &number, &by, dropped);
     emit.asm.jump(done);
     emit.asm.bind(dropped);
     emit.count(Counter::AggregationDrops, span)?;
@@ -74,8 +76,8 @@ pub(crate) fn emit_aggregate(
     Ok(())
 }
 
-/// Changes the value at `r0`.
-fn update(emit: &mut Emit<'_>, func: AggFunc, value: &Val, by: &Val) {
+/// Changes the value at `r0`; control goes to `dropped` if it cannot.
+fn update(emit: &mut Emit<'_>, func: AggFunc, value: &Val, by: &Val, dropped: Label) {
     emit.asm.mov_imm(Reg::R1, 1);
     match func {
         AggFunc::Count => add(emit, 0, Reg::R1),
@@ -84,8 +86,7 @@ fn update(emit: &mut Emit<'_>, func: AggFunc, value: &Val, by: &Val) {
             emit.load(Reg::R1, value);
             add(emit, 8, Reg::R1);
         }
-        AggFunc::Min => extreme(emit, Cond::SLe, value),
-        AggFunc::Max => extreme(emit, Cond::SGe, value),
+        AggFunc::Min | AggFunc::Max => extreme(emit, extreme_mask(func), value, dropped),
         AggFunc::Stddev => stddev(emit, value),
         AggFunc::Quantize => {
             add(emit, 0, Reg::R1);
@@ -130,34 +131,30 @@ fn add_bucket(emit: &mut Emit<'_>, by: &Val, buckets: u32) {
     add(emit, 8, Reg::R1);
 }
 
-/// Keeps the smaller or larger of the value so far and a new one. The first hit decides whether
-/// there is a value so far: a fresh entry has no hits.
+/// Keeps the better of the value so far and a new one, which `mask` makes the larger word
+/// ([`extreme_mask`]). A sample that loses every race is a drop.
 ///
 /// ```text
-///     old = fetch_add(hits, 1)
-///     expected = value word
-///     again: if (old != 0 && expected keeps) done
-///            seen = cmpxchg(value word, expected, new)
-///            if (seen != expected) { expected = seen; again }
+///     hits += 1; new ^= mask; seen = value word
+///     again: if (seen >= new) done
+///            expected = seen; seen = cmpxchg(value word, expected, new)
+///            if (seen == expected) done; again
 /// ```
-fn extreme(emit: &mut Emit<'_>, keeps: Cond, value: &Val) {
+fn extreme(emit: &mut Emit<'_>, mask: i64, value: &Val, dropped: Label) {
     let done = emit.asm.label();
+    add(emit, 0, Reg::R1);
     emit.asm.mov(Reg::R3, Reg::R0);
-    emit.asm
-        .push(Insn::atomic_add(Size::Double, Reg::R3, 0, Reg::R1, true));
     emit.load(Reg::R2, value);
+    emit.asm.mov_imm(Reg::R4, mask);
+    emit.asm.alu(Alu::Xor, Reg::R2, Reg::R4);
     emit.asm.load(Size::Double, Reg::R0, Reg::R3, 8);
     for _ in 0..TRIES {
-        let first = emit.asm.label();
-        emit.asm.jump_if_imm(Cond::Eq, Reg::R1, 0, first);
-        emit.asm.jump_if(keeps, Reg::R0, Reg::R2, done);
-        emit.asm.bind(first);
+        emit.asm.jump_if(Cond::Ge, Reg::R0, Reg::R2, done);
         emit.asm.mov(Reg::R4, Reg::R0);
         emit.asm.push(Insn::compare_exchange(Reg::R3, 8, Reg::R2));
         emit.asm.jump_if(Cond::Eq, Reg::R0, Reg::R4, done);
-        // Somebody else was first after all.
-        emit.asm.mov_imm(Reg::R1, 1);
     }
+    emit.asm.jump_if(Cond::Lt, Reg::R0, Reg::R2, dropped);
     emit.asm.bind(done);
 }
 

@@ -228,6 +228,17 @@ impl<'p> Record<'p> {
                 .store(Size::Word, Reg::R1, base + to_i16(offset), reg);
             emit.stack.give(tid);
         }
+        if let Some(time) = layout.time
+            && let Field::Int { offset, .. } = layout.fields[usize::from(time)]
+        {
+            emit.timestamp(Reg::R0, span)?;
+            let time = emit.keep(Reg::R0, span)?;
+            let base = self.base(emit, Reg::R1, span)?;
+            let reg = emit.reg(&time, Reg::R0);
+            emit.asm
+                .store(Size::Double, Reg::R1, base + to_i16(offset), reg);
+            emit.stack.give(time);
+        }
         emit.asm.call(Helper::GetSmpProcessorId);
         let cpu = emit.keep(Reg::R0, span)?;
         let base = self.base(emit, Reg::R2, span)?;

@@ -1,20 +1,24 @@
 //! What lowering keeps from call to call: the program, the layout of its variables, and numbers.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use dlang::program::{AggFunc, Builtin, Clause, Program, Scope as VarScope};
+use dlang::program::{
+    Action, AggFunc, AggId, Builtin, Clause, Program, Scope as VarScope, StmtKind,
+};
+use dlang::types::Type;
 use predicates::asm::MapRef;
 use predicates::emit::MachineState;
 use predicates::storage::{
-    CommonMaps, Sizes, Storage, TaskFields, TupleMaps, count_strings, key_sizes,
+    CommonMaps, Epoch, Sizes, Storage, TaskFields, TupleMaps, count_strings, key_sizes,
 };
 use provider::object::{MapId, MapKind, MapSpec};
 use provider::probe::Probe;
 
 use crate::flow::{flow_name, flow_of};
 use crate::follow::{FollowFields, followed_map};
-use crate::plan::{most_fixed, plan_record};
-use crate::record::{AggregationLayout, value_words};
+use crate::plan::{each_statement, most_fixed, plan_record};
+use crate::record::{AggregationLayout, EPOCH_SLOTS, EpochPlace, value_words};
 use crate::trampoline::PythonMaps;
 
 /// What the code depends on beside the program.
@@ -103,15 +107,28 @@ impl Compiler {
             }
             maps
         };
+        let restarted = restarted(&program);
+        let epochs = (!restarted.is_empty()).then(|| {
+            let size = 8 * u32::try_from(restarted.len()).expect("a program has few aggregations");
+            classes(&[4], MapKind::Array, size, 1, "epochs")[0]
+        });
         let aggregations = program
             .aggregations
             .iter()
-            .map(|agg| {
+            .enumerate()
+            .map(|(id, agg)| {
+                let place = restarted.iter().position(|other| other.0 as usize == id);
+                let epoch = place.zip(epochs).map(|(place, map)| Epoch {
+                    map,
+                    offset: 8 * u32::try_from(place).expect("a program has few aggregations"),
+                    slots: EPOCH_SLOTS,
+                });
                 let strings = count_strings(&agg.key);
-                let ints = u32::try_from(agg.key.len()).unwrap_or(0) - strings;
+                let ints = int_count(&agg.key) + u32::from(epoch.is_some());
                 let value = value_words(agg.func) * 8;
                 let (sizes, kind, entries) = if agg.key.is_empty() {
-                    (vec![4], MapKind::PerCpuArray, 1)
+                    let entries = epoch.map_or(1, |epoch| epoch.slots);
+                    (vec![4], MapKind::PerCpuArray, entries)
                 } else {
                     let sizes = key_sizes(ints, strings, strsize);
                     (sizes, MapKind::PerCpuHash, options.aggregation_keys)
@@ -123,6 +140,7 @@ impl Compiler {
                         ints,
                         strings,
                         thread: false,
+                        epoch,
                         classes,
                     },
                     agg.func,
@@ -188,10 +206,14 @@ impl Compiler {
             .zip(&self.aggregations)
             .zip(0..)
             .map(|((agg, (maps, func)), id)| AggregationLayout {
-                id: dlang::program::AggId(id),
+                id: AggId(id),
                 func: *func,
                 key: agg.key.clone(),
                 maps: maps.classes.iter().map(|&(_, map)| MapId(map.0)).collect(),
+                epoch: maps.epoch.map(|epoch| EpochPlace {
+                    map: MapId(epoch.map.0),
+                    offset: epoch.offset,
+                }),
             })
             .collect()
     }
@@ -237,7 +259,8 @@ impl Compiler {
 
 /// The largest key of any aggregation or associative array, in bytes.
 fn largest_key(program: &Program, strsize: u32) -> u32 {
-    let aggregations = program.aggregations.iter().map(|agg| (&agg.key, false));
+    let aggregations = program.aggregations.iter();
+    let aggregations = aggregations.map(|agg| (&agg.key, is_extreme(agg.func)));
     let arrays = program.variables.iter().filter_map(|variable| {
         Some((
             variable.key.as_ref()?,
@@ -246,16 +269,38 @@ fn largest_key(program: &Program, strsize: u32) -> u32 {
     });
     aggregations
         .chain(arrays)
-        .map(|(key, thread)| {
-            let strings = count_strings(key);
-            let ints = u32::try_from(key.len()).unwrap_or(0) - strings + u32::from(thread);
-            key_sizes(ints, strings, strsize)
+        .map(|(key, own)| {
+            let ints = int_count(key) + u32::from(own);
+            key_sizes(ints, count_strings(key), strsize)
                 .last()
                 .copied()
                 .unwrap_or(0)
         })
         .max()
         .unwrap_or(0)
+}
+
+fn int_count(key: &[Type]) -> u32 {
+    u32::try_from(key.len()).expect("a tuple has few members") - count_strings(key)
+}
+
+/// The aggregations that need an epoch: a minimum or maximum can start again only so.
+fn restarted(program: &Program) -> Vec<AggId> {
+    let mut found = BTreeSet::new();
+    for clause in &program.clauses {
+        each_statement(&clause.body, &mut |stmt| {
+            if let StmtKind::Action(Action::Clear(agg) | Action::Trunc(agg, _)) = stmt.kind
+                && is_extreme(program.aggregations[agg.0 as usize].func)
+            {
+                found.insert(agg);
+            }
+        });
+    }
+    found.into_iter().collect()
+}
+
+fn is_extreme(func: AggFunc) -> bool {
+    matches!(func, AggFunc::Min | AggFunc::Max)
 }
 
 /// A name that the kernel takes for a map or program.

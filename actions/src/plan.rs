@@ -23,7 +23,7 @@ use crate::record::{Field, HEADER_SIZE, Output, OutputKind, RecordLayout};
 pub(crate) struct RecordPlan {
     /// The layout that the consumer decodes by.
     pub(crate) layout: RecordLayout,
-    /// What to compute for each field; `None` for guards and the thread's id.
+    /// What to compute for each field; `None` for guards, the thread's id and the time.
     pub(crate) sources: Vec<Option<Expr>>,
     /// The fields that `-F` needs, whatever the clause does.
     pub(crate) flow: std::ops::Range<usize>,
@@ -61,6 +61,9 @@ pub(crate) fn plan_record(
             planner.plan.layout.flow_name = flow.map(|expr| planner.defer(&expr));
             planner.plan.flow = 1..planner.plan.sources.len();
         }
+        if uses_aggregation(body) {
+            planner.plan.layout.time = Some(planner.int_field(Int::U64, None));
+        }
         planner.statements(body, None);
         planner.plan.layout.fixed = planner.fixed.next_multiple_of(8);
     }
@@ -76,6 +79,25 @@ fn records(body: &[Stmt]) -> bool {
         } => records(then) || records(otherwise),
         StmtKind::Expr(_) | StmtKind::Aggregate { .. } => false,
     })
+}
+
+/// Whether any of the statements prints or changes an aggregation as a whole.
+fn uses_aggregation(body: &[Stmt]) -> bool {
+    let mut found = false;
+    each_statement(body, &mut |stmt| {
+        found |= match &stmt.kind {
+            StmtKind::Action(action) => match action {
+                Action::Printa(..) | Action::Clear(_) | Action::Trunc(..) => true,
+                Action::Trace(_)
+                | Action::Printf(..)
+                | Action::Exit(_)
+                | Action::Normalize(..)
+                | Action::Denormalize(_) => false,
+            },
+            StmtKind::Expr(_) | StmtKind::If { .. } | StmtKind::Aggregate { .. } => false,
+        };
+    });
+    found
 }
 
 struct Planner<'a> {

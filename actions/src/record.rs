@@ -66,6 +66,11 @@ pub struct RecordLayout {
     pub outputs: Vec<Output>,
     /// The field with the thread's id, present when the run shows flow (`-F`).
     pub thread: Option<u16>,
+    /// The field with the firing's `timestamp`, present when the clause does something with an
+    /// aggregation: what one firing prints and clears must be the same.
+    pub time: Option<u16>,
+    /// The aggregations that the clauses on this probe add to.
+    pub adds: Vec<AggId>,
     /// Whether flow indentation takes this record as an entry, a return, or neither.
     pub flow: Flow,
     /// What `-F` prints for this probe in the place of the function, when the provider says more
@@ -148,12 +153,16 @@ pub enum OutputKind {
 /// key. The same tuple always lands in the same map: the one with the smallest key that holds
 /// it. An unkeyed aggregation is entry 0 of a per-CPU array.
 ///
+/// A `min` or `max` that the program clears or truncates has an *epoch*, a number that the consumer
+/// counts up and the probes read. Its remainder by [`EPOCH_SLOTS`], its *slot*, is the first integer
+/// of the key; an unkeyed aggregation has an entry for each slot.
+///
 /// A value, per CPU, is `u64` words:
 ///
 /// ```text
 /// count      hits
 /// sum        hits, sum
-/// min, max   hits, value
+/// min, max   hits, value ^ mask          with the mask from [`extreme_mask`]
 /// avg        hits, sum
 /// stddev     hits, sum, sum of squares (low), (high)
 /// quantize   hits, 127 buckets: value < 0 ... 0 ... > 0, as libdtrace's DTRACE_QUANTIZE_*
@@ -175,6 +184,31 @@ pub struct AggregationLayout {
     pub key: Vec<Type>,
     /// The maps that hold it, by ascending key size.
     pub maps: Vec<MapId>,
+    /// Where the probes read its epoch, if it has one.
+    pub epoch: Option<EpochPlace>,
+}
+
+/// The place of an epoch: a `u64` in the one value of an array map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EpochPlace {
+    /// The map.
+    pub map: MapId,
+    /// The offset in its value.
+    pub offset: u32,
+}
+
+/// How many epochs of an aggregation may be in its map at the same time; a power of two.
+pub const EPOCH_SLOTS: u32 = 8;
+
+/// What a minimum or maximum is exclusive-ored with in its map, so that the better of two is the
+/// larger unsigned word and 0, which a fresh entry holds, is the value of no hits.
+#[must_use]
+pub fn extreme_mask(func: AggFunc) -> i64 {
+    if func == AggFunc::Min {
+        i64::MAX
+    } else {
+        i64::MIN
+    }
 }
 
 /// Words in one CPU's value of an aggregation.

@@ -21,7 +21,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use dlang::diag::Span;
-use dlang::program::{Clause, Expr, ExprKind};
+use dlang::program::{AggId, Clause, Expr, ExprKind, StmtKind};
 use predicates::asm::{Code, Label};
 use predicates::emit::{Emit, Emitted, Faults, Refusal, Rodata};
 use predicates::insn::{Cond, Reg, Size};
@@ -185,6 +185,21 @@ impl Unit<'_> {
             .map(|enabled| &self.compiler.program.clauses[enabled.clause])
     }
 
+    /// The aggregations that the clauses on a probe add to.
+    fn added_to(&self, probe: &Probe) -> Vec<AggId> {
+        let mut added = Vec::new();
+        for clause in self.clauses_of(probe) {
+            each_statement(&clause.body, &mut |stmt| {
+                if let StmtKind::Aggregate { agg, .. } = stmt.kind {
+                    added.push(agg);
+                }
+            });
+        }
+        added.sort_unstable();
+        added.dedup();
+        added
+    }
+
     /// Which of `arg0` to `arg9` the clauses on a probe use.
     fn used_arguments(&self, probe: &Probe) -> BTreeSet<u8> {
         fn find(expr: &Expr, used: &mut BTreeSet<u8>) {
@@ -214,7 +229,7 @@ impl Unit<'_> {
         for clause in self.clauses_of(probe) {
             exprs.extend(&clause.predicate);
             each_statement(&clause.body, &mut |stmt| {
-                if let dlang::program::StmtKind::Aggregate {
+                if let StmtKind::Aggregate {
                     keys,
                     value,
                     increment,
@@ -241,7 +256,8 @@ impl Unit<'_> {
     ) -> Emitted<Ecb> {
         let clause = &self.compiler.program.clauses[enabled.clause];
         emit.machine.epid = epid;
-        let plan = self.compiler.plan(clause, &enabled.probe, &emit.machine);
+        let mut plan = self.compiler.plan(clause, &enabled.probe, &emit.machine);
+        plan.layout.adds = self.added_to(&enabled.probe);
         let mut heading = String::new();
         let _ = write!(
             heading,

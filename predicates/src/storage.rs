@@ -60,8 +60,21 @@ pub struct TupleMaps {
     pub strings: u32,
     /// Whether the first integer is the thread's serial (`self->` arrays).
     pub thread: bool,
+    /// Where the epoch is read whose slot is the first integer, for aggregations that have one.
+    pub epoch: Option<Epoch>,
     /// Key size and map, ascending; exactly one without strings.
     pub classes: Vec<(u32, MapRef)>,
+}
+
+/// The number by which the consumer makes an aggregation start again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Epoch {
+    /// The array map in whose one value it is.
+    pub map: MapRef,
+    /// Its offset there.
+    pub offset: u32,
+    /// How many slots the keys tell apart, a power of two.
+    pub slots: u32,
 }
 
 /// The key sizes for tuples of so many integers and strings.
@@ -254,6 +267,7 @@ impl Storage {
                     ints,
                     strings,
                     thread,
+                    epoch: None,
                     classes,
                 })
             } else {

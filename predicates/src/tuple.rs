@@ -61,6 +61,12 @@ impl Emit<'_> {
             self.thread_serial(Reg::R0, span)?;
             ints.push(self.keep(Reg::R0, span)?);
         }
+        if let Some(epoch) = maps.epoch {
+            self.asm.map_value(Reg::R0, epoch.map, epoch.offset);
+            self.asm.load(Size::Double, Reg::R0, Reg::R0, 0);
+            self.asm.alu_imm(Alu::And, Reg::R0, imm(epoch.slots - 1));
+            ints.push(self.keep(Reg::R0, span)?);
+        }
         for member in members {
             match self.member(member)? {
                 MemberValue::Int(val) => ints.push(val),

@@ -160,6 +160,20 @@ impl Map {
             .map_err(|source| self.error("update", source))
     }
 
+    /// Removes a key and gives its last value; false when it was not there. Kernels that cannot do
+    /// both at once (before 5.14) lose what programs write in between.
+    pub fn take(&self, key: &[u8], value: &mut [u8]) -> Result<bool, Error> {
+        let fd = &self.inner.fd;
+        let taken = match fd.lookup_and_delete(key, value) {
+            // Not known for this kind of map (ENOTSUPP, which has no name in user space) or at all.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | 524)) => fd
+                .lookup(key, value)
+                .and_then(|found| Ok(found && fd.delete(key)?)),
+            other => other,
+        };
+        taken.map_err(|source| self.error("delete from", source))
+    }
+
     /// Removes a key; false when it was not there.
     pub fn delete(&self, key: &[u8]) -> Result<bool, Error> {
         self.inner

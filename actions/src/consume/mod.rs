@@ -32,7 +32,7 @@ use dlang::eval::{self, EvalError, Value};
 use dlang::program::{AggId, Expr};
 
 pub use self::aggregate::{AggregationMaps, SortOptions};
-use self::aggregate::{Aggregations, Printer};
+use self::aggregate::{Aggregations, Moment, Printer};
 use self::convert::Dates;
 use self::decode::Record;
 use self::default::Strings;
@@ -120,6 +120,8 @@ pub struct Consumer {
     /// Where the last record ended in the output.
     position: usize,
     header_done: bool,
+    /// Records so far, of any kind.
+    count: u64,
     stats: ConsumerStats,
 }
 
@@ -191,6 +193,7 @@ impl Consumer {
             messages: Vec::new(),
             position: 0,
             header_done: false,
+            count: 0,
             stats: ConsumerStats::default(),
         }
     }
@@ -219,6 +222,7 @@ impl Consumer {
 
     /// Prints one record to `out` and does what it asks for.
     pub fn record(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Outcome {
+        self.count += 1;
         let Some((epid, cpu)) = decode::header(bytes) else {
             return self.corrupt();
         };
@@ -256,6 +260,10 @@ impl Consumer {
     /// Ends the output: a newline, always, and then the aggregations that were never printed.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         out.push(b'\n');
+        let moment = Moment {
+            firing: None,
+            record: self.count + 1,
+        };
         let mut printer = Printer {
             out,
             dates: &mut self.dates,
@@ -264,7 +272,7 @@ impl Consumer {
         };
         let printed = self
             .aggregations
-            .print_rest(&mut printer, self.maps.as_mut());
+            .print_rest(moment, &mut printer, self.maps.as_mut());
         if let Err(error) = printed {
             self.push(out, format!("cannot read aggregations: {error}"));
         }
@@ -398,20 +406,31 @@ impl Consumer {
                     per_cpu: self.options.agg_per_cpu,
                 };
                 let maps = self.maps.as_mut();
-                self.aggregations
-                    .printa(ids, plan.as_ref(), &mut printer, maps)?;
+                self.aggregations.printa(
+                    ids,
+                    &record.ecb.layout.adds,
+                    moment(self.count, record),
+                    plan.as_ref(),
+                    &mut printer,
+                    maps,
+                )?;
             }
             Planned::Exit(status) => {
                 let status = printf::integer(status, record)?;
                 // The status is an `int`, and canonical.
                 *outcome = Outcome::Exit(i32::try_from(status).unwrap_or(1));
             }
-            Planned::Clear(id) => self.aggregations.clear(*id, self.maps.as_mut())?,
+            Planned::Clear(id) => {
+                let moment = moment(self.count, record);
+                self.aggregations.clear(*id, moment, self.maps.as_mut())?;
+            }
             Planned::Trunc(id, keep) => {
                 let keep = keep
                     .as_ref()
                     .map_or(Ok(0), |keep| printf::integer(keep, record))?;
-                self.aggregations.truncate(*id, keep, self.maps.as_mut())?;
+                let moment = moment(self.count, record);
+                self.aggregations
+                    .truncate(*id, keep, moment, self.maps.as_mut())?;
             }
             Planned::Normalize(id, normal) => {
                 self.aggregations
@@ -457,6 +476,22 @@ impl PlannedEcb {
 fn index(epid: u32) -> Option<usize> {
     let index = epid.checked_sub(1).filter(|_| epid < FIRST_SPECIAL_EPID)?;
     usize::try_from(index).ok()
+}
+
+/// When a record's actions are done; `count` is the number of the record.
+fn moment(count: u64, record: &Record<'_>) -> Moment {
+    let layout = &record.ecb.layout;
+    let field = layout
+        .time
+        .and_then(|index| layout.fields.get(usize::from(index)));
+    let firing = match field.and_then(|field| decode::field(record.bytes, *field)) {
+        Some(Value::Int(time)) => Some((time.cast_unsigned(), record.cpu)),
+        Some(Value::Str(_)) | None => None,
+    };
+    Moment {
+        firing,
+        record: count,
+    }
 }
 
 fn trace_strings(options: &OutputOptions) -> Strings {

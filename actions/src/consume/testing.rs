@@ -12,7 +12,7 @@ use provider::object::MapId;
 use provider::probe::{Probe, ProbeId, ProbeKind};
 
 use super::{AggregationMaps, Consumer, OutputOptions};
-use crate::record::{Ecb, Epid, Field, Output, OutputKind, RecordLayout};
+use crate::record::{Ecb, Epid, EpochPlace, Field, Output, OutputKind, RecordLayout};
 
 /// A recorded value with its type.
 #[derive(Clone, Copy, Debug)]
@@ -188,25 +188,40 @@ pub(super) fn printf(text: &str, args: Vec<Expr>) -> OutputKind {
     OutputKind::Printf(Arc::new(format(text)), args)
 }
 
-/// Maps in memory, shared with the test that changes them.
+/// Maps in memory, shared with the test that changes them. Epochs are under the key `[]`.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FakeMaps(pub(super) Arc<Mutex<BTreeMap<Vec<u8>, Vec<u64>>>>);
 
 impl AggregationMaps for FakeMaps {
-    fn entries(&mut self, map: MapId) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    fn entries(&mut self, map: MapId, each: &mut dyn FnMut(&[u8], &[u8])) -> io::Result<()> {
         let maps = self.0.lock().unwrap();
         let id = u8::try_from(map.0).unwrap();
-        let of_map = maps.iter().filter(|(key, _)| key[0] == id);
-        let bytes = |words: &Vec<u64>| words.iter().flat_map(|w| w.to_ne_bytes()).collect();
-        Ok(of_map
-            .map(|(key, words)| (key[1..].to_vec(), bytes(words)))
-            .collect())
+        for (key, words) in maps.iter().filter(|(key, _)| key.first() == Some(&id)) {
+            let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_ne_bytes()).collect();
+            each(&key[1..], &bytes);
+        }
+        Ok(())
     }
 
     fn remove(&mut self, map: MapId, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
         let id = u8::try_from(map.0).unwrap();
         let removed = self.0.lock().unwrap().remove(&[&[id], key].concat());
         Ok(removed.map(|words| words.iter().flat_map(|word| word.to_ne_bytes()).collect()))
+    }
+
+    fn reset(&mut self, map: MapId, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let last = self.remove(map, key)?;
+        if let Some(last) = &last {
+            let id = u8::try_from(map.0).unwrap();
+            let zeros = vec![0; last.len() / 8];
+            self.0.lock().unwrap().insert([&[id], key].concat(), zeros);
+        }
+        Ok(last)
+    }
+
+    fn set_epoch(&mut self, _place: EpochPlace, epoch: u64) -> io::Result<()> {
+        self.0.lock().unwrap().insert(Vec::new(), vec![epoch]);
+        Ok(())
     }
 }
 

@@ -146,6 +146,18 @@ impl MapFd {
         found(unsafe { bpf(bpf_cmd::BPF_MAP_LOOKUP_ELEM, &mut attr) })
     }
 
+    /// Removes `key` and reads its last value; false when there is none.
+    #[doc(alias = "BPF_MAP_LOOKUP_AND_DELETE_ELEM")]
+    pub(crate) fn lookup_and_delete(&self, key: &[u8], value: &mut [u8]) -> io::Result<bool> {
+        self.check(key, Some(value))?;
+        let mut attr = attr();
+        attr.__bindgen_anon_2.map_fd = raw(self.fd.as_fd());
+        attr.__bindgen_anon_2.key = address(key);
+        attr.__bindgen_anon_2.__bindgen_anon_1.value = address_mut(value);
+        // SAFETY: both buffers have the map's sizes (checked above) and outlive the call.
+        found(unsafe { bpf(bpf_cmd::BPF_MAP_LOOKUP_AND_DELETE_ELEM, &mut attr) })
+    }
+
     /// Writes the value of `key`.
     #[doc(alias = "BPF_MAP_UPDATE_ELEM")]
     pub(crate) fn update(&self, key: &[u8], value: &[u8]) -> io::Result<()> {

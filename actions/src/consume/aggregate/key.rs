@@ -20,9 +20,19 @@ pub(super) enum Part {
     Str(Box<[u8]>),
 }
 
-/// Reads a map's key: the integers, 8 bytes each, then the strings with their NULs. `None` when
-/// the bytes are too few.
-pub(super) fn decode_key(mut bytes: &[u8], types: &[Type]) -> Option<Tuple> {
+/// Reads a map's key: the epoch's slot if the aggregation has epochs, the integers, 8 bytes each,
+/// then the strings with their NULs. `None` when the bytes are too few.
+pub(super) fn decode(
+    mut bytes: &[u8],
+    types: &[Type],
+    has_epochs: bool,
+) -> Option<(Option<u32>, Tuple)> {
+    let mut slot = None;
+    if has_epochs {
+        // An unkeyed aggregation's slot is an array's index; both are little-endian.
+        slot = Some(u32::from_le_bytes(*bytes.first_chunk()?));
+        bytes = bytes.get(8..).unwrap_or_default();
+    }
     let mut parts = vec![None; types.len()];
     for (part, ty) in parts.iter_mut().zip(types) {
         if let Some(int) = ty.as_int() {
@@ -36,7 +46,8 @@ pub(super) fn decode_key(mut bytes: &[u8], types: &[Type]) -> Option<Tuple> {
         *part = Some(Part::Str(bytes.get(..end)?.into()));
         bytes = bytes.get(end + 1..)?;
     }
-    parts.into_iter().collect::<Option<_>>().map(Tuple)
+    let tuple = parts.into_iter().collect::<Option<_>>().map(Tuple)?;
+    Some((slot, tuple))
 }
 
 /// Compares two tuples of `types` from position `first` on, around the end. Integers compare

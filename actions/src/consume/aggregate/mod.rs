@@ -1,10 +1,12 @@
 //! Aggregations: reading them from the kernel's maps, and `printa`, `clear`, `trunc` and
 //! `normalize`, as libdtrace does them.
 
+mod extremes;
 mod histogram;
 mod key;
 mod print;
 mod snapshot;
+mod sums;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -44,17 +46,66 @@ pub(super) struct Aggregations {
 #[derive(Debug)]
 struct Aggregation {
     data: Data,
+    /// What the last snapshot showed, and when that was.
+    view: Option<View>,
     /// What values are divided by.
     normal: i64,
     /// Whether any of it has been printed, so that the end of the run does not.
     printed: bool,
 }
 
+/// An aggregation as it was at a moment, less what `clear()` and `trunc()` have taken since.
+#[derive(Debug)]
+struct View {
+    moment: Moment,
+    entries: Vec<Entry>,
+}
+
+/// When something is done: in which firing of a probe, and in which record of the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Moment {
+    /// The firing's time and CPU, where its records say.
+    pub(super) firing: Option<(u64, u32)>,
+    /// The number of the record.
+    pub(super) record: u64,
+}
+
+impl Moment {
+    /// Whether both are in one record, or at least in one firing.
+    fn is_near(self, other: Self, in_firing: bool) -> bool {
+        self.record == other.record
+            || in_firing && self.firing.is_some() && self.firing == other.firing
+    }
+}
+
 /// A row of output: a key, and the value that each aggregation has for it.
 #[derive(Debug)]
-struct Row {
-    tuple: Tuple,
-    values: Vec<Option<Entry>>,
+struct Row<'a> {
+    tuple: &'a Tuple,
+    values: Vec<Option<&'a Entry>>,
+}
+
+impl Aggregation {
+    /// Takes a snapshot, unless there is one of this moment.
+    fn look(
+        &mut self,
+        moment: Moment,
+        in_firing: bool,
+        maps: &mut dyn AggregationMaps,
+    ) -> io::Result<&mut Vec<Entry>> {
+        let view = match self.view.take() {
+            Some(view) if view.moment.is_near(moment, in_firing) => view,
+            _ => View {
+                moment,
+                entries: self.data.snapshot(maps)?,
+            },
+        };
+        Ok(&mut self.view.insert(view).entries)
+    }
+
+    fn entries(&self) -> &[Entry] {
+        self.view.as_ref().map_or(&[], |view| &view.entries)
+    }
 }
 
 impl Aggregations {
@@ -69,6 +120,7 @@ impl Aggregations {
     pub(super) fn add(&mut self, layout: AggregationLayout) {
         let aggregation = |layout| Aggregation {
             data: Data::new(layout),
+            view: None,
             normal: 1,
             printed: false,
         };
@@ -77,10 +129,20 @@ impl Aggregations {
             .or_insert_with(|| aggregation(layout));
     }
 
-    pub(super) fn clear(&mut self, id: AggId, maps: &mut dyn AggregationMaps) -> io::Result<()> {
-        self.all
-            .get_mut(&id)
-            .map_or(Ok(()), |aggregation| aggregation.data.clear(maps))
+    pub(super) fn clear(
+        &mut self,
+        id: AggId,
+        moment: Moment,
+        maps: &mut dyn AggregationMaps,
+    ) -> io::Result<()> {
+        let Some(aggregation) = self.all.get_mut(&id) else {
+            return Ok(());
+        };
+        aggregation.look(moment, true, maps)?;
+        if let Some(view) = &mut aggregation.view {
+            aggregation.data.clear(&mut view.entries, maps)?;
+        }
+        Ok(())
     }
 
     /// `trunc(@a[, keep])`: a positive number keeps the largest, a negative one the smallest.
@@ -88,21 +150,25 @@ impl Aggregations {
         &mut self,
         id: AggId,
         keep: i64,
+        moment: Moment,
         maps: &mut dyn AggregationMaps,
     ) -> io::Result<()> {
         let Some(aggregation) = self.all.get_mut(&id) else {
             return Ok(());
         };
-        let mut entries = aggregation.data.snapshot(maps)?;
+        aggregation.look(moment, true, maps)?;
+        let Some(view) = &mut aggregation.view else {
+            return Ok(());
+        };
         let layout = &aggregation.data.layout;
-        entries.sort_by(|a, b| {
+        view.entries.sort_by(|a, b| {
             let order = value::compare(layout.func, &a.total, &b.total)
                 .then_with(|| key::compare(&a.tuple, &b.tuple, &layout.key, 0));
             if keep > 0 { order.reverse() } else { order }
         });
         let keep = usize::try_from(keep.unsigned_abs()).unwrap_or(usize::MAX);
-        let gone = entries.split_off(keep.min(entries.len()));
-        aggregation.data.truncate(gone, maps)
+        let gone = view.entries.split_off(keep.min(view.entries.len()));
+        aggregation.data.truncate(gone, &view.entries, maps)
     }
 
     pub(super) fn normalize(&mut self, id: AggId, normal: i64) {
@@ -111,10 +177,14 @@ impl Aggregations {
         }
     }
 
-    /// `printa` of `ids`, by a plan or in the default format, which starts on a new line.
+    /// `printa` of `ids`, by a plan or in the default format, which starts on a new line. An
+    /// aggregation in `growing` is one that the firing itself adds to: what an earlier record of the
+    /// firing saw of it is out of date.
     pub(super) fn printa(
         &mut self,
         ids: &[AggId],
+        growing: &[AggId],
+        moment: Moment,
         plan: Option<&Plan>,
         printer: &mut Printer<'_>,
         maps: &mut dyn AggregationMaps,
@@ -122,11 +192,17 @@ impl Aggregations {
         if plan.is_none() {
             printer.out.push(b'\n');
         }
-        let rows = self.rows(ids, maps)?;
+        for id in ids {
+            if let Some(aggregation) = self.all.get_mut(id) {
+                aggregation.look(moment, !growing.contains(id), maps)?;
+            }
+        }
+        let rows = self.rows(ids);
         for row in &rows {
             printer.put_row(&self.columns(ids), row, plan);
         }
         if !rows.is_empty() {
+            drop(rows);
             for id in ids {
                 self.all
                     .entry(*id)
@@ -139,45 +215,45 @@ impl Aggregations {
     /// Prints every aggregation that has not been printed, at the end of the run.
     pub(super) fn print_rest(
         &mut self,
+        moment: Moment,
         printer: &mut Printer<'_>,
         maps: &mut dyn AggregationMaps,
     ) -> io::Result<()> {
         let unprinted = self
             .all
-            .iter()
+            .iter_mut()
             .filter(|(_, aggregation)| !aggregation.printed);
-        let mut ids: Vec<AggId> = unprinted.map(|(id, _)| *id).collect();
+        let mut ids = Vec::new();
+        for (id, aggregation) in unprinted {
+            aggregation.look(moment, false, maps)?;
+            ids.push(*id);
+        }
         if self.sort.reverse {
             ids.reverse();
         }
         for id in ids {
-            for row in self.rows(&[id], maps)? {
+            for row in self.rows(&[id]) {
                 printer.put_row(&self.columns(&[id]), &row, None);
             }
         }
         Ok(())
     }
 
-    /// The union of the keys of `ids`, in order. Aggregations that print together have the same
-    /// key types, which `check` sees to.
-    fn rows(&mut self, ids: &[AggId], maps: &mut dyn AggregationMaps) -> io::Result<Vec<Row>> {
-        let mut rows: HashMap<Tuple, Row> = HashMap::new();
-        for (i, id) in ids.iter().enumerate() {
-            let Some(aggregation) = self.all.get_mut(id) else {
-                continue;
-            };
-            for entry in aggregation.data.snapshot(maps)? {
-                let tuple = entry.tuple.clone();
-                let empty = || vec![None; ids.len()];
-                let row = rows.entry(tuple.clone()).or_insert_with(|| Row {
-                    tuple,
-                    values: empty(),
-                });
-                row.values[i] = Some(entry);
+    /// The union of the keys that `ids` had when they were last looked at, in order. Aggregations
+    /// that print together have the same key types, which `check` sees to.
+    fn rows(&self, ids: &[AggId]) -> Vec<Row<'_>> {
+        let columns = self.columns(ids);
+        let mut rows: HashMap<&Tuple, Vec<Option<&Entry>>> = HashMap::new();
+        for (i, aggregation) in columns.iter().enumerate() {
+            for entry in aggregation.iter().flat_map(|a| a.entries()) {
+                let values = rows
+                    .entry(&entry.tuple)
+                    .or_insert_with(|| vec![None; ids.len()]);
+                values[i] = Some(entry);
             }
         }
-        let mut rows: Vec<Row> = rows.into_values().collect();
-        let columns = self.columns(ids);
+        let rows = rows.into_iter();
+        let mut rows: Vec<_> = rows.map(|(tuple, values)| Row { tuple, values }).collect();
         rows.sort_by(|a, b| {
             let order = self.compare(&columns, a, b);
             if self.sort.reverse {
@@ -186,7 +262,7 @@ impl Aggregations {
                 order
             }
         });
-        Ok(rows)
+        rows
     }
 
     fn columns(&self, ids: &[AggId]) -> Vec<Option<&Aggregation>> {
@@ -194,13 +270,13 @@ impl Aggregations {
     }
 
     /// By value (the one at `aggsortpos` before the others) and then by key, or by key first.
-    fn compare(&self, columns: &[Option<&Aggregation>], a: &Row, b: &Row) -> Ordering {
+    fn compare(&self, columns: &[Option<&Aggregation>], a: &Row<'_>, b: &Row<'_>) -> Ordering {
         let types = columns
             .iter()
             .flatten()
             .next()
             .map_or(&[][..], |c| &c.data.layout.key);
-        let by_key = || key::compare(&a.tuple, &b.tuple, types, self.sort.key_position);
+        let by_key = || key::compare(a.tuple, b.tuple, types, self.sort.key_position);
         let by_value = || {
             let count = columns.len();
             let first = if self.sort.position < count {
@@ -214,14 +290,9 @@ impl Aggregations {
             positions
                 .filter_map(|i| {
                     let func = columns[i]?.data.layout.func;
-                    let words = |row: &Row| row.values[i].as_ref().map(|e| e.total.clone());
-                    let zero = || vec![0; crate::record::value_words(func) as usize];
-                    let (a, b) = (words(a), words(b));
-                    Some(value::compare(
-                        func,
-                        &a.unwrap_or_else(zero),
-                        &b.unwrap_or_else(zero),
-                    ))
+                    let zero = vec![0; crate::record::value_words(func) as usize];
+                    let [a, b] = [a, b].map(|row| row.values[i].map_or(&zero, |e| &e.total));
+                    Some(value::compare(func, a, b))
                 })
                 .find(|order| order.is_ne())
                 .unwrap_or(Ordering::Equal)

@@ -87,7 +87,7 @@ impl Printer<'_> {
     pub(super) fn put_row(
         &mut self,
         columns: &[Option<&Aggregation>],
-        row: &Row,
+        row: &Row<'_>,
         plan: Option<&Plan>,
     ) {
         let types = columns
@@ -101,12 +101,12 @@ impl Printer<'_> {
         }
     }
 
-    fn put_default(&mut self, columns: &[Option<&Aggregation>], row: &Row, types: &[Type]) {
+    fn put_default(&mut self, columns: &[Option<&Aggregation>], row: &Row<'_>, types: &[Type]) {
         row.tuple.put(self.out, types, self.strings);
         for (column, entry) in columns.iter().zip(&row.values) {
             let Some(aggregation) = column else { continue };
             let missing = vec![0; value_words(aggregation.data.layout.func) as usize];
-            let words = entry.as_ref().map_or(&missing, |entry| &entry.total);
+            let words = entry.map_or(&missing, |entry| &entry.total);
             self.put_value(aggregation, words);
         }
         self.out.push(b'\n');
@@ -115,7 +115,7 @@ impl Printer<'_> {
                 let (Some(aggregation), Some(entry)) = (column, entry) else {
                     continue;
                 };
-                for (cpu, words) in entry.cpus.iter().enumerate() {
+                for (cpu, words) in entry.each_cpu().enumerate() {
                     self.out
                         .extend_from_slice(format!("    [CPU {cpu}]").as_bytes());
                     self.put_value(aggregation, words);
@@ -139,7 +139,7 @@ impl Printer<'_> {
     fn put_planned(
         &mut self,
         columns: &[Option<&Aggregation>],
-        row: &Row,
+        row: &Row<'_>,
         types: &[Type],
         plan: &Plan,
     ) {
@@ -157,7 +157,7 @@ impl Printer<'_> {
                     };
                     let func = aggregation.data.layout.func;
                     let missing = vec![0; value_words(func) as usize];
-                    let entry = row.values.get(*index).and_then(Option::as_ref);
+                    let entry = row.values.get(*index).copied().flatten();
                     let words = entry.map_or(&missing, |entry| &entry.total);
                     match value::number(func, words, aggregation.normal) {
                         Some(number) => {

@@ -1,12 +1,18 @@
 //! Aggregations in memory and their exact text, as DTrace 2.0.7 printed it.
 
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use dlang::program::{AggFunc, AggId};
 use dlang::types::{Int, Type};
 use provider::object::MapId;
 
-use super::super::testing::{FakeMaps, ecb, format, lay_out, quiet};
-use super::super::{Consumer, OutputOptions, SortOptions};
-use crate::record::{AggregationLayout, OutputKind, value_words};
+use super::super::testing::{Datum, FakeMaps, ecb, format, lay_out, quiet};
+use super::super::{AggregationMaps, Consumer, OutputOptions, SortOptions};
+use crate::record::{
+    AggregationLayout, EPOCH_SLOTS, EpochPlace, OutputKind, extreme_mask, value_words,
+};
 
 /// Aggregations in fake maps, and a consumer that reads them.
 struct Fixture {
@@ -29,6 +35,10 @@ impl Fixture {
                 func: *func,
                 key: key.to_vec(),
                 maps: vec![MapId(id)],
+                epoch: matches!(func, AggFunc::Min | AggFunc::Max).then_some(EpochPlace {
+                    map: MapId(9),
+                    offset: 0,
+                }),
             })
             .collect();
         consumer.add_aggregations(layouts.clone());
@@ -43,8 +53,16 @@ impl Fixture {
     fn update(&mut self, id: u8, key: &[u8], cpu: usize, set: impl FnOnce(&mut [u64])) {
         let words = value_words(self.layouts[usize::from(id)].func) as usize;
         let mut maps = self.maps.0.lock().unwrap();
+        let epoch = maps.get(&[][..]).map_or(0, |words| words[0]);
+        let slot = epoch % u64::from(EPOCH_SLOTS);
+        let layout = &self.layouts[usize::from(id)];
+        let key = &match (layout.epoch, layout.key.is_empty()) {
+            (None, _) => key.to_vec(),
+            (Some(_), true) => slot.to_ne_bytes()[..4].to_vec(),
+            (Some(_), false) => [&slot.to_ne_bytes(), key].concat(),
+        };
         let value = maps
-            .entry([&[id], key].concat())
+            .entry([&[id], key.as_slice()].concat())
             .or_insert_with(|| vec![0; words * CPUS]);
         let value = &mut value[cpu * words..(cpu + 1) * words];
         value[0] += 1;
@@ -54,6 +72,14 @@ impl Fixture {
     fn sum(&mut self, id: u8, key: &[u8], n: i64) {
         self.update(id, key, 0, |words| {
             words[1] = words[1].wrapping_add(n.cast_unsigned());
+        });
+    }
+
+    /// Counts as the generated code does for a minimum or maximum.
+    fn extreme(&mut self, id: u8, key: &[u8], cpu: usize, n: i64) {
+        let mask = extreme_mask(self.layouts[usize::from(id)].func);
+        self.update(id, key, cpu, |words| {
+            words[1] = words[1].max((n ^ mask).cast_unsigned());
         });
     }
 
@@ -223,10 +249,8 @@ fn several_aggregations_share_their_keys() {
 #[test]
 fn minimum_and_maximum_merge_only_cpus_with_data() {
     let mut fixture = Fixture::new(quiet(), &[(AggFunc::Min, TEXT), (AggFunc::Max, TEXT)]);
-    fixture.update(0, &text("k"), 1, |words| words[1] = 4);
-    fixture.update(1, &text("k"), 1, |words| {
-        words[1] = (-4_i64).cast_unsigned();
-    });
+    fixture.extreme(0, &text("k"), 1, 4);
+    fixture.extreme(1, &text("k"), 1, -4);
     assert_eq!(fixture.printa_as("%@d %@d", &[0, 1]), "4 -4");
 }
 
@@ -451,7 +475,7 @@ fn per_cpu_values_stand_below_the_sum() {
         ..quiet()
     };
     let mut fixture = Fixture::new(options, &[(AggFunc::Max, &[])]);
-    fixture.update(0, &[0; 4], 1, |words| words[1] = 2);
+    fixture.extreme(0, &[0; 4], 1, 2);
     assert_eq!(
         fixture.finish(),
         "\n                2\n    [CPU 0] -9223372036854775808\n    [CPU 1]                2\n"
@@ -480,13 +504,48 @@ fn clear_keeps_keys_and_trunc_keeps_the_largest() {
 #[test]
 fn cleared_extremes_start_again() {
     let mut fixture = Fixture::new(quiet(), &[(AggFunc::Min, TEXT)]);
-    fixture.update(0, &text("u"), 0, |words| words[1] = 3);
+    fixture.extreme(0, &text("u"), 0, 3);
     fixture.run(OutputKind::Clear(AggId(0)));
     assert_eq!(fixture.printa_as("%s%@d ", &[0]), "u9223372036854775807 ");
-    fixture.update(0, &text("u"), 0, |words| words[1] = 5);
+    fixture.extreme(0, &text("u"), 0, 5);
     assert_eq!(fixture.printa_as("%s%@d ", &[0]), "u5 ");
+    fixture.extreme(0, &text("v"), 1, 9);
+    fixture.trunc(Some(1));
+    assert_eq!(fixture.printa_as("%s%@d ", &[0]), "v9 ");
+    fixture.extreme(0, &text("v"), 0, 10);
+    fixture.extreme(0, &text("u"), 0, 11);
+    assert_eq!(fixture.printa_as("%s%@d ", &[0]), "v9 u11 ");
     fixture.trunc(None);
     assert_eq!(fixture.printa_as("%s%@d ", &[0]), "");
+}
+
+#[test]
+fn extremes_start_again_more_often_than_they_have_slots() {
+    for key in [&[][..], TEXT] {
+        let mut fixture = Fixture::new(quiet(), &[(AggFunc::Max, key)]);
+        let k = if key.is_empty() {
+            Vec::new()
+        } else {
+            text("k")
+        };
+        for n in (1..=3 * i64::from(EPOCH_SLOTS)).rev() {
+            fixture.extreme(0, &k, 0, n);
+            assert_eq!(fixture.printa_as("%@d", &[0]), n.to_string());
+            fixture.run(OutputKind::Clear(AggId(0)));
+        }
+    }
+}
+
+#[test]
+fn truncated_extremes_leave_the_map_when_idle() {
+    let mut fixture = Fixture::new(quiet(), &[(AggFunc::Max, TEXT)]);
+    fixture.extreme(0, &text("cold"), 0, 1);
+    for n in 1..=2 * i64::from(EPOCH_SLOTS) {
+        fixture.extreme(0, &text("hot"), 0, n);
+        fixture.trunc(None);
+    }
+    let maps = fixture.maps.0.lock().unwrap();
+    assert!(!maps.keys().any(|key| key.ends_with(&text("cold"))));
 }
 
 #[test]
@@ -512,41 +571,191 @@ fn truncated_keys_leave_the_map_when_idle_and_nothing_is_lost() {
     assert!(fixture.maps.0.lock().unwrap().is_empty());
 }
 
+/// Maps whose keys are hit right after every reading, and right before they are deleted.
+struct Busy {
+    maps: FakeMaps,
+    /// What a hit does to the words of a CPU.
+    hit: fn(&mut [u64]),
+    hits: Arc<AtomicU64>,
+    one: usize,
+}
+
+impl Busy {
+    fn hit(&self) {
+        for (key, words) in self.maps.0.lock().unwrap().iter_mut() {
+            if !key.is_empty() {
+                (self.hit)(&mut words[..self.one]);
+                self.hits.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+impl AggregationMaps for Busy {
+    fn entries(&mut self, map: MapId, each: &mut dyn FnMut(&[u8], &[u8])) -> io::Result<()> {
+        self.maps.entries(map, each)?;
+        self.hit();
+        Ok(())
+    }
+
+    fn remove(&mut self, map: MapId, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        self.hit();
+        self.maps.remove(map, key)
+    }
+
+    fn reset(&mut self, map: MapId, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        self.maps.reset(map, key)
+    }
+
+    fn set_epoch(&mut self, place: EpochPlace, epoch: u64) -> io::Result<()> {
+        self.maps.set_epoch(place, epoch)
+    }
+}
+
+/// Runs `actions` ten times on an aggregation that is hit all the time, each in a record of its own
+/// if `apart`, and then prints the rest; gives the output and how often the aggregation was hit.
+fn busy(func: AggFunc, hit: fn(&mut [u64]), actions: &[OutputKind], apart: bool) -> (String, u64) {
+    let maps = FakeMaps::default();
+    let hits = Arc::default();
+    let busy = Busy {
+        maps: maps.clone(),
+        hit,
+        hits: Arc::clone(&hits),
+        one: value_words(func) as usize,
+    };
+    let mut consumer = Consumer::new(quiet(), Box::new(busy));
+    consumer.add_aggregations([AggregationLayout {
+        id: AggId(0),
+        func,
+        key: TEXT.to_vec(),
+        maps: vec![MapId(0)],
+        epoch: None,
+    }]);
+    let groups: Vec<Vec<OutputKind>> = if apart {
+        actions.iter().map(|action| vec![action.clone()]).collect()
+    } else {
+        vec![actions.to_vec()]
+    };
+    let time = Datum::I(7, Int::U64);
+    for (epid, group) in (1..).zip(&groups) {
+        let mut ecb = ecb(epid, &[time], group.clone());
+        ecb.layout.time = Some(0);
+        consumer.add_ecbs([ecb]);
+    }
+    let empty = vec![0; value_words(func) as usize * CPUS];
+    maps.0
+        .lock()
+        .unwrap()
+        .insert([&[0], &text("k")[..]].concat(), empty);
+    let mut out = Vec::new();
+    for firing in 0..10 {
+        for (epid, _) in (1..).zip(&groups) {
+            let time = Datum::I(firing, Int::U64);
+            consumer.record(&lay_out(epid, 0, &[time]).2, &mut out);
+        }
+    }
+    // What is printed at last is what came after the last reading.
+    let last = hits.load(Ordering::Relaxed);
+    let print = OutputKind::Printa(Some(format("%@d ").into()), vec![AggId(0)]);
+    consumer.add_ecbs([ecb(9, &[], vec![print])]);
+    consumer.record(&lay_out(9, 0, &[]).2, &mut out);
+    (String::from_utf8(out).unwrap(), last)
+}
+
+/// The sum of the numbers of an output.
+fn total(text: &str) -> u64 {
+    text.split_whitespace()
+        .map(|n| n.parse::<u64>().unwrap())
+        .sum()
+}
+
 #[test]
-fn updates_between_reading_and_deleting_are_kept() {
-    use std::io;
-
-    use super::snapshot::{AggregationMaps, Data};
-
-    /// A map in which a key is hit just before it is deleted.
-    struct Racing(FakeMaps);
-    impl AggregationMaps for Racing {
-        fn entries(&mut self, map: MapId) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
-            self.0.entries(map)
-        }
-        fn remove(&mut self, map: MapId, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
-            self.0.0.lock().unwrap().values_mut().for_each(|words| {
-                words[0] += 1;
-                words[1] += 10;
-            });
-            self.0.remove(map, key)
-        }
-    }
-
-    let mut fixture = Fixture::new(quiet(), &[(AggFunc::Sum, TEXT)]);
-    fixture.sum(0, &text("k"), 5);
-    let mut data = Data::new(fixture.layouts[0].clone());
-    let mut maps = Racing(fixture.maps.clone());
-    let all = data.snapshot(&mut maps).unwrap();
-    data.truncate(all, &mut maps).unwrap();
-    let mut shown = Vec::new();
-    for _ in 0..6 {
-        shown = data.snapshot(&mut maps).unwrap();
-        if !shown.is_empty() {
-            break;
+fn what_is_printed_and_cleared_adds_up_to_all_hits() {
+    let print = || OutputKind::Printa(Some(format("%@d ").into()), vec![AggId(0)]);
+    let count: fn(&mut [u64]) = |words| words[0] += 1;
+    let sum: fn(&mut [u64]) = |words| {
+        words[0] += 1;
+        words[1] += 1;
+    };
+    for end in [
+        OutputKind::Clear(AggId(0)),
+        OutputKind::Trunc(AggId(0), None),
+    ] {
+        for (func, hit) in [(AggFunc::Count, count), (AggFunc::Sum, sum)] {
+            for apart in [false, true] {
+                let (text, hits) = busy(func, hit, &[print(), end.clone()], apart);
+                assert_eq!(total(&text), hits, "{func:?} {end:?} {apart}: {text}");
+                let twice = [print(), end.clone(), print(), end.clone()];
+                let (text, hits) = busy(func, hit, &twice, apart);
+                assert_eq!(total(&text), hits, "{func:?} {end:?} twice {apart}: {text}");
+            }
         }
     }
-    assert_eq!(shown[0].total, [1, 10]);
-    fixture.sum(0, &text("k"), 1);
-    assert_eq!(data.snapshot(&mut maps).unwrap()[0].total, [2, 11]);
+}
+
+#[test]
+fn two_printas_of_one_firing_show_the_same() {
+    let print = || OutputKind::Printa(Some(format("%@d ").into()), vec![AggId(0)]);
+    let actions = [print(), print(), OutputKind::Clear(AggId(0))];
+    for apart in [false, true] {
+        let (text, hits) = busy(AggFunc::Count, |words| words[0] += 1, &actions, apart);
+        let numbers: Vec<&str> = text.split_whitespace().collect();
+        let (pairs, _) = numbers.as_chunks::<2>();
+        assert!(pairs.iter().all(|[a, b]| a == b), "{text}");
+        assert_eq!(
+            total(&text) - pairs.iter().map(|[a, _]| total(a)).sum::<u64>(),
+            hits
+        );
+    }
+}
+
+#[test]
+fn the_words_of_a_value_add_up_each_for_itself() {
+    // A hit that has counted its hit when the map is read, and not yet its value.
+    let late: fn(&mut [u64]) = |words| {
+        if words[0] > words[1] {
+            words[1] += 1;
+        } else {
+            words[0] += 1;
+        }
+    };
+    let print = OutputKind::Printa(Some(format("%@d ").into()), vec![AggId(0)]);
+    for end in [
+        OutputKind::Clear(AggId(0)),
+        OutputKind::Trunc(AggId(0), None),
+    ] {
+        let (text, hits) = busy(AggFunc::Sum, late, &[print.clone(), end], false);
+        assert_eq!(total(&text), hits / 2, "{text}");
+    }
+}
+
+#[test]
+fn every_late_extreme_is_part_of_an_output() {
+    let mut fixture = Fixture::new(quiet(), &[(AggFunc::Min, TEXT)]);
+    let set = |fixture: &mut Fixture, epoch: u64| {
+        fixture
+            .maps
+            .0
+            .lock()
+            .unwrap()
+            .insert(Vec::new(), vec![epoch]);
+    };
+    let printa = |fixture: &mut Fixture| fixture.printa_as("%s%@d ", &[0]);
+    set(&mut fixture, 0);
+    fixture.extreme(0, &text("a"), 0, 40);
+    assert_eq!(printa(&mut fixture), "a40 ");
+    fixture.run(OutputKind::Clear(AggId(0)));
+    // A probe that has read the epoch before it ended.
+    set(&mut fixture, 0);
+    fixture.extreme(0, &text("a"), 0, 90);
+    assert_eq!(printa(&mut fixture), "a9223372036854775807 ");
+    fixture.extreme(0, &text("a"), 0, 30);
+    fixture.extreme(0, &text("b"), 1, 50);
+    set(&mut fixture, 1);
+    fixture.extreme(0, &text("a"), 0, 70);
+    assert_eq!(printa(&mut fixture), "a30 b50 ");
+    assert_eq!(printa(&mut fixture), "a30 b50 ");
+    fixture.trunc(None);
+    fixture.extreme(0, &text("a"), 0, 80);
+    assert_eq!(printa(&mut fixture), "a80 ");
 }

@@ -24,6 +24,18 @@ pub(super) fn empty(func: AggFunc) -> Vec<u64> {
     words
 }
 
+/// A minimum or maximum as the map has it, or back: the better of two is the larger word, and 0 is
+/// the value of no hits. So a fresh entry needs no first hit to be told from the others.
+///
+/// ```text
+///     min    i64::MAX   0           -1    i64::MIN
+///     max    i64::MIN   -1          0     i64::MAX
+///     word   0          2^63 - 1    2^63  2^64 - 1
+/// ```
+pub(super) fn encode(func: AggFunc, word: u64) -> u64 {
+    word ^ crate::record::extreme_mask(func).cast_unsigned()
+}
+
 /// Adds one CPU's words to `total`.
 pub(super) fn merge(func: AggFunc, total: &mut [u64], cpu: &[u64]) {
     match (func, total, cpu) {
