@@ -9,19 +9,50 @@ use actions::consume::{AggregationMaps, DropCounts, pipeline};
 use actions::lower::Compiler;
 use actions::record::EpochPlace;
 use anyhow::Result;
-use predicates::storage::{Counter, TaskFields};
+use predicates::storage::{Counter, TaskFields, own_globals};
 use provider::btf::Btf;
 use provider::map::Map;
 use provider::object::MapId;
 use provider::session::{Ring, Session};
 
 /// The ring buffer, as the pipeline drains it.
-pub(crate) struct KernelRing(pub(crate) Ring);
+pub(crate) struct KernelRing {
+    ring: Ring,
+    /// The map with rdtrace's own globals, if the program has an `exit()`.
+    globals: Option<Map>,
+}
+
+impl KernelRing {
+    pub(crate) fn of(session: &Session, compiler: &Compiler) -> Result<Self> {
+        let globals = compiler.may_exit().then(|| session.map(compiler.globals()));
+        Ok(Self {
+            ring: session.ring(compiler.ring())?,
+            globals: globals.transpose()?,
+        })
+    }
+}
 
 impl pipeline::Ring for KernelRing {
     fn drain(&mut self, take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> usize {
-        self.0.drain_while(take)
+        self.ring.drain_while(take)
     }
+
+    fn has_exited(&mut self) -> bool {
+        let status = self.globals.as_ref().map(exit_status);
+        matches!(status, Some(Ok(Some(_))))
+    }
+}
+
+/// The status that `exit()` has given, if it has run, from the map with rdtrace's own globals.
+pub(crate) fn exit_status(globals: &Map) -> Result<Option<i32>> {
+    let mut value = vec![0; globals.value_len()];
+    globals.lookup(&0_u32.to_ne_bytes(), &mut value)?;
+    let at = own_globals::EXITED as usize;
+    let word = value.get(at..at + 8).and_then(|word| word.try_into().ok());
+    let word = word.map_or(0, u64::from_ne_bytes);
+    let [low, high] = [word & u64::from(u32::MAX), word & own_globals::HAS_EXITED];
+    let status = u32::try_from(low).map(u32::cast_signed);
+    Ok(status.ok().filter(|_| high != 0))
 }
 
 /// The aggregations' maps, as the consumer reads them.

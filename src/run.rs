@@ -33,7 +33,7 @@ use provider::session::Session;
 use crate::cli::Cli;
 use crate::compile::{Compiled, reason, refusal};
 use crate::follow::Followed;
-use crate::kernel::{KernelMaps, KernelRing, read_drops, task_fields, wall_offset};
+use crate::kernel::{KernelMaps, KernelRing, exit_status, read_drops, task_fields, wall_offset};
 use crate::late::Outlook;
 use crate::message::Messages;
 use crate::options::Options;
@@ -64,8 +64,8 @@ enum Ending {
     Normal,
     /// Ctrl-C: DTrace prints one more newline.
     Interrupted,
-    /// `exit(status)`.
-    Exit(i32),
+    /// `exit()`.
+    Exit,
     /// Nobody reads the output any more.
     OutputClosed,
     /// The output cannot be written.
@@ -84,9 +84,10 @@ impl Run<'_> {
         let object = self.lower(&mut compiler, &enabled(matches))?;
         let mut session = Session::new(KernelFeatures::detect());
         let (begin, end) = Self::load(&mut session, &compiler, &object)?;
-        let consumer = self.consumer(&session, &compiler, object.ecbs)?;
+        let mut consumer = self.consumer(&session, &compiler, object.ecbs)?;
+        consumer.begins();
         let mailbox = Arc::new(Mailbox::new()?);
-        let ring = Box::new(KernelRing(session.ring(compiler.ring())?));
+        let ring = Box::new(KernelRing::of(&session, &compiler)?);
         let pipeline = Pipeline::start(ring, consumer, self.sinks(output, &mailbox))?;
         let watch = self.watch_execs()?;
         let followed = match compiler.followed() {
@@ -97,6 +98,7 @@ impl Run<'_> {
         if let Some(begin) = begin {
             session.run(begin)?;
         }
+        pipeline.begun();
         let probes: Vec<_> = matches
             .iter()
             .flat_map(|found| found.all().cloned())
@@ -357,6 +359,12 @@ impl Run<'_> {
         let mut pipeline = live.pipeline.stop();
         let ran = end.map_or(Ok(()), |end| live.session.run(end));
         pipeline.drain();
+        // END's own is the last word.
+        let exit = live
+            .session
+            .map(live.compiler.globals())
+            .map_err(anyhow::Error::from)
+            .and_then(|globals| exit_status(&globals));
         let counts = read_drops(&live.session, &live.compiler);
         if let Ok(counts) = &counts {
             pipeline.drops(counts);
@@ -366,7 +374,7 @@ impl Run<'_> {
         }
         pipeline.finish();
         match ending {
-            Ending::Exit(_) => self.target.terminate(Duration::ZERO),
+            Ending::Exit => self.target.terminate(Duration::ZERO),
             // Ctrl-C at a terminal has reached the command too, which may be cleaning up.
             Ending::Interrupted => self.target.terminate(GRACE),
             _ => {}
@@ -376,6 +384,7 @@ impl Run<'_> {
         let_go?;
         ran?;
         counts?;
+        let exit = exit?;
         let late = mailbox.take();
         Ok(match (ending, late) {
             (Ending::OutputFailed(error), _) | (_, Some(Ending::OutputFailed(error))) => {
@@ -385,13 +394,15 @@ impl Run<'_> {
                 1
             }
             (Ending::Failed(error), _) => return Err(error),
-            (Ending::Exit(status), _) | (_, Some(Ending::Exit(status))) => status,
-            _ if !unmatched.is_empty() => {
-                self.report_unmatched(&unmatched);
-                1
-            }
-            _ if self.options.childstatus => self.target.last_exit().map_or(0, shell_status),
-            _ => 0,
+            _ => match exit {
+                Some(status) => status,
+                None if !unmatched.is_empty() => {
+                    self.report_unmatched(&unmatched);
+                    1
+                }
+                None if self.options.childstatus => self.target.last_exit().map_or(0, shell_status),
+                None => 0,
+            },
         })
     }
 }
@@ -501,7 +512,7 @@ impl Mailbox {
 
     fn post(&self, event: Event) {
         let ending = match event {
-            Event::Exit(status) => Ending::Exit(status),
+            Event::Exit => Ending::Exit,
             Event::OutputClosed => Ending::OutputClosed,
             Event::OutputFailed(error) => Ending::OutputFailed(error),
         };

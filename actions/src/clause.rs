@@ -89,10 +89,8 @@ fn emit_body<'p>(
                 for index in fields.clone() {
                     record.store(emit, index)?;
                 }
-                if let Action::Exit(_) = action {
-                    let globals = emit.storage.globals;
-                    emit.asm.map_value(Reg::R1, globals, own_globals::EXITED);
-                    emit.asm.store_imm(Size::Double, Reg::R1, 0, 1);
+                if let Action::Exit(status) = action {
+                    exit(emit, status)?;
                 }
             }
             StmtKind::Aggregate {
@@ -107,6 +105,23 @@ fn emit_body<'p>(
             }
         }
     }
+    Ok(())
+}
+
+/// Notes that the run is to end, with this status. The record that the clause sends besides may be
+/// lost, or never be sent for a fault.
+fn exit(emit: &mut Emit<'_>, status: &Expr) -> Emitted<()> {
+    let status = emit.int(status)?;
+    emit.load(Reg::R2, &status);
+    emit.asm.alu_imm(Alu::Lsh, Reg::R2, 32);
+    emit.asm.alu_imm(Alu::Rsh, Reg::R2, 32);
+    emit.asm
+        .mov_imm(Reg::R3, own_globals::HAS_EXITED.cast_signed());
+    emit.asm.alu(Alu::Or, Reg::R2, Reg::R3);
+    let globals = emit.storage.globals;
+    emit.asm.map_value(Reg::R1, globals, own_globals::EXITED);
+    emit.asm.store(Size::Double, Reg::R1, 0, Reg::R2);
+    emit.stack.give(status);
     Ok(())
 }
 

@@ -20,6 +20,7 @@ use crate::follow::{FollowFields, followed_map};
 use crate::plan::{each_statement, most_fixed, plan_record};
 use crate::record::{AggregationLayout, EPOCH_SLOTS, EpochPlace, value_words};
 use crate::trampoline::PythonMaps;
+use crate::unit::exits;
 
 /// What the code depends on beside the program.
 #[derive(Clone, Copy, Debug)]
@@ -228,6 +229,12 @@ impl Compiler {
     #[must_use]
     pub fn globals(&self) -> MapId {
         MapId(GLOBALS.0)
+    }
+
+    /// Whether the program has an `exit()`.
+    #[must_use]
+    pub fn may_exit(&self) -> bool {
+        self.program.clauses.iter().any(exits)
     }
 
     /// The per-CPU map with the drop counters (`Counter`).

@@ -143,7 +143,7 @@ impl Planner<'_> {
             Action::Printa(format, aggs) => {
                 OutputKind::Printa(format.clone().map(Arc::new), aggs.clone())
             }
-            Action::Exit(status) => OutputKind::Exit(self.defer(status)),
+            Action::Exit(_) => OutputKind::Exit,
             Action::Clear(agg) => OutputKind::Clear(*agg),
             Action::Trunc(agg, count) => {
                 OutputKind::Trunc(*agg, count.as_ref().map(|count| self.defer(count)))

@@ -37,6 +37,12 @@ pub const FIRST_SPECIAL_EPID: u32 = 0xffff_ff00;
 /// bytes; `kind` is a [`Fault`] and `pc` the index of the faulting instruction.
 pub const FAULT_EPID: u32 = 0xffff_ff01;
 
+/// Not from the kernel side: the drain thread's mark that BEGIN's firing is over, a header alone.
+pub const BEGUN_EPID: u32 = 0xffff_ff02;
+
+/// Not from the kernel side: the drain thread's mark that `exit()` has run, a header alone.
+pub const EXIT_EPID: u32 = 0xffff_ff03;
+
 /// Bytes of the header that every record starts with: EPID and CPU.
 pub const HEADER_SIZE: u32 = 8;
 
@@ -134,8 +140,8 @@ pub enum OutputKind {
     Printf(Arc<Format>, Vec<Expr>),
     /// `printa`.
     Printa(Option<Arc<Format>>, Vec<AggId>),
-    /// `exit(e)`.
-    Exit(Expr),
+    /// `exit(e)`, which shows nothing; the status comes by another way.
+    Exit,
     /// `clear(@a)`.
     Clear(AggId),
     /// `trunc(@a[, n])`.

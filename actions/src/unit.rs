@@ -21,7 +21,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use dlang::diag::Span;
-use dlang::program::{AggId, Clause, Expr, ExprKind, StmtKind};
+use dlang::program::{Action, AggId, Clause, Expr, ExprKind, StmtKind};
 use predicates::asm::{Code, Label};
 use predicates::emit::{Emit, Emitted, Faults, Refusal, Rodata};
 use predicates::insn::{Cond, Reg, Size};
@@ -132,7 +132,7 @@ impl Unit<'_> {
             }
             emit.asm.jump(leave);
         }
-        self.handle_faults(&mut emit, faulting)?;
+        self.handle_faults(&mut emit, faulting, leave)?;
         emit.finish_give_up()?;
         emit.asm.bind(leave);
         emit.leave();
@@ -289,7 +289,12 @@ impl Unit<'_> {
     }
 
     /// Emits what all faults of the program lead to.
-    fn handle_faults(&self, emit: &mut Emit<'_>, faulting: Vec<Faulting>) -> Emitted<()> {
+    fn handle_faults(
+        &self,
+        emit: &mut Emit<'_>,
+        faulting: Vec<Faulting>,
+        leave: Label,
+    ) -> Emitted<()> {
         if faulting.is_empty() {
             return Ok(());
         }
@@ -317,6 +322,11 @@ impl Unit<'_> {
         emit.asm.note("fault");
         emit_fault_record(emit, RING, &slots)?;
         self.error_clauses(emit, &slots)?;
+        let program = &self.compiler.program;
+        let mut errors = self.compiler.error_clauses.iter();
+        if errors.any(|error| exits(&program.clauses[error.clause])) && self.source != Source::End {
+            leave_if_exited(emit, leave);
+        }
         emit.asm.load(Size::Double, Reg::R0, Reg::FP, slots.clause);
         let (last, others) = ends.split_last().expect("there is a faulting clause");
         for &(number, end) in others {
@@ -376,8 +386,7 @@ impl Unit<'_> {
 }
 
 /// Whether a clause may end the run.
-fn exits(clause: &Clause) -> bool {
-    use dlang::program::{Action, StmtKind};
+pub(crate) fn exits(clause: &Clause) -> bool {
     let mut found = false;
     each_statement(&clause.body, &mut |stmt| {
         found |= matches!(stmt.kind, StmtKind::Action(Action::Exit(_)));

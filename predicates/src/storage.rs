@@ -132,8 +132,11 @@ pub struct Storage {
 
 /// Globals that rdtrace itself keeps, at the start of the globals' value.
 pub mod own_globals {
-    /// Set once `exit()` has run: nothing but END fires from then on.
+    /// 0 until `exit()` has run, and then its status in the lower half and 1 in the upper: nothing but
+    /// END fires from then on. So the end of a run needs no room for a record.
     pub const EXITED: u32 = 0;
+    /// What stands in the upper half of [`EXITED`].
+    pub const HAS_EXITED: u64 = 1 << 32;
     /// Nanoseconds to add to the monotonic clock for the time since 1970.
     pub const WALL_OFFSET: u32 = 8;
     /// The last thread serial that was given out.

@@ -30,6 +30,7 @@ use std::mem;
 
 use dlang::eval::{self, EvalError, Value};
 use dlang::program::{AggId, Expr};
+use provider::probe::ProbeKind;
 
 pub use self::aggregate::{AggregationMaps, SortOptions};
 use self::aggregate::{Aggregations, Moment, Printer};
@@ -38,7 +39,10 @@ use self::decode::Record;
 use self::default::Strings;
 pub use self::drops::{DropCounts, DropReporter};
 use self::fault::FaultRecord;
-use crate::record::{AggregationLayout, Ecb, FAULT_EPID, FIRST_SPECIAL_EPID, Fault, OutputKind};
+use crate::record::{
+    AggregationLayout, BEGUN_EPID, EXIT_EPID, Ecb, FAULT_EPID, FIRST_SPECIAL_EPID, Fault,
+    OutputKind,
+};
 
 /// What the options say about the output.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,8 +86,8 @@ impl Default for OutputOptions {
 pub enum Outcome {
     /// Go on.
     Continue,
-    /// `exit(status)`.
-    Exit(i32),
+    /// `exit()` has run: end it.
+    Exit,
 }
 
 /// A line for standard error, without the command's name and the newline.
@@ -122,6 +126,8 @@ pub struct Consumer {
     header_done: bool,
     /// Records so far, of any kind.
     count: u64,
+    /// Records of ERROR while BEGIN is running: as with libdtrace, they show behind BEGIN's.
+    held: Option<Vec<Vec<u8>>>,
     stats: ConsumerStats,
 }
 
@@ -143,7 +149,7 @@ enum Planned {
     Trace(Expr),
     Printf(printf::Plan),
     Printa(Option<aggregate::Plan>, Vec<AggId>),
-    Exit(Expr),
+    Exit,
     Clear(AggId),
     Trunc(AggId, Option<Expr>),
     Normalize(AggId, Expr),
@@ -194,6 +200,7 @@ impl Consumer {
             position: 0,
             header_done: false,
             count: 0,
+            held: None,
             stats: ConsumerStats::default(),
         }
     }
@@ -220,20 +227,35 @@ impl Consumer {
         }
     }
 
+    /// BEGIN is about to fire: what ERROR prints for its faults waits until its firing is over.
+    pub fn begins(&mut self) {
+        self.held = Some(Vec::new());
+    }
+
     /// Prints one record to `out` and does what it asks for.
     pub fn record(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Outcome {
         self.count += 1;
         let Some((epid, cpu)) = decode::header(bytes) else {
             return self.corrupt();
         };
-        if epid == FAULT_EPID {
-            return self.fault(bytes, out.len());
+        match epid {
+            FAULT_EPID => return self.fault(bytes, out.len()),
+            BEGUN_EPID => return self.begun(out),
+            EXIT_EPID => return Outcome::Exit,
+            _ => {}
         }
         // The plan is taken out for the time of its use, so that actions may change the rest.
         let slot = index(epid).and_then(|index| self.ecbs.get_mut(index));
         let Some(planned) = slot.and_then(Option::take) else {
             return self.corrupt();
         };
+        if let Some(held) = &mut self.held
+            && matches!(planned.ecb.probe.kind, ProbeKind::Error)
+        {
+            held.push(bytes.to_vec());
+            self.restore(epid, planned);
+            return Outcome::Continue;
+        }
         let record = Record {
             bytes,
             ecb: &planned.ecb,
@@ -241,12 +263,24 @@ impl Consumer {
             strsize: self.options.strsize,
             corrupt: Cell::new(bytes.len() < planned.ecb.layout.fixed as usize),
         };
-        let outcome = self.show(&planned.outputs, &record, out);
+        self.show(&planned.outputs, &record, out);
+        self.restore(epid, planned);
+        self.position = out.len();
+        Outcome::Continue
+    }
+
+    fn restore(&mut self, epid: u32, planned: PlannedEcb) {
         if let Some(slot) = index(epid).and_then(|index| self.ecbs.get_mut(index)) {
             *slot = Some(planned);
         }
-        self.position = out.len();
-        outcome
+    }
+
+    /// BEGIN's firing is over: shows what ERROR had to say about it.
+    fn begun(&mut self, out: &mut Vec<u8>) -> Outcome {
+        for record in self.held.take().unwrap_or_default() {
+            self.record(&record, out);
+        }
+        Outcome::Continue
     }
 
     /// Reports the drops that `counts` has beyond the last report, behind the last record.
@@ -259,6 +293,7 @@ impl Consumer {
 
     /// Ends the output: a newline, always, and then the aggregations that were never printed.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
+        self.begun(out);
         out.push(b'\n');
         let moment = Moment {
             firing: None,
@@ -330,14 +365,10 @@ impl Consumer {
     }
 
     /// Prefix, data and newline of a record. One that turns out corrupt leaves no trace.
-    fn show(
-        &mut self,
-        outputs: &[PlannedOutput],
-        record: &Record<'_>,
-        out: &mut Vec<u8>,
-    ) -> Outcome {
+    fn show(&mut self, outputs: &[PlannedOutput], record: &Record<'_>, out: &mut Vec<u8>) {
         if record.corrupt.get() {
-            return self.corrupt();
+            self.corrupt();
+            return;
         }
         let (quiet, flow) = (self.options.quiet, self.options.flow_indent);
         if !self.header_done && (flow || !quiet) {
@@ -350,10 +381,9 @@ impl Consumer {
         } else if !quiet {
             default::put_prefix(out, record.cpu, record.ecb);
         }
-        let mut outcome = Outcome::Continue;
         let done = outputs
             .iter()
-            .try_for_each(|output| self.output(output, record, &mut outcome, out));
+            .try_for_each(|output| self.output(output, record, out));
         match done {
             Ok(()) if !record.corrupt.get() => {
                 self.stats.records += 1;
@@ -373,14 +403,12 @@ impl Consumer {
             }
             Err(Stop::Maps(error)) => self.push(out, format!("cannot read aggregations: {error}")),
         }
-        outcome
     }
 
     fn output(
         &mut self,
         output: &PlannedOutput,
         record: &Record<'_>,
-        outcome: &mut Outcome,
         out: &mut Vec<u8>,
     ) -> Result<(), Stop> {
         if let Some(guard) = output.guard {
@@ -415,11 +443,7 @@ impl Consumer {
                     maps,
                 )?;
             }
-            Planned::Exit(status) => {
-                let status = printf::integer(status, record)?;
-                // The status is an `int`, and canonical.
-                *outcome = Outcome::Exit(i32::try_from(status).unwrap_or(1));
-            }
+            Planned::Exit => {}
             Planned::Clear(id) => {
                 let moment = moment(self.count, record);
                 self.aggregations.clear(*id, moment, self.maps.as_mut())?;
@@ -455,7 +479,7 @@ impl PlannedEcb {
                     .map(|format| aggregate::Plan::new(format, ids.len()));
                 Planned::Printa(plan, ids.clone())
             }
-            OutputKind::Exit(status) => Planned::Exit(status.clone()),
+            OutputKind::Exit => Planned::Exit,
             OutputKind::Clear(id) => Planned::Clear(*id),
             OutputKind::Trunc(id, keep) => Planned::Trunc(*id, keep.clone()),
             OutputKind::Normalize(id, normal) => Planned::Normalize(*id, normal.clone()),

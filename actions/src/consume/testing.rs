@@ -101,6 +101,12 @@ pub(super) fn probe(id: u32, function: &str, name: &str) -> Arc<Probe> {
     })
 }
 
+pub(super) fn probe_of(kind: ProbeKind) -> Arc<Probe> {
+    let mut probe = Probe::clone(&probe(3, "", "ERROR"));
+    probe.kind = kind;
+    Arc::new(probe)
+}
+
 /// An ECB on `BEGIN` that records `data` and does `outputs`.
 pub(super) fn ecb(epid: u32, data: &[Datum], outputs: Vec<OutputKind>) -> Ecb {
     let (fields, fixed, _) = lay_out(epid, 0, data);

@@ -266,16 +266,12 @@ fn guards_leave_out_actions() {
 }
 
 #[test]
-fn exit_gives_the_status_and_the_end_a_newline() {
+fn exit_shows_nothing_and_the_end_a_newline() {
     let mut consumer = consumer(quiet());
-    consumer.add_ecbs([ecb(
-        1,
-        &[int(3)],
-        vec![OutputKind::Exit(recorded(0, int(3)))],
-    )]);
+    consumer.add_ecbs([ecb(1, &[], vec![OutputKind::Exit])]);
     let mut out = Vec::new();
-    let outcome = consumer.record(&lay_out(1, 0, &[int(3)]).2, &mut out);
-    assert_eq!(outcome, Outcome::Exit(3));
+    let outcome = consumer.record(&lay_out(1, 0, &[]).2, &mut out);
+    assert_eq!(outcome, Outcome::Continue);
     consumer.finish(&mut out);
     assert_eq!(out, b"\n");
 }
@@ -453,7 +449,7 @@ proptest! {
             printf("%d %S %Y", vec![recorded(0, data[0]), recorded(1, data[1]), recorded(2, data[2])]),
             printf("%*s%x", args()),
             OutputKind::Trace(recorded(1, data[1])),
-            OutputKind::Exit(recorded(0, data[0])),
+            OutputKind::Exit,
         ]);
         ecb.layout.thread = Some(3);
         ecb.layout.outputs.push(Output { guard: Some(9), kind: OutputKind::Trace(recorded(9, data[0])) });

@@ -31,19 +31,23 @@ use std::time::Duration;
 use self::chunks::{Chunk, Queue};
 use self::writer::Writer;
 use super::{Consumer, ConsumerStats, DropCounts};
+use crate::record::{BEGUN_EPID, EXIT_EPID};
 
 /// The ring buffer that the probes write records to.
 pub trait Ring: Send {
     /// Hands every record to `take`, in order, until there is none or `take` breaks off. A record
     /// handed over is consumed, the last one too. Gives how many there were.
     fn drain(&mut self, take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> usize;
+
+    /// Whether `exit()` has run.
+    fn has_exited(&mut self) -> bool;
 }
 
 /// Something that the main thread must act on.
 #[derive(Debug)]
 pub enum Event {
-    /// `exit(status)` ran.
-    Exit(i32),
+    /// `exit()` ran.
+    Exit,
     /// The reader of the output is gone (`EPIPE`): end the run quietly.
     OutputClosed,
     /// The output cannot be written, for example because the disk is full: end the run with the
@@ -79,6 +83,7 @@ const POLL: (Duration, Duration) = (Duration::from_millis(1), Duration::from_mil
 pub struct Pipeline {
     consumer: Arc<Mutex<Consumer>>,
     queue: Arc<Queue>,
+    begun: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
     drain: JoinHandle<Box<dyn Ring>>,
     format: JoinHandle<Writer>,
@@ -102,6 +107,7 @@ impl Pipeline {
     pub fn start(ring: Box<dyn Ring>, consumer: Consumer, sinks: Sinks) -> io::Result<Self> {
         let consumer = Arc::new(Mutex::new(consumer));
         let queue = Arc::new(Queue::new(MEMORY));
+        let begun = Arc::new(AtomicBool::new(false));
         let stop = Arc::new(AtomicBool::new(false));
         let writer = Writer::new(Arc::clone(&consumer), sinks);
         let format = {
@@ -111,10 +117,11 @@ impl Pipeline {
                 .spawn(move || format(writer, &queue))?
         };
         let drain = {
-            let (queue, stop) = (Arc::clone(&queue), Arc::clone(&stop));
+            let (queue, begun) = (Arc::clone(&queue), Arc::clone(&begun));
+            let stop = Arc::clone(&stop);
             thread::Builder::new()
                 .name("drain".into())
-                .spawn(move || drain(ring, &queue, &stop))
+                .spawn(move || drain(ring, &queue, &begun, &stop))
         };
         if drain.is_err() {
             queue.close();
@@ -122,6 +129,7 @@ impl Pipeline {
         Ok(Self {
             consumer,
             queue,
+            begun,
             stop,
             drain: drain?,
             format,
@@ -132,6 +140,11 @@ impl Pipeline {
     /// the guard lives.
     pub fn consumer(&self) -> MutexGuard<'_, Consumer> {
         lock(&self.consumer)
+    }
+
+    /// Says that BEGIN's firing is over ([`Consumer::begins`]).
+    pub fn begun(&self) {
+        self.begun.store(true, Ordering::Release);
     }
 
     /// Reports new drops, behind what has been formatted so far.
@@ -210,12 +223,22 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// The drain thread: ring to chunks, until it is told to stop and the ring is empty.
-fn drain(mut ring: Box<dyn Ring>, queue: &Queue, stop: &AtomicBool) -> Box<dyn Ring> {
+///
+/// What is no record but has a place among them is passed on as a record of its own.
+fn drain(
+    mut ring: Box<dyn Ring>,
+    queue: &Queue,
+    begun: &AtomicBool,
+    stop: &AtomicBool,
+) -> Box<dyn Ring> {
     let mut pause = POLL.0;
     let mut chunk = Chunk::default();
+    let (mut told_begun, mut told_exit) = (false, false);
     loop {
         // Looked at first: what was in the ring when we were told to stop must come out.
         let stopping = stop.load(Ordering::Acquire);
+        let begun = !told_begun && begun.load(Ordering::Acquire);
+        let exited = !told_exit && ring.has_exited();
         let mut full = false;
         let count = ring.drain(&mut |record| {
             chunk.push(record);
@@ -230,6 +253,14 @@ fn drain(mut ring: Box<dyn Ring>, queue: &Queue, stop: &AtomicBool) -> Box<dyn R
             }
         });
         let emptied = !full;
+        if emptied && begun {
+            chunk.push(&mark(BEGUN_EPID));
+            told_begun = true;
+        }
+        if emptied && exited {
+            chunk.push(&mark(EXIT_EPID));
+            told_exit = true;
+        }
         if !chunk.is_empty() {
             // A busy reader gets fewer, larger chunks.
             full = (chunk.is_full() || stopping || queue.is_empty()) && !queue.put(&mut chunk);
@@ -250,6 +281,11 @@ fn drain(mut ring: Box<dyn Ring>, queue: &Queue, stop: &AtomicBool) -> Box<dyn R
             pause = (pause * 2).min(POLL.1);
         }
     }
+}
+
+/// A record of the drain thread's own.
+fn mark(epid: u32) -> [u8; 8] {
+    u64::from(epid).to_le_bytes()
 }
 
 /// The format thread: chunks to output.

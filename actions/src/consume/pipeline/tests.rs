@@ -8,12 +8,15 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::super::testing::{Datum, consumer, ecb, int, lay_out, printf, quiet, recorded};
+use provider::probe::ProbeKind;
+
+use super::super::testing::{
+    Datum, consumer, ecb, int, lay_out, printf, probe_of, quiet, recorded,
+};
 use super::*;
-use crate::record::OutputKind;
 
 #[derive(Clone, Default)]
-struct FakeRing(Arc<Mutex<VecDeque<Vec<u8>>>>);
+struct FakeRing(Arc<Mutex<VecDeque<Vec<u8>>>>, Arc<AtomicBool>);
 
 impl FakeRing {
     fn push(&self, n: i64) {
@@ -33,6 +36,10 @@ impl Ring for FakeRing {
                 return count;
             }
         }
+    }
+
+    fn has_exited(&mut self) -> bool {
+        self.1.load(Ordering::Relaxed)
     }
 }
 
@@ -143,16 +150,41 @@ fn drops_are_told_without_a_record() {
 #[test]
 fn exit_is_told_after_its_output() {
     let (ring, output) = (FakeRing::default(), Output::default());
-    let mut consumer = consumer(quiet());
-    let exit = OutputKind::Exit(recorded(0, int(0)));
-    consumer.add_ecbs([ecb(1, &data(0), vec![printf("bye\n", vec![]), exit])]);
-    let (pipeline, events) = start(&ring, consumer, Box::new(output.clone()));
+    let (pipeline, events) = start(&ring, printing(), Box::new(output.clone()));
     ring.push(3);
+    ring.1.store(true, Ordering::Relaxed);
     assert!(matches!(
         events.recv_timeout(PATIENCE).unwrap(),
-        Event::Exit(3)
+        Event::Exit
     ));
-    assert_eq!(*output.0.lock().unwrap(), b"bye\n");
+    assert_eq!(*output.0.lock().unwrap(), b"3\n");
+    pipeline.stop();
+    assert!(events.try_recv().is_err(), "told once");
+}
+
+#[test]
+fn what_error_prints_comes_behind_begin() {
+    let (ring, output) = (FakeRing::default(), Output::default());
+    let mut consumer = printing();
+    let mut error = ecb(
+        2,
+        &data(0),
+        vec![printf("E%d\n", vec![recorded(0, int(0))])],
+    );
+    error.probe = probe_of(ProbeKind::Error);
+    consumer.add_ecbs([error]);
+    consumer.begins();
+    let (pipeline, _events) = start(&ring, consumer, Box::new(output.clone()));
+    let error = |n| ring.0.lock().unwrap().push_back(lay_out(2, 0, &data(n)).2);
+    error(1);
+    ring.push(2);
+    error(3);
+    wait_until(|| *output.0.lock().unwrap() == b"2\n");
+    pipeline.begun();
+    wait_until(|| *output.0.lock().unwrap() == b"2\nE1\nE3\n");
+    error(4);
+    ring.push(5);
+    wait_until(|| output.0.lock().unwrap().ends_with(b"E4\n5\n"));
     pipeline.stop();
 }
 

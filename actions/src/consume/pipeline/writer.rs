@@ -46,10 +46,10 @@ impl Writer {
         if self.buffer.len() >= BUFFER {
             self.flush();
         }
-        if let Outcome::Exit(status) = outcome {
+        if let Outcome::Exit = outcome {
             // What the program printed before it said `exit` is out when the command acts on it.
             self.flush();
-            (self.sinks.event)(Event::Exit(status));
+            (self.sinks.event)(Event::Exit);
         }
     }
 
