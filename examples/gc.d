@@ -10,16 +10,16 @@
 
 python$target:::gc-start
 {
-	self->generation = arg0;
-	self->start = timestamp;
+	self->gc_generation = arg0;
+	self->gc_start = timestamp;
 }
 
 python$target:::gc-done
-/self->start/
+/self->gc_start/
 {
-	@pauses[self->generation] = quantize(timestamp - self->start);
-	@collected[self->generation] = sum(arg0);
-	self->start = 0;
+	@pauses[self->gc_generation] = quantize(timestamp - self->gc_start);
+	@collected[self->gc_generation] = sum(arg0);
+	self->gc_start = 0;
 }
 
 END

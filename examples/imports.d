@@ -5,19 +5,19 @@
  *     ./imports.d -c "python3 imports.py"
  */
 
-self int depth;
+self int import_depth;
 
 python$target:::import-find-load-start
 {
-	self->start[self->depth] = timestamp;
-	self->depth++;
+	self->import_start[self->import_depth] = timestamp;
+	self->import_depth++;
 }
 
 python$target:::import-find-load-done
-/self->depth > 0/
+/self->import_depth > 0/
 {
-	self->depth--;
-	printf("%9d us  %*s%s%s\n", (timestamp - self->start[self->depth]) / 1000,
-	    2 * self->depth, "", copyinstr(arg0), arg1 ? "" : " (not found)");
-	self->start[self->depth] = 0;
+	self->import_depth--;
+	printf("%9d us  %*s%s%s\n", (timestamp - self->import_start[self->import_depth]) / 1000,
+	    2 * self->import_depth, "", copyinstr(arg0), arg1 ? "" : " (not found)");
+	self->import_start[self->import_depth] = 0;
 }

@@ -6,26 +6,26 @@
  *     ./slow.d 100 -p PID
  */
 
-self int depth;
+self int call_depth;
 
 python$target:::function-entry
 {
-	self->start[self->depth] = timestamp;
-	self->depth++;
+	self->called[self->call_depth] = timestamp;
+	self->call_depth++;
 }
 
 /* Calls that began before the tracing return at depth 0: how long they took is not known. */
 python$target:::function-return
 {
-	this->took = 0;
+	this->took = 0UL;	/* unsigned 64 bits, as timestamp: an int ends at 2.1 seconds */
 }
 
 python$target:::function-return
-/self->depth > 0/
+/self->call_depth > 0/
 {
-	self->depth--;
-	this->took = timestamp - self->start[self->depth];
-	self->start[self->depth] = 0;
+	self->call_depth--;
+	this->took = timestamp - self->called[self->call_depth];
+	self->called[self->call_depth] = 0;
 }
 
 python$target:::function-return

@@ -231,7 +231,11 @@ impl Planner<'_> {
     /// Makes a field for `expr` and gives the expression that reads it.
     fn record(&mut self, expr: &Expr) -> Expr {
         let index = match expr.ty.as_int() {
-            Some(int) => self.int_field(int, Some(expr.clone())),
+            // What is computed from it needs all bits of a value beyond its type's range.
+            Some(int) => {
+                let int = if expr.fits(int) { int } else { Int::I64 };
+                self.int_field(int, Some(expr.clone()))
+            }
             None => {
                 let offset = self.room(4, 4);
                 self.field(Field::Str { offset }, Some(expr.clone()))

@@ -1,7 +1,9 @@
 //! What an expression means: the one definition, shared by the constant folder and by the output
 //! consumer, and the one that the generated code is tested against.
 //!
-//! Evaluation works on canonical integers (see [`Int::wrap`]) and on strings without their NUL.
+//! Every integer is computed in 64 bits, whatever its type: the type says which sign an operator
+//! goes by, and how a value is cut where it is stored, converted or shown (see [`Int::wrap`]).
+//! Strings are without their NUL.
 //! It allocates only where a string is made that is not part of another one (`strjoin`,
 //! `lltostr`). What depends on the traced machine (variables, arguments, memory, assignments) has
 //! no value here: [`EvalError::NotConstant`].
@@ -16,7 +18,8 @@ use crate::types::{Int, Type};
 /// The value of an expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value<'a> {
-    /// An integer or an address, canonical for the expression's type.
+    /// An integer or an address, in 64 bits: the result of an operator may be outside of the range
+    /// of the expression's type.
     Int(i64),
     /// A string without its NUL.
     Str(Cow<'a, [u8]>),
@@ -75,12 +78,12 @@ pub fn eval<'a>(expr: &'a Expr, env: &impl Env<'a>) -> Result<Value<'a>, EvalErr
         ExprKind::Builtin(builtin) => env.builtin(*builtin).ok_or(EvalError::NotConstant)?,
         ExprKind::Unary(op, operand) => {
             let value = eval_int(operand, env)?;
-            Value::Int(unary(*op, value, int_of(&expr.ty)?))
+            Value::Int(unary(*op, value))
         }
         ExprKind::Binary(op, left, right) => {
             let int = match (eval(left, env)?, eval(right, env)?) {
                 (Value::Int(a), Value::Int(b)) => {
-                    binary(*op, a, b, int_of(&left.ty)?, int_of(&expr.ty)?)?
+                    binary(*op, a, b, op.is_signed(&left.ty, &right.ty))?
                 }
                 (Value::Str(a), Value::Str(b)) => {
                     i64::from(compare(*op, a.cmp(&b)).ok_or(EvalError::NotConstant)?)
@@ -132,56 +135,54 @@ pub fn eval<'a>(expr: &'a Expr, env: &impl Env<'a>) -> Result<Value<'a>, EvalErr
     })
 }
 
-/// `op value` in `int`, the operator's own type (for `!`, whose result is an `int` 0 or 1, any).
+/// `op value`.
 #[must_use]
-pub fn unary(op: UnaryOp, value: i64, int: Int) -> i64 {
+pub fn unary(op: UnaryOp, value: i64) -> i64 {
     match op {
-        UnaryOp::Negate => int.wrap(value.wrapping_neg()),
-        UnaryOp::Complement => int.wrap(!value),
+        UnaryOp::Negate => value.wrapping_neg(),
+        UnaryOp::Complement => !value,
         UnaryOp::Not => i64::from(value == 0),
     }
 }
 
-/// `a op b`, wrapping in `result`, the type of the whole; comparisons, division and right shift
-/// go by the sign of `operand`, the type of `a`.
+/// `a op b`; comparisons, division and right shift take their operands as `signed` or not, see
+/// [`BinaryOp::is_signed`].
 ///
-/// Shift counts are masked as the eBPF CPU does: by 63, and by 31 in types of at most 4 bytes.
-/// The smallest integer divided by -1 is itself.
-pub fn binary(op: BinaryOp, a: i64, b: i64, operand: Int, result: Int) -> Result<i64, EvalError> {
+/// Shift counts are taken modulo 64, as the eBPF CPU does. The smallest integer divided by -1 is
+/// itself.
+pub fn binary(op: BinaryOp, a: i64, b: i64, signed: bool) -> Result<i64, EvalError> {
     let (ua, ub) = (a.cast_unsigned(), b.cast_unsigned());
-    let order = if operand.signed {
-        a.cmp(&b)
-    } else {
-        ua.cmp(&ub)
-    };
+    let order = if signed { a.cmp(&b) } else { ua.cmp(&ub) };
     if let Some(truth) = compare(op, order) {
         return Ok(i64::from(truth));
     }
-    let mask = if result.size <= 4 { 31 } else { 63 };
-    let count = u32::try_from(b & mask).unwrap_or(0);
-    let value = match op {
+    Ok(match op {
         BinaryOp::Add => a.wrapping_add(b),
         BinaryOp::Subtract => a.wrapping_sub(b),
         BinaryOp::Multiply => a.wrapping_mul(b),
         BinaryOp::Divide | BinaryOp::Remainder if b == 0 => return Err(EvalError::DivideByZero),
-        BinaryOp::Divide if operand.signed => a.wrapping_div(b),
+        BinaryOp::Divide if signed => a.wrapping_div(b),
         BinaryOp::Divide => (ua / ub).cast_signed(),
-        BinaryOp::Remainder if operand.signed => a.wrapping_rem(b),
+        BinaryOp::Remainder if signed => a.wrapping_rem(b),
         BinaryOp::Remainder => (ua % ub).cast_signed(),
         BinaryOp::And => a & b,
         BinaryOp::Or => a | b,
         BinaryOp::Xor => a ^ b,
-        BinaryOp::ShiftLeft => a << count,
-        BinaryOp::ShiftRight if operand.signed => a >> count,
-        BinaryOp::ShiftRight => (ua >> count).cast_signed(),
+        BinaryOp::ShiftLeft => a.wrapping_shl(shift_count(b)),
+        BinaryOp::ShiftRight if signed => a.wrapping_shr(shift_count(b)),
+        BinaryOp::ShiftRight => ua.wrapping_shr(shift_count(b)).cast_signed(),
         BinaryOp::Equal
         | BinaryOp::NotEqual
         | BinaryOp::Less
         | BinaryOp::LessEqual
         | BinaryOp::Greater
         | BinaryOp::GreaterEqual => i64::from(compare(op, order).unwrap_or(false)),
-    };
-    Ok(result.wrap(value))
+    })
+}
+
+/// The low bits of a shift count, of which `wrapping_shl` and `wrapping_shr` take six.
+fn shift_count(count: i64) -> u32 {
+    u32::from(count.to_le_bytes()[0])
 }
 
 /// What a comparing operator says about an order; `None` for the other operators.
@@ -311,22 +312,17 @@ mod tests {
     }
 
     #[test]
-    fn arithmetic_wraps_in_the_operators_type() {
+    fn arithmetic_has_64_bits_whatever_the_type() {
         use BinaryOp as Op;
         for (a, op, b, ty, result) in [
             (-7, Op::Divide, 2, Int::I32, -3),
             (-7, Op::Remainder, 2, Int::I32, -1),
-            (
-                i64::from(i32::MAX),
-                Op::Add,
-                1,
-                Int::I32,
-                i64::from(i32::MIN),
-            ),
-            (0, Op::Subtract, 1, Int::U32, 0xffff_ffff),
+            (i64::from(i32::MAX), Op::Add, 1, Int::I32, 1 << 31),
+            (0, Op::Subtract, 1, Int::U32, -1),
+            (100, Op::Multiply, 100, Int::I8, 10_000),
             (i64::MIN, Op::Divide, -1, Int::I64, i64::MIN),
             (-1, Op::Divide, 2, Int::U64, i64::MAX),
-            (1, Op::ShiftLeft, 33, Int::I32, 2),
+            (1, Op::ShiftLeft, 33, Int::I32, 1 << 33),
             (1, Op::ShiftLeft, 65, Int::I64, 2),
             (-8, Op::ShiftRight, 1, Int::I32, -4),
             (0xffff_fff8, Op::ShiftRight, 1, Int::U32, 0x7fff_fffc),

@@ -444,6 +444,11 @@ fn int_name(int: Int) -> &'static str {
 
 /// A constant that has this value and type when it is read again.
 fn constant(value: i64, ty: &Type) -> String {
+    if let Type::Int(int) = ty
+        && int.wrap(value) != value
+    {
+        return beyond_range(value, *int);
+    }
     let suffix = match ty {
         Type::Int(Int::I32) => "",
         Type::Int(Int::I64) => "L",
@@ -460,6 +465,21 @@ fn constant(value: i64, ty: &Type) -> String {
         }
         _ => format!("(-{}{suffix})", value.unsigned_abs()),
     }
+}
+
+/// A value that no literal of its type has, only an operator: it is put together from pieces.
+fn beyond_range(value: i64, int: Int) -> String {
+    let width = 8 * usize::from(int.size) - 2;
+    let pieces: Vec<String> = (0..64)
+        .step_by(width)
+        .map(|shift| (shift, value.cast_unsigned() >> shift & ((1 << width) - 1)))
+        .filter(|(_, piece)| *piece != 0)
+        .map(|(shift, piece)| {
+            let piece = constant(piece.cast_signed(), &Type::Int(int));
+            format!("{piece} << {shift}")
+        })
+        .collect();
+    format!("({})", pieces.join(" | "))
 }
 
 fn describe(desc: &ProbeDesc) -> String {

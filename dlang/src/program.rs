@@ -7,7 +7,7 @@
 
 use crate::diag::Span;
 use crate::format::Format;
-use crate::types::Type;
+use crate::types::{Int, Type};
 
 /// A whole D program, from one or more sources.
 #[derive(Clone, Debug, Default)]
@@ -231,12 +231,13 @@ pub struct Expr {
     pub span: Span,
 }
 
-/// What an expression computes. Integer operands of one operator have one type, which is the
-/// operator's own (C's promotions are explicit casts); results are canonical as in
-/// [`Int::wrap`](crate::types::Int::wrap).
+/// What an expression computes. Integers are computed in 64 bits, so the result of an operator may
+/// be outside of the range of its type; [`Expr::fits`] tells where it cannot be. The operands of an
+/// operator keep their own types, see [`BinaryOp::is_signed`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum ExprKind {
-    /// An integer or character constant, canonical for its type.
+    /// An integer or character constant. A folded one may be outside of the range of its type,
+    /// as the operator that it is the result of.
     Int(i64),
     /// A string literal, escapes resolved, without its terminating NUL.
     Str(String),
@@ -253,15 +254,15 @@ pub enum ExprKind {
     /// A prefix operator without a side effect.
     Unary(UnaryOp, Box<Expr>),
     /// An arithmetic, bitwise or comparing operator. Comparisons may have two strings; shifts
-    /// keep the left operand's type. Pointer arithmetic is already scaled to bytes.
+    /// have the left operand's type. Pointer arithmetic is already scaled to bytes.
     Binary(BinaryOp, Box<Expr>, Box<Expr>),
     /// `&&`, `||` or `^^`, on scalars; the result is `int` 0 or 1. The first two short-circuit.
     Logic(LogicOp, Box<Expr>, Box<Expr>),
-    /// `cond ? then : otherwise`, the branches of one type.
+    /// `cond ? then : otherwise`: both branches integers, or both of one type.
     Ternary(Box<Expr>, Box<Expr>, Box<Expr>),
-    /// `target = value`: the target is a variable, an element or a dereference, the value has
-    /// its type. `target op= value` has the operator; then the operation is done in
-    /// `value`'s type and the result converted to the target's.
+    /// `target = value`: the target is a variable, an element or a dereference. An integer is cut
+    /// to the target's type as it is stored; the result is the value before that. `target op=
+    /// value` has the operator, which goes by the sign of the target's type.
     Assign(Option<BinaryOp>, Box<Expr>, Box<Expr>),
     /// `++x`, `x++` and the decrementing ones; for pointers `by` is the element size.
     Step {
@@ -272,8 +273,9 @@ pub enum ExprKind {
         /// Whether the result is the old value (postfix).
         post: bool,
     },
-    /// A conversion to this expression's own type: between integers and pointers; from a pointer
-    /// or a `char` array to `string` it is `stringof`.
+    /// A conversion to this expression's own type: between integers and pointers, where the value
+    /// is cut to the type ([`Int::wrap`]); from a pointer or a `char` array to `string` it is
+    /// `stringof`.
     Cast(Box<Expr>),
     /// The object at an address: `*p`, `p->m`, `a[i]`, all reduced to address arithmetic.
     /// The type may be an integer, a pointer, or (only below a `stringof`) an array.
@@ -297,6 +299,60 @@ pub enum ExprKind {
 }
 
 impl Expr {
+    /// Whether the value of this integer expression is certainly in the range of `int`, so that
+    /// storing it in a variable of this type changes nothing.
+    #[must_use]
+    pub fn fits(&self, int: Int) -> bool {
+        if int.size == 8 {
+            return true;
+        }
+        let own = || self.ty.as_int().is_some_and(|own| own.fits(int));
+        match &self.kind {
+            ExprKind::Int(value) => int.wrap(*value) == *value,
+            ExprKind::Unary(UnaryOp::Not, _) | ExprKind::Logic(..) => true,
+            ExprKind::Unary(UnaryOp::Complement, of) => int.signed && of.fits(int),
+            ExprKind::Unary(UnaryOp::Negate, _) => false,
+            ExprKind::Binary(op, a, b) => match op {
+                BinaryOp::And => {
+                    let mask = |e: &Self| matches!(e.kind, ExprKind::Int(0..)) && e.fits(int);
+                    a.fits(int) && b.fits(int) || mask(a) || mask(b)
+                }
+                BinaryOp::Or | BinaryOp::Xor => a.fits(int) && b.fits(int),
+                BinaryOp::ShiftRight => a.fits(int) && (op.is_signed(&a.ty, &b.ty) || !int.signed),
+                BinaryOp::Equal
+                | BinaryOp::NotEqual
+                | BinaryOp::Less
+                | BinaryOp::LessEqual
+                | BinaryOp::Greater
+                | BinaryOp::GreaterEqual => true,
+                BinaryOp::Remainder => a.fits(int) && (op.is_signed(&a.ty, &b.ty) || !int.signed),
+                // The least integer divided by -1 leaves the range.
+                BinaryOp::Divide if op.is_signed(&a.ty, &b.ty) => {
+                    int.signed && a.fits(int) && matches!(b.kind, ExprKind::Int(by) if by != -1)
+                }
+                BinaryOp::Divide => !int.signed && a.fits(int),
+                BinaryOp::Add | BinaryOp::Subtract | BinaryOp::Multiply | BinaryOp::ShiftLeft => {
+                    false
+                }
+            },
+            ExprKind::Ternary(_, a, b) => a.fits(int) && b.fits(int),
+            ExprKind::Comma(_, last) | ExprKind::Assign(None, _, last) => last.fits(int),
+            ExprKind::Assign(Some(_), ..) => false,
+            ExprKind::Step { post, .. } => *post && own(),
+            ExprKind::Str(_)
+            | ExprKind::Var(_)
+            | ExprKind::Element(..)
+            | ExprKind::Builtin(_)
+            | ExprKind::Arg(_)
+            | ExprKind::TypedArg(_)
+            | ExprKind::Cast(_)
+            | ExprKind::Deref(_)
+            | ExprKind::BitField { .. }
+            | ExprKind::Call(..)
+            | ExprKind::Recorded(_) => own(),
+        }
+    }
+
     /// The expressions directly below this one, in source order.
     #[must_use]
     pub fn operands(&self) -> Vec<&Expr> {
@@ -354,6 +410,21 @@ pub enum BinaryOp {
     LessEqual,
     Greater,
     GreaterEqual,
+}
+
+impl BinaryOp {
+    /// Whether the operator takes operands of these types as signed numbers, where that makes a
+    /// difference: a shift goes by its left operand, the others by both.
+    #[must_use]
+    pub fn is_signed(self, left: &Type, right: &Type) -> bool {
+        let (Some(a), Some(b)) = (left.as_int(), right.as_int()) else {
+            return false;
+        };
+        match self {
+            Self::ShiftLeft | Self::ShiftRight => a.signed,
+            _ => Int::common(a, b).signed,
+        }
+    }
 }
 
 /// `&&`, `||`, `^^`.

@@ -58,8 +58,32 @@ impl Int {
         signed: false,
     };
 
-    /// Cuts `value` to this type and extends it again to 64 bits: the canonical form in which
-    /// every stage (folding, generated code, consumer) keeps an integer.
+    /// The type of a result whose operands have types `a` and `b`: the wider one, and of two that
+    /// are equally wide the unsigned one. D does not promote `char` and `short` to `int`.
+    #[must_use]
+    pub const fn common(a: Self, b: Self) -> Self {
+        if a.size < b.size {
+            b
+        } else if a.size > b.size {
+            a
+        } else {
+            Self {
+                size: a.size,
+                signed: a.signed && b.signed,
+            }
+        }
+    }
+
+    /// Whether every value of this type is in the range of `other`.
+    #[must_use]
+    pub const fn fits(self, other: Self) -> bool {
+        other.size == 8
+            || (self.size == other.size && self.signed == other.signed)
+            || (self.size < other.size && (other.signed || !self.signed))
+    }
+
+    /// Cuts `value` to this type and extends it again to 64 bits, by the sign if the type has
+    /// one: what a variable of this type holds after `value` was stored in it.
     #[must_use]
     #[expect(
         clippy::cast_possible_truncation,

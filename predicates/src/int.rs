@@ -1,8 +1,9 @@
 //! Integer expressions.
 //!
-//! Every value is kept canonical for its type: cut to its width and extended, by its sign, to 64
-//! bits. So comparisons are plain 64-bit ones, widening costs nothing, and only operations that
-//! can leave the range (`+ - * << ~` and the like on narrow types) are followed by a cut.
+//! Every integer is computed in 64 bits, as in DTrace: an operator needs no cut to its type, and
+//! widening costs nothing. A value is cut to a type, and extended again by its sign, where it is
+//! stored in a variable or key and where a cast says so ([`Expr::fits`] tells where that changes
+//! nothing).
 //!
 //! Conditions are not computed as 0 and 1 and then tested: [`Emit::jump_when`] turns a whole
 //! condition with its short circuits into jumps.
@@ -36,9 +37,9 @@ impl Emit<'_> {
             ExprKind::Builtin(builtin) => self.builtin(*builtin, span),
             ExprKind::Arg(n) | ExprKind::TypedArg(n) => self.argument(*n, span),
             ExprKind::Unary(UnaryOp::Not, _) | ExprKind::Logic(..) => self.condition(expr),
-            ExprKind::Unary(op, of) => self.unary(*op, of, type_of(expr)?, span),
+            ExprKind::Unary(op, of) => self.unary(*op, of, span),
             ExprKind::Binary(op, a, b) => match alu_of(*op) {
-                Some(_) => self.arithmetic(*op, a, b, type_of(expr)?, span),
+                Some(_) => self.arithmetic(*op, a, b, span),
                 None => self.condition(expr),
             },
             ExprKind::Ternary(cond, then, otherwise) => self.ternary(cond, then, otherwise, span),
@@ -121,7 +122,7 @@ impl Emit<'_> {
         Ok(val)
     }
 
-    /// Makes the value in `reg` canonical for `int`.
+    /// Cuts the value in `reg` to `int` and extends it again to 64 bits.
     pub(crate) fn wrap(&mut self, reg: Reg, int: Int) {
         let bits = 64 - 8 * i32::from(int.size);
         if bits > 0 {
@@ -131,7 +132,7 @@ impl Emit<'_> {
         }
     }
 
-    /// `dst = *(int *)(base + offset)`, canonical.
+    /// `dst = *(int *)(base + offset)`, extended to 64 bits.
     pub(crate) fn load_int(&mut self, dst: Reg, base: Reg, offset: i16, int: Int) {
         self.asm.load(Size::of(int.size), dst, base, offset);
         if int.signed {
@@ -214,15 +215,12 @@ impl Emit<'_> {
         }
     }
 
-    fn unary(&mut self, op: UnaryOp, of: &Expr, int: Int, span: Span) -> Emitted<Val> {
+    fn unary(&mut self, op: UnaryOp, of: &Expr, span: Span) -> Emitted<Val> {
         let val = self.int(of)?;
-        self.modify(val, span, |e, reg| {
-            match op {
-                UnaryOp::Negate => e.asm.alu_imm(Alu::Neg, reg, 0),
-                UnaryOp::Complement => e.asm.alu_imm(Alu::Xor, reg, -1),
-                UnaryOp::Not => {}
-            }
-            e.wrap(reg, int);
+        self.modify(val, span, |e, reg| match op {
+            UnaryOp::Negate => e.asm.alu_imm(Alu::Neg, reg, 0),
+            UnaryOp::Complement => e.asm.alu_imm(Alu::Xor, reg, -1),
+            UnaryOp::Not => {}
         })
     }
 
@@ -239,57 +237,42 @@ impl Emit<'_> {
         Ok((left, right))
     }
 
-    fn arithmetic(
-        &mut self,
-        op: BinaryOp,
-        a: &Expr,
-        b: &Expr,
-        int: Int,
-        span: Span,
-    ) -> Emitted<Val> {
+    fn arithmetic(&mut self, op: BinaryOp, a: &Expr, b: &Expr, span: Span) -> Emitted<Val> {
+        let signed = op.is_signed(&a.ty, &b.ty);
         let (left, right) = self.operands(a, b)?;
-        let result = self.modify(left, span, |e, reg| e.operate(op, reg, &right, int))?;
+        let result = self.modify(left, span, |e, reg| e.operate(op, reg, &right, signed))?;
         self.stack.give(right);
         Ok(result)
     }
 
-    /// `reg = reg op right`, canonical for `int`. `reg` is not `r1` or `r2`.
-    fn operate(&mut self, op: BinaryOp, reg: Reg, right: &Val, int: Int) {
+    /// `reg = reg op right`. `reg` is not `r1` or `r2`.
+    fn operate(&mut self, op: BinaryOp, reg: Reg, right: &Val, signed: bool) {
         if matches!(op, BinaryOp::Divide | BinaryOp::Remainder) {
-            self.divide(op, reg, right, int);
+            self.divide(op, reg, right, signed);
             return;
         }
         let alu = match op {
-            BinaryOp::ShiftRight if int.signed => Alu::Arsh,
+            BinaryOp::ShiftRight if signed => Alu::Arsh,
             _ => alu_of(op).expect("comparisons are conditions, not arithmetic"),
         };
         let shift = matches!(op, BinaryOp::ShiftLeft | BinaryOp::ShiftRight);
-        let mask = if int.size == 8 { 63 } else { 31 };
-        match right {
-            Val::Const(value) if shift => {
-                self.asm
-                    .alu_imm(alu, reg, i32::try_from(value & mask).unwrap_or(0));
-            }
-            Val::Const(value) if i32::try_from(*value).is_ok() => {
-                self.asm
-                    .alu_imm(alu, reg, i32::try_from(*value).unwrap_or(0));
-            }
-            _ if shift => {
-                self.load(Reg::R1, right);
-                self.asm
-                    .alu_imm(Alu::And, Reg::R1, i32::try_from(mask).unwrap_or(63));
-                self.asm.alu(alu, reg, Reg::R1);
-            }
-            _ => {
-                let operand = self.reg(right, Reg::R1);
-                self.asm.alu(alu, reg, operand);
-            }
+        let constant = match right {
+            // The processor masks a count in a register, the verifier refuses a large constant.
+            Val::Const(count) if shift => Some(i32::from(count.to_le_bytes()[0] & 63)),
+            Val::Const(value) => i32::try_from(*value).ok(),
+            _ => None,
+        };
+        if let Some(constant) = constant {
+            self.asm.alu_imm(alu, reg, constant);
+            return;
         }
-        if !matches!(
-            op,
-            BinaryOp::And | BinaryOp::Or | BinaryOp::Xor | BinaryOp::ShiftRight
-        ) {
-            self.wrap(reg, int);
+        if shift {
+            self.load(Reg::R1, right);
+            self.asm.alu_imm(Alu::And, Reg::R1, 63);
+            self.asm.alu(alu, reg, Reg::R1);
+        } else {
+            let operand = self.reg(right, Reg::R1);
+            self.asm.alu(alu, reg, operand);
         }
     }
 
@@ -303,7 +286,7 @@ impl Emit<'_> {
     ///     r2 = sign of the result; a = |a|; b = |b|;
     ///     a = a / b;  if (r2) a = -a;
     /// ```
-    fn divide(&mut self, op: BinaryOp, reg: Reg, right: &Val, int: Int) {
+    fn divide(&mut self, op: BinaryOp, reg: Reg, right: &Val, signed: bool) {
         let alu = if op == BinaryOp::Divide {
             Alu::Div
         } else {
@@ -314,7 +297,7 @@ impl Emit<'_> {
             let zero = self.fault(Fault::DivideByZero, &Val::Const(0));
             self.asm.jump_if_imm(Cond::Eq, Reg::R1, 0, zero);
         }
-        if !int.signed {
+        if !signed {
             self.asm.alu(alu, reg, Reg::R1);
             return;
         }
@@ -330,7 +313,6 @@ impl Emit<'_> {
         self.asm.jump_if_imm(Cond::SGe, Reg::R2, 0, positive);
         self.asm.alu_imm(Alu::Neg, reg, 0);
         self.asm.bind(positive);
-        self.wrap(reg, int);
     }
 
     fn magnitude(&mut self, reg: Reg) {
@@ -413,7 +395,7 @@ impl Emit<'_> {
                 if a.ty == Type::String {
                     return self.compare_strings(expr, *op, a, b, when, to);
                 }
-                let cond = cond_of(*op, type_of(a)?.signed);
+                let cond = cond_of(*op, op.is_signed(&a.ty, &b.ty));
                 let cond = if when { cond } else { cond.negated() };
                 let (left, right) = self.operands(a, b)?;
                 let x = self.reg(&left, Reg::R0);
@@ -485,16 +467,11 @@ impl Emit<'_> {
             }
             _ => self.int(of)?,
         };
-        let (Some(from), Some(to)) = (of.ty.as_int(), expr.ty.as_int()) else {
-            return Ok(val);
-        };
-        let fits = to.size > from.size && (to.signed || !from.signed || to.size == 8)
-            || to == from
-            || to.size == 8 && from.size == 8;
-        if fits {
+        let int = type_of(expr)?;
+        if of.ty.as_int().is_none() || of.fits(int) {
             return Ok(val);
         }
-        self.modify(val, expr.span, |e, reg| e.wrap(reg, to))
+        self.modify(val, expr.span, |e, reg| e.wrap(reg, int))
     }
 
     /// `++`, `--`: with `want` the value before (`true`) or after the change, else only the
@@ -512,11 +489,10 @@ impl Emit<'_> {
                 return Ok(Val::Const(0));
             };
             self.asm.mov(Reg::R0, Reg::R2);
-            if !post {
-                self.asm
-                    .alu_imm(Alu::Add, Reg::R0, i32::try_from(by).unwrap_or(1));
-            }
             self.wrap(Reg::R0, int);
+            if !post {
+                self.add_const(Reg::R0, by);
+            }
             return self.keep(Reg::R0, target.span);
         }
         let place = self.open(target)?;
@@ -524,12 +500,9 @@ impl Emit<'_> {
         let new = self.take(target.span)?;
         let reg = self.reg(&old, Reg::R0);
         self.asm.mov(Reg::R1, reg);
-        if let Ok(by) = i32::try_from(by) {
-            self.asm.alu_imm(Alu::Add, Reg::R1, by);
-        }
-        self.wrap(Reg::R1, int);
+        self.add_const(Reg::R1, by);
         self.put(&new, Reg::R1);
-        self.write_place(&place, &new, int, target.span)?;
+        self.write_place(&place, &new, int, false, target.span)?;
         self.close(place);
         let (keep, drop) = if want == Some(true) {
             (old, new)
@@ -538,6 +511,16 @@ impl Emit<'_> {
         };
         self.stack.give(drop);
         Ok(keep)
+    }
+
+    /// `reg += by`. Destroys `r2`.
+    fn add_const(&mut self, reg: Reg, by: i64) {
+        if let Ok(by) = i32::try_from(by) {
+            self.asm.alu_imm(Alu::Add, reg, by);
+        } else {
+            self.asm.mov_imm(Reg::R2, by);
+            self.asm.alu(Alu::Add, reg, Reg::R2);
+        }
     }
 
     /// The offset of a global that hardware can change atomically.
@@ -559,11 +542,10 @@ impl Emit<'_> {
         wanted: bool,
     ) -> Emitted<Val> {
         let int = type_of(target)?;
-        let value_int = type_of(value)?;
         let Some(op) = op else {
             let val = self.int(value)?;
             let place = self.open(target)?;
-            self.write_place(&place, &val, int, target.span)?;
+            self.write_place(&place, &val, int, value.fits(int), target.span)?;
             self.close(place);
             return Ok(val);
         };
@@ -592,12 +574,10 @@ impl Emit<'_> {
         let place = self.open(target)?;
         let old = self.read_place(&place, int, target.span)?;
         let new = self.modify(old, value.span, |e, reg| {
-            e.wrap(reg, value_int);
-            e.operate(op, reg, &right, value_int);
-            e.wrap(reg, int);
+            e.operate(op, reg, &right, int.signed);
         })?;
         self.stack.give(right);
-        self.write_place(&place, &new, int, target.span)?;
+        self.write_place(&place, &new, int, false, target.span)?;
         self.close(place);
         Ok(new)
     }
@@ -651,10 +631,12 @@ pub(crate) fn cond_of(op: BinaryOp, signed: bool) -> Cond {
 
 /// Whether a cast cannot turn a true value into a false one.
 fn keeps_truth(of: &Expr, to: &Expr) -> bool {
-    match (of.ty.as_int(), to.ty.as_int()) {
-        (Some(from), Some(to)) => to.size >= from.size,
-        _ => false,
-    }
+    let cut_to_itself = |int: Int| match of.ty.as_int() {
+        // As many bits or more: a value of the operand's type keeps its truth when it is cut.
+        Some(own) => own.size <= int.size && of.fits(own),
+        None => false,
+    };
+    to.ty.as_int().is_some_and(cut_to_itself)
 }
 
 fn depth(expr: &Expr) -> usize {

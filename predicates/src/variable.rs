@@ -83,19 +83,21 @@ impl Emit<'_> {
         }
     }
 
-    /// Stores an integer, canonical for the target's type, in a variable or element.
+    /// Stores an integer in a variable or element of type `int`, cut to it. `fits` tells that the
+    /// value is known to be in its range.
     pub(crate) fn write_place(
         &mut self,
         target: &Target,
         value: &Val,
         int: Int,
+        fits: bool,
         span: Span,
     ) -> Emitted<()> {
         match target {
             Target::Scalar(var) => {
                 if let Place::Local(number) = self.place(*var) {
                     let slot = self.local(number, span)?;
-                    let reg = self.reg(value, Reg::R0);
+                    let reg = self.cut(value, int, fits);
                     self.asm.store(Size::Double, Reg::FP, slot, reg);
                     return Ok(());
                 }
@@ -106,7 +108,7 @@ impl Emit<'_> {
             }
             Target::Element(maps, tuple) => {
                 let slot = self.buffer(8, span)?;
-                let reg = self.reg(value, Reg::R0);
+                let reg = self.cut(value, int, fits);
                 self.asm.store(Size::Double, Reg::FP, slot, reg);
                 let (remove, done) = (self.asm.label(), self.asm.label());
                 self.asm.jump_if_imm(Cond::Eq, reg, 0, remove);
@@ -119,6 +121,16 @@ impl Emit<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// The register with the value cut to `int`; the value itself stays as it is.
+    fn cut(&mut self, value: &Val, int: Int, fits: bool) -> Reg {
+        if fits {
+            return self.reg(value, Reg::R0);
+        }
+        self.load(Reg::R0, value);
+        self.wrap(Reg::R0, int);
+        Reg::R0
     }
 
     /// `dst = address of a variable's memory`. Destroys `r0` to `r5`.

@@ -16,7 +16,7 @@ fn division_rounds_towards_zero() {
         ("arg0 / arg1", &[n(MIN), n(-1)], MIN),
         ("arg0 / arg1", &[n(MIN), n(1)], MIN),
         ("arg0 / arg1", &[n(MIN), n(MIN)], 1),
-        ("(int)arg0 / (int)arg1", &[n(INT_MIN), n(-1)], INT_MIN),
+        ("(int)arg0 / (int)arg1", &[n(INT_MIN), n(-1)], -INT_MIN),
         ("(uint64_t)arg0 / (uint64_t)arg1", &[n(-1), n(2)], i64::MAX),
         (
             "(uint32_t)arg0 / (uint32_t)arg1",
@@ -66,29 +66,34 @@ fn division_by_zero_is_a_fault() {
 }
 
 #[test]
-fn results_wrap_in_their_type() {
+fn operators_have_64_bits_and_casts_cut() {
     check(&[
         (
             "(int)arg0 + (int)arg1",
             &[n(i32::MAX.into()), n(1)],
-            INT_MIN,
+            1 << 31,
         ),
-        (
-            "(int)arg0 - (int)arg1",
-            &[n(INT_MIN), n(1)],
-            i32::MAX.into(),
-        ),
-        ("(int)arg0 * (int)arg1", &[n(1 << 20), n(1 << 12)], 0),
-        (
-            "(uint32_t)arg0 - (uint32_t)arg1",
-            &[n(0), n(1)],
-            0xffff_ffff,
-        ),
+        ("(int)arg0 - (int)arg1", &[n(INT_MIN), n(1)], INT_MIN - 1),
+        ("(int)arg0 * (int)arg1", &[n(1 << 20), n(1 << 12)], 1 << 32),
+        ("(uint32_t)arg0 - (uint32_t)arg1", &[n(0), n(1)], -1),
+        ("(char)arg0 * (char)arg1", &[n(100), n(-100)], -10_000),
+        ("(char)((int)arg0 + 1)", &[n(127)], -128),
+        ("(uint32_t)((int)arg0 + 1)", &[n(i32::MAX.into())], 1 << 31),
+        ("(short)((int)arg0 * 65536)", &[n(3)], 0),
+        // As in DTrace a cast to the type that an expression has does nothing.
+        ("(int)((int)arg0 + 1)", &[n(i32::MAX.into())], 1 << 31),
+        ("(long)((int)arg0 + 1)", &[n(i32::MAX.into())], 1 << 31),
+        ("(long)((uint32_t)arg0 + 1)", &[n(-1)], 1 << 32),
+        ("1000 * 1000 * 1000 * 10 / 1000", &[], 10_000_000),
+        ("arg0 + -1U", &[n(0)], 0xffff_ffff),
+        ("arg0 + ~0U", &[n(0)], -1),
+        ("arg0 + (5U - 6U) / 2", &[n(0)], i64::MAX),
         ("arg0 + arg1", &[n(i64::MAX), n(1)], MIN),
         ("arg0 * arg1", &[n(MIN), n(-1)], MIN),
-        ("-(int)arg0", &[n(INT_MIN)], INT_MIN),
-        ("-(uint32_t)arg0", &[n(1)], 0xffff_ffff),
-        ("~(uint32_t)arg0", &[n(0)], 0xffff_ffff),
+        ("-(int)arg0", &[n(INT_MIN)], -INT_MIN),
+        ("-(uint32_t)arg0", &[n(1)], -1),
+        ("~(uint32_t)arg0", &[n(0)], -1),
+        ("~(uint8_t)arg0", &[n(1)], -2),
         ("~(char)arg0", &[n(0)], -1),
         ("~arg0", &[n(5)], -6),
         ("-arg0", &[n(MIN)], MIN),
@@ -106,27 +111,100 @@ fn results_wrap_in_their_type() {
         ("(int)(uint32_t)arg0", &[n(-5)], -5),
         ("(uint64_t)(char)arg0", &[n(128)], -128),
         ("(char)arg0 + (uint8_t)arg1", &[n(-1), n(255)], 254),
-        ("(uint32_t)arg0 + (int)arg1", &[n(1), n(-2)], 0xffff_ffff),
+        ("(uint32_t)arg0 + (int)arg1", &[n(1), n(-2)], -1),
         ("arg0 + (uint32_t)arg1", &[n(-1), n(-1)], 0xffff_fffe),
+    ]);
+}
+
+#[test]
+fn stores_cut_and_the_assignment_has_the_value_before() {
+    check(&[
+        ("x1 = (char)1; x1 = (int)arg0; x1", &[n(300)], 44),
+        (
+            "x2 = (char)1; y2 = 0L; y2 = (x2 = (int)arg0); y2",
+            &[n(300)],
+            300,
+        ),
+        (
+            "this->x3 = (char)1; this->x3 = arg0; this->x3",
+            &[n(300)],
+            44,
+        ),
+        (
+            "this->x4 = (uint16_t)1; this->x4 = arg0; this->x4",
+            &[n(-1)],
+            65535,
+        ),
+        ("a5[1] = (short)1; a5[1] = arg0; a5[1]", &[n(70_000)], 4464),
+        ("x6 = (uint8_t)200; x6 += (int)arg0; x6", &[n(100)], 44),
+        (
+            "x7 = (uint8_t)200; y7 = 0L; y7 = (x7 += (int)arg0); y7",
+            &[n(100)],
+            300,
+        ),
+        ("x8 = (char)127; x8++; x8", &[], -128),
+        ("x9 = (char)127; y9 = 0L; y9 = ++x9; y9", &[], 128),
+        ("x10 = (uint8_t)255; y10 = 0L; y10 = x10++; y10", &[], 255),
+        (
+            "x11 = (int)arg0; y11 = 0L; y11 = ++x11; y11",
+            &[n(i32::MAX.into())],
+            1 << 31,
+        ),
+        (
+            "x12 = (int)arg0; y12 = 0L; y12 = ++x12; x12",
+            &[n(i32::MAX.into())],
+            INT_MIN,
+        ),
+        ("x13 = (int)arg0; y13 = 0L; y13 = x13--; y13", &[n(-5)], -5),
+        (
+            "x14 = (int)arg0; y14 = x14 * 1000000; y14",
+            &[n(3000)],
+            3_000_000_000 - (1 << 32),
+        ),
+        (
+            "y15 = 0L; x15 = (int)arg0; y15 = x15 * 1000000; y15",
+            &[n(3000)],
+            3_000_000_000,
+        ),
+        // `op=` goes by the sign of what it changes.
+        ("x16 = (int)arg0; x16 /= 2U; x16", &[n(-7)], -3),
+        ("x17 = (int)arg0; x17 %= 3UL; x17", &[n(-10)], -1),
+        ("x18 = (int)arg0; x18 >>= 1U; x18", &[n(-7)], -4),
+        ("x19 = (uint8_t)255; x19 /= -1; x19", &[], 0),
+        ("x20 = (uint8_t)255; x20 <<= 4; x20", &[], 240),
+        // Keys are cut to the type of the first.
+        ("x21[(char)1] = 3; x21[arg0]", &[n(257)], 3),
+        (
+            "x22[1] = 3; y22 = (int)arg0; x22[y22 * 4 + 1]",
+            &[n(1 << 30)],
+            3,
+        ),
+        (
+            "x23[1L] = 3; y23 = (int)arg0; x23[y23 * 4 + 1]",
+            &[n(1 << 30)],
+            0,
+        ),
     ]);
 }
 
 #[test]
 fn shift_counts_are_masked() {
     check(&[
-        ("(int)arg0 << (int)arg1", &[n(1), n(33)], 2),
-        ("(int)arg0 << (int)arg1", &[n(1), n(31)], INT_MIN),
+        ("(int)arg0 << (int)arg1", &[n(1), n(33)], 1 << 33),
+        ("(int)arg0 << (int)arg1", &[n(1), n(65)], 2),
+        ("(int)arg0 << (int)arg1", &[n(1), n(31)], 1 << 31),
         ("arg0 << arg1", &[n(1), n(65)], 2),
         ("arg0 << arg1", &[n(1), n(-1)], MIN),
         ("arg0 << 65", &[n(1)], 2),
-        ("(int)arg0 << 33", &[n(1)], 2),
+        ("(int)arg0 << 33", &[n(1)], 1 << 33),
         ("arg0 >> arg1", &[n(-8), n(1)], -4),
         ("(uint64_t)arg0 >> arg1", &[n(-8), n(1)], i64::MAX - 3),
         ("(uint32_t)arg0 >> (int)arg1", &[n(-8), n(1)], 0x7fff_fffc),
         ("(int)arg0 >> 31", &[n(-8)], -1),
         ("(char)arg0 << 4", &[n(127)], 2032),
         ("(int)arg0 >> arg1", &[n(-8), n(64)], -8),
-        ("1 << arg0", &[n(40)], 256),
+        ("1 << arg0", &[n(40)], 1 << 40),
+        ("(uint32_t)arg0 - 5 >> 1", &[n(4)], i64::MAX),
     ]);
 }
 
@@ -137,11 +215,15 @@ fn comparisons_go_by_the_common_type() {
         ("(uint64_t)arg0 < (uint64_t)arg1", &[n(-1), n(1)], 0),
         ("(int)arg0 < (uint32_t)arg1", &[n(-1), n(1)], 0),
         ("(int)arg0 > (uint32_t)arg1", &[n(-1), n(1)], 1),
-        ("(char)arg0 < (uint8_t)arg1", &[n(-1), n(1)], 1),
+        ("(char)arg0 < (uint8_t)arg1", &[n(-1), n(1)], 0),
+        ("(char)arg0 < (int)arg1", &[n(-1), n(1)], 1),
+        ("(int)arg0 + 1 > (int)arg0", &[n(i32::MAX.into())], 1),
+        ("(uint32_t)arg0 + 1 == 0", &[n(-1)], 0),
+        ("(short)arg0 == (uint16_t)arg1", &[n(-1), n(-1)], 0),
         ("(int)arg0 < (uint64_t)arg1", &[n(-1), n(1)], 0),
         ("(uint32_t)arg0 < arg1", &[n(-1), n(1)], 0),
         ("(uint32_t)arg0 > arg1", &[n(-1), n(1)], 1),
-        ("(uint32_t)arg0 == (int)arg1", &[n(-1), n(-1)], 1),
+        ("(uint32_t)arg0 == (int)arg1", &[n(-1), n(-1)], 0),
         ("(uint32_t)arg0 == 4294967295", &[n(-1)], 1),
         ("arg0 <= arg1", &[n(5), n(5)], 1),
         ("arg0 >= arg1", &[n(5), n(6)], 0),
@@ -236,7 +318,7 @@ fn ternaries_nest() {
         (
             "arg0 ? (int)arg1 : (uint32_t)arg2",
             &[n(1), n(-1), n(4)],
-            0xffff_ffff,
+            -1,
         ),
     ]);
 }

@@ -46,12 +46,13 @@ fn expr(kind: ExprKind, ty: Type) -> Expr {
     }
 }
 
+/// A cast; also one to the operand's own type, which cuts what an operator gave.
 fn cast(of: Expr, int: Int) -> Expr {
-    let ty = Type::Int(int);
-    if of.ty == ty {
-        return of;
-    }
-    expr(ExprKind::Cast(Box::new(of)), ty)
+    expr(ExprKind::Cast(Box::new(of)), Type::Int(int))
+}
+
+fn int_of(expr: &Expr) -> Int {
+    expr.ty.as_int().expect("all are integers")
 }
 
 fn value() -> impl Strategy<Value = i64> {
@@ -67,8 +68,6 @@ fn value() -> impl Strategy<Value = i64> {
 
 fn tree() -> impl Strategy<Value = Expr> {
     let int = prop::sample::select(&INTS[..]);
-    // Operators work in types of at least 4 bytes.
-    let wide = prop::sample::select(vec![Int::I32, Int::I64, Int::U32, Int::U64]);
     let leaf = prop_oneof![
         3 => (0u8..4, int.clone()).prop_map(|(n, int)| cast(expr(ExprKind::Arg(n), Type::I64), int)),
         1 => (value(), int.clone())
@@ -79,26 +78,26 @@ fn tree() -> impl Strategy<Value = Expr> {
         let logic = prop::sample::select(vec![LogicOp::And, LogicOp::Or, LogicOp::Xor]);
         let unary = prop::sample::select(vec![UnaryOp::Negate, UnaryOp::Complement, UnaryOp::Not]);
         prop_oneof![
-            4 => (op, inner.clone(), inner.clone(), wide.clone()).prop_map(|(op, a, b, int)| {
-                let (a, b) = (Box::new(cast(a, int)), Box::new(cast(b, int)));
-                let compares = OPS[10..].contains(&op);
-                let ty = if compares { Type::INT } else { Type::Int(int) };
-                expr(ExprKind::Binary(op, a, b), ty)
+            4 => (op, inner.clone(), inner.clone()).prop_map(|(op, a, b)| {
+                let ty = match op {
+                    BinaryOp::ShiftLeft | BinaryOp::ShiftRight => a.ty.clone(),
+                    _ if OPS[10..].contains(&op) => Type::INT,
+                    _ => Type::Int(Int::common(int_of(&a), int_of(&b))),
+                };
+                expr(ExprKind::Binary(op, Box::new(a), Box::new(b)), ty)
             }),
             1 => (logic, inner.clone(), inner.clone()).prop_map(|(op, a, b)| {
                 expr(ExprKind::Logic(op, Box::new(a), Box::new(b)), Type::INT)
             }),
-            1 => (unary, inner.clone(), wide.clone()).prop_map(|(op, of, int)| {
-                let ty = if op == UnaryOp::Not { Type::INT } else { Type::Int(int) };
-                expr(ExprKind::Unary(op, Box::new(cast(of, int))), ty)
+            1 => (unary, inner.clone()).prop_map(|(op, of)| {
+                let ty = if op == UnaryOp::Not { Type::INT } else { of.ty.clone() };
+                expr(ExprKind::Unary(op, Box::new(of)), ty)
             }),
-            1 => (inner.clone(), inner.clone(), inner.clone(), wide.clone()).prop_map(
-                |(cond, a, b, int)| {
-                    let (a, b) = (Box::new(cast(a, int)), Box::new(cast(b, int)));
-                    expr(ExprKind::Ternary(Box::new(cond), a, b), Type::Int(int))
-                }
-            ),
-            1 => (inner, int.clone()).prop_map(|(of, int)| cast(of, int)),
+            1 => (inner.clone(), inner.clone(), inner.clone()).prop_map(|(cond, a, b)| {
+                let ty = Type::Int(Int::common(int_of(&a), int_of(&b)));
+                expr(ExprKind::Ternary(Box::new(cond), Box::new(a), Box::new(b)), ty)
+            }),
+            2 => (inner, int.clone()).prop_map(|(of, int)| cast(of, int)),
         ]
     })
 }

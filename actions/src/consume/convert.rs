@@ -40,7 +40,7 @@ impl Style {
     }
 }
 
-/// Prints `value`, whose integer type is `int`, by `spec`.
+/// Prints `value` by `spec`; an integer shows as far as its type `int` goes.
 #[inline]
 pub(super) fn put(
     out: &mut Vec<u8>,
@@ -71,7 +71,7 @@ pub(super) fn until_nul(s: &[u8]) -> &[u8] {
 fn put_int(out: &mut Vec<u8>, spec: Spec, style: Style, n: i64, int: Int, dates: &mut Dates) {
     match spec {
         Spec::Decimal | Spec::Default | Spec::String | Spec::Float(_) if int.signed => {
-            put_signed(out, n, style);
+            put_signed(out, int.wrap(n), style);
         }
         Spec::Decimal | Spec::Default | Spec::String | Spec::Float(_) | Spec::Unsigned => {
             put_unsigned(out, bits(n, int), style);

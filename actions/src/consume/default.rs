@@ -76,8 +76,9 @@ pub(super) fn put_trace(
                 width,
                 ..Style::default()
             };
+            let n = int.wrap(*n);
             if int.signed {
-                convert::put_signed(out, *n, style);
+                convert::put_signed(out, n, style);
             } else {
                 convert::put_unsigned(out, n.cast_unsigned(), style);
             }

@@ -156,7 +156,8 @@ impl Checker<'_> {
             let error = self.wrong_argument(function, n, &prototype, &value);
             return self.reject(error);
         }
-        self.convert_to(value, &Type::Int(int), "=")
+        let value = super::convert::stored(value, &Type::Int(int));
+        self.fold(value)
     }
 
     /// An argument that must be `@name` without keys.

@@ -1,7 +1,7 @@
 //! Aggregations: `@name[keys] = func(arguments)`. Each has one function, with the same
 //! parameters everywhere, and one key signature.
 
-use super::convert::convert;
+use super::convert::{convert, stored};
 use super::operator::base_of;
 use super::{Checked, Checker, names};
 use crate::ast::{self, Name};
@@ -128,7 +128,7 @@ impl Checker<'_> {
             let keys = keys
                 .into_iter()
                 .zip(&key)
-                .map(|(e, ty)| convert(e, ty))
+                .map(|(e, ty)| stored(e, ty))
                 .collect();
             let id = AggId(u32::try_from(self.program.aggregations.len()).unwrap_or(u32::MAX));
             self.aggregations.insert(name.to_owned(), id);

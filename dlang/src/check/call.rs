@@ -1,6 +1,6 @@
 //! Calls of subroutines: their arguments are counted, checked and converted.
 
-use super::convert::{convert, is_string_like, node};
+use super::convert::{convert, is_string_like, node, stored};
 use super::names::{self, Parameter, Signature};
 use super::{Checked, Checker};
 use crate::ast::{self, Name};
@@ -39,7 +39,7 @@ impl Checker<'_> {
         let value = self.value(place)?;
         match (parameter, &value.ty) {
             (Parameter::Address, Type::Int(_) | Type::Pointer(_)) => Ok(convert(value, &Type::U64)),
-            (Parameter::Number(int), Type::Int(_)) => Ok(convert(value, &Type::Int(int))),
+            (Parameter::Number(int), Type::Int(_)) => Ok(stored(value, &Type::Int(int))),
             _ => {
                 let error = self.wrong_argument(function, n, parameter.prototype(), &value);
                 let is_address = parameter == Parameter::Str && value.ty.is_scalar();

@@ -12,7 +12,7 @@ pub(super) fn node(kind: ExprKind, ty: Type, span: Span) -> Expr {
     Expr { kind, ty, span }
 }
 
-/// An integer constant.
+/// An integer constant, cut to its type.
 pub(super) fn int_node(value: i64, int: Int, span: Span) -> Expr {
     node(ExprKind::Int(int.wrap(value)), Type::Int(int), span)
 }
@@ -27,25 +27,17 @@ pub(super) fn is_string_like(ty: &Type) -> bool {
     }
 }
 
-/// The type that C's integer promotions lead to.
-pub(super) fn promoted(int: Int) -> Int {
-    if int.size < 4 { Int::I32 } else { int }
-}
-
-/// The type in which C computes with two integers.
-pub(super) fn common(a: Int, b: Int) -> Int {
-    let (a, b) = (promoted(a), promoted(b));
-    match a.size.cmp(&b.size) {
-        std::cmp::Ordering::Less => b,
-        std::cmp::Ordering::Greater => a,
-        std::cmp::Ordering::Equal => Int {
-            size: a.size,
-            signed: a.signed && b.signed,
-        },
+/// Converts as a store does: an integer has been cut to the type afterwards, also if it was an
+/// expression of that type.
+pub(super) fn stored(expr: Expr, ty: &Type) -> Expr {
+    match ty.as_int() {
+        Some(int) if expr.ty == *ty && !expr.fits(int) => expr.cast_to(ty),
+        _ => convert(expr, ty),
     }
 }
 
-/// Converts to a type between which C and D convert; no conversion is needed for the same type.
+/// Converts to a type between which C and D convert. As in DTrace an expression of the same type
+/// stays as it is, even where its value is outside of the type's range.
 pub(super) fn convert(expr: Expr, ty: &Type) -> Expr {
     if expr.ty == *ty {
         return expr;
@@ -79,13 +71,6 @@ impl Checker<'_> {
     /// Computes an operator whose operands are constants. Division by zero is an error, as in
     /// libdtrace; what only the traced machine knows stays as it is.
     pub(super) fn fold(&mut self, expr: Expr) -> Checked<Expr> {
-        if let ExprKind::Ternary(cond, then, otherwise) = expr.kind {
-            return Ok(match cond.kind {
-                ExprKind::Int(0) => *otherwise,
-                ExprKind::Int(_) => *then,
-                _ => node(ExprKind::Ternary(cond, then, otherwise), expr.ty, expr.span),
-            });
-        }
         if !has_constant_operands(&expr) {
             return Ok(expr);
         }

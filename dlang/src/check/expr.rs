@@ -4,7 +4,7 @@ use super::convert::{convert, int_node, is_string_like, node};
 use super::types::is_incomplete;
 use super::{Checked, Checker, Reported, names};
 use crate::ast::{self, IntSign};
-use crate::diag::Span;
+use crate::diag::{Diagnostic, Span};
 use crate::program::{Expr, ExprKind, Scope};
 use crate::tags::Tag;
 use crate::types::{Int, Type};
@@ -40,11 +40,17 @@ impl Checker<'_> {
                 value,
                 unsigned,
                 long,
-            } => Ok(int_node(
-                value.cast_signed(),
-                literal_type(*value, *unsigned, *long),
-                span,
-            )),
+            } => match literal_type(*value, *unsigned, *long) {
+                Some(int) => Ok(int_node(value.cast_signed(), int, span)),
+                None => {
+                    let message = format!(
+                        "integer constant {value:#x} cannot be represented in any built-in \
+                         integral type"
+                    );
+                    let error = Diagnostic::new(Tag::IntOflow, span, &message);
+                    self.reject(error.with_hint("an unsigned constant is written with a u"))
+                }
+            },
             ast::ExprKind::Char(value) => Ok(int_node(i64::from(*value), Int::I32, span)),
             ast::ExprKind::Str(text) => Ok(node(ExprKind::Str(text.clone()), Type::String, span)),
             ast::ExprKind::Ident(name) => self.ident(name, span),
@@ -93,6 +99,10 @@ impl Checker<'_> {
                 let ty = match &operand.kind {
                     ast::ExprKind::Ident(name) if self.types.typedef(name).is_some() => {
                         self.types.typedef(name).cloned().unwrap_or(Type::Void)
+                    }
+                    ast::ExprKind::Str(text) => {
+                        let size = i64::try_from(text.len()).unwrap_or(i64::MAX - 1) + 1;
+                        return Ok(int_node(size, Int::U64, span));
                     }
                     _ => self.place(operand)?.ty,
                 };
@@ -184,7 +194,9 @@ impl Checker<'_> {
         self.expanding -= 1;
         self.parameters.pop();
         let body = body?;
-        if ty == Type::Void {
+        // As in libdtrace a constant keeps its own type and value: `inline int B = 5000000000`.
+        let constant = ty.is_scalar() && matches!(body.kind, ExprKind::Int(_));
+        if ty == Type::Void || constant {
             return Ok(Expr { span, ..body });
         }
         let converted = self.convert_to(body, &ty, "=")?;
@@ -274,12 +286,12 @@ impl Checker<'_> {
 
 /// The type of an integer constant, as in C: the first that holds it of those that its suffix
 /// and base allow.
-fn literal_type(value: u64, sign: IntSign, long: bool) -> Int {
+fn literal_type(value: u64, sign: IntSign, long: bool) -> Option<Int> {
     let candidates = [Int::I32, Int::U32, Int::I64, Int::U64];
     let allowed = |int: &Int| {
         (int.size == 8 || !long)
             && match sign {
-                IntSign::Signed => int.signed || int.size == 8,
+                IntSign::Signed => int.signed,
                 IntSign::Either => true,
                 IntSign::Unsigned => !int.signed,
             }
@@ -291,5 +303,4 @@ fn literal_type(value: u64, sign: IntSign, long: bool) -> Int {
     candidates
         .into_iter()
         .find(|int| allowed(int) && holds(int))
-        .unwrap_or(Int::U64)
 }

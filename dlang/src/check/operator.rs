@@ -1,6 +1,6 @@
 //! Operators: C's conversions made explicit.
 
-use super::convert::{common, convert, int_node, is_string_like, node, promoted};
+use super::convert::{convert, int_node, is_string_like, node};
 use super::types::is_incomplete;
 use super::variable::shown_name;
 use super::{Checked, Checker};
@@ -30,21 +30,22 @@ impl Checker<'_> {
             let message = format!("operator {op} requires an operand of {what} type");
             return self.error(tag, operand.span, &message);
         };
-        let ty = Type::Int(promoted(int));
-        let operand = Box::new(convert(operand, &ty));
-        self.fold(node(ExprKind::Unary(op, operand), ty, span))
+        if let (UnaryOp::Negate, ExprKind::Int(value), false) = (op, &operand.kind, int.signed) {
+            // As in libdtrace -1U is the constant 4294967295, while the result of `-` on a
+            // variable has all 64 bits.
+            return Ok(int_node(value.wrapping_neg(), int, span));
+        }
+        let ty = operand.ty.clone();
+        self.fold(node(ExprKind::Unary(op, Box::new(operand)), ty, span))
     }
 
     pub(super) fn plus(&mut self, operand: &ast::Expr, span: Span) -> Checked<Expr> {
         let operand = self.expr(operand)?;
-        let Type::Int(int) = operand.ty else {
+        if !matches!(operand.ty, Type::Int(_)) {
             let message = "operator + requires an operand of arithmetic type";
             return self.error(Tag::OpArith, operand.span, message);
-        };
-        Ok(Expr {
-            span,
-            ..convert(operand, &Type::Int(promoted(int)))
-        })
+        }
+        Ok(Expr { span, ..operand })
     }
 
     pub(super) fn binary(
@@ -96,13 +97,7 @@ impl Checker<'_> {
         }
         let (a, b) = (self.value(a)?, self.value(b)?);
         match (&a.ty, &b.ty) {
-            (Type::Int(x), Type::Int(y)) => {
-                let ty = Type::Int(common(*x, *y));
-                Ok(make(convert(a, &ty), convert(b, &ty)))
-            }
-            (x, y) if x.is_scalar() && y.is_scalar() => {
-                Ok(make(convert(a, &Type::U64), convert(b, &Type::U64)))
-            }
+            (x, y) if x.is_scalar() && y.is_scalar() => Ok(make(a, b)),
             _ => self.incompatible(&a.ty, op, &b.ty, span),
         }
     }
@@ -112,13 +107,13 @@ impl Checker<'_> {
         let (a, b) = (self.value(a)?, self.value(b)?);
         let make = |a, b, ty| node(ExprKind::Binary(op, Box::new(a), Box::new(b)), ty, span);
         match (&a.ty, &b.ty, op) {
-            (Type::Int(x), Type::Int(_), BinaryOp::ShiftLeft | BinaryOp::ShiftRight) => {
-                let ty = Type::Int(promoted(*x));
-                Ok(make(convert(a, &ty), convert(b, &ty), ty.clone()))
+            (Type::Int(_), Type::Int(_), BinaryOp::ShiftLeft | BinaryOp::ShiftRight) => {
+                let ty = a.ty.clone();
+                Ok(make(a, b, ty))
             }
             (Type::Int(x), Type::Int(y), _) => {
-                let ty = Type::Int(common(*x, *y));
-                Ok(make(convert(a, &ty), convert(b, &ty), ty.clone()))
+                let ty = Type::Int(Int::common(*x, *y));
+                Ok(make(a, b, ty))
             }
             (Type::Pointer(_), Type::Int(_), BinaryOp::Add | BinaryOp::Subtract) => {
                 let ty = a.ty.clone();
@@ -213,8 +208,17 @@ impl Checker<'_> {
         otherwise: &ast::Expr,
         span: Span,
     ) -> Checked<Expr> {
-        let (cond, then, otherwise) =
-            (self.expr(cond), self.operand(then), self.operand(otherwise));
+        let cond = self.expr(cond);
+        if let Ok(Some(chosen)) = cond
+            .as_ref()
+            .map(|cond| constant_choice(cond, then, otherwise))
+        {
+            return Ok(Expr {
+                span,
+                ..self.operand(chosen)?
+            });
+        }
+        let (then, otherwise) = (self.operand(then), self.operand(otherwise));
         let (cond, then, otherwise) = (cond?, then?, otherwise?);
         self.need_scalar(&cond, "operator ?: expression must be of scalar type")?;
         let is_string = |e: &Expr| e.ty == Type::String;
@@ -222,7 +226,7 @@ impl Checker<'_> {
         let stringish = |e: &Expr| is_string_like(&e.ty) || is_null(e);
         let ty = match (&then.ty, &otherwise.ty) {
             _ if any_string && stringish(&then) && stringish(&otherwise) => Type::String,
-            (Type::Int(a), Type::Int(b)) => Type::Int(common(*a, *b)),
+            (Type::Int(a), Type::Int(b)) => Type::Int(Int::common(*a, *b)),
             (Type::Pointer(_), _) if otherwise.ty.is_scalar() => then.ty.clone(),
             (_, Type::Pointer(_)) if then.ty.is_scalar() => otherwise.ty.clone(),
             (a, b) if a == b && *a != Type::Void => a.clone(),
@@ -234,10 +238,16 @@ impl Checker<'_> {
                 return self.error(Tag::OpIncompat, span, &message);
             }
         };
-        let branch = |e: Expr| Box::new(convert_or_null(e, &ty));
+        let branch = |e: Expr| match (&e.ty, &ty) {
+            (Type::Int(_), Type::Int(_)) => Box::new(e),
+            _ => Box::new(convert_or_null(e, &ty)),
+        };
         let (then, otherwise) = (branch(then), branch(otherwise));
-        let chosen = node(ExprKind::Ternary(Box::new(cond), then, otherwise), ty, span);
-        self.fold(chosen)
+        Ok(node(
+            ExprKind::Ternary(Box::new(cond), then, otherwise),
+            ty,
+            span,
+        ))
     }
 
     pub(super) fn assign(
@@ -281,6 +291,7 @@ impl Checker<'_> {
         }
         let value = match op {
             None if ty == Type::String && is_null(&value) => convert_or_null(value, &ty),
+            None if ty.is_scalar() && value.ty.is_scalar() => value,
             None => self.convert_to(value, &ty, "=")?,
             Some(op) => self.operation_value(op, &ty, value, span)?,
         };
@@ -317,7 +328,7 @@ impl Checker<'_> {
         ))
     }
 
-    /// The right side of `target op= value`, in the type in which the operation is done.
+    /// The right side of `target op= value`.
     fn operation_value(
         &mut self,
         op: BinaryOp,
@@ -326,15 +337,7 @@ impl Checker<'_> {
         span: Span,
     ) -> Checked<Expr> {
         match (target, &value.ty) {
-            (Type::Int(x), Type::Int(_))
-                if matches!(op, BinaryOp::ShiftLeft | BinaryOp::ShiftRight) =>
-            {
-                Ok(convert(value, &Type::Int(promoted(*x))))
-            }
-            (Type::Int(x), Type::Int(y)) => {
-                let ty = Type::Int(common(*x, *y));
-                Ok(convert(value, &ty))
-            }
+            (Type::Int(_), Type::Int(_)) => Ok(value),
             (Type::Pointer(_), Type::Int(_))
                 if matches!(op, BinaryOp::Add | BinaryOp::Subtract) =>
             {
@@ -474,6 +477,20 @@ fn compare_with_null(op: BinaryOp, s: Expr, span: Span) -> Expr {
         Type::INT,
         span,
     )
+}
+
+/// The operand of `cond ? then : otherwise` that a constant condition chooses. As in libdtrace
+/// the other one is not even looked at.
+pub(super) fn constant_choice<'e>(
+    cond: &Expr,
+    then: &'e ast::Expr,
+    otherwise: &'e ast::Expr,
+) -> Option<&'e ast::Expr> {
+    match cond.kind {
+        ExprKind::Int(0) => Some(otherwise),
+        ExprKind::Int(_) => Some(then),
+        _ => None,
+    }
 }
 
 /// What an element is taken from.

@@ -1,7 +1,7 @@
 //! `printf` and `printa`: formats are parsed and matched with their arguments. The texts are those
 //! of libdtrace's `dt_printf`.
 
-use super::convert::{convert, is_string_like};
+use super::convert::{convert, is_string_like, stored};
 use super::{Checked, Checker};
 use crate::ast;
 use crate::diag::{Diagnostic, Span};
@@ -241,7 +241,7 @@ impl Checker<'_> {
     ) -> Checked<Expr> {
         let value = self.value(value)?;
         if matches!(value.ty, Type::Int(_)) {
-            return Ok(convert(value, &Type::INT));
+            return self.fold(stored(value, &Type::INT));
         }
         let letter = conversion.text.chars().last().unwrap_or('d');
         let message = format!(

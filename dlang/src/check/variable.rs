@@ -1,6 +1,6 @@
 //! Variables: looking them up, making them at their first assignment, and associative arrays.
 
-use super::convert::{is_string_like, node};
+use super::convert::{is_string_like, node, stored};
 use super::declare::unstorable;
 use super::{Checked, Checker, Reported, names};
 use crate::ast::{self, Name};
@@ -250,7 +250,8 @@ impl Checker<'_> {
                 );
                 return self.error(tag, key.span, &message);
             }
-            matched.push(self.convert_to(key, ty, "=")?);
+            let key = stored(key, ty);
+            matched.push(self.fold(key)?);
         }
         Ok(matched)
     }

@@ -76,20 +76,21 @@ pub(super) fn compare(a: &Tuple, b: &Tuple, types: &[Type], first: usize) -> Ord
 }
 
 impl Tuple {
-    /// Prints the tuple in the columns of the default format.
+    /// Prints the tuple in the columns of the default format. As libdtrace it goes by the size
+    /// alone: one and two bytes have no sign, four and eight have one.
     pub(super) fn put(&self, out: &mut Vec<u8>, types: &[Type], strings: Strings) {
         for (part, ty) in self.0.iter().zip(types) {
             match part {
                 Part::Int(n) => {
                     let int = ty.as_int().unwrap_or(Int::I64);
-                    let width = match int.size {
-                        1 => 3,
-                        2 => 5,
-                        4 => 8,
-                        _ => 16,
+                    let (width, shown) = match int.size {
+                        1 => (3, Int::U8),
+                        2 => (5, Int::U16),
+                        4 => (8, Int::I32),
+                        _ => (16, Int::I64),
                     };
                     out.push(b' ');
-                    default::put_column(out, *n, width);
+                    default::put_column(out, shown.wrap(*n), width);
                 }
                 Part::Str(s) => default::put_string(out, s, strings, false),
             }

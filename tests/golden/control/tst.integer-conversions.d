@@ -1,0 +1,41 @@
+/* Casts, comparisons and stores between widths and signs, as in DTrace 2.0.7. */
+int gi; long gl; char gc; uint8_t guc; unsigned int gu;
+BEGIN {
+ gl = (int)(2147483647 + 1); printf("1 %d\n", gl);
+ gl = -(char)-128; printf("2 %d\n", gl);
+ gl = -(char)5; printf("2b %d\n", gl);
+ gl = (char)100 + (char)100; printf("3 %d\n", gl);
+ gl = (uint32_t)5 - 6; printf("4 %d\n", gl);
+ gl = 5U - 6U; printf("5 %d\n", gl);
+ gl = (5U - 6U)/2; printf("6 %d\n", gl);
+ gl = 1 ? (char)5 : 6L; printf("7 %d\n", sizeof(1 ? (char)5 : 6L));
+ gl = !-1; printf("8 %d\n", gl);
+ gl = 18446744073709551615UL; printf("9 %u\n", gl);
+ gl = 0xffffffffffffffffUL; printf("10 %u\n", gl);
+ gl = 9223372036854775808U; printf("11 %u %d\n", gl, sizeof(5000000000U));
+ gl = -2147483648; printf("12 %d %d\n", gl, sizeof(-2147483648));
+ gl = (char)200; printf("13 %d\n", gl); gl = (char)(100+100); printf("14 %d\n", gl);
+ gl = (unsigned char)(char)200; printf("15 %d\n", gl);
+ gl = (int)(char)200; printf("16 %d\n", gl);
+ gl = (short)(uint8_t)200; printf("17 %d\n", gl);
+ guc = 200; gl = (short)guc; printf("18 %d\n", gl); gl = (int)(guc+guc); printf("19 %d\n", gl); gl = (uint32_t)(guc+guc); printf("19b %d\n", gl);
+ gc = -1; gl = (short)(gc*gc*300); printf("20 %d\n", gl); gc = 127;
+ gl = (char)(gc+gc); printf("22 %d\n", gl);
+ gl = (long)(void *)-1; printf("23 %d\n", gl);
+ printf("24 %d\n", (char)200 == 200); printf("25 %d\n", (uint8_t)200 == 200); gc = -56; printf("26 %d\n", gc == 200);
+ printf("27 %d %d\n", 'a' + 1, sizeof('a' + (char)1));
+ self->x = (char)1; self->x = 300; printf("28 %d\n", self->x);
+ this->y = (uint16_t)1; this->y = 70000; printf("29 %d\n", this->y); printf("30 %d\n", this->y == 70000 ? 1 : 0);
+ a[1] = (char)1; a[1] = 300; printf("31 %d\n", a[1]); a[2] = 256; printf("32 %d\n", a[2]);
+ printf("33 %d\n", (this->y = 70000) == 70000);
+ @ = max(gc + gc); @b = min((char)gc - 100); @c["x"] = lquantize(gc + gc, -200, 200, 100);
+ printf("34 %d %d\n", sizeof(x1 = 5), sizeof(x2 = (char)5 + (char)6)); 
+ printf("35 %d %d %d\n", sizeof(timestamp - 1), sizeof(walltimestamp), sizeof(arg0 + 1));
+ printf("36 %*d|%.*s|\n", 4 + gc*0, 5, 2, "hello");
+ gi = 10; gi %= 3U; printf("37 %d\n", gi); gi = -10; gi %= 3UL; printf("38 %d\n", gi); gl = -10; gl %= 3UL; printf("39 %d\n", gl);
+ gi = -10; gi = gi % 3UL; printf("40 %d\n", gi);
+ gu = 4294967295; gu += 2; printf("41 %d\n", gu); gl = (gu -= 5); printf("42 %d %d\n", gl, gu);
+ gl = 5; gl ^= gu; printf("43 %d\n", gl);
+ printf("44 %d %d %d\n", strlen("abc"), index("abc", "z"), index("abc", "z") < 0);
+ printf("45 %d\n", (index("abc", "z") + 1U) == 0);
+ exit(0); }
