@@ -299,7 +299,7 @@ impl Structs {
 
     fn ty(&mut self, ty: &Type) {
         match ty {
-            Type::Pointer(of) | Type::Array(of, _) => self.ty(of),
+            Type::Pointer(of, _) | Type::Array(of, _) => self.ty(of),
             Type::Struct(s) if !s.members.is_empty() => {
                 let key = (s.union, s.name.clone());
                 if self.named.insert(key, Arc::clone(s)).is_none() {
@@ -424,8 +424,8 @@ fn declare(ty: &Type, name: &str) -> String {
         Type::String => format!("string {name}"),
         Type::Struct(s) => format!("{} {} {name}", kind(s), s.name),
         Type::Array(of, count) => declare(of, &format!("{name}[{count}]")),
-        Type::Pointer(to) if matches!(**to, Type::Array(..)) => declare(to, &format!("(*{name})")),
-        Type::Pointer(to) => declare(to, &format!("*{name}")),
+        Type::Pointer(to, _) if matches!(**to, Type::Array(..)) => declare(to, &format!("(*{name})")),
+        Type::Pointer(to, _) => declare(to, &format!("*{name}")),
     }
 }
 

@@ -103,6 +103,23 @@ impl Int {
     }
 }
 
+/// The memory that a pointer points into, which decides how a load is made. Variables, and what
+/// a program writes, have [`Space::Unknown`]; a cast from one pointer to another keeps the memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Space {
+    /// The traced program's memory.
+    User,
+    /// The kernel's memory.
+    Kernel,
+    /// Memory of ours: what `alloca` and `copyin` give, and variables. The only one that a
+    /// program may store into.
+    Scratch,
+    /// An address tells at run time: one in the lower half of the address space is the traced
+    /// program's, one in the upper half the kernel's or ours.
+    #[default]
+    Unknown,
+}
+
 /// The type of an expression, variable or probe argument.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Type {
@@ -112,8 +129,8 @@ pub enum Type {
     Int(Int),
     /// D's `string`: NUL-terminated bytes of at most `strsize`, the NUL included.
     String,
-    /// A pointer; the machine word it holds is a user or kernel address.
-    Pointer(Arc<Type>),
+    /// A pointer: to what, and in which memory that is.
+    Pointer(Arc<Type>, Space),
     /// An array inside a struct or behind a pointer: element type and count.
     Array(Arc<Type>, u32),
     /// A struct or union.
@@ -171,10 +188,36 @@ impl Type {
     /// `uint64_t`.
     pub const U64: Self = Self::Int(Int::U64);
 
-    /// A pointer to `to`.
+    /// A pointer to `to`, in memory of which nothing is known.
     #[must_use]
     pub fn pointer_to(to: Self) -> Self {
-        Self::Pointer(Arc::new(to))
+        Self::pointer_in(Space::Unknown, to)
+    }
+
+    /// A pointer to `to` in the memory `space`.
+    #[must_use]
+    pub fn pointer_in(space: Space, to: Self) -> Self {
+        Self::Pointer(Arc::new(to), space)
+    }
+
+    /// The memory that a pointer points into; of any other type nothing is known.
+    #[must_use]
+    pub fn space(&self) -> Space {
+        match self {
+            Self::Pointer(_, space) => *space,
+            Self::Void | Self::Int(_) | Self::String | Self::Array(..) | Self::Struct(_) => {
+                Space::Unknown
+            }
+        }
+    }
+
+    /// A pointer's type with the memory given; any other type as it is.
+    #[must_use]
+    pub fn in_space(self, space: Space) -> Self {
+        match self {
+            Self::Pointer(to, _) => Self::Pointer(to, space),
+            other => other,
+        }
     }
 
     /// Size in bytes of a stored value; a string's is `strsize`.
@@ -184,7 +227,7 @@ impl Type {
             Self::Void => 0,
             Self::Int(int) => u32::from(int.size),
             Self::String => strsize,
-            Self::Pointer(_) => 8,
+            Self::Pointer(..) => 8,
             Self::Array(of, count) => of.size(strsize) * count,
             Self::Struct(s) => s.size,
         }
@@ -196,7 +239,7 @@ impl Type {
     pub fn as_int(&self) -> Option<Int> {
         match self {
             Self::Int(int) => Some(*int),
-            Self::Pointer(_) | Self::Array(..) => Some(Int::U64),
+            Self::Pointer(..) | Self::Array(..) => Some(Int::U64),
             Self::Void | Self::String | Self::Struct(_) => None,
         }
     }
@@ -204,7 +247,7 @@ impl Type {
     /// Whether this is an integer or a pointer, which is what a predicate must be.
     #[must_use]
     pub fn is_scalar(&self) -> bool {
-        matches!(self, Self::Int(_) | Self::Pointer(_))
+        matches!(self, Self::Int(_) | Self::Pointer(..))
     }
 }
 
@@ -229,7 +272,7 @@ impl fmt::Display for Type {
             Self::Void => f.write_str("void"),
             Self::Int(int) => int.fmt(f),
             Self::String => f.write_str("string"),
-            Self::Pointer(to) => write!(f, "{to} *"),
+            Self::Pointer(to, _) => write!(f, "{to} *"),
             Self::Array(of, count) => write!(f, "{of} [{count}]"),
             Self::Struct(s) if s.union => write!(f, "union {}", s.name),
             Self::Struct(s) => write!(f, "struct {}", s.name),

@@ -22,7 +22,7 @@ pub(super) fn int_node(value: i64, int: Int, span: Span) -> Expr {
 pub(super) fn is_string_like(ty: &Type) -> bool {
     match ty {
         Type::String => true,
-        Type::Pointer(of) | Type::Array(of, _) => matches!(**of, Type::Int(Int { size: 1, .. })),
+        Type::Pointer(of, _) | Type::Array(of, _) => matches!(**of, Type::Int(Int { size: 1, .. })),
         Type::Void | Type::Int(_) | Type::Struct(_) => false,
     }
 }
@@ -58,6 +58,12 @@ pub(super) fn convert(expr: Expr, ty: &Type) -> Expr {
         return node(ExprKind::Cast(inner), expr.ty, span).cast_to(ty);
     }
     node(ExprKind::Cast(Box::new(expr)), ty.clone(), span)
+}
+
+/// Makes an address a pointer to `to`, in the memory that it is known to be in.
+pub(super) fn convert_pointer(address: Expr, to: Type) -> Expr {
+    let ty = Type::pointer_in(address.ty.space(), to);
+    convert(address, &ty)
 }
 
 impl Expr {

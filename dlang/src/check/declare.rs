@@ -388,6 +388,6 @@ pub(super) fn unstorable(ty: &Type) -> Option<&'static str> {
             Some("variables of struct and union type are not supported yet; use a pointer")
         }
         Type::Array(..) => Some("array variables are not supported yet; use an associative array"),
-        Type::Struct(_) | Type::Int(_) | Type::String | Type::Pointer(_) => None,
+        Type::Struct(_) | Type::Int(_) | Type::String | Type::Pointer(..) => None,
     }
 }

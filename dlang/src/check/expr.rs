@@ -1,6 +1,6 @@
 //! Expressions: what each form means and its type.
 
-use super::convert::{convert, int_node, is_string_like, node};
+use super::convert::{convert, convert_pointer, int_node, is_string_like, node};
 use super::types::is_incomplete;
 use super::{Checked, Checker, Reported, names};
 use crate::ast::{self, IntSign};
@@ -20,8 +20,7 @@ impl Checker<'_> {
     pub(super) fn value(&mut self, expr: Expr) -> Checked<Expr> {
         match (&expr.ty, expr.kind) {
             (Type::Array(of, _), ExprKind::Deref(address)) => {
-                let ty = Type::pointer_to((**of).clone());
-                Ok(convert(*address, &ty))
+                Ok(convert_pointer(*address, (**of).clone()))
             }
             (Type::Struct(_), kind) => {
                 let message = format!("{} cannot be used as a value", expr.ty);
@@ -245,6 +244,11 @@ impl Checker<'_> {
             let message = format!("invalid cast expression: \"{}\" to \"{ty}\"", operand.ty);
             return self.error(Tag::CastInval, span, &message);
         }
+        // What a pointer leads to may change, where that is does not.
+        let ty = match &operand.ty {
+            Type::Pointer(_, space) => ty.in_space(*space),
+            _not_a_pointer => ty,
+        };
         let converted = Expr {
             span,
             ..convert(operand, &ty)
@@ -260,8 +264,8 @@ impl Checker<'_> {
             ty if is_string_like(ty) => {
                 Ok(node(ExprKind::Cast(Box::new(operand)), Type::String, span))
             }
-            Type::Int(_) | Type::Pointer(_) => {
-                let pointer = convert(operand, &Type::pointer_to(Type::Int(Int::I8)));
+            Type::Int(_) | Type::Pointer(..) => {
+                let pointer = convert_pointer(operand, Type::Int(Int::I8));
                 Ok(node(ExprKind::Cast(Box::new(pointer)), Type::String, span))
             }
             ty => {

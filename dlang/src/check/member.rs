@@ -1,7 +1,7 @@
 //! Memory: pointers followed, arrays indexed, members found. Everything is address arithmetic
 //! below a [`ExprKind::Deref`].
 
-use super::convert::{convert, int_node, node};
+use super::convert::{convert, convert_pointer, int_node, node};
 use super::types::is_incomplete;
 use super::{Checked, Checker, names};
 use crate::ast::{self, Name};
@@ -46,7 +46,7 @@ impl Checker<'_> {
             }
         }
         let base = self.expr(base)?;
-        let Type::Pointer(_) = base.ty else {
+        let Type::Pointer(..) = base.ty else {
             let message = "cannot dereference non-pointer type";
             return self.error(Tag::DerefNonptr, base.span, message);
         };
@@ -94,7 +94,7 @@ impl Checker<'_> {
     ) -> Checked<Expr> {
         let address = if arrow {
             let base = self.expr(base)?;
-            if !matches!(base.ty, Type::Pointer(_)) {
+            if !matches!(base.ty, Type::Pointer(..)) {
                 let message = "operator -> must be applied to a pointer";
                 return self.error(Tag::OpPtr, base.span, message);
             }
@@ -103,7 +103,7 @@ impl Checker<'_> {
             let place = self.place(base)?;
             match (&place.ty, place.kind) {
                 (Type::Struct(_), ExprKind::Deref(address)) => *address,
-                (Type::Pointer(_), _) => {
+                (Type::Pointer(..), _) => {
                     let message = "operator . cannot be applied to a pointer; must use ->";
                     return self.error(Tag::OpSou, place.span, message);
                 }
@@ -113,7 +113,7 @@ impl Checker<'_> {
                 }
             }
         };
-        let Type::Pointer(of) = &address.ty else {
+        let Type::Pointer(of, _) = &address.ty else {
             return self.error(Tag::OpPtr, span, "operator -> must be applied to a pointer");
         };
         let (Type::Struct(s), op) = (self.types.complete(of), if arrow { "->" } else { "." })
@@ -133,7 +133,7 @@ impl Checker<'_> {
         let Some((offset, member)) = find_member(&s, &name.text) else {
             return self.unknown_member(&s, name);
         };
-        let ty = Type::pointer_to(member.ty.clone());
+        let ty = Type::pointer_in(address.ty.space(), member.ty.clone());
         let offset = int_node(i64::from(offset), Int::U64, span);
         let address = self.add_bytes(address, offset, &ty)?;
         let object = self.follow(address, span)?;
@@ -167,7 +167,7 @@ impl Checker<'_> {
     /// `*e`.
     pub(super) fn indirect(&mut self, operand: &ast::Expr, span: Span) -> Checked<Expr> {
         let address = self.expr(operand)?;
-        if !matches!(address.ty, Type::Pointer(_)) {
+        if !matches!(address.ty, Type::Pointer(..)) {
             let message = "cannot dereference non-pointer type";
             let error = self
                 .diagnostic(Tag::DerefNonptr, address.span, message)
@@ -179,7 +179,7 @@ impl Checker<'_> {
 
     /// The object that a pointer points to.
     fn follow(&mut self, address: Expr, span: Span) -> Checked<Expr> {
-        let Type::Pointer(of) = &address.ty else {
+        let Type::Pointer(of, _) = &address.ty else {
             return self.error(
                 Tag::DerefNonptr,
                 span,
@@ -189,7 +189,7 @@ impl Checker<'_> {
         match self.types.complete(of) {
             Type::Void => self.error(Tag::DerefVoid, span, "cannot dereference pointer to void"),
             Type::String => {
-                let pointer = convert(address, &Type::pointer_to(Type::Int(Int::I8)));
+                let pointer = convert_pointer(address, Type::Int(Int::I8));
                 Ok(node(ExprKind::Cast(Box::new(pointer)), Type::String, span))
             }
             ty if is_incomplete(&ty) && !matches!(ty, Type::Array(..)) => {
@@ -218,11 +218,10 @@ impl Checker<'_> {
     /// `&e`, for what is in memory.
     pub(super) fn address_of(&mut self, operand: &ast::Expr, span: Span) -> Checked<Expr> {
         let place = self.place(operand)?;
-        let ty = Type::pointer_to(place.ty.clone());
         match place.kind {
             ExprKind::Deref(address) => Ok(Expr {
                 span,
-                ..convert(*address, &ty)
+                ..convert_pointer(*address, place.ty)
             }),
             ExprKind::BitField { .. } => self.error(
                 Tag::AddrofBitfield,

@@ -2,7 +2,7 @@
 //! not run yet.
 
 use crate::program::{Builtin, Subroutine};
-use crate::types::{Int, Type};
+use crate::types::{Int, Space, Type};
 
 /// A built-in variable without an index: what it is and its type, which does not depend on the
 /// probe.
@@ -90,7 +90,7 @@ pub(super) fn subroutine(name: &str) -> Option<Signature> {
             Subroutine::Copyin,
             &[Address, Number(Int::U64)],
             2,
-            Type::pointer_to(Type::Void),
+            Type::pointer_in(Space::Scratch, Type::Void),
         ),
         "copyinstr" => (
             Subroutine::Copyinstr,

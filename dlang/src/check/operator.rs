@@ -8,7 +8,7 @@ use crate::ast;
 use crate::diag::Span;
 use crate::program::{BinaryOp, Expr, ExprKind, LogicOp, Subroutine, UnaryOp};
 use crate::tags::Tag;
-use crate::types::{Int, Type};
+use crate::types::{Int, Space, Type};
 
 impl Checker<'_> {
     pub(super) fn unary(&mut self, op: UnaryOp, operand: &ast::Expr, span: Span) -> Checked<Expr> {
@@ -115,21 +115,21 @@ impl Checker<'_> {
                 let ty = Type::Int(Int::common(*x, *y));
                 Ok(make(a, b, ty))
             }
-            (Type::Pointer(_), Type::Int(_), BinaryOp::Add | BinaryOp::Subtract) => {
+            (Type::Pointer(..), Type::Int(_), BinaryOp::Add | BinaryOp::Subtract) => {
                 let ty = a.ty.clone();
                 let offset = self.scaled(b, &ty)?;
                 let sum = make(convert(a, &Type::U64), offset, Type::U64);
                 let sum = self.fold(sum)?;
                 Ok(convert(sum, &ty))
             }
-            (Type::Int(_), Type::Pointer(_), BinaryOp::Add) => {
+            (Type::Int(_), Type::Pointer(..), BinaryOp::Add) => {
                 let ty = b.ty.clone();
                 let offset = self.scaled(a, &ty)?;
                 let sum = make(convert(b, &Type::U64), offset, Type::U64);
                 let sum = self.fold(sum)?;
                 Ok(convert(sum, &ty))
             }
-            (Type::Pointer(of), Type::Pointer(other), BinaryOp::Subtract) if of == other => {
+            (Type::Pointer(of, _), Type::Pointer(other, _), BinaryOp::Subtract) if of == other => {
                 let size = i64::from(self.types.complete(of).size(self.options.strsize).max(1));
                 let distance = make(convert(a, &Type::I64), convert(b, &Type::I64), Type::I64);
                 let size = Box::new(int_node(size, Int::I64, span));
@@ -171,7 +171,7 @@ impl Checker<'_> {
 
     /// The size of what a pointer points to; `void` counts as bytes.
     fn element_size(&mut self, pointer: &Type, span: Span) -> Checked<i64> {
-        let Type::Pointer(of) = pointer else {
+        let Type::Pointer(of, _) = pointer else {
             return Ok(1);
         };
         let of = self.types.complete(of);
@@ -227,8 +227,11 @@ impl Checker<'_> {
         let ty = match (&then.ty, &otherwise.ty) {
             _ if any_string && stringish(&then) && stringish(&otherwise) => Type::String,
             (Type::Int(a), Type::Int(b)) => Type::Int(Int::common(*a, *b)),
-            (Type::Pointer(_), _) if otherwise.ty.is_scalar() => then.ty.clone(),
-            (_, Type::Pointer(_)) if then.ty.is_scalar() => otherwise.ty.clone(),
+            (Type::Pointer(_, a), Type::Pointer(_, b)) if a != b => {
+                then.ty.clone().in_space(Space::Unknown)
+            }
+            (Type::Pointer(..), _) if otherwise.ty.is_scalar() => then.ty.clone(),
+            (_, Type::Pointer(..)) if then.ty.is_scalar() => otherwise.ty.clone(),
             (a, b) if a == b && *a != Type::Void => a.clone(),
             _ => {
                 let message = format!(
@@ -286,7 +289,7 @@ impl Checker<'_> {
         }
         let target = self.target(target, &value.ty, &shown)?;
         let ty = target.ty.clone();
-        if let (Type::Pointer(_), Some(op)) = (&ty, op) {
+        if let (Type::Pointer(..), Some(op)) = (&ty, op) {
             return self.move_pointer(op, target, value, span);
         }
         let value = match op {
@@ -338,7 +341,7 @@ impl Checker<'_> {
     ) -> Checked<Expr> {
         match (target, &value.ty) {
             (Type::Int(_), Type::Int(_)) => Ok(value),
-            (Type::Pointer(_), Type::Int(_))
+            (Type::Pointer(..), Type::Int(_))
                 if matches!(op, BinaryOp::Add | BinaryOp::Subtract) =>
             {
                 self.scaled(value, target)
@@ -372,7 +375,7 @@ impl Checker<'_> {
         let target = self.target(target, &Type::I64, shown)?;
         let size = match &target.ty {
             Type::Int(_) => 1,
-            Type::Pointer(_) => self.element_size(&target.ty.clone(), span)?,
+            Type::Pointer(..) => self.element_size(&target.ty.clone(), span)?,
             _ => {
                 let message = format!("operator {shown} requires an operand of scalar type");
                 return self.error(Tag::OpScalar, target.span, &message);

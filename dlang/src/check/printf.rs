@@ -279,7 +279,7 @@ impl Checker<'_> {
             value.span,
         );
         error.hint = match (&value.ty, wants_string) {
-            (Type::Int(_) | Type::Pointer(_), true) => {
+            (Type::Int(_) | Type::Pointer(..), true) => {
                 Some("read a string of the traced program with copyinstr(address)".into())
             }
             (Type::String, false) => Some("strings are printed with %s".into()),

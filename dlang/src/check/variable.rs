@@ -7,7 +7,7 @@ use crate::ast::{self, Name};
 use crate::diag::Span;
 use crate::program::{Expr, ExprKind, Scope, VarId, Variable};
 use crate::tags::Tag;
-use crate::types::{Int, Type};
+use crate::types::{Int, Space, Type};
 
 impl Checker<'_> {
     pub(super) fn new_variable(&mut self, variable: Variable, span: Span) -> VarId {
@@ -276,7 +276,7 @@ impl Checker<'_> {
         }
         match unstorable(ty) {
             Some(why) => self.unsupported(span, why),
-            None => Ok(ty.clone()),
+            None => Ok(ty.clone().in_space(Space::Unknown)),
         }
     }
 
