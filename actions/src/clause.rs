@@ -208,7 +208,12 @@ impl<'p> Record<'p> {
                 emit.asm.store(Size::Half, Reg::R1, base + 2, len);
                 emit.give_string(string);
             }
-            Field::Bytes { .. } => return Err(out_of_step(source.span)),
+            Field::Bytes { offset, .. } => emit.copy_struct(source, |emit| {
+                let base = self.base(emit, Reg::R1, source.span)?;
+                emit.asm
+                    .alu_imm(Alu::Add, Reg::R1, i32::from(base + to_i16(offset)));
+                Ok(())
+            })?,
         }
         Ok(())
     }

@@ -236,6 +236,11 @@ impl Planner<'_> {
                 let int = if expr.fits(int) { int } else { Int::I64 };
                 self.int_field(int, Some(expr.clone()))
             }
+            None if matches!(expr.ty, Type::Struct(_)) => {
+                let len = recorded_bytes(expr);
+                let offset = self.room(len.next_multiple_of(8), 8);
+                self.field(Field::Bytes { offset, len }, Some(expr.clone()))
+            }
             None => {
                 let offset = self.room(4, 4);
                 self.field(Field::Str { offset }, Some(expr.clone()))
@@ -278,12 +283,23 @@ pub(crate) fn most_fixed(body: &[Stmt]) -> u32 {
     fn nodes(expr: &Expr) -> u32 {
         1 + expr.operands().into_iter().map(nodes).sum::<u32>()
     }
-    let mut fields = 4;
+    let (mut fields, mut bytes) = (4, 0);
     each_statement(body, &mut |stmt| {
         fields += 2;
+        if let StmtKind::Action(Action::Trace(expr)) = &stmt.kind {
+            bytes += recorded_bytes(expr).next_multiple_of(8);
+        }
         each_expr(stmt, &mut |expr| fields += nodes(expr));
     });
-    HEADER_SIZE + 8 * fields
+    HEADER_SIZE + 8 * fields + bytes
+}
+
+/// Bytes that a struct or union takes in the record.
+fn recorded_bytes(expr: &Expr) -> u32 {
+    match &expr.ty {
+        Type::Struct(s) => s.size,
+        Type::Void | Type::Int(_) | Type::String | Type::Pointer(..) | Type::Array(..) => 0,
+    }
 }
 
 /// Calls `f` for every statement, those inside of `if` too.

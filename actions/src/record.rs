@@ -99,7 +99,7 @@ pub enum Field {
         /// Offset of the pair in the record, a multiple of 4.
         offset: u32,
     },
-    /// Bytes of memory, in the fixed part.
+    /// A struct or union, in the fixed part.
     Bytes {
         /// Offset in the record.
         offset: u32,

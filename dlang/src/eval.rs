@@ -131,6 +131,9 @@ pub fn eval<'a>(expr: &'a Expr, env: &impl Env<'a>) -> Result<Value<'a>, EvalErr
         | ExprKind::TypedArg(_)
         | ExprKind::Assign(..)
         | ExprKind::Step { .. }
+        | ExprKind::Member { .. }
+        | ExprKind::Index { .. }
+        | ExprKind::AddressOf(_)
         | ExprKind::Deref(_) => return Err(EvalError::NotConstant),
     })
 }

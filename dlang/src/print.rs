@@ -250,6 +250,14 @@ impl Printer<'_> {
             }
             ExprKind::Cast(of) => format!("(({}){})", type_name(&e.ty), self.expr(of)),
             ExprKind::Deref(address) => format!("(*{})", self.expr(address)),
+            ExprKind::Member { of, name, .. } => format!("{}.{name}", self.expr(of)),
+            ExprKind::Index { of, index } => format!("{}[{}]", self.expr(of), self.expr(index)),
+            // An array is its own address.
+            ExprKind::AddressOf(of) if matches!(of.ty, Type::Array(..)) => self.expr(of),
+            ExprKind::AddressOf(of) => format!("(&{})", self.expr(of)),
+            ExprKind::BitField { of, .. } if matches!(of.kind, ExprKind::Member { .. }) => {
+                self.expr(of)
+            }
             ExprKind::BitField { of, first, bits } => {
                 let address = match &of.kind {
                     ExprKind::Deref(address) => self.expr(address),
@@ -424,7 +432,9 @@ fn declare(ty: &Type, name: &str) -> String {
         Type::String => format!("string {name}"),
         Type::Struct(s) => format!("{} {} {name}", kind(s), s.name),
         Type::Array(of, count) => declare(of, &format!("{name}[{count}]")),
-        Type::Pointer(to, _) if matches!(**to, Type::Array(..)) => declare(to, &format!("(*{name})")),
+        Type::Pointer(to, _) if matches!(**to, Type::Array(..)) => {
+            declare(to, &format!("(*{name})"))
+        }
         Type::Pointer(to, _) => declare(to, &format!("*{name}")),
     }
 }

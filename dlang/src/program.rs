@@ -260,7 +260,7 @@ pub enum ExprKind {
     Logic(LogicOp, Box<Expr>, Box<Expr>),
     /// `cond ? then : otherwise`: both branches integers, or both of one type.
     Ternary(Box<Expr>, Box<Expr>, Box<Expr>),
-    /// `target = value`: the target is a variable, an element or a dereference. An integer is cut
+    /// `target = value`: the target is a variable, an element, a part of one or a dereference. An integer is cut
     /// to the target's type as it is stored; the result is the value before that. `target op=
     /// value` has the operator, which goes by the sign of the target's type.
     Assign(Option<BinaryOp>, Box<Expr>, Box<Expr>),
@@ -278,8 +278,29 @@ pub enum ExprKind {
     /// `stringof`.
     Cast(Box<Expr>),
     /// The object at an address: `*p`, `p->m`, `a[i]`, all reduced to address arithmetic.
-    /// The type may be an integer, a pointer, or (only below a `stringof`) an array.
+    /// The type may be an integer or a pointer; an array only below a `stringof`, a struct or union
+    /// where it is assigned or recorded as a whole.
     Deref(Box<Expr>),
+    /// `of.name`, a member of a struct or union in a variable or element: the object of this
+    /// expression's type so many bytes from the start of `of`. What a pointer leads to is
+    /// [`ExprKind::Deref`].
+    Member {
+        /// The struct or union: a variable, an element, or a part of one.
+        of: Box<Expr>,
+        /// The member's name.
+        name: String,
+        /// Its distance from the start, those of anonymous members around it included.
+        offset: u32,
+    },
+    /// `of[index]` of an array in a variable or element; an index outside of it is a fault.
+    Index {
+        /// The array: a variable, an element, or a part of one.
+        of: Box<Expr>,
+        /// The index, `int64_t`.
+        index: Box<Expr>,
+    },
+    /// The address of a part of a variable, or of an array variable.
+    AddressOf(Box<Expr>),
     /// `bits` of the integer below, from bit `first`, sign-extended if the type is signed.
     BitField {
         /// The integer that holds the field.
@@ -347,10 +368,23 @@ impl Expr {
             | ExprKind::TypedArg(_)
             | ExprKind::Cast(_)
             | ExprKind::Deref(_)
+            | ExprKind::Member { .. }
+            | ExprKind::Index { .. }
+            | ExprKind::AddressOf(_)
             | ExprKind::BitField { .. }
             | ExprKind::Call(..)
             | ExprKind::Recorded(_) => own(),
         }
+    }
+
+    /// The variable or element of which this is a part, or which it is.
+    #[must_use]
+    pub fn whole(&self) -> &Expr {
+        let mut part = self;
+        while let ExprKind::Member { of, .. } | ExprKind::Index { of, .. } = &part.kind {
+            part = of;
+        }
+        part
     }
 
     /// The expressions directly below this one, in source order.
@@ -368,8 +402,11 @@ impl Expr {
             ExprKind::Unary(_, of)
             | ExprKind::Cast(of)
             | ExprKind::Deref(of)
+            | ExprKind::Member { of, .. }
+            | ExprKind::AddressOf(of)
             | ExprKind::Step { target: of, .. }
             | ExprKind::BitField { of, .. } => vec![of],
+            ExprKind::Index { of, index } => vec![of, index],
             ExprKind::Binary(_, a, b)
             | ExprKind::Logic(_, a, b)
             | ExprKind::Assign(_, a, b)

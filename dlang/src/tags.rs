@@ -81,6 +81,10 @@ pub enum Tag {
     KeyType,
     /// An array in memory is indexed by a tuple.
     ArrBadref,
+    /// A constant index is outside of its array.
+    ArrBounds,
+    /// An array is assigned as a whole.
+    OpArrfun,
     /// A name is declared twice in different ways.
     DeclIdred,
     /// The specifiers of a declaration do not go together.
@@ -273,6 +277,8 @@ impl Tag {
             Self::SizeofType => "D_SIZEOF_TYPE",
             Self::KeyType => "D_KEY_TYPE",
             Self::ArrBadref => "D_ARR_BADREF",
+            Self::ArrBounds => "D_ARR_BOUNDS",
+            Self::OpArrfun => "D_OP_ARRFUN",
             Self::DeclIdred => "D_DECL_IDRED",
             Self::DeclCombo => "D_DECL_COMBO",
             Self::DeclScope => "D_DECL_SCOPE",

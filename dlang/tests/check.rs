@@ -196,11 +196,7 @@ fn operands_must_fit_their_operators() {
             Tag::OffsetofBitfield,
             "a",
         ),
-        (
-            "BEGIN { *(int *)arg0 = 1; }",
-            Tag::Unsupported,
-            "*(int *)arg0",
-        ),
+        ("BEGIN { *(int *)arg0 = 1; }", Tag::OpWrite, "*(int *)arg0"),
         ("int x; string x; BEGIN", Tag::DeclIdred, "x"),
         ("struct foo x; BEGIN", Tag::DeclIncomplete, "x"),
         ("inline int K = 7; BEGIN { K = 3; }", Tag::OpLval, "K"),
@@ -364,4 +360,36 @@ fn programs_at_the_limits_of_nesting_check() {
 fn inlines_that_explode_are_an_error() {
     let errors = try_check(&doubling_inlines(20)).unwrap_err();
     assert_eq!((errors[0].tag, errors.len()), (Tag::Nesting, 1));
+}
+
+#[test]
+fn parts_of_variables_are_checked() {
+    let structs = "struct s { int a; char b[8]; unsigned f : 3; }; struct t { int a; }; struct s x, m[int]; struct t y; int k[5];";
+    for (body, tag, near) in [
+        ("k[5] = 1;", Tag::ArrBounds, "5"),
+        ("trace(k[-1]);", Tag::ArrBounds, "-1"),
+        ("x.b[8] = 1;", Tag::ArrBounds, "8"),
+        ("m[1].b[8] = 1;", Tag::ArrBounds, "8"),
+        ("x = y;", Tag::OpIncompat, "y"),
+        ("x = 0;", Tag::OpIncompat, "0"),
+        ("x.z = 1;", Tag::TypeMember, "z"),
+        ("x + 1;", Tag::OpSou, "x"),
+        ("&x;", Tag::AddrofVar, "&x"),
+        ("&m[1].a;", Tag::AddrofVar, "&m[1].a"),
+        ("&x.f;", Tag::AddrofBitfield, "&x.f"),
+        ("this->q = k; k = this->q;", Tag::OpArrfun, "k"),
+        ("@[x] = count();", Tag::OpSou, "x"),
+        ("*(int *)arg0 = 5;", Tag::OpWrite, "*(int *)arg0"),
+        ("*(int *)8 = 5;", Tag::OpWrite, "*(int *)8"),
+        (
+            "((struct s *)arg0)->a++;",
+            Tag::OpWrite,
+            "((struct s *)arg0)->a",
+        ),
+    ] {
+        check_err(&format!("{structs} BEGIN {{ {body} }}"), tag, near);
+    }
+    check_ok(&format!(
+        "{structs} BEGIN {{ this->p = &x.a; *this->p = 1; ((struct s *)copyin(arg0, 16))->a = 2; }}"
+    ));
 }

@@ -47,6 +47,13 @@ impl Emit<'_> {
             ExprKind::Step { target, by, post } => self.step(target, *by, Some(*post)),
             ExprKind::Cast(of) => self.cast(of, expr),
             ExprKind::Deref(address) => self.deref(address, type_of(expr)?, span),
+            ExprKind::Member { .. } | ExprKind::Index { .. } => {
+                let part = self.open_part(expr)?;
+                let val = self.read_part(&part, type_of(expr)?, span)?;
+                self.close_part(part);
+                Ok(val)
+            }
+            ExprKind::AddressOf(of) => self.address_of(of, span),
             ExprKind::BitField { of, first, bits } => {
                 let val = self.int(of)?;
                 let int = type_of(expr)?;
@@ -71,6 +78,9 @@ impl Emit<'_> {
         match &expr.kind {
             ExprKind::Assign(_, target, value) if target.ty == Type::String => {
                 self.assign_string(target, value)
+            }
+            ExprKind::Assign(_, target, value) if matches!(target.ty, Type::Struct(_)) => {
+                self.assign_struct(target, value)
             }
             ExprKind::Assign(op, target, value) => {
                 let val = self.assign_int(*op, target, value, false)?;
@@ -541,6 +551,9 @@ impl Emit<'_> {
         value: &Expr,
         wanted: bool,
     ) -> Emitted<Val> {
+        if let ExprKind::BitField { .. } = target.kind {
+            return self.assign_bits(target, value);
+        }
         let int = type_of(target)?;
         let Some(op) = op else {
             let val = self.int(value)?;

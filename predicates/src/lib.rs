@@ -8,6 +8,7 @@ mod int;
 mod locals;
 mod machine;
 mod memory;
+mod place;
 mod rodata;
 mod scan;
 mod search;

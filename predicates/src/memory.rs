@@ -1,12 +1,13 @@
 //! Memory that a pointer names: dereferences, and `copyin`.
 //!
-//! An address in the lower half of the address space belongs to the traced program, one in the
-//! upper half to the kernel: what `copyin` brought into the scratch has such an address. Both are
-//! read by helpers that cannot crash; an address that cannot be read is a fault.
+//! The pointer's type says which memory it points into. Where it does not, the address does: in
+//! the lower half of the address space it belongs to the traced program, in the upper half to the
+//! kernel. Both are read by helpers that cannot crash; an address that cannot be read is a fault.
+//! What `copyin` brought is memory of ours, loaded from directly after a check (`place`).
 
 use dlang::diag::Span;
 use dlang::program::Expr;
-use dlang::types::Int;
+use dlang::types::{Int, Space};
 
 use crate::emit::{Emit, Emitted, Fault, Refusal, imm};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
@@ -15,18 +16,19 @@ use crate::stack::Val;
 impl Emit<'_> {
     /// The integer at an address.
     pub(crate) fn deref(&mut self, address: &Expr, int: Int, span: Span) -> Emitted<Val> {
+        let space = address.ty.space();
         let address = self.int(address)?;
+        if space == Space::Scratch {
+            self.own_memory(&address, int.size.into(), span)?;
+            self.load_int(Reg::R0, Reg::R1, 0, int);
+            self.stack.give(address);
+            return self.keep(Reg::R0, span);
+        }
         let slot = self.buffer(8, span)?;
-        let (kernel, done) = (self.asm.label(), self.asm.label());
         self.stack_address(Reg::R1, slot);
         self.asm.mov_imm(Reg::R2, i64::from(int.size));
         self.load(Reg::R3, &address);
-        self.asm.jump_if_imm(Cond::SLt, Reg::R3, 0, kernel);
-        self.asm.call(Helper::ProbeReadUser);
-        self.asm.jump(done);
-        self.asm.bind(kernel);
-        self.asm.call(Helper::ProbeReadKernel);
-        self.asm.bind(done);
+        self.read_memory(space, Helper::ProbeReadUser, Helper::ProbeReadKernel);
         let bad = self.fault(Fault::BadAddress, &address);
         self.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, bad);
         self.load_int(Reg::R0, Reg::FP, slot, int);

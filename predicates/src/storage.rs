@@ -17,6 +17,7 @@
 //!   locals     this-> variables that the stack cannot hold, cleared in each firing
 //!   copied     what copyin() brought
 //!   texts      arguments that were converted to UTF-8
+//!   element    an element that is made, a struct that is copied
 //!   key        one tuple
 //!   heap-fixed the record's fixed part, ending at
 //!   heap       strings of this firing, back to back; the record runs into them
@@ -120,10 +121,15 @@ pub struct Storage {
     pub locals: usize,
     /// Offset of the temporaries in the state.
     pub temps: u32,
+    /// Where the `this->` variables in the scratch start.
+    pub locals_at: u32,
     /// Offset and size of what `copyin` may fill in one firing.
     pub copied: (u32, u32),
     /// Offset of the [`TEXTS`] that a trampoline may convert, and the size of each.
     pub texts: (u32, u32),
+    /// Offset and size of an associative array's element that is made; as much follows it for a
+    /// struct that is copied.
+    pub element: (u32, u32),
     /// Offset of the tuple under construction.
     pub key: u32,
     /// Offset of the heap; the record's fixed part ends here.
@@ -290,6 +296,7 @@ impl Storage {
         }
         let temps = state;
         let mut end = temps + TEMP_BYTES;
+        let locals_at = end;
         for (index, size) in spilled {
             places[index] = Place::Scratch(end);
             end += size;
@@ -299,7 +306,8 @@ impl Storage {
             end + copied.1,
             strsize.clamp(8, LONGEST_TEXT).next_multiple_of(8),
         );
-        let key = texts.0 + TEXTS * texts.1;
+        let element = (texts.0 + TEXTS * texts.1, largest_struct(program, strsize));
+        let key = element.0 + 2 * element.1;
         let heap = key + sizes.key.next_multiple_of(8) + sizes.record.next_multiple_of(8);
         Self {
             strsize,
@@ -314,12 +322,28 @@ impl Storage {
             places,
             locals,
             temps,
+            locals_at,
             copied,
             texts,
+            element,
             key,
             heap,
         }
     }
+}
+
+/// Bytes of the largest struct or array that a variable holds or that is copied as a whole.
+fn largest_struct(program: &Program, strsize: u32) -> u32 {
+    let mut largest = 0;
+    let mut size = |ty: &Type| {
+        if matches!(ty, Type::Struct(_) | Type::Array(..)) {
+            largest = largest.max(ty.size(strsize).next_multiple_of(8));
+        }
+    };
+    for variable in &program.variables {
+        size(&variable.ty);
+    }
+    largest
 }
 
 /// How many of a tuple's members are strings.

@@ -232,27 +232,28 @@ impl Emit<'_> {
         string
     }
 
-    /// `stringof(address)`: the bytes there up to a NUL. Addresses in the lower half are the
-    /// traced program's, the others the kernel's (what `copyin` gave).
+    /// `stringof(address)`: the bytes there up to a NUL. An array of `char` ends with its last byte
+    /// at the latest where it is in a variable.
     fn stringof(&mut self, of: &Expr, span: Span) -> Emitted<Str> {
         if of.ty == Type::String {
             return self.string(of);
         }
-        let address = match &of.kind {
-            ExprKind::Deref(address) if matches!(of.ty, Type::Array(..)) => self.int(address)?,
-            _ => self.int(of)?,
+        if matches!(of.ty, Type::Array(..)) && !matches!(of.kind, ExprKind::Deref(_)) {
+            self.scratch(Reg::R1, span)?;
+            self.char_array(of)?;
+            return self.push_kernel_bytes(span);
+        }
+        let pointer = match &of.kind {
+            ExprKind::Deref(address) if matches!(of.ty, Type::Array(..)) => address,
+            _pointer => of,
         };
-        let (kernel, done) = (self.asm.label(), self.asm.label());
+        let space = pointer.ty.space();
+        let address = self.int(pointer)?;
         let used = Val::Slot(self.heap_used(span)?);
         self.heap_at(Reg::R1, &used, span)?;
         self.asm.mov_imm(Reg::R2, i64::from(self.storage.strsize));
         self.load(Reg::R3, &address);
-        self.asm.jump_if_imm(Cond::SLt, Reg::R3, 0, kernel);
-        self.asm.call(Helper::ProbeReadUserStr);
-        self.asm.jump(done);
-        self.asm.bind(kernel);
-        self.asm.call(Helper::ProbeReadKernelStr);
-        self.asm.bind(done);
+        self.read_memory(space, Helper::ProbeReadUserStr, Helper::ProbeReadKernelStr);
         let string = self.pushed(&address, span)?;
         self.stack.give(address);
         Ok(string)

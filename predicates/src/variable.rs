@@ -12,6 +12,7 @@ use crate::asm::{Label, MapRef};
 use crate::emit::{Emit, Emitted, Refusal, imm};
 use crate::insn::{Alu, Cond, Helper, Insn, Reg, Size};
 use crate::int::internal;
+use crate::place::Part;
 use crate::stack::Val;
 use crate::storage::{Counter, Place, TupleMaps, own_globals, own_state};
 use crate::string::Str;
@@ -24,6 +25,10 @@ pub(crate) enum Target {
     Scalar(VarId),
     /// An element of an associative array, its key in memory.
     Element(TupleMaps, Tuple),
+    /// A part of a variable or element.
+    Part(Part),
+    /// What an address leads to.
+    Memory(Val),
 }
 
 impl Emit<'_> {
@@ -41,17 +46,24 @@ impl Emit<'_> {
                 let tuple = self.tuple(&maps, key, target.span)?;
                 Ok(Target::Element(maps, tuple))
             }
-            _ => Err(Refusal {
+            ExprKind::Member { .. } | ExprKind::Index { .. } => {
+                self.open_part(target).map(Target::Part)
+            }
+            ExprKind::Deref(address) => self.int(address).map(Target::Memory),
+            _no_place => Err(Refusal {
                 span: target.span,
-                message: "only variables can be assigned to".into(),
+                message: "only variables and memory can be assigned to".into(),
             }),
         }
     }
 
     /// Gives back what [`Emit::open`] took.
     pub(crate) fn close(&mut self, target: Target) {
-        if let Target::Element(_, tuple) = target {
-            self.give_tuple(tuple);
+        match target {
+            Target::Scalar(_) => {}
+            Target::Element(_, tuple) => self.give_tuple(tuple),
+            Target::Part(part) => self.close_part(part),
+            Target::Memory(address) => self.stack.give(address),
         }
     }
 
@@ -79,6 +91,12 @@ impl Emit<'_> {
                 self.put_imm(&val, 0);
                 self.asm.bind(done);
                 Ok(val)
+            }
+            Target::Part(part) => self.read_part(part, int, span),
+            Target::Memory(address) => {
+                self.own_memory(address, int.size.into(), span)?;
+                self.load_int(Reg::R0, Reg::R1, 0, int);
+                self.keep(Reg::R0, span)
             }
         }
     }
@@ -120,6 +138,13 @@ impl Emit<'_> {
                 self.stack.give_buffer(slot, 8);
                 Ok(())
             }
+            Target::Part(part) => self.write_part(part, value, int, span),
+            Target::Memory(address) => {
+                self.own_memory(address, int.size.into(), span)?;
+                let reg = self.reg(value, Reg::R0);
+                self.asm.store(Size::of(int.size), Reg::R1, 0, reg);
+                Ok(())
+            }
         }
     }
 
@@ -134,7 +159,7 @@ impl Emit<'_> {
     }
 
     /// `dst = address of a variable's memory`. Destroys `r0` to `r5`.
-    fn variable_address(&mut self, dst: Reg, var: VarId, span: Span) -> Emitted<()> {
+    pub(crate) fn variable_address(&mut self, dst: Reg, var: VarId, span: Span) -> Emitted<()> {
         match self.place(var) {
             Place::Global(offset) => {
                 let globals = self.storage.globals;
@@ -245,7 +270,12 @@ impl Emit<'_> {
     }
 
     /// `r0 = address of an element's value`, or a jump to `absent`.
-    fn find_element(&mut self, maps: &TupleMaps, tuple: &Tuple, absent: Label) -> Emitted<()> {
+    pub(crate) fn find_element(
+        &mut self,
+        maps: &TupleMaps,
+        tuple: &Tuple,
+        absent: Label,
+    ) -> Emitted<()> {
         self.each_class(maps, tuple, |e, map, size| {
             e.asm.map(Reg::R1, map);
             e.tuple_address(Reg::R2, tuple, size);
@@ -256,7 +286,7 @@ impl Emit<'_> {
     }
 
     /// Puts a value, whose address `value` brings to `r3`, under a key.
-    fn store_element(
+    pub(crate) fn store_element(
         &mut self,
         maps: &TupleMaps,
         tuple: &Tuple,

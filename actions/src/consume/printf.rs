@@ -260,7 +260,9 @@ impl<'a> Env<'a> for EcbOnly<'a> {
 fn recorded(expr: &Expr) -> bool {
     match &expr.kind {
         ExprKind::Recorded(_) => true,
-        ExprKind::Unary(_, a) | ExprKind::Cast(a) | ExprKind::Deref(a) => recorded(a),
+        ExprKind::Unary(_, a) | ExprKind::Cast(a) | ExprKind::Deref(a) | ExprKind::AddressOf(a) => {
+            recorded(a)
+        }
         ExprKind::BitField { of, .. } => recorded(of),
         ExprKind::Binary(_, a, b) | ExprKind::Logic(_, a, b) | ExprKind::Comma(a, b) => {
             recorded(a) || recorded(b)

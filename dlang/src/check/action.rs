@@ -8,6 +8,9 @@ use crate::program::{Action, AggId, Expr, Stmt, StmtKind};
 use crate::tags::Tag;
 use crate::types::{Int, Type};
 
+/// The largest struct that is recorded as a whole, in bytes.
+const LARGEST_RECORDED: u32 = 4096;
+
 impl Checker<'_> {
     /// Checks statements in order. A statement with an error is left out; the others go on.
     pub(super) fn statements(&mut self, body: &[ast::Stmt], out: &mut Vec<Stmt>) {
@@ -143,7 +146,15 @@ impl Checker<'_> {
             Type::Array(..) if super::convert::is_string_like(&place.ty) => {
                 super::convert::convert(place, &Type::String)
             }
-            _ => self.value(place)?,
+            Type::Struct(s) if s.size > LARGEST_RECORDED => {
+                let message = format!(
+                    "trace( ) may not be applied to {} bytes; {LARGEST_RECORDED} is the most",
+                    s.size
+                );
+                return self.unsupported(arg.span, &message);
+            }
+            Type::Struct(_) => place,
+            _no_struct => self.value(place)?,
         };
         Ok(Action::Trace(value))
     }

@@ -38,7 +38,9 @@ impl Checker<'_> {
         }
         let value = self.value(place)?;
         match (parameter, &value.ty) {
-            (Parameter::Address, Type::Int(_) | Type::Pointer(..)) => Ok(convert(value, &Type::U64)),
+            (Parameter::Address, Type::Int(_) | Type::Pointer(..)) => {
+                Ok(convert(value, &Type::U64))
+            }
             (Parameter::Number(int), Type::Int(_)) => Ok(stored(value, &Type::Int(int))),
             _ => {
                 let error = self.wrong_argument(function, n, parameter.prototype(), &value);

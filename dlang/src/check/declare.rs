@@ -95,6 +95,7 @@ impl<'a> Checker<'a> {
                 .with_label(self.variable_spans[index], "first declared here");
             return self.reject(error);
         }
+        let ty = self.types.complete(&ty);
         if let Some(reason) = unstorable(&ty) {
             let message = format!("{}: {reason}", name.text);
             let tag = if ty == Type::Void {
@@ -384,10 +385,8 @@ impl<'a> Checker<'a> {
 pub(super) fn unstorable(ty: &Type) -> Option<&'static str> {
     match ty {
         Type::Void => Some("cannot have void objects"),
-        Type::Struct(s) if !s.members.is_empty() => {
-            Some("variables of struct and union type are not supported yet; use a pointer")
-        }
-        Type::Array(..) => Some("array variables are not supported yet; use an associative array"),
+        Type::Array(_, 0) => Some("an array variable needs its size"),
+        Type::Array(of, _) => unstorable(of),
         Type::Struct(_) | Type::Int(_) | Type::String | Type::Pointer(..) => None,
     }
 }

@@ -1,13 +1,14 @@
 //! Expressions: what each form means and its type.
 
 use super::convert::{convert, convert_pointer, int_node, is_string_like, node};
+use super::member::is_in_variable;
 use super::types::is_incomplete;
 use super::{Checked, Checker, Reported, names};
 use crate::ast::{self, IntSign};
 use crate::diag::{Diagnostic, Span};
 use crate::program::{Expr, ExprKind, Scope};
 use crate::tags::Tag;
-use crate::types::{Int, Type};
+use crate::types::{Int, Space, Type};
 
 impl Checker<'_> {
     /// Checks an expression that must have a value: arrays have become pointers.
@@ -16,15 +17,34 @@ impl Checker<'_> {
         self.value(checked)
     }
 
+    /// Checks an expression whose value may be a whole struct or union.
+    pub(super) fn object(&mut self, expr: &ast::Expr) -> Checked<Expr> {
+        let checked = self.place(expr)?;
+        match checked.ty {
+            Type::Struct(_) => Ok(checked),
+            _ => self.value(checked),
+        }
+    }
+
     /// Turns an object into the value that C makes of it.
     pub(super) fn value(&mut self, expr: Expr) -> Checked<Expr> {
         match (&expr.ty, expr.kind) {
             (Type::Array(of, _), ExprKind::Deref(address)) => {
                 Ok(convert_pointer(*address, (**of).clone()))
             }
-            (Type::Struct(_), kind) => {
+            (Type::Array(of, _), kind)
+                if is_in_variable(&node(kind.clone(), Type::Void, expr.span)) =>
+            {
+                let array = node(kind, expr.ty.clone(), expr.span);
+                if !matches!(array.whole().kind, ExprKind::Var(_)) {
+                    let message = "cannot take address of dynamic variable";
+                    return self.error(Tag::AddrofVar, expr.span, message);
+                }
+                let ty = Type::pointer_in(Space::Scratch, (**of).clone());
+                Ok(node(ExprKind::AddressOf(Box::new(array)), ty, expr.span))
+            }
+            (Type::Struct(_), kind) if !matches!(kind, ExprKind::Assign(..)) => {
                 let message = format!("{} cannot be used as a value", expr.ty);
-                let _ = kind;
                 self.error(Tag::OpSou, expr.span, &message)
             }
             (_, kind) => Ok(Expr { kind, ..expr }),

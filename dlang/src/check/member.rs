@@ -1,5 +1,6 @@
-//! Memory: pointers followed, arrays indexed, members found. Everything is address arithmetic
-//! below a [`ExprKind::Deref`].
+//! Memory: pointers followed, arrays indexed, members found. What a pointer leads to is address
+//! arithmetic below a [`ExprKind::Deref`]; a part of a variable is named as such
+//! ([`ExprKind::Member`], [`ExprKind::Index`]).
 
 use super::convert::{convert, convert_pointer, int_node, node};
 use super::types::is_incomplete;
@@ -8,7 +9,7 @@ use crate::ast::{self, Name};
 use crate::diag::Span;
 use crate::program::{BinaryOp, Expr, ExprKind};
 use crate::tags::Tag;
-use crate::types::{Int, Member, Struct, Type};
+use crate::types::{Int, Member, Space, Struct, Type};
 
 impl Checker<'_> {
     /// `base[arguments]`: an element, an inline with parameters, `args[n]`, or memory.
@@ -45,11 +46,11 @@ impl Checker<'_> {
                 return self.element(scope, &name, args, None, span);
             }
         }
-        let base = self.expr(base)?;
-        let Type::Pointer(..) = base.ty else {
+        let base = self.place(base)?;
+        if !matches!(base.ty, Type::Pointer(..) | Type::Array(..)) {
             let message = "cannot dereference non-pointer type";
             return self.error(Tag::DerefNonptr, base.span, message);
-        };
+        }
         let [index] = args else {
             let message = "an array in memory has one index";
             return self.error(Tag::ArrBadref, span, message);
@@ -59,10 +60,37 @@ impl Checker<'_> {
             let message = "array subscript must be of integral type";
             return self.error(Tag::OpInt, index.span, message);
         };
+        if let Type::Array(of, count) = base.ty.clone()
+            && is_in_variable(&base)
+        {
+            return self.array_element(base, &of, count, index, span);
+        }
+        let base = self.value(base)?;
         let ty = base.ty.clone();
         let offset = self.scaled(index, &ty)?;
         let address = self.add_bytes(base, offset, &ty)?;
         self.follow(address, span)
+    }
+
+    /// `array[index]` of an array in a variable.
+    fn array_element(
+        &mut self,
+        array: Expr,
+        of: &Type,
+        count: u32,
+        index: Expr,
+        span: Span,
+    ) -> Checked<Expr> {
+        let index = self.fold(convert(index, &Type::I64))?;
+        if let ExprKind::Int(at) = index.kind
+            && !(0..i64::from(count)).contains(&at)
+        {
+            let message = format!("index outside array bounds: {at}, max is {count}");
+            return self.error(Tag::ArrBounds, index.span, &message);
+        }
+        let ty = self.types.complete(of);
+        let (of, index) = (Box::new(array), Box::new(index));
+        Ok(node(ExprKind::Index { of, index }, ty, span))
     }
 
     fn inline_call(
@@ -101,6 +129,11 @@ impl Checker<'_> {
             base
         } else {
             let place = self.place(base)?;
+            if let Type::Struct(s) = self.types.complete(&place.ty)
+                && is_in_variable(&place)
+            {
+                return self.variable_member(place, &s, name, span);
+            }
             match (&place.ty, place.kind) {
                 (Type::Struct(_), ExprKind::Deref(address)) => *address,
                 (Type::Pointer(..), _) => {
@@ -137,21 +170,27 @@ impl Checker<'_> {
         let offset = int_node(i64::from(offset), Int::U64, span);
         let address = self.add_bytes(address, offset, &ty)?;
         let object = self.follow(address, span)?;
-        match member.bits {
-            None => Ok(object),
-            Some((first, bits)) => {
-                let ty = member.ty.clone();
-                Ok(node(
-                    ExprKind::BitField {
-                        of: Box::new(object),
-                        first,
-                        bits,
-                    },
-                    ty,
-                    span,
-                ))
-            }
-        }
+        Ok(with_bits(object, member))
+    }
+
+    /// `place.name` of a struct or union in a variable.
+    fn variable_member(
+        &mut self,
+        place: Expr,
+        s: &Struct,
+        name: &Name,
+        span: Span,
+    ) -> Checked<Expr> {
+        let Some((offset, member)) = find_member(s, &name.text) else {
+            return self.unknown_member(s, name);
+        };
+        let kind = ExprKind::Member {
+            of: Box::new(place),
+            name: name.text.clone(),
+            offset,
+        };
+        let object = node(kind, self.types.complete(&member.ty), span);
+        Ok(with_bits(object, member))
     }
 
     fn unknown_member<T>(&mut self, s: &Struct, name: &Name) -> Checked<T> {
@@ -218,23 +257,32 @@ impl Checker<'_> {
     /// `&e`, for what is in memory.
     pub(super) fn address_of(&mut self, operand: &ast::Expr, span: Span) -> Checked<Expr> {
         let place = self.place(operand)?;
-        match place.kind {
+        match place.kind.clone() {
             ExprKind::Deref(address) => Ok(Expr {
                 span,
                 ..convert_pointer(*address, place.ty)
             }),
+            ExprKind::Member { .. } | ExprKind::Index { .. }
+                if matches!(place.whole().kind, ExprKind::Var(_)) =>
+            {
+                let ty = Type::pointer_in(Space::Scratch, place.ty.clone());
+                Ok(node(ExprKind::AddressOf(Box::new(place)), ty, span))
+            }
             ExprKind::BitField { .. } => self.error(
                 Tag::AddrofBitfield,
                 span,
                 "cannot take address of a bit-field",
             ),
-            ExprKind::Var(_) | ExprKind::Element(..) | ExprKind::Builtin(_) | ExprKind::Arg(_) => {
-                self.error(
-                    Tag::AddrofVar,
-                    span,
-                    "cannot take address of dynamic variable",
-                )
-            }
+            ExprKind::Var(_)
+            | ExprKind::Element(..)
+            | ExprKind::Member { .. }
+            | ExprKind::Index { .. }
+            | ExprKind::Builtin(_)
+            | ExprKind::Arg(_) => self.error(
+                Tag::AddrofVar,
+                span,
+                "cannot take address of dynamic variable",
+            ),
             _ => self.error(
                 Tag::AddrofLval,
                 span,
@@ -269,6 +317,24 @@ impl Checker<'_> {
         }
         Ok(int_node(total, Int::U64, span))
     }
+}
+
+/// Whether an object is a variable, an element of an associative array, or a part of one.
+pub(super) fn is_in_variable(object: &Expr) -> bool {
+    matches!(
+        object.whole().kind,
+        ExprKind::Var(_) | ExprKind::Element(..)
+    )
+}
+
+/// The bits of `object` that are the member, if it is a bit-field.
+fn with_bits(object: Expr, member: &Member) -> Expr {
+    let Some((first, bits)) = member.bits else {
+        return object;
+    };
+    let (ty, span) = (object.ty.clone(), object.span);
+    let of = Box::new(object);
+    node(ExprKind::BitField { of, first, bits }, ty, span)
 }
 
 /// A member by its name, with its offset; members of anonymous members count as own ones.

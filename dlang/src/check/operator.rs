@@ -266,7 +266,7 @@ impl Checker<'_> {
                 "an aggregation is assigned in a statement of its own: @name[keys] = func(...)";
             return self.error(Tag::AggComm, span, message);
         }
-        let value = match self.expr(value) {
+        let value = match self.object(value) {
             Ok(value) => value,
             Err(reported) => {
                 if let Some((scope, name)) = self.variable_name(base_of(target)) {
@@ -289,8 +289,16 @@ impl Checker<'_> {
         }
         let target = self.target(target, &value.ty, &shown)?;
         let ty = target.ty.clone();
-        if let (Type::Pointer(..), Some(op)) = (&ty, op) {
-            return self.move_pointer(op, target, value, span);
+        if let Type::Array(..) = ty {
+            let message =
+                format!("operator {shown} may not be applied to operand of type \"{ty}\"");
+            return self.error(Tag::OpArrfun, target.span, &message);
+        }
+        let is_field = matches!(target.kind, ExprKind::BitField { .. });
+        if let Some(op) = op
+            && (is_field || matches!(ty, Type::Pointer(..)))
+        {
+            return self.operate_and_assign(op, target, value, span);
         }
         let value = match op {
             None if ty == Type::String && is_null(&value) => convert_or_null(value, &ty),
@@ -305,8 +313,8 @@ impl Checker<'_> {
         ))
     }
 
-    /// `p += n` on pointers, as `p = p + n`.
-    fn move_pointer(
+    /// `p += n` on pointers and bit-fields, as `p = p + n`.
+    fn operate_and_assign(
         &mut self,
         op: BinaryOp,
         target: Expr,
@@ -314,12 +322,10 @@ impl Checker<'_> {
         span: Span,
     ) -> Checked<Expr> {
         let ty = target.ty.clone();
-        if let ExprKind::Element(_, keys) = &target.kind
-            && keys.iter().any(changes_state)
-        {
+        if target.operands().into_iter().any(changes_state) {
             return self.unsupported(
                 span,
-                "the index of a pointer that is moved cannot have effects",
+                "the index of a pointer or bit-field that is changed cannot have effects",
             );
         }
         let moved = self.arithmetic(op, target.clone(), value, span)?;
@@ -382,6 +388,20 @@ impl Checker<'_> {
             }
         };
         let ty = target.ty.clone();
+        if let ExprKind::BitField { .. } = target.kind {
+            let (forth, back) = if up {
+                (BinaryOp::Add, BinaryOp::Subtract)
+            } else {
+                (BinaryOp::Subtract, BinaryOp::Add)
+            };
+            let one = int_node(1, Int::I32, span);
+            let changed = self.operate_and_assign(forth, target, one.clone(), span)?;
+            return if post {
+                self.arithmetic(back, changed, one, span)
+            } else {
+                Ok(changed)
+            };
+        }
         let by = if up { size } else { -size };
         Ok(node(
             ExprKind::Step {

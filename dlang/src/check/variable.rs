@@ -2,10 +2,11 @@
 
 use super::convert::{is_string_like, node, stored};
 use super::declare::unstorable;
+use super::member::is_in_variable;
 use super::{Checked, Checker, Reported, names};
 use crate::ast::{self, Name};
 use crate::diag::Span;
-use crate::program::{Expr, ExprKind, Scope, VarId, Variable};
+use crate::program::{Expr, ExprKind, Scope, Subroutine, VarId, Variable};
 use crate::tags::Tag;
 use crate::types::{Int, Space, Type};
 
@@ -146,22 +147,25 @@ impl Checker<'_> {
             );
             return Ok(node(ExprKind::Var(id), ty, expr.span));
         }
-        let writable = |e: &Expr| matches!(e.kind, ExprKind::Var(_) | ExprKind::Element(..));
         let target = self.place(expr)?;
-        if writable(&target) {
-            return Ok(target);
-        }
-        match &target.kind {
+        let stored = match &target.kind {
+            ExprKind::BitField { of, .. } => of,
+            _whole => &target,
+        };
+        match &stored.kind {
+            _ if is_in_variable(stored) => Ok(target),
+            ExprKind::Deref(address) if may_be_ours(address) => Ok(target),
             ExprKind::Builtin(_) | ExprKind::Arg(_) | ExprKind::TypedArg(_) => {
                 let message = format!("operator {op} can only be applied to a writable variable");
                 self.error(Tag::OpWrite, expr.span, &message)
             }
-            ExprKind::Deref(_) | ExprKind::BitField { .. } => {
-                let message = "storing through a pointer is not supported yet";
+            ExprKind::Deref(_) => {
+                let message = format!("operator {op} can only be applied to a writable variable");
                 let error = self
-                    .diagnostic(Tag::Unsupported, expr.span, message)
+                    .diagnostic(Tag::OpWrite, expr.span, &message)
                     .with_hint(
-                        "the traced program's memory is read only; keep values in variables",
+                        "memory of the traced program and the kernel is read only; a pointer to \
+                         store through comes from alloca(), copyin() or a variable",
                     );
                 self.reject(error)
             }
@@ -324,6 +328,41 @@ impl Checker<'_> {
         }
         let ty = agreed.map_or(Type::I64, |(ty, _)| ty);
         Ok(node(ExprKind::TypedArg(n.unwrap_or(0)), ty, span))
+    }
+}
+
+/// Whether an address may be one in memory of ours, which a program may store into. What a
+/// variable holds is known at run time only.
+fn may_be_ours(address: &Expr) -> bool {
+    match address.ty.space() {
+        Space::Scratch => return true,
+        Space::User | Space::Kernel => return false,
+        Space::Unknown => {}
+    }
+    match &address.kind {
+        ExprKind::Var(_)
+        | ExprKind::Element(..)
+        | ExprKind::Member { .. }
+        | ExprKind::Index { .. }
+        | ExprKind::Deref(_)
+        | ExprKind::AddressOf(_)
+        | ExprKind::Call(Subroutine::Copyin, _) => true,
+        ExprKind::Call(..)
+        | ExprKind::Int(_)
+        | ExprKind::Str(_)
+        | ExprKind::Builtin(_)
+        | ExprKind::Arg(_)
+        | ExprKind::TypedArg(_)
+        | ExprKind::BitField { .. }
+        | ExprKind::Logic(..)
+        | ExprKind::Recorded(_) => false,
+        ExprKind::Unary(..)
+        | ExprKind::Binary(..)
+        | ExprKind::Ternary(..)
+        | ExprKind::Assign(..)
+        | ExprKind::Step { .. }
+        | ExprKind::Cast(_)
+        | ExprKind::Comma(..) => address.operands().into_iter().any(may_be_ours),
     }
 }
 

@@ -1,0 +1,198 @@
+//! Structs, unions and arrays: variables of every scope, elements, and memory behind pointers.
+
+mod common;
+
+use common::{Options, Out, check_with, n, s};
+
+const STRUCTS: &str = "struct in { int a; char b[8]; }; \
+    struct out { char c; struct in i; long k[3]; unsigned f : 3, g : 7; int h : 6; }; \
+    union u { int i; char c[4]; }; struct in x, y; self struct in sx; this struct in tx; \
+    struct in ax[int]; self struct in sax[string]; struct out o; self struct out so; \
+    this struct out to; struct out ao[int]; union u w; int a[5]; self short sa[5]; \
+    this char ta[8]; this struct in many[4]; ";
+
+fn options() -> Options {
+    Options {
+        declarations: STRUCTS,
+        ..Options::default()
+    }
+}
+
+#[test]
+fn members_of_variables_of_every_scope() {
+    check_with(
+        options(),
+        &[
+            ("x.a = arg0; x.a + 1", &[n(41)], 42),
+            ("self->sx.a = arg0; self->sx.a", &[n(-7)], -7),
+            ("this->tx.a = arg0; this->tx.a", &[n(-7)], -7),
+            ("ax[1].a = arg0; ax[1].a", &[n(7)], 7),
+            ("ax[2].a = arg0; ax[3].a", &[n(7)], 0),
+            ("self->sax[\"k\"].a = arg0; self->sax[\"k\"].a", &[n(7)], 7),
+            ("o.i.a = arg0; o.k[2] = 5; o.i.a * 10 + o.k[2]", &[n(7)], 75),
+            ("this->to.k[arg0] = 5; this->to.k[arg0]", &[n(2)], 5),
+            (
+                "self->so.k[arg0] += 5; self->so.k[arg0]++; self->so.k[arg0]",
+                &[n(1)],
+                6,
+            ),
+            ("ao[1].k[arg0] = 5; ao[1].k[1] = 6; ao[1].k[2]", &[n(2)], 5),
+        ],
+    );
+}
+
+#[test]
+fn arrays_of_every_scope() {
+    check_with(
+        options(),
+        &[
+            ("a[0] = 1; a[4] = arg0; a[0] + a[4]", &[n(41)], 42),
+            ("a[arg0] = 9; a[3]", &[n(3)], 9),
+            ("self->sa[arg0] = 70000; self->sa[arg0]", &[n(3)], 4464),
+            ("this->ta[arg0] = 200; this->ta[1]", &[n(1)], -56),
+            (
+                "this->many[arg0].a = 3; this->many[arg0].b[arg0] = 4; this->many[2].b[2]",
+                &[n(2)],
+                4,
+            ),
+            ("this->p = a; a[1] = 6; this->p[1]", &[], 6),
+            ("this->q = &o.i.a; *this->q = arg0; o.i.a", &[n(12)], 12),
+            (
+                "self->q = &self->sa[1]; self->q[1] = arg0; self->sa[2]",
+                &[n(12)],
+                12,
+            ),
+            (
+                "this->r = &this->tx.a; *this->r += arg0; this->tx.a",
+                &[n(12)],
+                12,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn an_index_outside_is_a_fault() {
+    let fault = |at: i64| Out::Fault(1, at);
+    check_with(
+        options(),
+        &[
+            ("a[arg0]", &[n(5)], fault(5)),
+            ("a[arg0]", &[n(-1)], fault(-1)),
+            ("ao[1].k[arg0]", &[n(3)], fault(3)),
+            ("z = (o.k[arg0] = 1); z", &[n(1 << 40)], fault(1 << 40)),
+        ],
+    );
+}
+
+#[test]
+fn structs_are_copied_whole() {
+    check_with(
+        options(),
+        &[
+            ("x.a = arg0; x.b[1] = 3; y = x; y.a + y.b[1]", &[n(4)], 7),
+            ("x.a = arg0; self->sx = x; self->sx.a", &[n(4)], 4),
+            ("x.a = arg0; this->tx = x; this->tx.a", &[n(4)], 4),
+            ("x.a = arg0; ax[9] = x; ax[9].a", &[n(4)], 4),
+            (
+                "x.a = arg0; ax[9] = x; ax[10] = ax[9]; ax[10].a",
+                &[n(4)],
+                4,
+            ),
+            ("x.a = arg0; x = ax[77]; x.a", &[n(4)], 0),
+            ("x.a = arg0; o.i = x; o.i.a", &[n(4)], 4),
+            ("x.a = arg0; ao[5].i = x; ao[5].i.a", &[n(4)], 4),
+            (
+                "x.a = arg0; ao[5].i = x; this->n = ao[5].i; this->n.a",
+                &[n(4)],
+                4,
+            ),
+            ("x.a = arg0; y = self->sx = x; y.a + self->sx.a", &[n(4)], 8),
+            ("w.i = 0x41424344; w.c[0] + w.c[3]", &[], 0x44 + 0x41),
+        ],
+    );
+}
+
+#[test]
+fn bit_fields_are_stored() {
+    check_with(
+        options(),
+        &[
+            ("o.f = 9; o.g = arg0; o.f", &[n(-1)], 1),
+            (
+                "o.f = 5; o.g = arg0; o.h = -3; o.g * 100 + o.f",
+                &[n(127)],
+                12705,
+            ),
+            ("this->to.h = arg0; this->to.h", &[n(-3)], -3),
+            ("this->to.h = arg0; this->to.h", &[n(32)], -32),
+            ("ao[3].f = 3; ao[3].f += 2; ao[3].f++; ao[3].f", &[], 6),
+            ("o.g = 7; o.g++ + o.g", &[], 15),
+        ],
+    );
+}
+
+#[test]
+fn char_arrays_are_strings() {
+    check_with(
+        options(),
+        &[
+            ("x.b[0] = 'h'; x.b[1] = 'i'; stringof(x.b)", &[], "hi"),
+            (
+                "x.b[2] = arg0; x.b[3] = 0; strjoin(x.b, \"!\")",
+                &[n(33)],
+                "hi!!",
+            ),
+            ("ax[1].b[0] = 'k'; stringof(ax[1].b)", &[], "k"),
+            ("stringof(ax[500].b)", &[], ""),
+            (
+                "this->ta[0] = this->ta[1] = this->ta[2] = this->ta[3] = 'a'; this->ta[4] = this->ta[5] = this->ta[6] = this->ta[7] = 'b'; stringof(this->ta)",
+                &[],
+                "aaaabbbb",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn copies_of_user_memory_may_be_changed() {
+    check_with(
+        options(),
+        &[
+            (
+                "this->s = (char *)copyin(arg0, 6); this->s[0] = 'j'; stringof(this->s)",
+                &[s("hello")],
+                "jello",
+            ),
+            (
+                "this->s = (char *)copyin(arg0, 6); *(this->s + 4) = 0; stringof(this->s)",
+                &[s("hello")],
+                "hell",
+            ),
+            (
+                "x = *(struct in *)copyin(arg0, 12); stringof(x.b)",
+                &[s("abcdefghijk")],
+                "efghijk",
+            ),
+            (
+                "x = *(struct in *)arg0; stringof(x.b)",
+                &[s("abcdefghijk")],
+                "efghijk",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn nothing_but_own_memory_is_stored_to() {
+    for address in [8, 0xffff_8880_0000_0000_u64.cast_signed(), -8] {
+        check_with(
+            options(),
+            &[(
+                "this->s = (char *)arg0; this->s[0] = 1; 5",
+                &[n(address)],
+                Out::Fault(1, address),
+            )],
+        );
+    }
+}
