@@ -30,7 +30,7 @@ impl Following {
     /// With room for so many processes; `None` where programs cannot be loaded.
     fn start(most: u32) -> Option<Self> {
         let features = KernelFeatures::detect();
-        let Some(mut btf) = Btf::of_kernel().filter(|_| features.has_ringbuf) else {
+        let Some(mut btf) = Btf::of_kernel().filter(|_| KernelFeatures::loads_programs()) else {
             eprintln!("skipped: no rights to load programs, or a kernel without BTF");
             return None;
         };

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::lack::Lack;
 use crate::remedy::{Remedy, Wanted, errno_text};
 
 /// An operation that the kernel or the file system refused.
@@ -29,6 +30,9 @@ pub enum Error {
         /// The kernel's answer.
         source: io::Error,
     },
+    /// The kernel is too old for a map or a program.
+    #[error("{0}")]
+    Lacks(Lack),
     /// A program was refused.
     #[error(transparent)]
     Load(#[from] LoadError),

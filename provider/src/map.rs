@@ -7,6 +7,7 @@ use std::sync::Arc;
 use aya_obj::generated::bpf_map_type;
 
 use crate::error::Error;
+use crate::lack::Lack;
 use crate::object::{MapKind, MapSpec};
 use crate::sys::map::{MapFd, NewMap, create, freeze, value_btf};
 
@@ -35,10 +36,19 @@ impl AsFd for Map {
 impl Map {
     /// Makes a map, writes its initial value and freezes it if programs only read it.
     pub fn create(spec: &MapSpec) -> Result<Self, Error> {
-        Self::try_create(spec).map_err(|source| Error::CreateMap {
-            name: spec.name.clone(),
-            kind: kind_name(spec.kind),
-            source,
+        Self::try_create(spec).map_err(|source| {
+            let refused = source.raw_os_error() == Some(libc::EINVAL);
+            match refused
+                .then(|| Lack::of_map(kernel_kind(spec.kind).0))
+                .flatten()
+            {
+                Some(lack) => Error::Lacks(lack),
+                None => Error::CreateMap {
+                    name: spec.name.clone(),
+                    kind: kind_name(spec.kind),
+                    source,
+                },
+            }
         })
     }
 

@@ -75,7 +75,7 @@ pub fn plan(attachments: &[Attachment], features: &KernelFeatures) -> Plan {
         let program = *program;
         match target {
             Target::Uprobes { file, scope, sites } | Target::Returns { file, scope, sites }
-                if features.has_uprobe_multi =>
+                if features.has_uprobe_multi() =>
             {
                 let returns = matches!(target, Target::Returns { .. });
                 if sites.is_empty() {
@@ -109,8 +109,8 @@ pub fn plan(attachments: &[Attachment], features: &KernelFeatures) -> Plan {
             }
             Target::Timer(Timer { period, cpus }) => {
                 let cpus = match cpus {
-                    Cpus::One => &features.online_cpus[..features.online_cpus.len().min(1)],
-                    Cpus::Every => &features.online_cpus,
+                    Cpus::One => &features.online_cpus()[..features.online_cpus().len().min(1)],
+                    Cpus::Every => features.online_cpus(),
                 };
                 links.extend(cpus.iter().map(|&cpu| PlannedLink::Timer {
                     program,
@@ -221,10 +221,7 @@ mod tests {
 
     #[test]
     fn one_event_for_each_site_without_multi_links() {
-        let features = KernelFeatures {
-            has_uprobe_multi: false,
-            ..KernelFeatures::complete()
-        };
+        let features = KernelFeatures::complete().without_uprobe_multi();
         assert_eq!(
             shown(&[uprobes(0, 7, Scope::System, &[1, 2])], &features),
             ["event 0 /bin/7 1", "event 0 /bin/7 2"]
@@ -233,10 +230,7 @@ mod tests {
 
     #[test]
     fn profile_runs_on_every_cpu_and_tick_on_one() {
-        let features = KernelFeatures {
-            online_cpus: vec![2, 3],
-            ..KernelFeatures::complete()
-        };
+        let features = KernelFeatures::complete().with_cpus(&[2, 3]);
         let timer = |period, cpus| {
             [Attachment {
                 program: ProgramId(5),

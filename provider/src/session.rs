@@ -18,6 +18,7 @@ use aya_obj::generated::{bpf_attach_type, bpf_prog_type};
 
 use crate::error::{Error, LoadError};
 use crate::features::{KernelFeatures, NOTHING};
+use crate::lack::Lack;
 use crate::map::Map;
 use crate::object::{
     Attachment, Context, MapId, MapKind, MapSpec, Program, ProgramId, Target, UprobeSite,
@@ -127,7 +128,7 @@ impl Session {
             Context::Registers => (
                 bpf_prog_type::BPF_PROG_TYPE_KPROBE,
                 self.features
-                    .has_uprobe_multi
+                    .has_uprobe_multi()
                     .then_some(bpf_attach_type::BPF_TRACE_UPROBE_MULTI),
             ),
             // A program that is given nothing can be run by hand as a raw tracepoint's.
@@ -202,7 +203,7 @@ impl Session {
                 prog_type: bpf_prog_type::BPF_PROG_TYPE_KPROBE,
                 attach_type: self
                     .features
-                    .has_uprobe_multi
+                    .has_uprobe_multi()
                     .then_some(bpf_attach_type::BPF_TRACE_UPROBE_MULTI),
                 name: "rdtrace_wake",
                 insns: &NOTHING,
@@ -381,7 +382,7 @@ impl Session {
         site: &UprobeSite,
         returns: bool,
     ) -> io::Result<Link> {
-        let Some(kind) = self.features.uprobe_event_type else {
+        let Some(kind) = self.features.uprobe_event_type() else {
             return Err(io::Error::from_raw_os_error(libc::ENODEV));
         };
         let pid = match scope {
@@ -396,7 +397,7 @@ impl Session {
             pid,
             returns,
         )?;
-        let link = if self.features.has_bpf_cookie {
+        let link = if self.features.has_bpf_cookie() {
             Some(sys::link::perf_event(program, event.as_fd(), site.cookie)?)
         } else {
             sys::perf::set_bpf(event.as_fd(), program)?;
@@ -514,13 +515,19 @@ fn close_all(links: Vec<Link>) {
     });
 }
 
-/// Loads without a log, which is quicker, and again with one if the kernel says no.
-pub(crate) fn load_explained(new: &NewProgram<'_>) -> Result<OwnedFd, LoadError> {
+/// Loads without a log, which is quicker, and again with one if the kernel says no and has all
+/// that the program asks for.
+pub(crate) fn load_explained(new: &NewProgram<'_>) -> Result<OwnedFd, Error> {
     const LARGEST_LOG: usize = 1 << 26;
     let source = match sys::prog::load(new, None) {
         Ok(fd) => return Ok(fd),
         Err(source) => source,
     };
+    if source.raw_os_error() == Some(libc::EINVAL)
+        && let Some(lack) = Lack::of_program(new)
+    {
+        return Err(Error::Lacks(lack));
+    }
     let mut log = vec![0; 1 << 18];
     let source = loop {
         match sys::prog::load(new, Some(&mut log)) {
@@ -538,7 +545,8 @@ pub(crate) fn load_explained(new: &NewProgram<'_>) -> Result<OwnedFd, LoadError>
         name: new.name.to_owned(),
         source,
         log,
-    })
+    }
+    .into())
 }
 
 /// Before 5.11, maps and programs counted as locked memory, of which a process may have little.
