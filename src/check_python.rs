@@ -421,7 +421,7 @@ pub(crate) fn command(program: &str) -> Result<i32> {
             }
             (Some(_), _) => "the file's own marker is used".into(),
             (None, true) if build.is_partial(event) => {
-                "can be made; the compiler copied code, some events are not seen".into()
+                "can be made, but some events are not seen".into()
             }
             (None, true) => "can be made".into(),
             (None, false) => "cannot be made in this build".into(),

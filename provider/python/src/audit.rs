@@ -5,6 +5,10 @@
 //! helper apart, one site there sees every event; where it was copied into its callers, only the
 //! exported function can be found, and the events that the interpreter raises by itself (`import`,
 //! some `exec`) are missing. There is no argument tuple to be had in either place.
+//!
+//! `sys.audit()`, by which Python code raises an event (`subprocess.Popen`, `tempfile.mkdtemp`), looks
+//! itself whether there is a hook, and calls neither if there is none. So these events are seen only
+//! in a process that has one, and the probe is partial in every build.
 
 use iced_x86::{FlowControl, Register as R};
 use serde::{Deserialize, Serialize};

@@ -75,8 +75,13 @@ impl Build {
                 lines.extend(self.sites.iter().map(Site::to_string));
             }
         }
-        if self.is_partial(event) {
+        if self.is_copied(event) {
             lines.push("Note: the compiler copied code, so that some events are not seen".into());
+        }
+        if event == PythonEvent::Audit && self.audits.is_some() {
+            let note =
+                "Note: what Python code raises by sys.audit() is seen only if there is a hook";
+            lines.push(note.into());
         }
         lines.extend(self.notes.iter().map(|note| format!("Note: {note}")));
         lines
@@ -85,6 +90,12 @@ impl Build {
     /// Whether some firings of a probe cannot be seen in this build.
     #[must_use]
     pub fn is_partial(&self, event: PythonEvent) -> bool {
+        let audits = event == PythonEvent::Audit && self.audits.is_some();
+        audits || self.is_copied(event)
+    }
+
+    /// Whether the compiler copied the code of an event to where it is not found.
+    fn is_copied(&self, event: PythonEvent) -> bool {
         match event {
             PythonEvent::Audit => self.audits.as_ref().is_some_and(|audits| audits.partial),
             PythonEvent::ImportStart | PythonEvent::ImportDone => {
@@ -228,6 +239,18 @@ mod tests {
     fn registers_have_their_names() {
         let names = [0, 40, 104, 152].map(|offset| Register(offset).to_string());
         assert_eq!(names, ["%r15", "%rbx", "%rsi", "%rsp"]);
+    }
+
+    #[test]
+    fn audit_is_partial_without_a_hook() {
+        for (name, file) in recorded() {
+            let build = analyse(&file).unwrap();
+            let lines = build.describe(PythonEvent::Audit);
+            let told = lines.iter().any(|line| line.contains("sys.audit()"));
+            assert_eq!(told, build.audits.is_some(), "{name}: {lines:?}");
+            assert_eq!(told, build.is_partial(PythonEvent::Audit), "{name}");
+            assert!(!build.is_partial(PythonEvent::FunctionEntry), "{name}");
+        }
     }
 
     #[test]
