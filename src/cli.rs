@@ -88,6 +88,15 @@ const UNSUPPORTED: [(char, bool); 5] = [
     ('B', false),
 ];
 
+/// The digits of `-32` and `-64`, which say for which data model a program is compiled: types are
+/// those of 64 bits here, as DTrace for Linux has them with either.
+const DATA_MODELS: [(char, &str); 4] = [
+    ('3', "digit-3"),
+    ('2', "digit-2"),
+    ('6', "digit-6"),
+    ('4', "digit-4"),
+];
+
 /// Switches that are short for `-x` options.
 const SWITCHES: [(char, &str, &str); 5] = [
     ('q', "quiet", "Print only what the program prints"),
@@ -253,6 +262,9 @@ pub(crate) fn command() -> Command {
     for (short, name, value, help) in SETTINGS {
         command = command.arg(many(short, name, value, help));
     }
+    for (short, name) in DATA_MODELS {
+        command = command.arg(flag(short, name, "The program's data model").hide(true));
+    }
     for (short, _) in UNSUPPORTED {
         let name: &'static str = match short {
             'G' => "link",
@@ -299,6 +311,12 @@ pub(crate) fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Resul
         operands: values(&matches, "operands"),
         ..Cli::default()
     };
+    for [first, second] in [["digit-3", "digit-2"], ["digit-6", "digit-4"]] {
+        if matches.get_count(first) != matches.get_count(second) {
+            let digit = first.trim_start_matches("digit-");
+            return Err(Wrong::Usage(format!("invalid option -- '{digit}'")));
+        }
+    }
     for (short, _) in UNSUPPORTED {
         let name = match short {
             'G' => "link",

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use anyhow::{Context as _, Result, bail};
-use dlang::ast::Ast;
+use dlang::ast::{Ast, Item};
 use dlang::check::{CheckOptions, ProbeArgs, check};
 use dlang::diag::{Diagnostic, Origin, Source, Span, SpecifierKind};
 use dlang::program::{ProbeDesc, ProbeSpec, Program};
@@ -107,6 +107,16 @@ fn probe_by_id(catalog: &mut Catalog, id: ProbeId) -> Option<ProbeDesc> {
     catalog.probe(id).map(|probe| probe.desc.clone())
 }
 
+/// The names that D defines for the preprocessor, beside its own.
+const CPP_NAMES: [&str; 6] = [
+    "-D__SUNW_D=1",
+    "-D__SUNW_D_64=1",
+    "-D__SUNW_D_VERSION=0x02000007",
+    "-D__SVR4=1",
+    "-D_LP64=1",
+    "-D__linux=1",
+];
+
 /// Runs the C preprocessor over a script, as `-C` asks.
 fn preprocess(script: Vec<u8>, options: &Options) -> Result<Vec<u8>> {
     let failed = || format!("failed to invoke C preprocessor {}", options.cpppath);
@@ -116,13 +126,9 @@ fn preprocess(script: Vec<u8>, options: &Options) -> Result<Vec<u8>> {
         None => script,
     };
     let mut child = Command::new(&options.cpppath)
-        .args([
-            "-D__SUNW_D=1",
-            "-D__SUNW_D_VERSION=0x02000007",
-            "-undef",
-            "-D__linux=1",
-        ])
-        .args(["-D__x86_64=1", "-D__unix=1", "-P"])
+        // Its own names for this machine stay defined (`__linux__`, `__x86_64__`, `__LP64__`), and
+        // its line markers tell messages where a line came from.
+        .args(CPP_NAMES)
         .args(&options.cppargs)
         .arg("-")
         .stdin(Stdio::piped())
@@ -165,6 +171,10 @@ pub(crate) fn compile(
     if cli.dump == Some(Dump::Ast) {
         return Ok(Err(dlang::dump::dump(&ast)));
     }
+    let empty = sources_without_clause(&ast, &sources);
+    if !empty.is_empty() {
+        return Err(tell(empty, options).into());
+    }
     set_pragmas(&ast, options).map_err(|error| tell(vec![error], options))?;
     let check_options = CheckOptions {
         strsize: options.output.strsize,
@@ -172,6 +182,46 @@ pub(crate) fn compile(
     let program =
         check(&ast, &KnownArgs, &check_options).map_err(|errors| tell(errors, options))?;
     Ok(Ok(Compiled { program, sources }))
+}
+
+/// As in libdtrace each source must have a clause: declarations alone trace nothing.
+fn sources_without_clause(ast: &Ast, sources: &[Source]) -> Vec<Diagnostic> {
+    let clause_sources: Vec<u16> = ast
+        .items
+        .iter()
+        .filter_map(|item| match item {
+            Item::Clause(clause) => Some(clause.span.source),
+            Item::Declaration(_) | Item::Inline(_) | Item::Translator(_) | Item::Provider(_) => {
+                None
+            }
+        })
+        .collect();
+    (0..)
+        .zip(sources)
+        .filter(|(index, _)| !clause_sources.contains(index))
+        .map(|(index, source)| {
+            let end = u32::try_from(source.text.len()).unwrap_or(u32::MAX);
+            let span = Span {
+                source: index,
+                start: end,
+                end,
+            };
+            let message = "empty D program translation unit";
+            Diagnostic::new(Tag::Empty, span, message)
+                .with_hint("a program needs a clause: probe { actions }")
+        })
+        .collect()
+}
+
+/// Sets those options of `#pragma D option` lines that count before the program is parsed and its
+/// target opened. What is wrong with a line is told by [`set_pragmas`].
+pub(crate) fn set_early_pragmas(sources: &[Source], options: &mut Options) {
+    const EARLY: [&str; 4] = ["defaultargs", "argref", "pycheck", "pyusdt"];
+    for (name, value) in dlang::option_lines(sources) {
+        if EARLY.contains(&name.as_str()) {
+            let _ = options.set(&name, value.as_deref());
+        }
+    }
 }
 
 /// Sets what the program's `#pragma D option` lines say: before the check, which depends on some.

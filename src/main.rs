@@ -98,15 +98,10 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
     }
     let mut options = read_options(cli)?;
     let mut catalog = Catalog::new();
-    if !options.pycheck {
-        catalog.use_unchecked();
-    }
-    if options.pyusdt {
-        catalog.prefer_markers("-x pyusdt asks for it");
-    } else if KernelFeatures::lacks_may_goto() {
-        catalog.prefer_markers("others would have no lines, on a kernel before Linux 6.9");
-    }
+    configure(&mut catalog, &options);
     let sources = compile::read_sources(cli, &options, &mut catalog)?;
+    compile::set_early_pragmas(&sources, &mut options);
+    configure(&mut catalog, &options);
     let mut target = if cli.check_only {
         Target::default()
     } else {
@@ -163,6 +158,18 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
         return print(&run.listings(&matches)?);
     }
     run.trace(&matches)
+}
+
+/// Tells the catalogue what the options say of Pythons.
+fn configure(catalog: &mut Catalog, options: &Options) {
+    if !options.pycheck {
+        catalog.use_unchecked();
+    }
+    if options.pyusdt {
+        catalog.prefer_markers("-x pyusdt asks for it");
+    } else if KernelFeatures::lacks_may_goto() {
+        catalog.prefer_markers("others would have no lines, on a kernel before Linux 6.9");
+    }
 }
 
 /// Has the catalogue follow the targets, if that is asked for and any description means them; gives

@@ -85,6 +85,10 @@ pub(crate) enum BadOption {
     Value,
 }
 
+/// The most that a string takes: one that is set to be larger has this size. (Scripts set far
+/// more than any string has; what is computed in one firing must fit a thread's scratch.)
+const LARGEST_STRING: u32 = 16384;
+
 /// Options that libdtrace has and that change nothing here.
 const NO_EFFECT: &[&str] = &[
     "aggrate",
@@ -103,12 +107,14 @@ const NO_EFFECT: &[&str] = &[
     "debug",
     "debugassert",
     "disasm",
+    "dtypes",
     "empty",
     "evaltime",
     "grabanon",
     "iregs",
     "jstackframes",
     "jstackstrsize",
+    "knodefs",
     "late",
     "lazyload",
     "libdir",
@@ -126,6 +132,7 @@ const NO_EFFECT: &[&str] = &[
     "printsize",
     "procfspath",
     "pspec",
+    "quietresize",
     "scratchsize",
     "specsize",
     "stackframes",
@@ -133,10 +140,10 @@ const NO_EFFECT: &[&str] = &[
     "stdc",
     "switchrate",
     "syslibdir",
-    "temporal",
     "tree",
     "tregs",
     "typecheck",
+    "unodefs",
     "ustackframes",
     "useruid",
     "verbose",
@@ -170,10 +177,10 @@ impl Options {
             "rawbytes" => output.raw_bytes = switch()?,
             "droptags" => output.drop_tags = switch()?,
             "strsize" => {
-                let size = size()?;
+                let size = size()?.min(LARGEST_STRING.into());
                 output.strsize = u32::try_from(size)
                     .ok()
-                    .filter(|size| (8..=16384).contains(size))
+                    .filter(|size| *size >= 8)
                     .ok_or(BadOption::Value)?;
             }
             "bufsize" => self.bufsize = size().and_then(not_zero)?,

@@ -124,6 +124,11 @@ pub fn eval<'a>(expr: &'a Expr, env: &impl Env<'a>) -> Result<Value<'a>, EvalErr
             eval(first, env)?;
             eval(second, env)?
         }
+        ExprKind::Byte(of, index) => {
+            let (text, index) = (eval_str(of, env)?, eval_int(index, env)?);
+            let byte = usize::try_from(index).ok().and_then(|at| text.get(at));
+            Value::Int(byte.map_or(0, |byte| i64::from(byte.cast_signed())))
+        }
         ExprKind::Call(subroutine, args) => call(*subroutine, args, env)?,
         ExprKind::Var(_)
         | ExprKind::Element(..)

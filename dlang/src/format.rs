@@ -80,6 +80,8 @@ pub enum Spec {
     HexUpper,
     /// `%c`.
     Char,
+    /// `%C`: escapes instead of an unprintable byte.
+    CharEscaped,
     /// `%s`.
     String,
     /// `%S`: escapes instead of unprintable bytes.

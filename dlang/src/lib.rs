@@ -15,6 +15,6 @@ pub mod tags;
 pub mod types;
 
 pub use check::{CheckOptions, ProbeArgs, check};
-pub use parse::{Macros, parse};
+pub use parse::{Macros, option_lines, parse};
 pub use print::print;
 pub use render::{RenderOptions, render};

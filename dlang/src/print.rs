@@ -271,6 +271,7 @@ impl Printer<'_> {
             ExprKind::Call(subroutine, args) => {
                 format!("{}({})", subroutine_name(*subroutine), self.list(args))
             }
+            ExprKind::Byte(of, index) => format!("{}[{}]", self.expr(of), self.expr(index)),
             ExprKind::Comma(a, b) => format!("({}, {})", self.expr(a), self.expr(b)),
             // Only `actions` makes these, after this stage.
             ExprKind::Recorded(n) => format!("recorded{n}"),

@@ -310,6 +310,8 @@ pub enum ExprKind {
         /// How many bits.
         bits: u8,
     },
+    /// `s[i]`, `*s`: byte `i` of a string as a `char`, 0 where the string has none.
+    Byte(Box<Expr>, Box<Expr>),
     /// A call of a subroutine.
     Call(Subroutine, Vec<Expr>),
     /// `a, b`: both evaluated, the value is the second's.
@@ -372,6 +374,7 @@ impl Expr {
             | ExprKind::Index { .. }
             | ExprKind::AddressOf(_)
             | ExprKind::BitField { .. }
+            | ExprKind::Byte(..)
             | ExprKind::Call(..)
             | ExprKind::Recorded(_) => own(),
         }
@@ -385,6 +388,13 @@ impl Expr {
             part = of;
         }
         part
+    }
+
+    /// How many expressions this one consists of.
+    #[must_use]
+    pub fn count_nodes(&self) -> usize {
+        let below = self.operands().into_iter().map(Self::count_nodes);
+        1 + below.sum::<usize>()
     }
 
     /// The expressions directly below this one, in source order.
@@ -410,6 +420,7 @@ impl Expr {
             ExprKind::Binary(_, a, b)
             | ExprKind::Logic(_, a, b)
             | ExprKind::Assign(_, a, b)
+            | ExprKind::Byte(a, b)
             | ExprKind::Comma(a, b) => vec![a, b],
             ExprKind::Ternary(a, b, c) => vec![a, b, c],
         }

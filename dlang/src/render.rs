@@ -39,10 +39,14 @@ pub fn render(diagnostic: &Diagnostic, sources: &[Source], options: RenderOption
     // Writing to a String cannot fail.
     let _ = match source.map(|source| (source, &source.origin)) {
         Some((source, Origin::Script(file))) => {
-            let line = line_of(&source.text, diagnostic.span.start).0;
+            let at = line_of(&source.text, diagnostic.span.start);
+            let included = at
+                .file
+                .map_or(String::new(), |file| format!("\"{file}\", "));
+            let line = at.number;
             writeln!(
                 out,
-                "failed to compile script {file}: {tag}line {line}: {message}"
+                "failed to compile script {file}: {tag}{included}line {line}: {message}"
             )
         }
         Some((_, Origin::Specifier { text, .. })) => {
@@ -76,7 +80,7 @@ fn gutter_width(diagnostic: &Diagnostic, sources: &[Source]) -> usize {
         .chain(diagnostic.labels.iter().map(|(span, _)| *span));
     let lines = spans.filter_map(|span| {
         let source = sources.get(usize::from(span.source))?;
-        Some(line_of(&source.text, span.start).0)
+        Some(line_of(&source.text, span.start).number)
     });
     lines.max().unwrap_or(1).to_string().len()
 }
@@ -86,15 +90,18 @@ fn show(out: &mut String, sources: &[Source], span: Span, label: &str, gutter: u
     let Some(source) = sources.get(usize::from(span.source)) else {
         return;
     };
-    if source.text.is_empty() || (span.start, span.end) == (0, 0) {
+    let at_end = to_usize(span.start) >= source.text.len();
+    if at_end || (span.start, span.end) == (0, 0) {
         return;
     }
-    let (number, start, line) = line_of(&source.text, span.start);
+    let at = line_of(&source.text, span.start);
+    let number = at.number;
     let start = to_usize(span.start)
         .min(source.text.len())
-        .saturating_sub(start);
+        .saturating_sub(at.start);
     let length = to_usize(span.end.saturating_sub(span.start));
-    let end = (start + length).min(line.trim_end().len()).max(start);
+    let end = (start + length).min(at.line.trim_end().len()).max(start);
+    let (line, start, end) = near(at.line, start, end);
     let (text, from, to) = expand(line, start, end);
     let (text, from, to) = window(&text, from, to);
     let carets = "^".repeat((to - from).max(1));
@@ -107,8 +114,38 @@ fn show(out: &mut String, sources: &[Source], span: Span, label: &str, gutter: u
     let _ = writeln!(out, "  {:gutter$} | {:from$}{carets}{label}", "", "");
 }
 
-/// The number of the line that holds a byte, the offset of its start, and the line.
-fn line_of(text: &str, at: u32) -> (usize, usize, &str) {
+/// The part of a very long line around the bytes `start` to `end`, so that showing one error of
+/// many on it does not take time for all of the line.
+fn near(line: &str, start: usize, end: usize) -> (&str, usize, usize) {
+    const AROUND: usize = 4 * WINDOW;
+    let mut from = start.saturating_sub(AROUND);
+    let mut to = (end.min(start + AROUND) + AROUND).min(line.len());
+    if from == 0 && to == line.len() {
+        return (line, start, end);
+    }
+    while !line.is_char_boundary(from) {
+        from -= 1;
+    }
+    while !line.is_char_boundary(to) {
+        to += 1;
+    }
+    (&line[from..to], start - from, end.min(to) - from)
+}
+
+/// Where a byte of a source stands.
+struct Place<'s> {
+    /// The number of its line, as the preprocessor's and `#line` lines before it count.
+    number: usize,
+    /// The file that such a line names, if it is not the script itself.
+    file: Option<&'s str>,
+    /// The offset of the line's start.
+    start: usize,
+    /// The line.
+    line: &'s str,
+}
+
+/// Finds the line that holds a byte.
+fn line_of(text: &str, at: u32) -> Place<'_> {
     let mut at = to_usize(at).min(text.len());
     while !text.is_char_boundary(at) {
         at -= 1;
@@ -117,8 +154,41 @@ fn line_of(text: &str, at: u32) -> (usize, usize, &str) {
     let end = text[at..]
         .find('\n')
         .map_or(text.len(), |newline| at + newline);
-    let number = text[..start].matches('\n').count() + 1;
-    (number, start, &text[start..end])
+    let (mut number, mut file) = (1, None);
+    let before = &text[..start];
+    if before.starts_with('#') || before.contains("\n#") {
+        for line in before.lines() {
+            match line_marker(line) {
+                Some((next, None)) => number = next,
+                Some((next, Some(name))) => {
+                    number = next;
+                    file = (!name.starts_with('<')).then_some(name);
+                }
+                None => number += 1,
+            }
+        }
+    } else {
+        number += before.matches('\n').count();
+    }
+    Place {
+        number,
+        file,
+        start,
+        line: &text[start..end],
+    }
+}
+
+/// `# 5 "file"` or `#line 5 "file"`: the number of the next line, and the file if one is named.
+fn line_marker(line: &str) -> Option<(usize, Option<&str>)> {
+    let rest = line.strip_prefix('#')?.trim_start();
+    let rest = rest.strip_prefix("line").unwrap_or(rest).trim_start();
+    let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let number = rest[..digits].parse().ok()?;
+    let name = rest[digits..]
+        .trim_start()
+        .strip_prefix('"')
+        .and_then(|name| name.split('"').next());
+    Some((number, name))
 }
 
 /// A line as it is shown, tabs and unprintable characters replaced, and the columns of two of

@@ -91,6 +91,8 @@ pub enum Tag {
     DeclCombo,
     /// Both `self` and `this` in one declaration.
     DeclScope,
+    /// A storage class that D does not have.
+    DeclBadclass,
     /// A struct, union or enum is incomplete here.
     DeclIncomplete,
     /// A bit-field's width or type is wrong.
@@ -282,6 +284,7 @@ impl Tag {
             Self::DeclIdred => "D_DECL_IDRED",
             Self::DeclCombo => "D_DECL_COMBO",
             Self::DeclScope => "D_DECL_SCOPE",
+            Self::DeclBadclass => "D_DECL_BADCLASS",
             Self::DeclIncomplete => "D_DECL_INCOMPLETE",
             Self::DeclBfsize => "D_DECL_BFSIZE",
             Self::DeclEnconst => "D_DECL_ENCONST",

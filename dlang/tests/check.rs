@@ -393,3 +393,60 @@ fn parts_of_variables_are_checked() {
         "{structs} BEGIN {{ this->p = &x.a; *this->p = 1; ((struct s *)copyin(arg0, 16))->a = 2; }}"
     ));
 }
+
+#[test]
+fn what_dtrace_accepts_is_accepted() {
+    for text in [
+        "BEGIN /x == 0 && s == \"\"/ { x = 1; s = \"a\"; }",
+        "BEGIN /x++ < 5/ { trace(x); }",
+        "typedef unsigned char byte; BEGIN { trace((byte)-1); trace((byte) *(int *)arg0); }",
+        "typedef long l; struct s { int a; int b; }; BEGIN { trace((l)&((struct s *)16)->b); }",
+        "typedef int (*fp)(int); typedef struct { int a; } t; BEGIN { a = 1; trace((a) - 1); }",
+        "BEGIN { self->string = 5; this->self = 6; trace(self->string + this->self); }",
+        "inline int O = 1; BEGIN { O ? printf(\"y\") : 1; 0 ? @a = count() : 1; }",
+        "BEGIN { 1 ? @a = count() : 1; printa(@a); }",
+        "BEGIN { trace(1 ? 5 : nosuch); trace(0 ? \"a\" : 5); }",
+        "BEGIN { trace(\"abc\" + 1); trace(execname[0]); trace(*execname); trace(1 + execname); }",
+        "BEGIN { printf(\"%C %hd %lld %5s\", 65, 1, 2, \"s\"); @ = sum(1); printa(\"%8@d\", @); }",
+        "const int a; extern int b; volatile int c; BEGIN { trace(a + b + c); }",
+        "inline int A[int x] = x * 1000000; BEGIN { trace(A[5000]); }",
+        "enum { BIG = 5, MIN = -9223372036854775807L - 1 > 0 ? 1 : 2 }; BEGIN { trace(MIN); }",
+    ] {
+        check_ok(text);
+    }
+}
+
+#[test]
+fn what_dtrace_refuses_is_refused() {
+    for (text, tag, near) in [
+        ("static int a; BEGIN { }", Tag::DeclBadclass, "static int"),
+        (
+            "BEGIN { trace(18446744073709551615); }",
+            Tag::IntOflow,
+            "18446744073709551615",
+        ),
+        (
+            "int x; BEGIN { x ? printf(\"y\") : 1; }",
+            Tag::OpIncompat,
+            "x ? printf(\"y\") : 1",
+        ),
+        ("BEGIN /nope/ { x = 1; }", Tag::IdentUndef, "nope"),
+        ("BEGIN { printf(\"%c\", 5L); }", Tag::PrintfArgType, "5L"),
+        ("BEGIN { printf(\"%hhd\", 5); }", Tag::Syntax, "\"%hhd\""),
+        (
+            "enum { E = -9223372036854775807L - 1 }; BEGIN { }",
+            Tag::DeclEnconst,
+            "-9223372036854775807L - 1",
+        ),
+    ] {
+        check_err(text, tag, near);
+    }
+}
+
+#[test]
+fn inlines_of_inlines_do_not_double_without_end() {
+    let nested = format!("{}pid{}", "d[".repeat(22), "]".repeat(22));
+    let text = format!("inline long d[long x] = x + x; BEGIN {{ trace({nested}); }}");
+    let errors = try_check(&text).unwrap_err();
+    assert_eq!((errors[0].tag, errors.len()), (Tag::Nesting, 1));
+}

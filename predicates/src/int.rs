@@ -63,6 +63,7 @@ impl Emit<'_> {
                     e.asm.alu_imm(op, reg, 64 - i32::from(*bits));
                 })
             }
+            ExprKind::Byte(of, index) => self.byte_of(of, index, span),
             ExprKind::Call(Subroutine::Copyin, args) => self.copyin(args, span),
             ExprKind::Call(subroutine, args) => self.int_subroutine(*subroutine, args, span),
             ExprKind::Comma(first, second) => {

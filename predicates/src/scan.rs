@@ -16,9 +16,10 @@
 use dlang::diag::Span;
 use dlang::eval::Value;
 use dlang::program::{Expr, Subroutine};
+use dlang::types::Int;
 
 use crate::emit::{Emit, Emitted, Fault, Refusal, imm};
-use crate::insn::{Alu, Cond, Reg, Size};
+use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::stack::Val;
 use crate::string::Str;
 
@@ -77,6 +78,39 @@ impl Emit<'_> {
             }
             _ => Err(unknown(subroutine, span)),
         }
+    }
+
+    /// Byte `index` of a string, 0 where it has none.
+    ///
+    /// ```text
+    ///     slot = 0;
+    ///     if (index < len) slot = *(char *)(heap + start + index);
+    /// ```
+    pub(crate) fn byte_of(&mut self, of: &Expr, index: &Expr, span: Span) -> Emitted<Val> {
+        let string = self.string(of)?;
+        let index = self.int(index)?;
+        let slot = self.buffer(8, span)?;
+        let beyond = self.asm.label();
+        self.asm.store_imm(Size::Double, Reg::FP, slot, 0);
+        self.load(Reg::R0, &index);
+        let len = self.reg(&string.len, Reg::R1);
+        self.asm.jump_if(Cond::Ge, Reg::R0, len, beyond);
+        let start = self.reg(&string.start, Reg::R1);
+        self.asm.alu(Alu::Add, Reg::R0, start);
+        self.bound_start(Reg::R0);
+        self.asm.mov(Reg::R4, Reg::R0);
+        self.scratch_known(Reg::R3);
+        self.asm.alu_imm(Alu::Add, Reg::R3, imm(self.storage.heap));
+        self.asm.alu(Alu::Add, Reg::R3, Reg::R4);
+        self.stack_address(Reg::R1, slot);
+        self.asm.mov_imm(Reg::R2, 1);
+        self.asm.call(Helper::ProbeReadKernel);
+        self.asm.bind(beyond);
+        self.load_int(Reg::R0, Reg::FP, slot, Int::I8);
+        self.stack.give_buffer(slot, 8);
+        self.stack.give(index);
+        self.give_string(string);
+        self.keep(Reg::R0, span)
     }
 
     /// `basename(path)`: what stands behind the last slash, trailing ones left off.

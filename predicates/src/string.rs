@@ -112,7 +112,8 @@ impl Emit<'_> {
         self.pushed(&Val::Const(0), span)
     }
 
-    /// Reads a string of the traced program to the heap: at most `max` bytes, if given.
+    /// Reads a string of the traced program to the heap: at most `max` bytes, if given, the NUL
+    /// that ends it among them.
     fn push_user_string(&mut self, address: &Val, max: Option<&Val>, span: Span) -> Emitted<Str> {
         let strsize = i64::from(self.storage.strsize);
         let used = Val::Slot(self.heap_used(span)?);
@@ -120,16 +121,18 @@ impl Emit<'_> {
         match max {
             None => self.asm.mov_imm(Reg::R2, strsize),
             Some(Val::Const(max)) if (0..strsize).contains(max) => {
-                self.asm.mov_imm(Reg::R2, max + 1);
+                self.asm.mov_imm(Reg::R2, (*max).max(1));
             }
             Some(max) => {
-                let fits = self.asm.label();
+                let (fits, some) = (self.asm.label(), self.asm.label());
                 self.load(Reg::R2, max);
-                let most = i32::try_from(strsize - 1).unwrap_or(255);
-                self.asm.jump_if_imm(Cond::Le, Reg::R2, most, fits);
-                self.asm.mov_imm(Reg::R2, strsize - 1);
+                self.asm
+                    .jump_if_imm(Cond::Le, Reg::R2, imm(self.storage.strsize), fits);
+                self.asm.mov_imm(Reg::R2, strsize);
                 self.asm.bind(fits);
-                self.asm.alu_imm(Alu::Add, Reg::R2, 1);
+                self.asm.jump_if_imm(Cond::Ge, Reg::R2, 1, some);
+                self.asm.mov_imm(Reg::R2, 1);
+                self.asm.bind(some);
             }
         }
         self.load(Reg::R3, address);

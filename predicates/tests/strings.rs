@@ -203,9 +203,9 @@ fn strings_choose_and_measure() {
 #[test]
 fn copyinstr_may_be_bounded() {
     check(&[
-        ("copyinstr(arg0, 3)", &[s("hello")], "hel"),
+        ("copyinstr(arg0, 3)", &[s("hello")], "he"),
         ("copyinstr(arg0, 9)", &[s("hello")], "hello"),
-        ("copyinstr(arg0, arg1)", &[s("hello"), n(2)], "he"),
+        ("copyinstr(arg0, arg1)", &[s("hello"), n(2)], "h"),
         ("copyinstr(arg0, arg1)", &[s("hello"), n(0)], ""),
         ("copyinstr(arg0, arg1)", &[s("hello"), n(1000)], "hello"),
         ("copyinstr(arg0, 1000)", &[s("hello")], "hello"),
@@ -305,4 +305,34 @@ fn shared_strings_are_the_same() {
             ("x = copyinstr(arg0); x", args, Out::from("hello")),
         ],
     );
+}
+
+#[test]
+fn a_string_has_bytes_and_a_rest() {
+    check(&[
+        ("copyinstr(arg0)[0]", &[s("hello")], i64::from(b'h')),
+        ("*copyinstr(arg0)", &[s("hello")], i64::from(b'h')),
+        (
+            "copyinstr(arg0)[arg1]",
+            &[s("hello"), n(4)],
+            i64::from(b'o'),
+        ),
+        ("copyinstr(arg0)[arg1]", &[s("hello"), n(5)], 0),
+        ("copyinstr(arg0)[arg1]", &[s("hello"), n(-1)], 0),
+        ("copyinstr(arg0)[arg1]", &[s(""), n(0)], 0),
+        ("\"hello\"[arg0] == 'l'", &[n(3)], 1),
+        ("copyinstr(arg0)[0]", &[s("é")], -61),
+        ("copyinstr(arg0) + 2 == \"llo\"", &[s("hello")], 1),
+        (
+            "(copyinstr(arg0) + arg1)[0]",
+            &[s("hello"), n(1)],
+            i64::from(b'e'),
+        ),
+        ("copyinstr(arg0, 5) == \"hell\"", &[s("hello world")], 1),
+        ("strlen(copyinstr(arg0, arg1))", &[s("hello"), n(3)], 2),
+        ("strlen(copyinstr(arg0, arg1))", &[s("hello"), n(1)], 0),
+        ("strlen(copyinstr(arg0, arg1))", &[s("hello"), n(0)], 0),
+        ("strlen(copyinstr(arg0, arg1))", &[s("hello"), n(-1)], 5),
+        ("strlen(copyinstr(arg0, arg1))", &[s("hello"), n(256)], 5),
+    ]);
 }

@@ -94,7 +94,9 @@ fn put_int(out: &mut Vec<u8>, spec: Spec, style: Style, n: i64, int: Int, dates:
                 ..style
             },
         ),
-        Spec::Escaped => put_escaped(out, &[low_byte(n.cast_unsigned())], false, style),
+        Spec::Escaped | Spec::CharEscaped => {
+            put_escaped(out, &[low_byte(n.cast_unsigned())], false, style);
+        }
         Spec::Date => put_text(out, dates.text(n), style),
     }
 }

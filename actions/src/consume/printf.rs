@@ -264,9 +264,10 @@ fn recorded(expr: &Expr) -> bool {
             recorded(a)
         }
         ExprKind::BitField { of, .. } => recorded(of),
-        ExprKind::Binary(_, a, b) | ExprKind::Logic(_, a, b) | ExprKind::Comma(a, b) => {
-            recorded(a) || recorded(b)
-        }
+        ExprKind::Binary(_, a, b)
+        | ExprKind::Logic(_, a, b)
+        | ExprKind::Byte(a, b)
+        | ExprKind::Comma(a, b) => recorded(a) || recorded(b),
         ExprKind::Ternary(a, b, c) => recorded(a) || recorded(b) || recorded(c),
         ExprKind::Call(_, args) => args.iter().any(recorded),
         ExprKind::Builtin(builtin) => *builtin == Builtin::Cpu,

@@ -1,6 +1,6 @@
 //! Statements and actions.
 
-use super::operator::base_of;
+use super::operator::{base_of, constant_choice};
 use super::{Checked, Checker, names};
 use crate::ast::{self, Name};
 use crate::diag::Span;
@@ -10,6 +10,19 @@ use crate::types::{Int, Type};
 
 /// The largest struct that is recorded as a whole, in bytes.
 const LARGEST_RECORDED: u32 = 4096;
+
+/// Whether an expression is only a statement: a call of an action, or an aggregation.
+fn is_action(expr: &ast::Expr) -> bool {
+    match &expr.kind {
+        ast::ExprKind::Call(name, _) => names::ACTIONS.contains(&name.text.as_str()),
+        ast::ExprKind::Assign(_, target, _) => {
+            matches!(base_of(target).kind, ast::ExprKind::Aggregation(_))
+        }
+        ast::ExprKind::Ternary(_, then, otherwise) => is_action(then) || is_action(otherwise),
+        ast::ExprKind::Comma(first, second) => is_action(first) || is_action(second),
+        _ => false,
+    }
+}
 
 impl Checker<'_> {
     /// Checks statements in order. A statement with an error is left out; the others go on.
@@ -71,6 +84,21 @@ impl Checker<'_> {
             }
             ast::ExprKind::Call(name, args) if names::ACTIONS.contains(&name.text.as_str()) => {
                 StmtKind::Action(self.action(name, args, span)?)
+            }
+            ast::ExprKind::Ternary(cond, then, otherwise)
+                if is_action(then) || is_action(otherwise) =>
+            {
+                let checked = self.expr(cond)?;
+                return match constant_choice(&checked, then, otherwise) {
+                    Some(chosen) => self.expr_statement(chosen, out),
+                    None => {
+                        let message = "action cannot be used in a conditional context";
+                        let error = self
+                            .diagnostic(Tag::OpIncompat, span, message)
+                            .with_hint("use if (condition) { ... }, or a predicate");
+                        self.reject(error)
+                    }
+                };
             }
             _ => StmtKind::Expr(self.expr(expr)?),
         };

@@ -101,9 +101,10 @@ fn has_constant_operands(expr: &Expr) -> bool {
     match &expr.kind {
         ExprKind::Unary(_, e) | ExprKind::Cast(e) => constant(e),
         ExprKind::BitField { of, .. } => constant(of),
-        ExprKind::Binary(_, a, b) | ExprKind::Logic(_, a, b) | ExprKind::Comma(a, b) => {
-            constant(a) && constant(b)
-        }
+        ExprKind::Binary(_, a, b)
+        | ExprKind::Logic(_, a, b)
+        | ExprKind::Byte(a, b)
+        | ExprKind::Comma(a, b) => constant(a) && constant(b),
         ExprKind::Call(Subroutine::Copyin | Subroutine::Copyinstr, _) => false,
         ExprKind::Call(_, args) => args.iter().all(constant),
         _ => false,

@@ -42,6 +42,11 @@ impl<'a> Checker<'a> {
         } else {
             Scope::Global
         };
+        if has("static") || has("auto") || has("register") {
+            let at = declaration.specifiers.span;
+            let message = "specified storage class not appropriate in D";
+            return self.plain_error(Tag::DeclBadclass, at, message);
+        }
         for declarator in &declaration.declarators {
             let Some(name) = &declarator.name else {
                 continue;
@@ -302,7 +307,7 @@ impl<'a> Checker<'a> {
     pub(super) fn constant_int(&mut self, expr: &Expr, tag: Tag, what: &str) -> Checked<i64> {
         let checked = self.expr(expr)?;
         match crate::eval::eval(&checked, &self.constants()) {
-            Ok(Value::Int(value)) if value.abs() <= i64::from(u32::MAX) => Ok(value),
+            Ok(Value::Int(value)) if u32::try_from(value.unsigned_abs()).is_ok() => Ok(value),
             _ => {
                 let message = format!("{what} value must be an integer constant expression");
                 self.plain_error(tag, expr.span, &message)

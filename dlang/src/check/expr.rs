@@ -137,10 +137,9 @@ impl Checker<'_> {
 
     fn ident(&mut self, name: &str, span: Span) -> Checked<Expr> {
         if let Some(argument) = self.parameters.last().and_then(|frame| frame.get(name)) {
-            return Ok(Expr {
-                span,
-                ..argument.clone()
-            });
+            let argument = argument.clone();
+            self.count_expanded(&argument, name, span)?;
+            return Ok(Expr { span, ..argument });
         }
         if let Some(inline) = self.inlines.get(name).copied() {
             if inline.parameters.is_some() {
@@ -188,13 +187,8 @@ impl Checker<'_> {
         arguments: Vec<Expr>,
         span: Span,
     ) -> Checked<Expr> {
-        const MAX_EXPANSIONS: u32 = 20_000;
         const MAX_DEPTH: usize = 24;
-        self.expansions += 1;
-        if self.expansions > MAX_EXPANSIONS + 1 {
-            return Err(Reported);
-        }
-        if self.expansions > MAX_EXPANSIONS || self.expanding >= MAX_DEPTH {
+        if self.expanding >= MAX_DEPTH {
             let message = format!("inline {} expands too far", inline.name.text);
             return self.error(Tag::Nesting, span, &message);
         }
@@ -213,6 +207,7 @@ impl Checker<'_> {
         self.expanding -= 1;
         self.parameters.pop();
         let body = body?;
+        self.count_expanded(&body, &inline.name.text, span)?;
         // As in libdtrace a constant keeps its own type and value: `inline int B = 5000000000`.
         let constant = ty.is_scalar() && matches!(body.kind, ExprKind::Int(_));
         if ty == Type::Void || constant {
@@ -220,6 +215,24 @@ impl Checker<'_> {
         }
         let converted = self.convert_to(body, &ty, "=")?;
         Ok(Expr { span, ..converted })
+    }
+
+    /// Takes account of what an inline or its parameter was expanded to: a text of one line can
+    /// double at each level.
+    fn count_expanded(&mut self, made: &Expr, name: &str, span: Span) -> Checked<()> {
+        const MOST: usize = 200_000;
+        if self.expanded > MOST {
+            return Err(Reported);
+        }
+        self.expanded += made.count_nodes();
+        if self.expanded <= MOST {
+            return Ok(());
+        }
+        let message = format!("inline {name} expands too far");
+        let error = self
+            .diagnostic(Tag::Nesting, span, &message)
+            .with_hint("keep values that are used more than once in this-> variables");
+        self.reject(error)
     }
 
     /// Converts as an assignment does.

@@ -47,7 +47,7 @@ impl Checker<'_> {
             }
         }
         let base = self.place(base)?;
-        if !matches!(base.ty, Type::Pointer(..) | Type::Array(..)) {
+        if !matches!(base.ty, Type::Pointer(..) | Type::Array(..) | Type::String) {
             let message = "cannot dereference non-pointer type";
             return self.error(Tag::DerefNonptr, base.span, message);
         }
@@ -60,6 +60,9 @@ impl Checker<'_> {
             let message = "array subscript must be of integral type";
             return self.error(Tag::OpInt, index.span, message);
         };
+        if base.ty == Type::String {
+            return self.byte_of(base, index, span);
+        }
         if let Type::Array(of, count) = base.ty.clone()
             && is_in_variable(&base)
         {
@@ -206,6 +209,10 @@ impl Checker<'_> {
     /// `*e`.
     pub(super) fn indirect(&mut self, operand: &ast::Expr, span: Span) -> Checked<Expr> {
         let address = self.expr(operand)?;
+        if address.ty == Type::String {
+            let first = int_node(0, Int::I32, span);
+            return self.byte_of(address, first, span);
+        }
         if !matches!(address.ty, Type::Pointer(..)) {
             let message = "cannot dereference non-pointer type";
             let error = self
@@ -214,6 +221,12 @@ impl Checker<'_> {
             return self.reject(error);
         }
         self.follow(address, span)
+    }
+
+    /// `s[i]`: a string is used as a `char *` is.
+    fn byte_of(&mut self, of: Expr, index: Expr, span: Span) -> Checked<Expr> {
+        let kind = ExprKind::Byte(Box::new(of), Box::new(index));
+        self.fold(node(kind, Type::Int(Int::I8), span))
     }
 
     /// The object that a pointer points to.

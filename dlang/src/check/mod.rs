@@ -113,8 +113,8 @@ struct Checker<'a> {
     inlines: HashMap<String, &'a ast::Inline>,
     /// The parameters of the inlines that are being expanded, innermost last.
     parameters: Vec<HashMap<String, Expr>>,
-    /// How many inlines were expanded, and how deep they nest now.
-    expansions: u32,
+    /// How many expressions the expanding of inlines has made, and how deep they nest now.
+    expanded: usize,
     expanding: usize,
     region: Region,
     /// The probes of the clause that is being checked.
@@ -135,7 +135,7 @@ impl<'a> Checker<'a> {
             spoiled: std::collections::HashSet::new(),
             inlines: HashMap::new(),
             parameters: Vec::new(),
-            expansions: 0,
+            expanded: 0,
             expanding: 0,
             region: Region::None,
             clause_probes: Vec::new(),
@@ -189,14 +189,23 @@ impl<'a> Checker<'a> {
 
     fn clause(&mut self, clause: &'a ast::Clause) {
         self.clause_probes.clone_from(&clause.probes);
-        self.region = Region::Predicate;
-        let predicate = clause
-            .predicate
-            .as_ref()
-            .map(|predicate| self.predicate(predicate));
+        let first_error = self.errors.len();
+        let spoiled = self.spoiled.clone();
+        let mut predicate = self.clause_predicate(clause);
+        let again = predicate == Some(Err(Reported));
+        if again {
+            // A predicate may use what only the clause's own body assigns.
+            self.errors.truncate(first_error);
+            self.spoiled = spoiled;
+        }
         self.region = Region::Actions;
         let mut body = Vec::new();
         self.statements(&clause.body, &mut body);
+        if again {
+            let mut of_body = self.errors.split_off(first_error);
+            predicate = self.clause_predicate(clause);
+            self.errors.append(&mut of_body);
+        }
         self.region = Region::None;
         self.program.clauses.push(Clause {
             probes: clause.probes.clone(),
@@ -204,6 +213,12 @@ impl<'a> Checker<'a> {
             body,
             span: clause.span,
         });
+    }
+
+    fn clause_predicate(&mut self, clause: &'a ast::Clause) -> Option<Checked<Expr>> {
+        self.region = Region::Predicate;
+        let predicate = clause.predicate.as_ref()?;
+        Some(self.predicate(predicate))
     }
 
     fn predicate(&mut self, predicate: &'a ast::Expr) -> Checked<Expr> {

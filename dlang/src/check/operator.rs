@@ -1,6 +1,6 @@
 //! Operators: C's conversions made explicit.
 
-use super::convert::{convert, int_node, is_string_like, node};
+use super::convert::{convert, int_node, is_string_like, node, stored};
 use super::types::is_incomplete;
 use super::variable::shown_name;
 use super::{Checked, Checker};
@@ -129,6 +129,9 @@ impl Checker<'_> {
                 let sum = self.fold(sum)?;
                 Ok(convert(sum, &ty))
             }
+            // A string is used as a `char *` is: what is left of it from a place on.
+            (Type::String, Type::Int(_), BinaryOp::Add) => self.rest_of_string(a, b, span),
+            (Type::Int(_), Type::String, BinaryOp::Add) => self.rest_of_string(b, a, span),
             (Type::Pointer(of, _), Type::Pointer(other, _), BinaryOp::Subtract) if of == other => {
                 let size = i64::from(self.types.complete(of).size(self.options.strsize).max(1));
                 let distance = make(convert(a, &Type::I64), convert(b, &Type::I64), Type::I64);
@@ -154,6 +157,12 @@ impl Checker<'_> {
                 self.reject(error)
             }
         }
+    }
+
+    fn rest_of_string(&mut self, of: Expr, from: Expr, span: Span) -> Checked<Expr> {
+        let from = stored(from, &Type::INT);
+        let call = ExprKind::Call(Subroutine::Substr, vec![of, from]);
+        self.fold(node(call, Type::String, span))
     }
 
     /// An index as a distance in bytes, `uint64_t`.

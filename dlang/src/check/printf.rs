@@ -88,6 +88,11 @@ fn parse_conversion(text: &str) -> Result<(Conversion, usize), BadConversion> {
     } else {
         None
     };
+    // The `@` may stand on either side of width and precision.
+    if !aggregation && peek(at) == Some('@') {
+        aggregation = true;
+        at += 1;
+    }
     let size_at = at;
     while matches!(peek(at), Some('h' | 'l' | 'L' | 'q' | 'w')) {
         at += 1;
@@ -101,6 +106,7 @@ fn parse_conversion(text: &str) -> Result<(Conversion, usize), BadConversion> {
         Some('x') => Some(Spec::Hex),
         Some('X') => Some(Spec::HexUpper),
         Some('c') => Some(Spec::Char),
+        Some('C') => Some(Spec::CharEscaped),
         Some('s') => Some(Spec::String),
         Some('S') => Some(Spec::Escaped),
         Some('p') => Some(Spec::Pointer),
@@ -110,7 +116,11 @@ fn parse_conversion(text: &str) -> Result<(Conversion, usize), BadConversion> {
         Some(c @ ('e' | 'E' | 'f' | 'F' | 'g' | 'G')) => Some(Spec::Float(c)),
         _ => None,
     };
-    let is_known = matches!(letter, Some('C' | 'D' | 'T' | 'I' | 'P'));
+    let is_known = matches!(letter, Some('D' | 'T' | 'I' | 'P'));
+    // libdtrace's sizes; they change nothing, since the argument's type decides.
+    let is_float = matches!(spec, Some(Spec::Float(_)));
+    let sized = matches!(size, "" | "h" | "l" | "ll" | "w") || (size == "L" && is_float);
+    let spec = spec.filter(|_| sized);
     let end = at + letter.map_or(0, char::len_utf8);
     if size.contains('w') {
         return Err(BadConversion {
@@ -441,9 +451,10 @@ fn mismatch(
 /// Whether a conversion prints values of a type.
 fn fits(spec: Spec, ty: &Type) -> bool {
     match spec {
-        Spec::Decimal | Spec::Unsigned | Spec::Octal | Spec::Hex | Spec::HexUpper | Spec::Char => {
+        Spec::Decimal | Spec::Unsigned | Spec::Octal | Spec::Hex | Spec::HexUpper => {
             matches!(ty, Type::Int(_))
         }
+        Spec::Char | Spec::CharEscaped => matches!(ty, Type::Int(Int { size: 1..=4, .. })),
         Spec::String | Spec::Escaped => *ty == Type::String,
         Spec::Pointer | Spec::Address => ty.is_scalar(),
         Spec::Date => matches!(ty, Type::Int(Int { size: 8, .. })),
@@ -462,7 +473,7 @@ fn prototype(spec: Spec) -> &'static str {
         Spec::Decimal | Spec::Unsigned | Spec::Octal | Spec::Hex | Spec::HexUpper => {
             "char, short, int, long, or long long"
         }
-        Spec::Char => "char or int",
+        Spec::Char | Spec::CharEscaped => "char or int",
         Spec::String | Spec::Escaped => "char [] or string (or use stringof)",
         Spec::Pointer | Spec::Address => "pointer or integer",
         Spec::Date => "int64_t",

@@ -354,6 +354,7 @@ fn may_be_ours(address: &Expr) -> bool {
         | ExprKind::Arg(_)
         | ExprKind::TypedArg(_)
         | ExprKind::BitField { .. }
+        | ExprKind::Byte(..)
         | ExprKind::Logic(..)
         | ExprKind::Recorded(_) => false,
         ExprKind::Unary(..)

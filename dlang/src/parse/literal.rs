@@ -67,10 +67,10 @@ fn is_exponent(lower: &str) -> bool {
 
 /// The value of `'a'`; several characters fill the `int` from the left, as in C compilers.
 pub(super) fn character(text: &str) -> Result<i32, (Tag, String)> {
-    let bytes = unescape(inside(text));
+    let bytes = unescape(inside(text), b'\'');
     match bytes.as_slice() {
         [] => Err((Tag::ChrNull, "empty character constant".into())),
-        [one] => Ok(i32::from(one.cast_signed())),
+        [one] => Ok(i32::from(*one)),
         several if several.len() <= 4 => Ok(several
             .iter()
             .fold(0, |value, &byte| value << 8 | i32::from(byte))),
@@ -80,7 +80,7 @@ pub(super) fn character(text: &str) -> Result<i32, (Tag, String)> {
 
 /// The text of `"..."`, up to a NUL if it has one.
 pub(super) fn string(text: &str) -> Result<String, (Tag, String)> {
-    let mut bytes = unescape(inside(text));
+    let mut bytes = unescape(inside(text), b'"');
     if let Some(nul) = bytes.iter().position(|&b| b == 0) {
         bytes.truncate(nul);
     }
@@ -96,7 +96,8 @@ fn inside(quoted: &str) -> &str {
     quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or("")
 }
 
-fn unescape(text: &str) -> Vec<u8> {
+/// The bytes of a constant between two `quote`s.
+fn unescape(text: &str, quote: u8) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [byte, tail @ ..] = rest {
@@ -136,7 +137,10 @@ fn unescape(text: &str) -> Vec<u8> {
                 }
                 out.push(value);
             }
-            other => out.push(*other),
+            b'\\' => out.push(b'\\'),
+            other if *other == quote => out.push(quote),
+            // As in libdtrace, what is no escape keeps its backslash.
+            other => out.extend([b'\\', *other]),
         }
     }
     out

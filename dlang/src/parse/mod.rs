@@ -25,6 +25,7 @@ use crate::tags::Tag;
 pub use macros::Macros;
 
 use macros::Expander;
+use scan::TypeNames;
 
 #[expect(unreachable_pub, reason = "pest derives a public enum")]
 mod grammar {
@@ -48,9 +49,10 @@ pub fn parse(sources: &[Source], macros: &Macros) -> Result<Ast, Vec<Diagnostic>
     let expander = Expander::new(macros);
     let mut ast = Ast::default();
     let mut errors = Vec::new();
+    let mut types = TypeNames::new();
     for (index, source) in sources.iter().enumerate() {
         let index = u16::try_from(index).unwrap_or(u16::MAX);
-        match parse_source(source, index, &expander) {
+        match parse_source(source, index, &expander, &mut types) {
             Ok(mut part) => {
                 ast.items.append(&mut part.items);
                 ast.pragmas.append(&mut part.pragmas);
@@ -68,10 +70,29 @@ pub fn parse(sources: &[Source], macros: &Macros) -> Result<Ast, Vec<Diagnostic>
     }
 }
 
+/// The names and values of the `#pragma D option` lines, before anything else is known of the
+/// sources: macros in them are not expanded, and sources that are not D have none.
+#[must_use]
+pub fn option_lines(sources: &[Source]) -> Vec<(String, Option<String>)> {
+    let mut types = TypeNames::new();
+    let scanned = sources
+        .iter()
+        .filter_map(|source| scan::scan(&source.text, 0, &mut types).ok());
+    scanned
+        .flat_map(|scanned| scanned.pragmas)
+        .filter(|pragma| pragma.word == "option")
+        .map(|pragma| match pragma.rest.split_once('=') {
+            Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+            None => (pragma.rest, None),
+        })
+        .collect()
+}
+
 fn parse_source(
     source: &Source,
     index: u16,
     macros: &Expander<'_>,
+    types: &mut TypeNames,
 ) -> Result<Ast, Vec<Diagnostic>> {
     if source.text.len() > u32::MAX as usize {
         return Err(vec![Diagnostic::new(
@@ -80,9 +101,9 @@ fn parse_source(
             "program is too large",
         )]);
     }
-    let scanned = scan::scan(&source.text, index).map_err(|error| vec![error])?;
+    let scanned = scan::scan(&source.text, index, types).map_err(|error| vec![error])?;
     let program = Grammar::parse(Rule::program, &scanned.text)
-        .map_err(|error| vec![syntax_error(&scanned.text, index, &error)])?;
+        .map_err(|error| vec![syntax_error(&source.text, index, &error)])?;
     let kind = match &source.origin {
         Origin::Script(_) => SpecifierKind::Name,
         Origin::Specifier { kind, .. } => *kind,

@@ -3,8 +3,13 @@
 //!
 //! Control lines (`#pragma`, `#line`, `#!`, the preprocessor's `# 1 "file"`) may stand between any
 //! two tokens, so they are taken out here and left as blanks: every other byte keeps its place.
+//! C cannot be parsed without the names of types: `(byte) - 1` is a cast if `byte` is a typedef. So
+//! the names that typedefs define are found here, and the brackets of such a cast become
+//! [`CAST_OPEN`] and [`CAST_CLOSE`], which the grammar knows.
 //! The parser recurses with the nesting of brackets, so that is limited here, for all that
 //! follows.
+
+use std::collections::HashSet;
 
 use crate::ast::Pragma;
 use crate::diag::{Diagnostic, Span};
@@ -12,6 +17,24 @@ use crate::tags::Tag;
 
 /// How many brackets, `if`s and `sizeof`s may be open at one place.
 pub(super) const MAX_NESTING: usize = 100;
+
+/// Stands for the `(` of a cast to the name of a typedef.
+const CAST_OPEN: u8 = 1;
+/// Stands for the `)` of a cast to the name of a typedef.
+const CAST_CLOSE: u8 = 2;
+
+/// The typedef names of D itself that do not end in `_t`, which the grammar knows by that.
+const STANDARD_NAMES: [&str; 8] = ["u8", "u16", "u32", "u64", "__u8", "__u16", "__u32", "__u64"];
+
+/// The names that typedefs define, in all sources so far.
+#[derive(Debug)]
+pub(super) struct TypeNames(HashSet<String>);
+
+impl TypeNames {
+    pub(super) fn new() -> Self {
+        Self(STANDARD_NAMES.map(str::to_owned).into())
+    }
+}
 
 /// A text without its control lines.
 #[derive(Debug)]
@@ -22,8 +45,8 @@ pub(super) struct Scanned {
     pub(super) pragmas: Vec<Pragma>,
 }
 
-/// Scans one source.
-pub(super) fn scan(text: &str, source: u16) -> Result<Scanned, Diagnostic> {
+/// Scans one source; its typedefs are added to `types`.
+pub(super) fn scan(text: &str, source: u16, types: &mut TypeNames) -> Result<Scanned, Diagnostic> {
     let mut scanner = Scanner {
         text,
         source,
@@ -34,6 +57,7 @@ pub(super) fn scan(text: &str, source: u16) -> Result<Scanned, Diagnostic> {
     let mut out = text.as_bytes().to_vec();
     let mut pragmas = Vec::new();
     let mut line_start = true;
+    let mut tokens = Tokens::default();
     while let Some(byte) = scanner.peek(0) {
         let start = scanner.at;
         match byte {
@@ -51,8 +75,19 @@ pub(super) fn scan(text: &str, source: u16) -> Result<Scanned, Diagnostic> {
                 scanner.at = text[start..].find('\n').map_or(text.len(), |n| start + n);
             }
             b'"' | b'\'' => scanner.skip_quoted(byte)?,
-            b'A'..=b'Z' | b'a'..=b'z' | b'_' | b'0'..=b'9' => scanner.skip_word()?,
-            _ => scanner.step(byte)?,
+            b'A'..=b'Z' | b'a'..=b'z' | b'_' | b'0'..=b'9' => {
+                scanner.skip_word()?;
+                tokens.word(&text[start..scanner.at], scanner.depth);
+            }
+            _ => {
+                let depth = scanner.depth;
+                scanner.step(byte)?;
+                let depth = depth.min(scanner.depth);
+                if let Some((open, close)) = tokens.other(byte, start, depth, types) {
+                    out[open] = CAST_OPEN;
+                    out[close] = CAST_CLOSE;
+                }
+            }
         }
         if scanner.at > start && byte != b'/' {
             line_start = byte == b'\n' || (line_start && byte.is_ascii_whitespace());
@@ -61,6 +96,79 @@ pub(super) fn scan(text: &str, source: u16) -> Result<Scanned, Diagnostic> {
     // Blanks replaced whole characters, so the text stays UTF-8.
     let text = String::from_utf8(out).unwrap_or_else(|_| text.to_owned());
     Ok(Scanned { text, pragmas })
+}
+
+/// The last tokens: enough to see typedefs and casts.
+#[derive(Debug, Default)]
+struct Tokens<'a> {
+    /// How many brackets were open at the `typedef` whose names are being read.
+    typedef: Option<usize>,
+    /// Whether a `(*` of that typedef is open, as in `typedef int (*name)(int);`.
+    pointer: bool,
+    /// The token before, if it was a word.
+    word: Option<&'a str>,
+    /// Where the `(` before stands, with at most a word since, and no operand before it.
+    open: Option<usize>,
+    /// Whether the token before was an operand, so that a `(` begins a call.
+    operand: bool,
+    /// Whether the token before was a `(`.
+    bracket: bool,
+    /// A `(name)` that was the token before, and is a cast if an operand follows.
+    cast: Option<(usize, usize)>,
+}
+
+impl<'a> Tokens<'a> {
+    fn word(&mut self, word: &'a str, depth: usize) {
+        if word == "typedef" {
+            self.typedef = Some(depth);
+            self.pointer = false;
+        }
+        self.cast = None;
+        self.bracket = false;
+        self.word = Some(word);
+        self.operand = word != "stringof";
+    }
+
+    /// Takes a token that is no word, outside of which `depth` brackets are open. Gives the
+    /// brackets of a cast when an operator shows that the name between them was one.
+    fn other(
+        &mut self,
+        byte: u8,
+        at: usize,
+        depth: usize,
+        types: &mut TypeNames,
+    ) -> Option<(usize, usize)> {
+        if byte.is_ascii_whitespace() {
+            return None;
+        }
+        let cast = self.cast.take();
+        if self.typedef == Some(depth) {
+            let ends_name = match byte {
+                b';' | b',' | b'[' => true,
+                b')' => std::mem::take(&mut self.pointer),
+                _ => false,
+            };
+            if let (true, Some(name)) = (ends_name, self.word) {
+                types.0.insert(name.to_owned());
+            }
+            if byte == b';' {
+                self.typedef = None;
+            }
+        }
+        self.pointer |= byte == b'*' && self.bracket;
+        self.bracket = byte == b'(';
+        match byte {
+            b'(' => self.open = (!self.operand).then_some(at),
+            b')' => {
+                let known = self.word.is_some_and(|word| types.0.contains(word));
+                self.cast = self.open.take().filter(|_| known).map(|open| (open, at));
+            }
+            _ => self.open = None,
+        }
+        self.operand = matches!(byte, b')' | b']');
+        self.word = None;
+        cast.filter(|_| matches!(byte, b'-' | b'+' | b'&' | b'*'))
+    }
 }
 
 struct Scanner<'a> {

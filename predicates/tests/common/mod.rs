@@ -234,6 +234,7 @@ fn with_args(expr: &Expr, args: &[In]) -> Expr {
         ExprKind::Logic(op, a, b) => ExprKind::Logic(*op, boxed(a), boxed(b)),
         ExprKind::Ternary(c, a, b) => ExprKind::Ternary(boxed(c), boxed(a), boxed(b)),
         ExprKind::Cast(of) => ExprKind::Cast(boxed(of)),
+        ExprKind::Byte(a, b) => ExprKind::Byte(boxed(a), boxed(b)),
         ExprKind::Comma(a, b) => ExprKind::Comma(boxed(a), boxed(b)),
         other => other.clone(),
     };

@@ -1,0 +1,3 @@
+/* Storage classes of C that D does not have. */
+static int x;
+BEGIN { }
