@@ -24,7 +24,7 @@ pub(crate) struct ClauseContext<'c> {
     pub(crate) ring: MapRef,
     /// The maps and functions of the aggregations, by id.
     pub(crate) aggregations: &'c [(TupleMaps, dlang::program::AggFunc)],
-    /// The number that the clause's records carry.
+    /// The number that the clause's records carry; of probes that share code, the first one's.
     pub(crate) epid: u32,
 }
 
@@ -262,8 +262,16 @@ impl<'p> Record<'p> {
         emit.asm.call(Helper::GetSmpProcessorId);
         let cpu = emit.keep(Reg::R0, span)?;
         let base = self.base(emit, Reg::R2, span)?;
-        let epid = context.epid.cast_signed();
-        emit.asm.store_imm(Size::Word, Reg::R2, base, epid);
+        match &emit.machine.shared.clone() {
+            Some(shared) => {
+                shared.load_epid(emit, Reg::R0, context.epid);
+                emit.asm.store(Size::Word, Reg::R2, base, Reg::R0);
+            }
+            None => {
+                let epid = context.epid.cast_signed();
+                emit.asm.store_imm(Size::Word, Reg::R2, base, epid);
+            }
+        }
         let reg = emit.reg(&cpu, Reg::R0);
         emit.asm.store(Size::Word, Reg::R2, base + 4, reg);
         emit.stack.give(cpu);

@@ -256,7 +256,7 @@ impl Compiler {
         probe: &Probe,
         machine: &MachineState,
     ) -> crate::plan::RecordPlan {
-        let constant = |builtin: Builtin| machine.constant(builtin).is_some();
+        let constant = |builtin: Builtin| machine.of_ecb(builtin).is_some();
         let flow = flow_name(probe);
         let mut plan = plan_record(&clause.body, flow, self.options.flow, &constant);
         plan.layout.flow = flow_of(probe);

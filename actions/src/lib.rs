@@ -7,6 +7,7 @@ pub mod consume;
 mod flow;
 pub mod follow;
 pub mod lower;
+mod pieces;
 mod plan;
 pub mod record;
 mod trampoline;

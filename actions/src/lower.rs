@@ -170,7 +170,9 @@ impl Compiler {
                 let clause = &self.program.clauses[enabled.clause];
                 let machine = trampoline::error_machine(&enabled.probe, None);
                 let plan = self.plan(clause, &enabled.probe, &machine);
-                object.ecbs.push(ecb(epid, enabled, plan.layout));
+                object
+                    .ecbs
+                    .push(ecb(epid, &enabled.probe, enabled.clause, plan.layout));
             }
         }
         (start..).take(self.error_clauses.len()).collect()

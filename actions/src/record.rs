@@ -109,7 +109,7 @@ pub enum Field {
 }
 
 /// How `-F` indents around a record.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Flow {
     /// Neither entry nor return: `| `.
     #[default]

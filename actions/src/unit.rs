@@ -25,6 +25,7 @@ use dlang::program::{Action, AggId, Clause, Expr, ExprKind, StmtKind};
 use predicates::asm::{Code, Label};
 use predicates::emit::{Emit, Emitted, Faults, Refusal, Rodata};
 use predicates::insn::{Cond, Reg, Size};
+use predicates::shared::{Names, Shared};
 use predicates::storage::own_globals;
 use predicates::tuple::direct_string;
 use provider::object::{Context, Target};
@@ -33,9 +34,10 @@ use provider::probe::Probe;
 use crate::clause::{ClauseContext, FaultSlots, emit_clause, emit_fault_record};
 use crate::compiler::{Compiler, Enabled, RING, program_name};
 use crate::flow::flow_name;
+use crate::pieces::{Piece, pieces};
 use crate::plan::{each_clause_expr, each_expr, each_statement};
-use crate::record::{Ecb, Epid};
-use crate::trampoline::{self, Firing, Source};
+use crate::record::{Ecb, Epid, RecordLayout};
+use crate::trampoline::{self, Firing, SharedFiring, Source};
 
 /// One program while it is made.
 pub(crate) struct Unit<'c> {
@@ -64,6 +66,8 @@ pub(crate) struct Made {
 struct Faulting {
     faults: Faults,
     epid: u32,
+    /// The probes that share the clause, if there are several.
+    shared: Option<Shared>,
     end: Label,
 }
 
@@ -81,9 +85,9 @@ impl Unit<'_> {
 
     fn emit(&self, rodata: &mut Rodata, first_epid: u32) -> Emitted<Made> {
         let compiler = self.compiler;
-        let probes = self.probes();
+        let pieces = pieces(self.members);
         let timer = self.source.interrupts();
-        let machine = trampoline::machine(&probes[0], timer);
+        let machine = trampoline::machine(pieces[0].first(), timer);
         let mut emit = Emit::new(&compiler.storage, rodata, machine);
         for enabled in self.members.iter().chain(&compiler.error_clauses) {
             let program = &compiler.program;
@@ -101,36 +105,57 @@ impl Unit<'_> {
         let mut heaviest = compiler.program.clauses[self.members[0].clause].span;
         let mut slots = [None; 10];
         let mut used = Vec::new();
-        for probe in &probes {
-            let used_here = self.used_arguments(probe);
-            let machine = trampoline::machine(probe, timer);
+        let mut probes = Vec::new();
+        let mut shared = Vec::new();
+        for piece in &pieces {
+            let probe = piece.first();
+            let used_here = self.used_arguments(piece);
+            let mut machine = trampoline::machine(probe, timer);
+            if piece.is_shared() {
+                machine.shared = Some(self.number(&mut emit, piece)?);
+            }
             emit.start_probe(machine);
             trampoline::place_arguments(&mut emit, probe, &used_here, &mut slots, compiler.python)?;
-            used.push(used_here);
-            self.share(&mut emit, probe);
+            self.share(&mut emit, piece);
             let entry = emit.asm.label();
             emit.asm.bind(entry);
-            entries.push(entry);
-            for (index, enabled) in self
-                .members
-                .iter()
-                .filter(|e| e.probe.id == probe.id)
-                .enumerate()
-            {
+            match &emit.machine.shared {
+                Some(Shared { slot, .. }) => shared.push(SharedFiring {
+                    probes: &piece.probes,
+                    entry,
+                    slot: *slot,
+                }),
+                None => {
+                    probes.push(Arc::clone(probe));
+                    entries.push(entry);
+                    used.push(used_here);
+                }
+            }
+            let mut layouts = Vec::new();
+            for (index, &clause) in piece.clauses.iter().enumerate() {
                 if index > 0 {
                     emit.settle_heap(Span::default())?;
                 }
-                let epid = first_epid + u32::try_from(ecbs.len()).unwrap_or(0);
+                let epid = first_epid + count(ecbs.len() + index);
                 let heap = emit.heap_max();
-                ecbs.push(self.clause(&mut emit, enabled, epid, &mut faulting)?);
+                layouts.push(self.clause(&mut emit, (clause, probe), epid, &mut faulting)?);
                 if emit.heap_max() > heap {
-                    heaviest = compiler.program.clauses[enabled.clause].span;
+                    heaviest = compiler.program.clauses[clause].span;
                 }
-                if exits(&compiler.program.clauses[enabled.clause]) && self.source != Source::End {
+                if exits(&compiler.program.clauses[clause]) && self.source != Source::End {
                     leave_if_exited(&mut emit, leave);
                 }
             }
             emit.asm.jump(leave);
+            for layout in &mut layouts {
+                layout.adds = self.added_to(piece);
+            }
+            for probe in &piece.probes {
+                for (&clause, layout) in piece.clauses.iter().zip(&layouts) {
+                    let epid = first_epid + count(ecbs.len());
+                    ecbs.push(ecb(epid, probe, clause, layout.clone()));
+                }
+            }
         }
         self.handle_faults(&mut emit, faulting, leave)?;
         emit.finish_give_up()?;
@@ -138,7 +163,7 @@ impl Unit<'_> {
         emit.leave();
         emit.asm.bind(prologue);
         emit.asm.note("prologue");
-        trampoline::emit_filter(&mut emit, &probes[0], compiler.followed, leave)?;
+        trampoline::emit_filter(&mut emit, pieces[0].first(), compiler.followed, leave)?;
         emit.zero_slots();
         if compiler.program.clauses.iter().any(exits) && self.source != Source::End {
             leave_if_exited(&mut emit, leave);
@@ -147,6 +172,7 @@ impl Unit<'_> {
             probes: &probes,
             entries: &entries,
             used: &used,
+            shared: &shared,
             slots: &slots,
             leave,
         };
@@ -156,7 +182,7 @@ impl Unit<'_> {
             span: compiler.program.clauses[self.members[0].clause].span,
             message: error.to_string(),
         })?;
-        let name = format!("d_{}", probes[0].desc.name);
+        let name = format!("d_{}", pieces[0].first().desc.name);
         Ok(Made {
             code,
             name: program_name(&name),
@@ -168,27 +194,30 @@ impl Unit<'_> {
         })
     }
 
-    /// The probes of this program, each once.
-    fn probes(&self) -> Vec<Arc<Probe>> {
-        let mut seen = BTreeSet::new();
-        self.members
-            .iter()
-            .filter(|enabled| seen.insert(enabled.probe.id))
-            .map(|enabled| enabled.probe.clone())
-            .collect()
+    /// Gives the probes that share code their numbers.
+    fn number(&self, emit: &mut Emit<'_>, piece: &Piece) -> Emitted<Shared> {
+        let names = piece.probes.iter().map(|probe| Names {
+            id: probe.id.0,
+            module: probe.desc.module.clone(),
+            function: probe.desc.function.clone(),
+            name: probe.desc.name.clone(),
+        });
+        Ok(Shared {
+            slot: emit.buffer(8, self.compiler.program.clauses[piece.clauses[0]].span)?,
+            clauses: count(piece.clauses.len()),
+            probes: names.collect(),
+        })
     }
 
-    fn clauses_of<'u>(&'u self, probe: &'u Probe) -> impl Iterator<Item = &'u Clause> {
-        self.members
-            .iter()
-            .filter(|enabled| enabled.probe.id == probe.id)
-            .map(|enabled| &self.compiler.program.clauses[enabled.clause])
+    fn clauses_of<'u>(&'u self, piece: &'u Piece) -> impl Iterator<Item = &'u Clause> {
+        let clauses = piece.clauses.iter();
+        clauses.map(|&clause| &self.compiler.program.clauses[clause])
     }
 
-    /// The aggregations that the clauses on a probe add to.
-    fn added_to(&self, probe: &Probe) -> Vec<AggId> {
+    /// The aggregations that the clauses of a piece add to.
+    fn added_to(&self, piece: &Piece) -> Vec<AggId> {
         let mut added = Vec::new();
-        for clause in self.clauses_of(probe) {
+        for clause in self.clauses_of(piece) {
             each_statement(&clause.body, &mut |stmt| {
                 if let StmtKind::Aggregate { agg, .. } = stmt.kind {
                     added.push(agg);
@@ -200,8 +229,8 @@ impl Unit<'_> {
         added
     }
 
-    /// Which of `arg0` to `arg9` the clauses on a probe use.
-    fn used_arguments(&self, probe: &Probe) -> BTreeSet<u8> {
+    /// Which of `arg0` to `arg9` the clauses of a piece use.
+    fn used_arguments(&self, piece: &Piece) -> BTreeSet<u8> {
         fn find(expr: &Expr, used: &mut BTreeSet<u8>) {
             if let ExprKind::Arg(n) | ExprKind::TypedArg(n) = expr.kind {
                 used.insert(n);
@@ -211,11 +240,11 @@ impl Unit<'_> {
             }
         }
         let mut used = BTreeSet::new();
-        for clause in self.clauses_of(probe) {
+        for clause in self.clauses_of(piece) {
             each_clause_expr(clause, &mut |expr| find(expr, &mut used));
         }
         if self.compiler.options.flow
-            && let Some(expr) = flow_name(probe)
+            && let Some(expr) = flow_name(piece.first())
         {
             find(&expr, &mut used);
         }
@@ -224,9 +253,9 @@ impl Unit<'_> {
 
     /// Tells the emitter which user strings are needed whole. A string that is only a key is
     /// not: it is read straight into the key.
-    fn share(&self, emit: &mut Emit<'_>, probe: &Probe) {
+    fn share(&self, emit: &mut Emit<'_>, piece: &Piece) {
         let mut exprs = Vec::new();
-        for clause in self.clauses_of(probe) {
+        for clause in self.clauses_of(piece) {
             exprs.extend(&clause.predicate);
             each_statement(&clause.body, &mut |stmt| {
                 if let StmtKind::Aggregate {
@@ -250,20 +279,15 @@ impl Unit<'_> {
     fn clause(
         &self,
         emit: &mut Emit<'_>,
-        enabled: &Enabled,
+        (number, probe): (usize, &Probe),
         epid: u32,
         faulting: &mut Vec<Faulting>,
-    ) -> Emitted<Ecb> {
-        let clause = &self.compiler.program.clauses[enabled.clause];
+    ) -> Emitted<RecordLayout> {
+        let clause = &self.compiler.program.clauses[number];
         emit.machine.epid = epid;
-        let mut plan = self.compiler.plan(clause, &enabled.probe, &emit.machine);
-        plan.layout.adds = self.added_to(&enabled.probe);
+        let plan = self.compiler.plan(clause, probe, &emit.machine);
         let mut heading = String::new();
-        let _ = write!(
-            heading,
-            "clause {} on {}, epid {epid}",
-            enabled.clause, enabled.probe.desc
-        );
+        let _ = write!(heading, "clause {number} on {}, epid {epid}", probe.desc);
         emit.asm.note(heading);
         let end = emit.asm.label();
         let known = emit.known();
@@ -275,9 +299,14 @@ impl Unit<'_> {
         debug_assert!(emit.stack.idle(), "a clause gives its registers back");
         let faults = emit.take_faults();
         if !faults.is_empty() {
-            faulting.push(Faulting { faults, epid, end });
+            faulting.push(Faulting {
+                faults,
+                epid,
+                shared: emit.machine.shared.clone(),
+                end,
+            });
         }
-        Ok(ecb(epid, enabled, plan.layout))
+        Ok(plan.layout)
     }
 
     fn context(&self, epid: u32) -> ClauseContext<'_> {
@@ -313,7 +342,10 @@ impl Unit<'_> {
             let handler = emit.asm.label();
             emit.emit_faults(clause.faults, handler);
             emit.asm.bind(handler);
-            emit.asm.mov_imm(Reg::R4, i64::from(clause.epid));
+            match &clause.shared {
+                Some(shared) => shared.load_epid(emit, Reg::R4, clause.epid),
+                None => emit.asm.mov_imm(Reg::R4, i64::from(clause.epid)),
+            }
             emit.asm.mov_imm(Reg::R5, i64::from(number));
             emit.asm.jump(report);
             ends.push((number, clause.end));
@@ -402,11 +434,16 @@ fn leave_if_exited(emit: &mut Emit<'_>, leave: Label) {
     emit.asm.jump_if_imm(Cond::Ne, Reg::R1, 0, leave);
 }
 
-pub(crate) fn ecb(epid: u32, enabled: &Enabled, layout: crate::record::RecordLayout) -> Ecb {
+pub(crate) fn ecb(epid: u32, probe: &Arc<Probe>, clause: usize, layout: RecordLayout) -> Ecb {
     Ecb {
         epid: Epid(epid),
-        probe: enabled.probe.clone(),
-        clause: enabled.clause,
+        probe: Arc::clone(probe),
+        clause,
         layout,
     }
+}
+
+/// How many ECBs; there are far fewer than an EPID can number.
+fn count(ecbs: usize) -> u32 {
+    u32::try_from(ecbs).expect("ECBs are fewer than 4 billion")
 }

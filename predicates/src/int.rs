@@ -181,9 +181,9 @@ impl Emit<'_> {
             Builtin::Cpu => self.asm.call(Helper::GetSmpProcessorId),
             Builtin::Ppid => self.parent_pid(span)?,
             Builtin::Vtimestamp => self.vtimestamp(span)?,
+            Builtin::Id => self.shared_id(Reg::R0),
+            Builtin::Epid => self.shared_epid(Reg::R0),
             Builtin::Errno
-            | Builtin::Id
-            | Builtin::Epid
             | Builtin::Execname
             | Builtin::Probeprov
             | Builtin::Probemod

@@ -13,6 +13,7 @@ mod rodata;
 mod scan;
 mod search;
 mod share;
+pub mod shared;
 pub mod stack;
 pub mod storage;
 pub mod string;

@@ -7,6 +7,7 @@ use dlang::program::{Builtin, Expr};
 use dlang::types::Int;
 
 use crate::emit::Emit;
+use crate::shared::Shared;
 
 /// Where a probe argument is when a clause runs: what the trampoline prepared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +42,10 @@ pub struct MachineState {
     pub name: String,
     /// `id`.
     pub id: u32,
-    /// `epid` of the clause being compiled.
+    /// `epid` of the clause being compiled; of probes that share code, of the first.
     pub epid: u32,
+    /// The probes that share the code, if there are several; the names above are the first one's.
+    pub shared: Option<Shared>,
     /// Whether a timer may have interrupted the thread in the middle of its own scratch.
     pub timer: bool,
 }
@@ -51,6 +54,17 @@ impl MachineState {
     /// What a built-in variable is when it is the same for every firing of this clause.
     #[must_use]
     pub fn constant(&self, builtin: Builtin) -> Option<Value<'_>> {
+        let differs = |shared: &Shared| shared.differs(builtin);
+        if self.shared.as_ref().is_some_and(differs) {
+            return None;
+        }
+        self.of_ecb(builtin)
+    }
+
+    /// What a built-in variable is when a record's EPID tells it: the same for every firing of this
+    /// clause on one probe. Of probes that share code, for the first.
+    #[must_use]
+    pub fn of_ecb(&self, builtin: Builtin) -> Option<Value<'_>> {
         let text = |s: &'_ str| Value::Str(Cow::Owned(s.as_bytes().to_vec()));
         Some(match builtin {
             Builtin::Probeprov if !self.any_process => text(&self.provider),

@@ -50,6 +50,11 @@ impl Emit<'_> {
         if let Some(bytes) = self.constant_string(expr) {
             return self.literal(bytes, span);
         }
+        if let ExprKind::Builtin(builtin) = expr.kind
+            && let Some(name) = self.shared_name(builtin, span)
+        {
+            return name;
+        }
         match &expr.kind {
             ExprKind::Var(_) | ExprKind::Element(..) => self.read_string_variable(expr),
             ExprKind::Builtin(Builtin::Execname) => self.execname(span),

@@ -157,7 +157,7 @@ pub struct Site {
 }
 
 /// Where a probe argument is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ArgLocation {
     /// A constant.
     Constant(i64),

@@ -20,7 +20,7 @@ use provider::probe::{Probe, ProbeKind, Scope};
 
 pub(crate) use self::python::PythonMaps;
 use self::source::OneFile;
-pub(crate) use self::source::{Firing, Source};
+pub(crate) use self::source::{Firing, SharedFiring, Source};
 use crate::clause::FaultSlots;
 use crate::follow;
 
@@ -36,6 +36,7 @@ pub(crate) fn machine(probe: &Probe, timer: bool) -> MachineState {
         name: probe.desc.name.clone(),
         id: probe.id.0,
         epid: 0,
+        shared: None,
         timer,
     }
 }

@@ -9,12 +9,12 @@ use predicates::emit::{Emit, Emitted};
 use predicates::insn::{Alu, Helper, Reg, Size};
 use predicates::storage::Counter;
 use provider::object::{Target, UprobeSite};
-use provider::probe::{File, Moment, ProbeKind, Register, Scope, Site};
+use provider::probe::{File, Moment, Probe, ProbeKind, Register, Scope, Site, Sites};
 
 use super::choose::choose;
 use super::locations::{fetch_arguments, load_register};
 use super::python::{self, PythonMaps};
-use super::source::Firing;
+use super::source::{Firing, SharedFiring};
 
 /// Emits the choice of the site that was hit, its arguments' fetching and the jump to its probe;
 /// gives what the program is to be attached to.
@@ -30,6 +30,7 @@ pub(super) fn dispatch(
         used,
         slots,
         leave,
+        shared: _,
     } = firing;
     let python = python::Dispatch::new(emit, probes, entries, used, slots, maps, leave)?;
     let mut arms = Vec::new();
@@ -61,14 +62,35 @@ pub(super) fn dispatch(
             .flat_map(python::Imports::hits)
             .map(Arm::Import),
     );
+    let alone = u64::try_from(arms.len()).unwrap_or(0);
+    let mut shared = Vec::new();
+    let mut first = alone;
+    for &SharedFiring {
+        probes,
+        entry,
+        slot,
+    } in firing.shared
+    {
+        shared.push(Numbered {
+            probes,
+            entry,
+            slot,
+            first,
+        });
+        first += u64::try_from(probes.len()).unwrap_or(0);
+    }
     let places: Vec<(u64, Label)> = arms
         .iter()
         .map(|arm| (arm.address(), emit.asm.label()))
         .collect();
-    if places.is_empty() {
+    let numbered: Vec<(u64, Label)> = shared
+        .iter()
+        .map(|shared| (shared.first, emit.asm.label()))
+        .collect();
+    if places.is_empty() && numbered.is_empty() {
         emit.asm.jump(leave);
     } else {
-        choose_site(emit, &places, arms.iter().any(Arm::is_return));
+        choose_site(emit, &places, &numbered, arms.iter().any(Arm::is_return));
     }
     let unreadable = emit.asm.label();
     for (arm, &(_, label)) in arms.iter().zip(&places) {
@@ -95,6 +117,10 @@ pub(super) fn dispatch(
             }
         }
     }
+    for (shared, &(_, label)) in shared.iter().zip(&numbered) {
+        emit.asm.bind(label);
+        shared.hit(emit, slots, unreadable);
+    }
     if let Some(python) = python {
         python.finish(emit)?;
     }
@@ -104,17 +130,22 @@ pub(super) fn dispatch(
     emit.asm.bind(unreadable);
     emit.count(Counter::ArgumentDrops, Span::default())?;
     emit.asm.jump(leave);
-    let numbered = || (0..).zip(&arms);
-    let reached = numbered().filter(|(_, arm)| !arm.is_return());
-    let mut returns: Vec<_> = numbered()
-        .filter(|(_, arm)| arm.is_return())
-        .map(|(n, arm)| arm.site(n))
-        .collect();
-    returns.extend(events.returns);
+    let (mut reached, mut returns) = (Vec::new(), events.returns);
+    for (number, arm) in (0..).zip(&arms) {
+        let sites = if arm.is_return() {
+            &mut returns
+        } else {
+            &mut reached
+        };
+        sites.push(arm.site(number));
+    }
+    for shared in &shared {
+        shared.sites(&mut reached, &mut returns);
+    }
     let mut targets = vec![Target::Uprobes {
         file: file.clone(),
         scope,
-        sites: reached.map(|(n, arm)| arm.site(n)).collect(),
+        sites: reached,
     }];
     if !returns.is_empty() {
         targets.push(Target::Returns {
@@ -175,30 +206,94 @@ impl Arm<'_> {
 /// Where in its page an address is: the loader moves a file by whole pages.
 const IN_PAGE: u64 = 0xfff;
 
+/// Probes that share code; their sites' cookies are their numbers from `first` on.
+struct Numbered<'p> {
+    probes: &'p [Arc<Probe>],
+    entry: Label,
+    slot: i16,
+    first: u64,
+}
+
+impl Numbered<'_> {
+    /// The sites of a probe, and when they fire it.
+    fn sites_of(probe: &Probe) -> Option<&Sites> {
+        match &probe.kind {
+            ProbeKind::Sites(sites) => Some(sites),
+            ProbeKind::Begin
+            | ProbeKind::End
+            | ProbeKind::Error
+            | ProbeKind::Timer(_)
+            | ProbeKind::Python(_) => None,
+        }
+    }
+
+    /// Emits what a hit does: keeps the number, whose cookie is in `r0`, and fetches the arguments,
+    /// which are in the same places for all.
+    fn hit(&self, emit: &mut Emit<'_>, slots: &[Option<i16>; 10], unreadable: Label) {
+        let first = i32::try_from(self.first).expect("cookies are few");
+        emit.asm.alu_imm(Alu::Sub, Reg::R0, first);
+        emit.asm.store(Size::Double, Reg::FP, self.slot, Reg::R0);
+        let sites = self.probes.first().and_then(|probe| Self::sites_of(probe));
+        if let Some(site) = sites.and_then(|sites| sites.sites.first()) {
+            fetch_arguments(emit, site, slots, unreadable);
+        }
+        emit.asm.jump(self.entry);
+    }
+
+    /// Adds the instructions to attach to.
+    fn sites(&self, reached: &mut Vec<UprobeSite>, returns: &mut Vec<UprobeSite>) {
+        for (cookie, probe) in (self.first..).zip(self.probes) {
+            let Some(sites) = Self::sites_of(probe) else {
+                continue;
+            };
+            let to = match sites.moment {
+                Moment::Reached => &mut *reached,
+                Moment::Returned => &mut *returns,
+            };
+            to.extend(sites.sites.iter().map(|site| UprobeSite {
+                file_offset: site.file_offset,
+                semaphore: site.semaphore,
+                cookie,
+            }));
+        }
+    }
+}
+
 /// Jumps to the label of the site that was hit, by the instruction pointer's place in its page
-/// where that tells the sites apart, which spares a helper call; else by the attach cookie. When a
-/// function returns, the instruction pointer is its caller's.
-fn choose_site(emit: &mut Emit<'_>, sites: &[(u64, Label)], with_returns: bool) {
-    if let [(_, only)] = sites {
+/// where that tells the sites apart, which spares a helper call; else by the attach cookie, which is then
+/// in `r0`. When a function returns, the instruction pointer is its caller's; and for probes that share
+/// code the cookie is needed in any case.
+fn choose_site(
+    emit: &mut Emit<'_>,
+    sites: &[(u64, Label)],
+    shared: &[(u64, Label)],
+    with_returns: bool,
+) {
+    if let ([(_, only)], []) = (sites, shared) {
         emit.asm.jump(*only);
         return;
     }
+    let in_page = |address: u64| i32::try_from(address & IN_PAGE).expect("a page is small");
     let mut arms: Vec<(i32, Label)> = sites
         .iter()
-        .map(|&(address, label)| (i32::try_from(address & IN_PAGE).unwrap_or(0), label))
+        .map(|&(address, label)| (in_page(address), label))
         .collect();
     arms.sort_by_key(|(place, _)| *place);
+    let apart = arms.windows(2).all(|pair| pair[0].0 != pair[1].0);
     emit.asm.load(Size::Double, Reg::R1, Reg::FP, Emit::CONTEXT);
-    if !with_returns && arms.windows(2).all(|pair| pair[0].0 != pair[1].0) {
+    if apart && !with_returns && shared.is_empty() {
         load_register(emit, Reg::R0, Reg::R1, Register::IP);
-        emit.asm
-            .alu_imm(Alu::And, Reg::R0, i32::try_from(IN_PAGE).unwrap_or(0));
+        emit.asm.alu_imm(Alu::And, Reg::R0, in_page(IN_PAGE));
     } else {
         emit.asm.call(Helper::GetAttachCookie);
-        arms = (0..)
+        let shared = shared.iter().map(|&(first, label)| {
+            let first = i32::try_from(first).expect("cookies are few");
+            (first, label)
+        });
+        let alone = (0..)
             .zip(sites)
-            .map(|(cookie, &(_, label))| (cookie, label))
-            .collect();
+            .map(|(cookie, &(_, label))| (cookie, label));
+        arms = alone.chain(shared).collect();
     }
     choose(emit, &arms);
 }

@@ -10,15 +10,27 @@ use provider::probe::{File, Probe, ProbeId, ProbeKind, PythonSites, Scope, Sites
 
 /// The probes of one program while its prologue is made.
 pub(crate) struct Firing<'u> {
+    /// Those that have each their own code.
     pub(crate) probes: &'u [Arc<Probe>],
     /// Where each one's clauses start.
     pub(crate) entries: &'u [Label],
     /// Which arguments each one's clauses use.
     pub(crate) used: &'u [BTreeSet<u8>],
+    /// Those that share it.
+    pub(crate) shared: &'u [SharedFiring<'u>],
     /// Where arguments are put.
     pub(crate) slots: &'u [Option<i16>; 10],
     /// Where to go when nothing fires.
     pub(crate) leave: Label,
+}
+
+/// Probes that share code while a program's prologue is made.
+pub(crate) struct SharedFiring<'u> {
+    pub(crate) probes: &'u [Arc<Probe>],
+    /// Where their clauses start.
+    pub(crate) entry: Label,
+    /// The slot for the number of the one that fires.
+    pub(crate) slot: i16,
 }
 
 /// What runs a program, as far as it is known before its code is made.

@@ -320,6 +320,7 @@ pub fn make(program: &Program, rows: &[Row], options: Options) -> Emitted<Made> 
         name: "BEGIN".into(),
         id: 1,
         epid: 2,
+        shared: None,
         timer: options.timer,
     };
     let out_size = 24 + strsize.next_multiple_of(8);

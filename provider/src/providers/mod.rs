@@ -8,12 +8,12 @@ pub(crate) mod choice;
 mod dtrace;
 pub(crate) mod file;
 mod installed;
+mod machine_code;
 pub(crate) mod names;
 pub(crate) mod part;
 mod pid;
 mod profile;
 mod python;
-mod returns;
 mod usdt;
 
 use self::part::Provider;

@@ -14,7 +14,7 @@
 //!
 //! An entry finds its arguments where the calling convention has them for integers and pointers, which
 //! is right before the first instruction only. A return is seen at the function's `ret` instructions
-//! if these can be known ([`returns`]), else by the kernel's return probe.
+//! if these can be known ([`machine_code`]), else by the kernel's return probe.
 
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -24,9 +24,9 @@ use dlang::program::ProbeDesc;
 use dlang::types::Int;
 
 use super::file::FileProbes;
+use super::machine_code::{self, Code};
 use super::names::{full_name, means};
 use super::part::{Made, Offer, Origin, Provider, Search};
-use super::returns;
 use crate::diagnosis::Diagnosis;
 use crate::glob::Glob;
 use crate::probe::{ArgLocation, Moment, ProbeArg, ProbeKind, Register, Scope, Site, Sites};
@@ -69,7 +69,12 @@ impl Provider for Pid {
         }
         let functions = matching(search.file.functions(), &desc.function);
         let points = points(&desc.name);
+        // What is named is not left out: the kernel says why it cannot be probed.
+        let is_named = Glob::new(&desc.function).is_literal() && !desc.function.is_empty();
+        let file = fs::File::open(&search.file.file.path).ok();
+        let can_be_probed = |function: &&Function| is_named || begins_well(file.as_ref(), function);
         functions
+            .filter(can_be_probed)
             .flat_map(|function| points.iter().map(move |point| (function, *point)))
             .filter_map(|(function, point)| offer(search, function, point))
             .collect()
@@ -191,13 +196,20 @@ fn starts_instruction(file: &FileProbes, function: &Function, offset: u64) -> bo
     code.is_some_and(|code| code.starts.binary_search(&offset).is_ok())
 }
 
-fn read_code(file: &FileProbes, function: &Function) -> Option<returns::Code> {
+/// Whether the kernel puts a probe on the first instruction of a function.
+fn begins_well(file: Option<&fs::File>, function: &Function) -> bool {
+    let mut bytes = [0; 16];
+    let read = file.and_then(|file| file.read_at(&mut bytes, function.file_offset).ok());
+    read.is_some_and(|length| machine_code::can_be_probed(&bytes[..length]))
+}
+
+fn read_code(file: &FileProbes, function: &Function) -> Option<Code> {
     let mut bytes = vec![0; usize::try_from(function.size).ok()?.min(1 << 20)];
     let opened = fs::File::open(&file.file.path).ok()?;
     opened
         .read_exact_at(&mut bytes, function.file_offset)
         .ok()?;
-    returns::read(function, &bytes)
+    machine_code::read(function, &bytes)
 }
 
 fn make(file: &FileProbes, scope: Scope, function: &Function, point: Point) -> Made {

@@ -1,4 +1,4 @@
-//! Where a function returns, found in its machine code.
+//! What a function's machine code says about probing it: where it returns, and whether it can be.
 //!
 //! A probe on a `ret` disturbs nothing: the function has done its work, and its result is in its
 //! register. The kernel's own return probes put an address of the kernel's in the place of the
@@ -81,6 +81,30 @@ pub(super) fn read(function: &Function, bytes: &[u8]) -> Option<Code> {
     Some(code)
 }
 
+/// Whether the kernel puts a probe on an instruction that begins so. On x86-64 it refuses those whose
+/// effect it cannot have at another address or with another stack: with the prefix `lock`, or the segments
+/// that have no meaning any more; input and output, `int3` and other traps, `hlt`, `cli`, `sti`.
+///
+/// One such instruction makes it refuse a link with all that are in it, so a description with a glob leaves
+/// functions out that begin with one (`pthread_spin_lock`).
+pub(super) fn can_be_probed(bytes: &[u8]) -> bool {
+    if !cfg!(target_arch = "x86_64") {
+        return true;
+    }
+    let mut prefixes = bytes.iter().copied();
+    let opcode = prefixes
+        .find(|byte| !matches!(byte, 0x66 | 0x67 | 0xf2 | 0xf3 | 0x40..=0x4f | 0x64 | 0x65));
+    !matches!(
+        opcode,
+        Some(
+            0x26 | 0x2e | 0x36 | 0x3e | 0xf0 // prefixes
+                | 0x06 | 0x07 | 0x0e | 0x16 | 0x17 | 0x1e | 0x1f | 0x27 | 0x2f | 0x37 | 0x3f
+                | 0x60 | 0x61 | 0x6c..=0x6f | 0x82 | 0x9a | 0xcc..=0xcf | 0xd4..=0xd6
+                | 0xe4..=0xe7 | 0xea | 0xec..=0xef | 0xf1 | 0xf4 | 0xfa | 0xfb
+        )
+    )
+}
+
 /// Where a direct jump goes.
 fn target(instruction: &Instruction) -> Option<u64> {
     match instruction.op0_kind() {
@@ -139,5 +163,21 @@ mod tests {
         }
         assert_eq!(code(&[0x06, 0xc3]), None, "no instruction");
         assert_eq!(code(&[]), None);
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn what_the_kernel_does_not_probe_is_known() {
+        for (bytes, can) in [
+            (&[0x55, 0x48, 0x89, 0xe5][..], true),   // push %rbp
+            (&[0xf3, 0x0f, 0x1e, 0xfa], true),       // endbr64
+            (&[0x64, 0x48, 0x8b, 0x04, 0x25], true), // mov %fs:...,%rax
+            (&[0xf0, 0xff, 0x0f], false),            // lock decl (%rdi)
+            (&[0x66, 0xf0, 0xff, 0x0f], false),
+            (&[0xf4], false), // hlt
+            (&[0xcc], false), // int3
+        ] {
+            assert_eq!(can_be_probed(bytes), can, "{bytes:x?}");
+        }
     }
 }

@@ -1,0 +1,186 @@
+//! Which probes of a program share their code.
+//!
+//! Thousands of functions of a library, each with the same clauses and its arguments in the same
+//! registers, need one piece of code, not thousands. What fires is told by the attach cookie, which costs
+//! a helper call that a few probes do without: so only where there are many.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use dlang::types::Int;
+use provider::probe::{ArgLocation, Moment, Probe, ProbeId, ProbeKind};
+
+use crate::compiler::Enabled;
+use crate::flow::flow_of;
+use crate::record::Flow;
+
+/// So many probes share code; fewer have each their own.
+const FEWEST: usize = 8;
+
+/// Probes that have one piece of code, and their clauses.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    /// One, or those that share it.
+    pub(crate) probes: Vec<Arc<Probe>>,
+    /// The clauses, by their indices in the program.
+    pub(crate) clauses: Vec<usize>,
+}
+
+impl Piece {
+    /// The probe that stands for all.
+    pub(crate) fn first(&self) -> &Arc<Probe> {
+        &self.probes[0]
+    }
+
+    /// Whether several probes share it.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.probes.len() > 1
+    }
+}
+
+/// What has to be the same for probes to share code.
+#[derive(PartialEq, Eq, Hash)]
+struct Shape<'p> {
+    clauses: &'p [usize],
+    provider: &'p str,
+    types: Vec<Int>,
+    args: &'p [ArgLocation],
+    moment: Moment,
+    flow: Flow,
+}
+
+/// The pieces of a program, in the order in which their first probes appear among its members, which
+/// are sorted by their clauses.
+pub(crate) fn pieces(members: &[Enabled]) -> Vec<Piece> {
+    let mut probes: Vec<&Arc<Probe>> = Vec::new();
+    let mut clauses: BTreeMap<ProbeId, Vec<usize>> = BTreeMap::new();
+    for Enabled { clause, probe } in members {
+        let of = clauses.entry(probe.id).or_default();
+        if of.is_empty() {
+            probes.push(probe);
+        }
+        of.push(*clause);
+    }
+    let mut alike: HashMap<Shape<'_>, usize> = HashMap::new();
+    for probe in &probes {
+        if let Some(shape) = shape(probe, &clauses[&probe.id]) {
+            *alike.entry(shape).or_default() += 1;
+        }
+    }
+    let mut pieces: Vec<Piece> = Vec::new();
+    let mut places: HashMap<Shape<'_>, usize> = HashMap::new();
+    for probe in probes {
+        let clauses = &clauses[&probe.id];
+        let shape = shape(probe, clauses).filter(|shape| alike[shape] >= FEWEST);
+        let next = pieces.len();
+        let at = match shape {
+            Some(shape) => *places.entry(shape).or_insert(next),
+            None => next,
+        };
+        match pieces.get_mut(at) {
+            Some(piece) => piece.probes.push(Arc::clone(probe)),
+            None => pieces.push(Piece {
+                probes: vec![Arc::clone(probe)],
+                clauses: clauses.clone(),
+            }),
+        }
+    }
+    pieces
+}
+
+/// What a probe's code depends on; `None` if it is one that shares it with no other: it has no sites,
+/// or finds its arguments in another way at each.
+fn shape<'p>(probe: &'p Probe, clauses: &'p [usize]) -> Option<Shape<'p>> {
+    let sites = match &probe.kind {
+        ProbeKind::Sites(sites) => sites,
+        ProbeKind::Begin
+        | ProbeKind::End
+        | ProbeKind::Error
+        | ProbeKind::Timer(_)
+        | ProbeKind::Python(_) => return None,
+    };
+    let first = sites.sites.first()?;
+    let alike = sites.sites.iter().all(|site| site.args == first.args);
+    let from_site = |location: &ArgLocation| matches!(location, ArgLocation::Relative { .. });
+    let plain = alike && probe.source.is_none() && !first.args.iter().any(from_site);
+    plain.then(|| Shape {
+        clauses,
+        provider: &probe.desc.provider,
+        types: probe.args.iter().map(|arg| arg.ty).collect(),
+        args: &first.args,
+        moment: sites.moment,
+        flow: flow_of(probe),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use dlang::program::ProbeDesc;
+    use provider::probe::{File, Scope, Site, Sites};
+
+    use super::*;
+
+    /// A probe with one site, whose argument is in a register, and its clauses.
+    fn enabled(id: u32, name: &str, register: i64, clauses: &[usize]) -> Vec<Enabled> {
+        let probe = Arc::new(Probe {
+            id: ProbeId(id),
+            desc: ProbeDesc {
+                name: name.into(),
+                ..ProbeDesc::default()
+            },
+            args: Vec::new(),
+            kind: ProbeKind::Sites(Sites {
+                file: Arc::new(File {
+                    path: "/a".into(),
+                    shown: "/a".into(),
+                    identity: (1, 2),
+                }),
+                scope: Scope::System,
+                sites: vec![Site {
+                    file_offset: u64::from(id),
+                    address: u64::from(id),
+                    semaphore: None,
+                    args: vec![ArgLocation::Constant(register)],
+                }],
+                moment: Moment::Reached,
+                wake: Vec::new(),
+            }),
+            source: None,
+        });
+        let clauses = clauses.iter();
+        clauses
+            .map(|&clause| Enabled {
+                clause,
+                probe: Arc::clone(&probe),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn many_probes_alike_share_code_and_others_do_not() {
+        let mut members = Vec::new();
+        for id in 1..=10 {
+            members.extend(enabled(id, "entry", 1, &[0]));
+        }
+        members.extend(enabled(11, "entry", 2, &[0])); // its argument is elsewhere
+        members.extend(enabled(12, "entry", 1, &[0, 1])); // it has one more clause
+        members.extend(enabled(13, "return", 1, &[0])); // -F shows it otherwise
+        members.sort_by_key(|enabled| enabled.clause);
+        let found: Vec<(usize, Vec<usize>)> = pieces(&members)
+            .into_iter()
+            .map(|piece| (piece.probes.len(), piece.clauses))
+            .collect();
+        assert_eq!(
+            found,
+            [(10, vec![0]), (1, vec![0]), (1, vec![0, 1]), (1, vec![0])]
+        );
+    }
+
+    #[test]
+    fn a_few_probes_have_each_their_own_code() {
+        let members: Vec<_> = (1..8)
+            .flat_map(|id| enabled(id, "entry", 1, &[0]))
+            .collect();
+        assert_eq!(pieces(&members).len(), 7);
+    }
+}
