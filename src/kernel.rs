@@ -4,11 +4,16 @@
 use std::collections::HashMap;
 use std::io;
 use std::ops::ControlFlow;
+use std::os::unix::fs::MetadataExt as _;
 
+use actions::active_frames::ActiveFrames;
 use actions::consume::{AggregationMaps, DropCounts, pipeline};
 use actions::lower::Compiler;
 use actions::record::EpochPlace;
 use anyhow::Result;
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 use predicates::storage::{Counter, TaskFields, own_globals};
 use provider::btf::Btf;
 use provider::map::Map;
@@ -146,6 +151,24 @@ pub(crate) fn read_drops(session: &Session, compiler: &Compiler) -> Result<DropC
         counts.forks += count(Counter::FollowDrops);
     }
     Ok(counts)
+}
+
+/// Takes what processes that are gone have left in the set of active Python frames out of it.
+pub(crate) fn free_dead_frames(session: &Session, compiler: &Compiler) -> Result<()> {
+    /// The inode of the namespace that the kernel gives process ids in (`PROC_PID_INIT_INO`).
+    const INITIAL: u64 = 0xefff_fffc;
+    let own = std::fs::metadata("/proc/self/ns/pid").map(|meta| meta.ino());
+    // In another one, the ids of the set are not known.
+    if own.is_ok_and(|inode| inode == INITIAL)
+        && let Some(frames) = ActiveFrames::of(session, compiler)?
+    {
+        let exists = |pid: u32| {
+            let pid = i32::try_from(pid).map(Pid::from_raw);
+            pid.is_ok_and(|pid| kill(pid, None) != Err(Errno::ESRCH))
+        };
+        frames.free_dead(exists)?;
+    }
+    Ok(())
 }
 
 /// Where the kernel keeps what the programs read of its tasks.

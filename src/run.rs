@@ -33,7 +33,9 @@ use provider::session::Session;
 use crate::cli::Cli;
 use crate::compile::{Compiled, reason, refusal};
 use crate::follow::Followed;
-use crate::kernel::{KernelMaps, KernelRing, exit_status, read_drops, task_fields, wall_offset};
+use crate::kernel::{
+    KernelMaps, KernelRing, exit_status, free_dead_frames, read_drops, task_fields, wall_offset,
+};
 use crate::late::Outlook;
 use crate::message::Messages;
 use crate::options::Options;
@@ -259,6 +261,7 @@ impl Run<'_> {
     fn wait(&mut self, live: &mut Live, signals: &SignalFd, mailbox: &Mailbox) -> Result<Ending> {
         let status = Duration::from_nanos(self.options.statusrate.max(1_000_000));
         let mut look = Instant::now() + status;
+        let mut sweep = Instant::now() + SWEEP;
         loop {
             if let Some(ending) = mailbox.take() {
                 return Ok(ending);
@@ -323,6 +326,10 @@ impl Run<'_> {
                 let counts = read_drops(&live.session, &live.compiler)?;
                 live.pipeline.drops(&counts);
                 self.release_gone(live);
+                if Instant::now() >= sweep {
+                    sweep = Instant::now() + SWEEP;
+                    free_dead_frames(&live.session, &live.compiler)?;
+                }
             }
         }
     }
@@ -406,6 +413,9 @@ impl Run<'_> {
         })
     }
 }
+
+/// How often what ended processes left behind is looked for.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// What is in the kernel and in the threads while a run lasts.
 pub(crate) struct Live {

@@ -243,6 +243,13 @@ impl Compiler {
         MapId(COUNTERS_MAP.0)
     }
 
+    /// The maps of the active frames of Python functions, where they are kept: a table, and what finds no
+    /// room there.
+    pub(crate) fn active_frames(&self) -> Option<[MapId; 2]> {
+        let maps = self.python?.active_frames();
+        Some(maps.map(|map| MapId(map.0)))
+    }
+
     /// The map of followed processes and their roots, if processes are followed. Its keys and
     /// values are process ids of 32 bits; to be given the targets, each as its own root.
     #[must_use]

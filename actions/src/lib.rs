@@ -1,5 +1,6 @@
 //! D statements to eBPF, records, and the output.
 
+pub mod active_frames;
 mod agg;
 mod clause;
 mod compiler;

@@ -6,7 +6,9 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
+use actions::active_frames::ActiveFrames;
 use actions::follow::FollowFields;
 use actions::lower::{Compiler, Enabled, LowerOptions, Object};
 use dlang::check::UnknownArgs;
@@ -16,7 +18,7 @@ use dlang::{CheckOptions, Macros};
 use predicates::storage::TaskFields;
 use provider::btf::Btf;
 use provider::features::KernelFeatures;
-use provider::object::Target;
+use provider::object::{MapId, Target};
 use provider::probe::{File, Probe, ProbeId, ProbeKind, PythonEvent, PythonSites, Scope};
 use provider::python::{self, Build, Event, Recipe};
 use provider::session::Session;
@@ -97,6 +99,17 @@ fn without_lock(path: &Path, build: &Build) -> Option<(PathBuf, Arc<Build>)> {
 
 /// Compiles clauses on the synthesised probes of a build; those that it lacks are left out.
 fn lower(text: &str, path: &Path, build: &Arc<Build>, scope: Scope, may_goto: bool) -> Object {
+    compile(text, path, build, scope, may_goto).1
+}
+
+/// The same, and gives the compiler too.
+fn compile(
+    text: &str,
+    path: &Path,
+    build: &Arc<Build>,
+    scope: Scope,
+    may_goto: bool,
+) -> (Compiler, Object) {
     let source = Source {
         origin: Origin::Script("test.d".into()),
         text: text
@@ -172,9 +185,9 @@ fn lower(text: &str, path: &Path, build: &Arc<Build>, scope: Scope, may_goto: bo
             live: 24,
         }),
     };
-    Compiler::new(Arc::new(program), options)
-        .lower(&enabled)
-        .unwrap()
+    let mut compiler = Compiler::new(Arc::new(program), options);
+    let object = compiler.lower(&enabled).unwrap();
+    (compiler, object)
 }
 
 /// As the command finds them.
@@ -254,32 +267,109 @@ fn imports_are_attached_ends_first_and_cost_functions_nothing() {
     }
 }
 
+/// The file offsets that a program of one attachment is attached to.
+fn attached(object: &Object) -> Vec<u64> {
+    let [attachment] = object.attachments.as_slice() else {
+        panic!("one attachment: {:?}", object.attachments);
+    };
+    let Target::Uprobes { sites, .. } = &attachment.target else {
+        panic!("uprobes: {:?}", attachment.target);
+    };
+    sites.iter().map(|site| site.file_offset).collect()
+}
+
 #[test]
 fn sites_are_attached_ends_first_and_all_where_they_pair() {
+    const ENTRY: &str = "function-entry { this->x = 0; }";
+    const RETURN: &str = "function-return { this->x = 0; }";
+    let starts = |event| matches!(event, Event::Entry | Event::Throw);
     for (path, build) in builds() {
-        for text in &SOME[..3] {
-            let object = lower(text, &path, &build, Scope::System, true);
-            let [attachment] = object.attachments.as_slice() else {
-                panic!("one attachment: {:?}", object.attachments);
+        for text in [ENTRY, RETURN, &format!("{ENTRY}\n{RETURN}")] {
+            let mut sites = attached(&lower(text, &path, &build, Scope::System, true));
+            let (entry, exit) = (text.contains("-entry"), text.contains("-return"));
+            let all = build.sites.iter();
+            let mut expected: Vec<u64> = match (build.recipe, &build.entries) {
+                (Recipe::Handlers, Ok(alone)) if !exit => {
+                    let others = [Event::Throw, Event::Compiled];
+                    let others = all.filter(|site| others.contains(&site.event));
+                    let alone = alone.iter().map(|entry| &entry.site);
+                    alone.chain(others).map(|site| site.file_offset).collect()
+                }
+                (Recipe::Handlers, _) => all.map(|site| site.file_offset).collect(),
+                (Recipe::Calls, _) => all
+                    .filter(|site| if starts(site.event) { entry } else { exit })
+                    .map(|site| site.file_offset)
+                    .collect(),
             };
-            let Target::Uprobes { sites, .. } = &attachment.target else {
-                panic!("uprobes: {:?}", attachment.target);
+            let is_start = |at: &u64| {
+                let site = build.sites.iter().find(|site| site.file_offset == *at);
+                site.is_none_or(|site| starts(site.event))
             };
-            let starts: Vec<bool> = sites
-                .iter()
-                .filter_map(|at| build.sites.iter().find(|s| s.file_offset == at.file_offset))
-                .map(|site| matches!(site.event, Event::Entry | Event::Throw))
-                .collect();
-            assert_eq!(starts.len(), sites.len(), "{}", path.display());
-            assert!(starts.is_sorted(), "{}", path.display());
-            if build.recipe == Recipe::Handlers {
-                assert_eq!(starts.len(), build.sites.len(), "{}", path.display());
-            } else {
-                let entry = text.contains("-entry");
-                assert!(starts.iter().all(|&start| start == entry), "{text}");
+            if exit {
+                assert!(sites.is_sorted_by_key(is_start), "{}", path.display());
             }
+            sites.sort_unstable();
+            expected.sort_unstable();
+            assert_eq!(sites, expected, "{}: {text}", path.display());
         }
     }
+}
+
+#[test]
+fn frames_of_dead_processes_are_taken_out() {
+    const FULL: u64 = 64;
+    if !KernelFeatures::loads_programs() {
+        eprintln!("skipped: no rights to make maps");
+        return;
+    }
+    let builds = builds();
+    let paired = builds.iter().find(|(_, b)| b.recipe == Recipe::Handlers);
+    let Some((path, build)) = paired else {
+        eprintln!("skipped: no Python from 3.11 on");
+        return;
+    };
+    let text = "function-return { this->x = 0; }";
+    let (compiler, object) = compile(text, path, build, Scope::System, true);
+    let mut session = Session::new(KernelFeatures::detect());
+    session.create_maps(&object.maps).unwrap();
+    let map = |name: &str| {
+        let mut ids = (0..).map_while(|id| session.map(MapId(id)).ok());
+        ids.find(|map| map.spec().name == name).unwrap()
+    };
+    let (table, more) = (map("python_active"), map("python_more"));
+    let words = table.words().unwrap();
+    let words = words.as_slice();
+    let count = words.last().unwrap();
+    // Two processes in turns, in the table and beyond.
+    for n in 0..FULL {
+        let at = usize::try_from(2 * n).unwrap();
+        words[at].store(0x1000 + n, Ordering::SeqCst);
+        words[at + 1].store(10 + n % 2, Ordering::SeqCst);
+        let key = [0x5000 + n, 10 + n % 2].map(u64::to_ne_bytes).concat();
+        more.update(&key, &[0; 8]).unwrap();
+    }
+    count.store(FULL, Ordering::SeqCst);
+    let left = || {
+        let mut processes = Vec::new();
+        more.for_each(&mut |key, _| processes.push(key[8])).unwrap();
+        processes.sort_unstable();
+        processes.dedup();
+        let taken = words.iter().take(words.len() - 1).step_by(2);
+        let taken = taken.filter(|frame| frame.load(Ordering::SeqCst) != 0);
+        (processes, taken.count())
+    };
+    assert_eq!(left(), (vec![10, 11], 64));
+    let frames = ActiveFrames::of(&session, &compiler).unwrap().unwrap();
+    frames.free_dead(|pid| pid == 10).unwrap();
+    assert_eq!(left(), (vec![10], 32));
+    assert_ne!(count.load(Ordering::SeqCst), 0, "there are some");
+    frames.free_dead(|_| false).unwrap();
+    assert_eq!(left(), (vec![], 0));
+    assert_eq!(
+        count.load(Ordering::SeqCst),
+        0,
+        "nothing has to be looked for"
+    );
 }
 
 #[test]

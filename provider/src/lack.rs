@@ -165,6 +165,7 @@ fn lacks_map(map_type: bpf_map_type) -> bool {
         max_entries,
         no_prealloc: storage,
         read_only: false,
+        shared: false,
         btf: btf.as_ref().map(|btf| btf.as_fd()),
     });
     made.is_err_and(|error| error.raw_os_error() == Some(libc::EINVAL))

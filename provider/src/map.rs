@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::lack::Lack;
 use crate::object::{MapKind, MapSpec};
 use crate::sys::map::{MapFd, NewMap, create, freeze, value_btf};
+pub use crate::sys::memory::Words;
 
 /// A map. Clones share it, and every operation may be used from several threads.
 ///
@@ -74,6 +75,7 @@ impl Map {
             },
             no_prealloc,
             read_only: spec.read_only,
+            shared: spec.shared,
             btf: btf.as_ref().map(AsFd::as_fd),
         })?;
         let cpus = if per_cpu(spec.kind) {
@@ -122,6 +124,12 @@ impl Map {
     #[must_use]
     pub fn spec(&self) -> &MapSpec {
         &self.inner.spec
+    }
+
+    /// The memory of a map that user space shares: its first entry.
+    pub fn words(&self) -> Result<Words, Error> {
+        let words = Words::of(self.as_fd(), self.value_len());
+        words.map_err(|source| self.error("map the memory of", source))
     }
 
     /// How many CPUs' values a value has; 1 unless the map is per-CPU.

@@ -30,6 +30,8 @@ pub struct MapSpec {
     pub initial: Option<Vec<u8>>,
     /// Whether programs may only read it; the map is frozen after `initial` is written.
     pub read_only: bool,
+    /// Whether user space shares its memory. Array maps only.
+    pub shared: bool,
 }
 
 impl MapSpec {
@@ -50,6 +52,16 @@ impl MapSpec {
             max_entries,
             initial: None,
             read_only: false,
+            shared: false,
+        }
+    }
+
+    /// An array of one value whose memory user space shares.
+    #[must_use]
+    pub fn shared(name: &str, size: u32) -> Self {
+        Self {
+            shared: true,
+            ..Self::new(name, MapKind::Array, 4, size, 1)
         }
     }
 

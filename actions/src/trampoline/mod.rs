@@ -18,7 +18,7 @@ use predicates::emit::{Argument, Emit, Emitted, MachineState};
 use provider::object::Target;
 use provider::probe::{Probe, ProbeKind, Scope};
 
-pub(crate) use self::python::PythonMaps;
+pub(crate) use self::python::{PythonMaps, active};
 use self::source::OneFile;
 pub(crate) use self::source::{Firing, SharedFiring, Source};
 use crate::clause::FaultSlots;

@@ -58,6 +58,7 @@ impl ExecWatch {
             max_entries: 1 << 16, // two thousand execs
             no_prealloc: false,
             read_only: false,
+            shared: false,
             btf: None,
         })
         .map_err(failed)?;

@@ -3,7 +3,9 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use aya_obj::generated::{BPF_ANY, BPF_F_NO_PREALLOC, BPF_F_RDONLY_PROG, bpf_cmd, bpf_map_type};
+use aya_obj::generated::{
+    BPF_ANY, BPF_F_MMAPABLE, BPF_F_NO_PREALLOC, BPF_F_RDONLY_PROG, bpf_cmd, bpf_map_type,
+};
 
 use super::{address, address_mut, attr, bpf, bpf_fd, object_name, raw};
 
@@ -19,6 +21,8 @@ pub(crate) struct NewMap<'a> {
     pub(crate) no_prealloc: bool,
     /// Programs may not write it.
     pub(crate) read_only: bool,
+    /// User space may map its memory.
+    pub(crate) shared: bool,
     /// BTF that describes an `int` key (type 1) and the value (type 3), see [`value_btf`].
     pub(crate) btf: Option<BorrowedFd<'a>>,
 }
@@ -35,7 +39,8 @@ pub(crate) fn create(new: &NewMap<'_>) -> io::Result<OwnedFd> {
         BPF_F_NO_PREALLOC
     } else {
         0
-    } | if new.read_only { BPF_F_RDONLY_PROG } else { 0 };
+    } | if new.read_only { BPF_F_RDONLY_PROG } else { 0 }
+        | if new.shared { BPF_F_MMAPABLE } else { 0 };
     attr.__bindgen_anon_1.map_name = object_name(new.name);
     if let Some(btf) = new.btf {
         attr.__bindgen_anon_1.btf_fd = raw(btf);

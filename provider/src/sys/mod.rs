@@ -12,6 +12,7 @@ pub(crate) mod confine;
 pub(crate) mod limits;
 pub(crate) mod link;
 pub(crate) mod map;
+pub(crate) mod memory;
 pub(crate) mod perf;
 pub(crate) mod prog;
 pub(crate) mod ring;

@@ -14,7 +14,8 @@
 //! first, so that no process ever sees another's pair as its own; more is not needed, since a
 //! frame is run by one thread at a time. What finds its row full goes to a hash map, which is
 //! looked into only while something is there. That map forgets what was added longest ago
-//! when it is full, so that frames of processes that died in the middle of them cannot fill it.
+//! when it is full. Frames of processes that died in the middle of them are taken out by user
+//! space (`active_frames`).
 
 use dlang::diag::Span;
 use predicates::asm::{Label, MapRef};
@@ -32,10 +33,10 @@ const ROWS: u32 = 1 << ROW_BITS;
 /// Pairs in a row.
 const WAYS: i16 = 4;
 /// Bytes of a pair, and of a row.
-const PAIR: i16 = 16;
+pub(crate) const PAIR: i16 = 16;
 const ROW: u32 = 64;
 /// Where the number of frames in the hash map is, behind the rows.
-const ELSEWHERE: u32 = ROWS * ROW;
+pub(crate) const ELSEWHERE: u32 = ROWS * ROW;
 
 /// Spread frames and processes over the rows: odd, and without pattern (the golden ratio's digits).
 const SPREAD: i64 = 0x9e37_79b9_7f4a_7c15_u64.cast_signed();
@@ -65,10 +66,15 @@ impl ActiveMaps {
         }
     }
 
+    /// Their numbers: the table and the hash map.
+    pub(crate) const fn numbers(self) -> [MapRef; 2] {
+        [self.table, self.elsewhere]
+    }
+
     /// What to create for them.
     pub(crate) fn specs() -> [MapSpec; Self::COUNT as usize] {
         [
-            MapSpec::new("python_active", MapKind::Array, 4, ELSEWHERE + 8, 1),
+            MapSpec::shared("python_active", ELSEWHERE + 8),
             MapSpec::new("python_more", MapKind::LruHash, 16, 8, 1 << 16),
         ]
     }

@@ -20,7 +20,7 @@
 //!
 //! All reads are of the traced program's own memory, and of pages that it has just used.
 
-mod active;
+pub(crate) mod active;
 mod arguments;
 mod copies;
 mod earlier;
@@ -87,6 +87,11 @@ impl PythonMaps {
             importing: MapRef(first + Self::PARTS + 2),
             may_goto,
         }
+    }
+
+    /// Those of the active frames.
+    pub(crate) const fn active_frames(self) -> [MapRef; 2] {
+        self.active.numbers()
     }
 
     /// What to create for them.
