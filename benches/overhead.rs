@@ -186,6 +186,15 @@ impl Subject {
                 &["-qs", &script, "-o", &out],
             ),
             rdtrace(
+                "made: empty clause",
+                &[
+                    "-x",
+                    "pyusdt=off",
+                    "-qn",
+                    "python$target:::function-entry { this->x = 0; }",
+                ],
+            ),
+            rdtrace(
                 "made: empty clause on entry and return",
                 &[
                     "-x",

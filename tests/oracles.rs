@@ -121,6 +121,11 @@ fn tasks_are_seen_with_all_that_asyncio_does() {
 }
 
 #[test]
+fn code_without_a_file_is_seen_as_it_says_it_is() {
+    compare_functions("made code", "tests/pythons/made.py", &["everything"], 100);
+}
+
+#[test]
 fn each_thread_has_its_own_sequence() {
     let names = ["worker", "worker_on_shared", "share_generator"];
     compare_functions("threads", "tests/pythons/threads.py", &names, 10_000);
