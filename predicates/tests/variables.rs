@@ -43,11 +43,12 @@ fn steps_give_the_value_before_or_after() {
             &[n(i32::MAX.into())],
             i32::MIN.into(),
         ),
-        ("u = (uint32_t)arg0; --u", &[n(0)], 0xffff_ffff),
-        ("c = (char)arg0; ++c", &[n(127)], -128),
+        ("u = (uint32_t)arg0; --u", &[n(0)], -1),
+        ("c = (char)arg0; ++c", &[n(127)], 128),
         ("c = (char)arg0; c++", &[n(-128)], -128),
-        ("h = (uint16_t)arg0; --h", &[n(0)], 65535),
-        ("self->s = (short)arg0; ++self->s", &[n(32767)], -32768),
+        ("h = (uint16_t)arg0; --h", &[n(0)], -1),
+        ("self->s = (short)arg0; ++self->s", &[n(32767)], 32768),
+        ("self->s = (short)arg0; ++self->s; self->s", &[n(32767)], -32768),
     ]);
 }
 
