@@ -311,8 +311,12 @@ fn macros(cli: &Cli, options: &Options, target: Option<u32>) -> Macros {
 struct KnownArgs;
 
 impl ProbeArgs for KnownArgs {
-    fn args(&self, _desc: &ProbeDesc) -> Option<Vec<Type>> {
-        None
+    fn args(&self, desc: &ProbeDesc) -> Option<Vec<Type>> {
+        let own = matches!(desc.provider.as_str(), "" | "dtrace")
+            && desc.module.is_empty()
+            && desc.function.is_empty()
+            && matches!(desc.name.as_str(), "BEGIN" | "END");
+        own.then(Vec::new)
     }
 }
 

@@ -93,7 +93,6 @@ const LARGEST_STRING: u32 = 16384;
 const NO_EFFECT: &[&str] = &[
     "aggrate",
     "amin",
-    "bpflog",
     "bpflogsize",
     "btfpath",
     "bufpolicy",
@@ -101,7 +100,6 @@ const NO_EFFECT: &[&str] = &[
     "cleanrate",
     "core",
     "cpphdrs",
-    "cpu",
     "ctfpath",
     "ctypes",
     "debug",
@@ -204,6 +202,9 @@ impl Options {
             "define" => self.cppargs.push(format!("-D{}", text()?)),
             "undef" => self.cppargs.push(format!("-U{}", text()?)),
             "incdir" => self.cppargs.push(format!("-I{}", text()?)),
+            "bpflog" => _ = switch()?,
+            "cpu" => _ = number()?,
+            "empty" if value.is_some() => return Err(BadOption::Value),
             _ if NO_EFFECT.contains(&name) => {}
             _ => return Err(BadOption::Name),
         }
@@ -303,7 +304,28 @@ mod tests {
             options.set_assignment("bufsize=lots"),
             Err(BadOption::Value)
         );
-        assert_eq!(options.set_assignment("nspec=4"), Ok(()));
+        for (bad, error) in [
+            ("cpu=all", BadOption::Value),
+            ("bpflog=f", BadOption::Value),
+            ("empty=1", BadOption::Value),
+            ("temporal", BadOption::Name),
+            ("strsize=4", BadOption::Value),
+        ] {
+            assert_eq!(options.set_assignment(bad), Err(error), "{bad}");
+        }
+        for good in [
+            "nspec=4",
+            "cpu=1",
+            "empty",
+            "unodefs",
+            "knodefs",
+            "dtypes=/x",
+            "quietresize",
+        ] {
+            assert_eq!(options.set_assignment(good), Ok(()), "{good}");
+        }
+        options.set("strsize", Some("32768")).unwrap();
+        assert_eq!(options.output.strsize, LARGEST_STRING);
         options.set_assignment("quiet").unwrap();
         assert!(options.output.quiet);
     }

@@ -48,7 +48,11 @@ fn steps_give_the_value_before_or_after() {
         ("c = (char)arg0; c++", &[n(-128)], -128),
         ("h = (uint16_t)arg0; --h", &[n(0)], -1),
         ("self->s = (short)arg0; ++self->s", &[n(32767)], 32768),
-        ("self->s = (short)arg0; ++self->s; self->s", &[n(32767)], -32768),
+        (
+            "self->s = (short)arg0; ++self->s; self->s",
+            &[n(32767)],
+            -32768,
+        ),
     ]);
 }
 
