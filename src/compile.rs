@@ -6,7 +6,7 @@ use std::thread;
 
 use anyhow::{Context as _, Result, bail};
 use dlang::ast::{Ast, Item};
-use dlang::check::{CheckOptions, ProbeArgs, check};
+use dlang::check::{CheckOptions, ProbeArgs, check_with};
 use dlang::diag::{Diagnostic, Origin, Source, Span, SpecifierKind};
 use dlang::program::{ProbeDesc, ProbeSpec, Program};
 use dlang::render::{RenderOptions, render};
@@ -15,6 +15,7 @@ use dlang::types::Type;
 use dlang::{Macros, parse};
 use provider::catalog::Catalog;
 use provider::doctor::diagnose;
+use provider::kernel_types::BtfTypes;
 use provider::probe::ProbeId;
 
 use crate::cli::{Cli, Dump, Input};
@@ -179,8 +180,8 @@ pub(crate) fn compile(
     let check_options = CheckOptions {
         strsize: options.output.strsize,
     };
-    let program =
-        check(&ast, &KnownArgs, &check_options).map_err(|errors| tell(errors, options))?;
+    let program = check_with(&ast, &KnownArgs, &BtfTypes::of_kernel(), &check_options)
+        .map_err(|errors| tell(errors, options))?;
     Ok(Ok(Compiled { program, sources }))
 }
 

@@ -309,7 +309,7 @@ impl Structs {
     fn ty(&mut self, ty: &Type) {
         match ty {
             Type::Pointer(of, _) | Type::Array(of, _) => self.ty(of),
-            Type::Struct(s) if !s.members.is_empty() => {
+            Type::Struct(s) if !s.members.is_empty() && !s.kernel => {
                 let key = (s.union, s.name.clone());
                 if self.named.insert(key, Arc::clone(s)).is_none() {
                     s.members.iter().for_each(|member| self.ty(&member.ty));

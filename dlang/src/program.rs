@@ -519,6 +519,8 @@ pub enum Builtin {
     Id,
     /// `epid`, `uint32_t`: the enabled probe's id.
     Epid,
+    /// `curthread`, `struct task_struct *`: the kernel's record of the thread.
+    Curthread,
     /// `errno`, `int`: the error of the current system call, 0 outside of one.
     Errno,
 }

@@ -149,8 +149,58 @@ pub struct Struct {
     pub size: u32,
     /// Alignment in bytes.
     pub align: u32,
-    /// The members in source order.
+    /// The members in source order; none where only the tag is known.
     pub members: Vec<Member>,
+    /// Whether the running kernel defined it, and not the program.
+    pub kernel: bool,
+}
+
+impl Struct {
+    /// A struct or union of which only the tag is known.
+    #[must_use]
+    pub fn declared(name: &str, union: bool) -> Self {
+        Self {
+            name: name.to_owned(),
+            union,
+            size: 0,
+            align: 1,
+            members: Vec::new(),
+            kernel: false,
+        }
+    }
+}
+
+/// What a name of a type stands behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NameKind {
+    /// `struct name`.
+    Struct,
+    /// `union name`.
+    Union,
+    /// `enum name`.
+    Enum,
+    /// A `typedef`'s name.
+    Typedef,
+}
+
+/// The types of the running kernel, asked by name: only for names that a program uses and does
+/// not define itself.
+pub trait KernelTypes: fmt::Debug {
+    /// The type of this name, with its members; `None` if the kernel has none.
+    ///
+    /// Structs that are behind a pointer may have only their tag, and are asked for when their
+    /// members are wanted. Pointers are to kernel memory.
+    fn find(&self, kind: NameKind, name: &str) -> Option<Type>;
+}
+
+/// No kernel type is known.
+#[derive(Clone, Copy, Debug)]
+pub struct NoKernelTypes;
+
+impl KernelTypes for NoKernelTypes {
+    fn find(&self, _kind: NameKind, _name: &str) -> Option<Type> {
+        None
+    }
 }
 
 impl PartialEq for Struct {

@@ -129,8 +129,8 @@ pub struct Emit<'a> {
     heap_max: u32,
     /// Bytes of `copyin` memory given out in this firing.
     pub(crate) copied: u32,
-    /// Whether an argument that is the address of a text may be one in our own scratch: what the
-    /// traced program has, converted.
+    /// Whether an argument may be the address of a text in the thread's scratch: one that the
+    /// traced program has in another encoding, converted to UTF-8 by the trampoline.
     pub converted_text: bool,
     stubs: Vec<FaultStub>,
     /// Where a firing goes that cannot go on at all.
@@ -309,16 +309,21 @@ impl<'a> Emit<'a> {
     /// Stores and loads a register, after which the verifier knows nothing of its value. The
     /// scratch has been fetched; `spare` is destroyed.
     pub(crate) fn through_memory(&mut self, reg: Reg, spare: Reg, span: Span) -> Emitted<()> {
-        let Ok(temps) = i16::try_from(self.storage.temps) else {
-            return Err(Refusal {
-                span,
-                message: "too many thread-local strings".into(),
-            });
-        };
+        let temps = self.temps_offset(span)?;
         self.scratch_known(spare);
         self.asm.store(Size::Double, spare, temps, reg);
         self.asm.load(Size::Double, reg, spare, temps);
         Ok(())
+    }
+
+    /// The offset of the temporaries in the scratch, for loads and stores.
+    pub(crate) fn temps_offset(&self, span: Span) -> Emitted<i16> {
+        i16::try_from(self.storage.temps)
+            .ok()
+            .ok_or_else(|| Refusal {
+                span,
+                message: "too many thread-local strings".into(),
+            })
     }
 
     /// To be emitted where control flow joins behind a clause that may have been left early: the

@@ -5,6 +5,7 @@ use dlang::diag::Span;
 use crate::emit::{Emit, Emitted, Fetched, imm};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::stack::Val;
+use crate::storage::TEXTS;
 
 impl Emit<'_> {
     /// `dst = value of a once-fetched slot`, calling `fetch` (result in `r0`) where it may not
@@ -90,19 +91,44 @@ impl Emit<'_> {
     }
 
     /// `r0 = bpf_probe_read_user_str(r1, r2, r3)`, or the kernel's counterpart for text that was
-    /// converted to the scratch.
-    pub(crate) fn read_text(&mut self) {
+    /// converted to the thread's scratch. An address in the kernel's half that is not there comes
+    /// from the traced program, which must not choose what is read of the kernel: it is refused.
+    ///
+    /// ```text
+    ///     if (r3 >= 0) r0 = read_user_str();
+    ///     else if (r3 - (state + texts) < size of the texts) r0 = read_kernel_str();
+    ///     else r0 = -1;
+    /// ```
+    pub(crate) fn read_text(&mut self, span: Span) -> Emitted<()> {
         if !self.converted_text {
             self.asm.call(Helper::ProbeReadUserStr);
-            return;
+            return Ok(());
         }
-        let (ours, done) = (self.asm.label(), self.asm.label());
-        self.asm.jump_if_imm(Cond::SLt, Reg::R3, 0, ours);
+        let (upper, refused, done) = (self.asm.label(), self.asm.label(), self.asm.label());
+        // What was converted has fetched the state; the slot is 0 otherwise.
+        let state = self.slot(Fetched::Thread, span)?;
+        let temps = self.temps_offset(span)?;
+        let (texts, size) = self.storage.texts;
+        self.asm.jump_if_imm(Cond::SLt, Reg::R3, 0, upper);
         self.asm.call(Helper::ProbeReadUserStr);
         self.asm.jump(done);
-        self.asm.bind(ours);
+        self.asm.bind(upper);
+        self.asm.load(Size::Double, Reg::R4, Reg::FP, state);
+        self.asm.jump_if_imm(Cond::Eq, Reg::R4, 0, refused);
+        // As a number, by way of memory.
+        self.asm.store(Size::Double, Reg::R4, temps, Reg::R4);
+        self.asm.load(Size::Double, Reg::R5, Reg::R4, temps);
+        self.asm.alu_imm(Alu::Add, Reg::R5, imm(texts));
+        self.asm.mov(Reg::R0, Reg::R3);
+        self.asm.alu(Alu::Sub, Reg::R0, Reg::R5);
+        self.asm
+            .jump_if_imm(Cond::Ge, Reg::R0, imm(TEXTS * size), refused);
         self.asm.call(Helper::ProbeReadKernelStr);
+        self.asm.jump(done);
+        self.asm.bind(refused);
+        self.asm.mov_imm(Reg::R0, -1);
         self.asm.bind(done);
+        Ok(())
     }
 
     /// `dst = address of the scratch`, laid out like a thread's state. Destroys `r0` to `r5`.

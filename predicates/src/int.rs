@@ -179,6 +179,7 @@ impl Emit<'_> {
                 self.asm.alu(Alu::Add, Reg::R0, Reg::R1);
             }
             Builtin::Cpu => self.asm.call(Helper::GetSmpProcessorId),
+            Builtin::Curthread => self.asm.call(Helper::GetCurrentTask),
             Builtin::Ppid => self.parent_pid(span)?,
             Builtin::Vtimestamp => self.vtimestamp(span)?,
             Builtin::Id => self.shared_id(Reg::R0),

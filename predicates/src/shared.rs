@@ -65,6 +65,7 @@ fn field(builtin: Builtin) -> Option<i16> {
         | Builtin::Walltimestamp
         | Builtin::Execname
         | Builtin::Errno
+        | Builtin::Curthread
         | Builtin::Probeprov
         | Builtin::Epid => None,
     }
@@ -97,6 +98,7 @@ impl Shared {
             | Builtin::Walltimestamp
             | Builtin::Execname
             | Builtin::Errno
+            | Builtin::Curthread
             | Builtin::Probeprov => false,
         }
     }

@@ -141,7 +141,7 @@ impl Emit<'_> {
             }
         }
         self.load(Reg::R3, address);
-        self.read_text();
+        self.read_text(span)?;
         self.pushed(address, span)
     }
 
@@ -390,7 +390,7 @@ impl Emit<'_> {
         self.stack_address(Reg::R1, buffer);
         self.asm.mov_imm(Reg::R2, i64::from(size));
         self.load(Reg::R3, &source);
-        self.read_text();
+        self.read_text(span)?;
         let bad = self.fault(Fault::BadAddress, &source);
         self.asm.jump_if_imm(Cond::SLt, Reg::R0, 1, bad);
         literal.push(0);

@@ -164,7 +164,7 @@ impl Emit<'_> {
         self.stack_address(Reg::R1, offset + small(base));
         self.asm.mov_imm(Reg::R2, i64::from(room));
         self.load(Reg::R3, address);
-        self.read_text();
+        self.read_text(span)?;
         let bad = self.fault(Fault::BadAddress, address);
         self.asm.jump_if_imm(Cond::SLt, Reg::R0, 1, bad);
         if maps.classes.len() == 1 {
@@ -234,7 +234,7 @@ impl Emit<'_> {
             self.asm.mov_imm(Reg::R2, i64::from(strsize));
             self.load(Reg::R3, &source);
             if let MemberValue::User(..) = string {
-                self.read_text();
+                self.read_text(span)?;
             } else {
                 self.asm.call(Helper::ProbeReadKernelStr);
             }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Options, Out, check_with, n, s};
+use common::{Options, Out, Row, check_with, compile, n, root, run, s};
 
 const STRUCTS: &str = "struct in { int a; char b[8]; }; \
     struct out { char c; struct in i; long k[3]; unsigned f : 3, g : 7; int h : 6; }; \
@@ -193,6 +193,64 @@ fn nothing_but_own_memory_is_stored_to() {
                 &[n(address)],
                 Out::Fault(1, address),
             )],
+        );
+    }
+}
+
+/// The traced program may hand an address of the kernel as that of a string.
+#[test]
+fn what_a_program_hands_is_read_as_its_own_memory() {
+    let converted = Options {
+        converted_text: true,
+        ..options()
+    };
+    let kernel = 0xffff_8880_0000_1000_u64.cast_signed();
+    for options in [options(), converted] {
+        check_with(
+            options,
+            &[
+                ("copyinstr(arg0)", &[n(kernel)], Out::Fault(1, kernel)),
+                (
+                    "z[copyinstr(arg0)] = 1; 0",
+                    &[n(kernel)],
+                    Out::Fault(1, kernel),
+                ),
+                (
+                    "copyinstr(arg0) == \"x\"",
+                    &[n(-4096)],
+                    Out::Fault(1, -4096),
+                ),
+                (
+                    "strjoin(copyinstr(arg0), \"!\")",
+                    &[s("own")],
+                    Out::from("own!"),
+                ),
+            ],
+        );
+    }
+}
+
+#[test]
+fn readable_memory_of_the_kernel_is_no_string_of_the_program() {
+    // The address of a global is one that the kernel's helper could read.
+    let text = "x.b[0] = 's'; this->q = &x.b[0]; copyinstr((long)this->q)";
+    let (program, bodies) = compile::compile_with(STRUCTS, &[text]);
+    if !root() {
+        return;
+    }
+    for converted_text in [false, true] {
+        let row = Row {
+            body: bodies[0].clone(),
+            args: Vec::new(),
+        };
+        let options = Options {
+            converted_text,
+            ..options()
+        };
+        let outs = run(&program, &[row], options);
+        assert!(
+            matches!(outs[0].last(), Some(Out::Fault(1, ..0))),
+            "{outs:?}"
         );
     }
 }

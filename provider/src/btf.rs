@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
-const MAGIC: usize = 0xeb9f;
+pub(crate) const MAGIC: usize = 0xeb9f;
 const KIND_STRUCT: usize = 4;
 
 /// The kernel's BTF.
@@ -135,7 +135,7 @@ impl<R: Read + Seek> Blocks<R> {
 }
 
 /// Bytes that follow a record of a kind.
-fn body_size(kind: usize, count: usize) -> Option<usize> {
+pub(crate) fn body_size(kind: usize, count: usize) -> Option<usize> {
     Some(match kind {
         1 | 14 | 17 => 4,                   // int, var, decl_tag
         3 => 12,                            // array

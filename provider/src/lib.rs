@@ -8,6 +8,7 @@ pub mod error;
 pub mod features;
 pub mod glob;
 pub mod interpreter;
+pub mod kernel_types;
 pub mod lack;
 pub mod limits;
 pub mod map;

@@ -12,7 +12,7 @@ use crate::diag::Span;
 use crate::eval::Value;
 use crate::program::{Scope, Variable};
 use crate::tags::Tag;
-use crate::types::{Int, Type};
+use crate::types::{Int, NameKind, Type};
 
 /// The largest array that may be declared.
 const MAX_ELEMENTS: i64 = 1 << 24;
@@ -186,7 +186,10 @@ impl<'a> Checker<'a> {
             },
             BaseType::Named(name) => match self.types.typedef(name) {
                 Some(ty) => Ok(ty.clone()),
-                None => self.unknown_type(name, span),
+                None => match self.types.of_kernel(NameKind::Typedef, name) {
+                    Some(ty) => Ok(ty),
+                    None => self.unknown_type(name, span),
+                },
             },
             BaseType::Struct {
                 union,
@@ -198,12 +201,12 @@ impl<'a> Checker<'a> {
                 tag,
                 members: Some(members),
             } => self.define_struct(*union, tag, members, span),
-            BaseType::Enum {
-                tag: _,
-                enumerators,
-            } => {
+            BaseType::Enum { tag, enumerators } => {
                 self.define_enumerators(enumerators.as_deref().unwrap_or_default())?;
-                Ok(Type::INT)
+                let kernels = enumerators
+                    .is_none()
+                    .then(|| self.types.of_kernel(NameKind::Enum, tag));
+                Ok(kernels.flatten().unwrap_or(Type::INT))
             }
         }
     }

@@ -28,7 +28,7 @@ use crate::diag::{Diagnostic, Region, Span};
 use crate::eval::Constants;
 use crate::program::{AggId, Clause, Expr, ProbeDesc, ProbeSpec, Program, Scope, VarId};
 use crate::tags::Tag;
-use crate::types::Type;
+use crate::types::{KernelTypes, NoKernelTypes, Type};
 
 use types::TypeTable;
 
@@ -75,7 +75,21 @@ pub fn check(
     probes: &dyn ProbeArgs,
     options: &CheckOptions,
 ) -> Result<Program, Vec<Diagnostic>> {
-    let mut checker = Checker::new(probes, *options);
+    check_with(ast, probes, &NoKernelTypes, options)
+}
+
+/// [`check`] for a program that may use the running kernel's types.
+///
+/// # Errors
+///
+/// As those of [`check`].
+pub fn check_with(
+    ast: &Ast,
+    probes: &dyn ProbeArgs,
+    kernel: &dyn KernelTypes,
+    options: &CheckOptions,
+) -> Result<Program, Vec<Diagnostic>> {
+    let mut checker = Checker::new(probes, kernel, *options);
     for pragma in &ast.pragmas {
         checker.pragma(pragma);
     }
@@ -103,7 +117,7 @@ struct Checker<'a> {
     options: CheckOptions,
     program: Program,
     errors: Vec<Diagnostic>,
-    types: TypeTable,
+    types: TypeTable<'a>,
     variables: HashMap<(Scope, String), VarId>,
     /// Where each variable was declared or first assigned.
     variable_spans: Vec<Span>,
@@ -122,13 +136,13 @@ struct Checker<'a> {
 }
 
 impl<'a> Checker<'a> {
-    fn new(probes: &'a dyn ProbeArgs, options: CheckOptions) -> Self {
+    fn new(probes: &'a dyn ProbeArgs, kernel: &'a dyn KernelTypes, options: CheckOptions) -> Self {
         Self {
             probes,
             options,
             program: Program::default(),
             errors: Vec::new(),
-            types: TypeTable::new(),
+            types: TypeTable::new(kernel),
             variables: HashMap::new(),
             variable_spans: Vec::new(),
             aggregations: HashMap::new(),

@@ -1,8 +1,10 @@
 //! The names that D itself defines: built-in variables, functions, and what rdtrace knows but does
 //! not run yet.
 
+use std::sync::Arc;
+
 use crate::program::{Builtin, Subroutine};
-use crate::types::{Int, Space, Type};
+use crate::types::{Int, Space, Struct, Type};
 
 /// A built-in variable without an index: what it is and its type, which does not depend on the
 /// probe.
@@ -10,12 +12,18 @@ pub(super) fn builtin(name: &str) -> Option<(Builtin, Type)> {
     BUILTINS
         .iter()
         .find(|(known, ..)| *known == name)
-        .map(|(_, builtin, ty)| (*builtin, ty.clone()))
+        .map(|(_, builtin, ty)| match builtin {
+            Builtin::Curthread => {
+                let task = Type::Struct(Arc::new(Struct::declared("task_struct", false)));
+                (*builtin, Type::pointer_in(Space::Kernel, task))
+            }
+            other => (*other, ty.clone()),
+        })
 }
 
 const U32: Type = Type::Int(Int::U32);
 
-const BUILTINS: [(&str, Builtin, Type); 17] = [
+const BUILTINS: [(&str, Builtin, Type); 18] = [
     ("pid", Builtin::Pid, Type::INT),
     ("tid", Builtin::Tid, Type::INT),
     ("ppid", Builtin::Ppid, Type::INT),
@@ -33,6 +41,8 @@ const BUILTINS: [(&str, Builtin, Type); 17] = [
     ("id", Builtin::Id, U32),
     ("epid", Builtin::Epid, U32),
     ("errno", Builtin::Errno, Type::INT),
+    // The type, a pointer, is put in where the name is used.
+    ("curthread", Builtin::Curthread, Type::Void),
 ];
 
 /// `arg0` to `arg9`.
@@ -257,7 +267,6 @@ const UNSUPPORTED: &[(&[&str], &str)] = &[
     ),
     (
         &[
-            "curthread",
             "curpsinfo",
             "curlwpsinfo",
             "curcpu",

@@ -1,23 +1,25 @@
 //! The types of a program: typedefs, tags, enumerators, and the layout of structs for LP64.
 //!
 //! A struct that points to itself has no finite type tree, so a pointer may lead to a struct that
-//! has only a tag; [`TypeTable::complete`] finds its members when they are wanted.
+//! has only a tag; [`TypeTable::complete`] finds its members when they are wanted. What the program
+//! does not define, the running kernel is asked for.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::types::{Int, Member, Struct, Type};
+use crate::types::{Int, KernelTypes, Member, NameKind, Struct, Type};
 
 /// What the program's type names mean.
 #[derive(Debug)]
-pub(super) struct TypeTable {
+pub(super) struct TypeTable<'k> {
+    kernel: &'k dyn KernelTypes,
     typedefs: HashMap<String, Type>,
     tags: HashMap<String, Arc<Struct>>,
     enumerators: HashMap<String, i64>,
 }
 
-impl TypeTable {
-    pub(super) fn new() -> Self {
+impl<'k> TypeTable<'k> {
+    pub(super) fn new(kernel: &'k dyn KernelTypes) -> Self {
         let typedefs = STANDARD
             .iter()
             .flat_map(|(int, names)| {
@@ -28,6 +30,7 @@ impl TypeTable {
             .chain([("caddr_t".to_owned(), Type::pointer_to(Type::Int(Int::I8)))])
             .collect();
         Self {
+            kernel,
             typedefs,
             tags: HashMap::new(),
             enumerators: HashMap::new(),
@@ -59,15 +62,12 @@ impl TypeTable {
         self.tags
             .get(&tag_key(name, union))
             .cloned()
-            .unwrap_or_else(|| {
-                Arc::new(Struct {
-                    name: name.to_owned(),
-                    union,
-                    size: 0,
-                    align: 1,
-                    members: Vec::new(),
-                })
-            })
+            .unwrap_or_else(|| Arc::new(Struct::declared(name, union)))
+    }
+
+    /// A type of the running kernel.
+    pub(super) fn of_kernel(&self, kind: NameKind, name: &str) -> Option<Type> {
+        self.kernel.find(kind, name)
     }
 
     /// A tag for a struct that has none.
@@ -86,9 +86,17 @@ impl TypeTable {
     pub(super) fn complete(&self, ty: &Type) -> Type {
         match ty {
             Type::Struct(s) if s.members.is_empty() && !s.name.is_empty() => {
-                Type::Struct(self.tag(&s.name, s.union))
+                let own = self.tag(&s.name, s.union);
+                let kind = if s.union {
+                    NameKind::Union
+                } else {
+                    NameKind::Struct
+                };
+                let kernels = || self.of_kernel(kind, &s.name);
+                let defined = (!own.members.is_empty()).then(|| Type::Struct(Arc::clone(&own)));
+                defined.or_else(kernels).unwrap_or(Type::Struct(own))
             }
-            _ => ty.clone(),
+            complete => complete.clone(),
         }
     }
 }
@@ -296,6 +304,7 @@ impl Layout {
             size,
             align: self.align,
             members: self.members,
+            kernel: false,
         })
     }
 }

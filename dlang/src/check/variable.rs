@@ -165,7 +165,7 @@ impl Checker<'_> {
                     .diagnostic(Tag::OpWrite, expr.span, &message)
                     .with_hint(
                         "memory of the traced program and the kernel is read only; a pointer to \
-                         store through comes from alloca(), copyin() or a variable",
+                         store through comes from copyin() or a variable",
                     );
                 self.reject(error)
             }

@@ -110,6 +110,8 @@ pub struct Options {
     /// Whether `copyinstr` of one address is read once; then all rows have the same arguments.
     pub share: bool,
     pub timer: bool,
+    /// Whether arguments may be texts that were converted to the scratch.
+    pub converted_text: bool,
     /// What is declared before the clauses.
     pub declarations: &'static str,
     /// How often the program is run; the values are the last run's.
@@ -122,6 +124,7 @@ impl Default for Options {
             strsize: 256,
             share: false,
             timer: false,
+            converted_text: false,
             declarations: "",
             firings: 1,
         }
@@ -335,6 +338,7 @@ pub fn make(program: &Program, rows: &[Row], options: Options) -> Emitted<Made> 
             _ => None,
         });
     e.clear_locals(program, exprs);
+    e.converted_text = options.converted_text && !options.timer;
     if options.share {
         let exprs = rows
             .iter()
