@@ -312,7 +312,8 @@ impl Run<'_> {
         let gone = gone_for_good(&files);
         outlook.look = Some(Instant::now() + 100 * now.elapsed());
         outlook.attached.retain(|(link, file)| {
-            let is_gone = gone.iter().any(|gone| gone.identity == file.identity);
+            let is_gone = gone.iter().any(|gone| gone.identity == file.identity)
+                && !self.catalog.stands_for_others(file);
             if is_gone {
                 live.session.detach_file(*link, file);
                 self.catalog.forget(file);

@@ -35,7 +35,7 @@ use crate::follow::follow_fields;
 use crate::message::Messages;
 use crate::options::Options;
 use crate::run::Run;
-use crate::target::{Match, Target, match_probes};
+use crate::target::{Match, Target, match_probes, may_come};
 
 fn main() -> ExitCode {
     provider::limits::raise();
@@ -130,8 +130,9 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
     let mut matches = match_probes(&compiled.program, &mut catalog, &mut target)?;
     let program = &compiled.program;
     check_python::before_use(&options, messages, &mut catalog, program, &mut matches);
-    let zero = !options.zdefs;
-    if let Some(missing) = matches.iter().find(|found| zero && found.is_missing()) {
+    if options.zdefs {
+        tell_hopeless(program, &matches, &mut catalog, messages);
+    } else if let Some(missing) = first_missing(program, &matches, &mut catalog, &target) {
         return Err(no_match(
             &compiled,
             missing,
@@ -248,6 +249,30 @@ fn announce(compiled: &compile::Compiled, matches: &[Match], messages: &Messages
 
 fn source_of(program: &Program, found: &Match) -> usize {
     usize::from(program.clauses[found.clause].probes[found.spec].span.source)
+}
+
+/// A description that has found nothing and will not: one for which there is no hope, if there is such
+/// a one, before those that another program of the command might have had.
+fn first_missing<'m>(
+    program: &Program,
+    matches: &'m [Match],
+    catalog: &mut Catalog,
+    target: &Target,
+) -> Option<&'m Match> {
+    let missing: Vec<&Match> = matches.iter().filter(|found| found.is_missing()).collect();
+    let mut all = missing.iter().copied();
+    let hopeless = all.find(|found| !may_come(found.desc(program), catalog, target));
+    hopeless.or(missing.first().copied())
+}
+
+/// Tells, for `-Z`, which descriptions will never match anything.
+fn tell_hopeless(program: &Program, matches: &[Match], catalog: &mut Catalog, messages: &Messages) {
+    for found in matches.iter().filter(|found| found.probes.is_empty()) {
+        let desc = found.desc(program);
+        if let Some(why) = provider::doctor::never(catalog, desc) {
+            messages.say(&format!("{desc} will match no probe: {}", why.reason));
+        }
+    }
 }
 
 /// The error for a description that matches nothing: what it is, where it stands, and what the

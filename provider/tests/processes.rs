@@ -1,6 +1,7 @@
 //! Following commands to their first instruction, and finding probes in what runs.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::print_stderr, reason = "tests say so when they are skipped")]
 
 mod common;
 
@@ -568,4 +569,51 @@ fn the_doctor_knows_this_python() {
     );
     let text = told("python*:::function-enty");
     assert!(text.contains("did you mean `function-entry`?"), "{text}");
+}
+
+#[test]
+fn a_file_of_a_layer_that_two_containers_share_is_one_file() {
+    if !root() || !has(PYTHON) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    fs::create_dir(path("lower")).unwrap();
+    fs::copy(PYTHON, path("lower/python3.11")).unwrap();
+    let mount = |name: &str| {
+        for part in ["", "-upper", "-work"] {
+            fs::create_dir(path(&format!("{name}{part}"))).unwrap();
+        }
+        let part = |part: &str| path(&format!("{name}{part}")).display().to_string();
+        let lower = path("lower").display().to_string();
+        let options = format!(
+            "lowerdir={lower},upperdir={},workdir={}",
+            part("-upper"),
+            part("-work")
+        );
+        let mut command = Command::new("mount");
+        command.args(["-t", "overlay", "overlay", "-o", &options]);
+        let mounted = command.arg(path(name)).status();
+        mounted.is_ok_and(|status| status.success())
+    };
+    let unmount = |name: &str| Command::new("umount").arg(path(name)).status();
+    if mount("a") && mount("b") {
+        let started = |name: &str, pid| Started {
+            pid,
+            root: None,
+            files: vec![files::file_at(&path(name).join("python3.11")).unwrap()],
+        };
+        let mut catalog = markers();
+        let desc = desc("python*:::gc-start");
+        let first = catalog.enable_started(&desc, &[started("a", 1)]);
+        let second = catalog.enable_started(&desc, &[started("b", 2)]);
+        assert_eq!(first.len(), 1);
+        let ids = |probes: &[Arc<Probe>]| probes.iter().map(|probe| probe.id).collect::<Vec<_>>();
+        assert_eq!(ids(&first), ids(&second), "one probe, attached once");
+        let (file, _) = first[0].kind.file().unwrap();
+        assert!(catalog.stands_for_others(file));
+    } else {
+        eprintln!("skipped: needs overlay file systems");
+    }
+    let _ = (unmount("a"), unmount("b"));
 }

@@ -32,14 +32,15 @@ use self::probes::Probes;
 use self::scopes::Scopes;
 use crate::probe::{File, Probe, ProbeId, ProbeKind, Scope};
 use crate::process::files::{all_processes, executable_files, files_to_come};
-use crate::providers::PROVIDERS;
 use crate::providers::choice::Choice;
 pub use crate::providers::file::Details;
 use crate::providers::file::{FileProbes, Files};
 pub use crate::providers::names::split_provider;
 use crate::providers::part::Search;
+use crate::providers::{OTHER_PROVIDERS, PROVIDERS};
 use crate::python::cache::Check;
 use crate::python::{Build, Refusal};
+use crate::spelling::near;
 
 /// The probes that have been asked for, and the files that have been read for them.
 #[derive(Clone, Debug, Default)]
@@ -192,7 +193,33 @@ impl Catalog {
         let known = PROVIDERS
             .iter()
             .find_map(|part| part.is_settled(desc, name, pid));
-        known.unwrap_or_else(|| !self.list(&provider).is_empty())
+        known.unwrap_or_else(|| {
+            OTHER_PROVIDERS.contains(&name) // will never be there
+                || !self.list(&provider).is_empty()
+                || self.is_misspelt(name, pid)
+        })
+    }
+
+    /// Whether a process has a provider whose name is much like this one.
+    fn is_misspelt(&mut self, name: &str, pid: u32) -> bool {
+        let suffix = pid.to_string();
+        let probes = self.list(&ProbeDesc {
+            provider: format!("*{pid}"),
+            ..ProbeDesc::default()
+        });
+        let there = probes.iter().map(|probe| &*probe.desc.provider);
+        let there: Vec<&str> = there
+            .filter_map(|name| name.strip_suffix(&suffix))
+            .collect();
+        // Short names are much like each other: `libc`, `libm`.
+        name.len() > 4 && near(name, &there).is_some()
+    }
+
+    /// Whether the probes of a file are those of other files, too: of the same layer in another
+    /// container. They are needed then, though the file may be gone.
+    #[must_use]
+    pub fn stands_for_others(&self, file: &File) -> bool {
+        self.files.stands_for_others(file)
     }
 
     /// Forgets a file that is gone for good, and its probes. The kernel may give its inode number to
@@ -297,7 +324,7 @@ impl Catalog {
         let mut seen = HashSet::new();
         let mut found = Vec::new();
         for file in self.files.read(files) {
-            if seen.insert(file.contents()) {
+            if seen.insert(file.file.identity) {
                 let search = Search {
                     file: &file,
                     scope,

@@ -18,31 +18,19 @@ pub use crate::diagnosis::Diagnosis;
 use crate::glob::Glob;
 pub use crate::interpreter::{Python, python_in};
 use crate::limits;
-use crate::providers::PROVIDERS;
 use crate::providers::part::Provider;
+use crate::providers::{OTHER_PROVIDERS, PROVIDERS};
 
-/// Providers of DTrace's that rdtrace does not have.
-const OTHER_PROVIDERS: [&str; 19] = [
-    "cpc",
-    "fbt",
-    "fpuinfo",
-    "io",
-    "ip",
-    "lockstat",
-    "mib",
-    "plockstat",
-    "proc",
-    "rawfbt",
-    "rawtp",
-    "sched",
-    "sdt",
-    "syscall",
-    "sysinfo",
-    "tcp",
-    "udp",
-    "ustack",
-    "vminfo",
-];
+/// Why `desc` will never match anything, whatever starts later: there is no such provider, or its name
+/// cannot be one of a process's. `None` if it may.
+#[must_use]
+pub fn never(catalog: &mut Catalog, desc: &ProbeDesc) -> Option<Diagnosis> {
+    let provider = desc.provider.trim_end_matches(|c: char| c.is_ascii_digit());
+    let literal = !desc.provider.is_empty() && Glob::new(&desc.provider).is_literal();
+    let not_ours = OTHER_PROVIDERS.contains(&provider);
+    let nowhere = literal && split_provider(&desc.provider).is_empty();
+    (not_ours || nowhere).then(|| diagnose(catalog, desc))
+}
 
 /// Finds out why `desc` matches nothing.
 #[must_use]
@@ -125,16 +113,19 @@ fn no_process_id(desc: &ProbeDesc) -> Diagnosis {
 mod tests {
     use super::*;
 
-    fn told(text: &str) -> String {
+    fn description(text: &str) -> ProbeDesc {
         let mut fields = text.split(':').map(str::to_owned);
         let mut next = || fields.next().unwrap();
-        let desc = ProbeDesc {
+        ProbeDesc {
             provider: next(),
             module: next(),
             function: next(),
             name: next(),
-        };
-        diagnose(&mut Catalog::new(), &desc).to_string()
+        }
+    }
+
+    fn told(text: &str) -> String {
+        diagnose(&mut Catalog::new(), &description(text)).to_string()
     }
 
     #[test]
@@ -149,6 +140,13 @@ mod tests {
         assert!(told("dtrace:x::END").contains("has no probe `x::END`"));
         assert!(told("profile:::tick-0").starts_with("`tick-0` is no rate"));
         assert!(told("syscall:::entry").starts_with("rdtrace has no provider `syscall`"));
+        let never = |text| never(&mut Catalog::new(), &description(text)).map(|why| why.reason);
+        for text in ["syscall:::entry", "syscall12:::", "foo:::bar"] {
+            assert!(never(text).is_some(), "{text}");
+        }
+        for text in ["foo12:::bar", "foo*:::bar", ":::bar", "*:::"] {
+            assert_eq!(never(text), None, "{text}");
+        }
         assert!(told("nosuch*:::x").starts_with("no process has a provider like `nosuch*`"));
     }
 

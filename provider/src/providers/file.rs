@@ -23,8 +23,18 @@ use crate::usdt::{UsdtFile, UsdtSite, args};
 pub(crate) type Identity = (u64, u64);
 
 /// The files that have been read.
+///
+/// A file of a layer that several overlay file systems share has another device number in each, but for
+/// the kernel it is one: a probe in it fires wherever it is executed. So the one that is met first
+/// stands for all of them, for the whole run.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Files(HashMap<Identity, Arc<FileProbes>>);
+pub(crate) struct Files {
+    read: HashMap<Identity, Arc<FileProbes>>,
+    /// The files of layers, by what is the same on every mount.
+    layers: HashMap<Contents, Identity>,
+    /// The files that another one stands for.
+    same_as: HashMap<Identity, Identity>,
+}
 
 impl Files {
     /// The probes of some files, in their order.
@@ -37,39 +47,69 @@ impl Files {
 
     /// A file's probes. Read once in a run.
     fn read_one(&mut self, file: &Arc<File>) -> Arc<FileProbes> {
+        let identity = self.identity(file);
         let entry = self
-            .0
-            .entry(file.identity)
+            .read
+            .entry(identity)
             .or_insert_with(|| Arc::new(FileProbes::read(file)));
         // The cached path may lead through a process that is gone.
         if entry.file.path != file.path && fs::metadata(&entry.file.path).is_err() {
             let mut moved = FileProbes::clone(entry);
-            moved.file = Arc::clone(file);
+            moved.file = Arc::new(File {
+                identity,
+                ..File::clone(file)
+            });
             *entry = Arc::new(moved);
         }
         Arc::clone(entry)
     }
 
+    /// The identity of the file that stands for this one.
+    fn identity(&mut self, file: &Arc<File>) -> Identity {
+        if let Some(first) = self.same_as.get(&file.identity) {
+            return *first;
+        }
+        if self.read.contains_key(&file.identity) {
+            return file.identity;
+        }
+        let probes = Arc::new(FileProbes::read(file));
+        if let Some(contents) = probes.in_layer() {
+            let first = *self.layers.entry(contents).or_insert(file.identity);
+            if first != file.identity && self.read.contains_key(&first) {
+                self.same_as.insert(file.identity, first);
+                return first;
+            }
+        }
+        self.read.insert(file.identity, probes);
+        file.identity
+    }
+
+    /// Whether a file stands for others, which may still be there when it is gone.
+    pub(crate) fn stands_for_others(&self, file: &File) -> bool {
+        self.same_as.values().any(|first| *first == file.identity)
+    }
+
     /// A file that has been read.
     pub(crate) fn get(&self, file: &File) -> Option<&FileProbes> {
-        self.0.get(&file.identity).map(Arc::as_ref)
+        self.read.get(&file.identity).map(Arc::as_ref)
     }
 
     /// Forgets a file: another one may have its identity.
     pub(crate) fn forget(&mut self, file: Identity) {
-        self.0.remove(&file);
+        self.read.remove(&file);
+        self.layers.retain(|_, first| *first != file);
     }
 
     /// What its code tells, if that has been asked for.
     pub(crate) fn findings_mut(&mut self, file: &File) -> Option<&mut Findings> {
-        let entry = self.0.get_mut(&file.identity)?;
+        let entry = self.read.get_mut(&file.identity)?;
         Arc::make_mut(entry).findings.get_mut()
     }
 
     /// Puts a file there that does not exist.
     #[cfg(test)]
     pub(crate) fn insert(&mut self, file: Arc<FileProbes>) {
-        self.0.insert(file.file.identity, file);
+        self.read.insert(file.file.identity, file);
     }
 }
 
@@ -209,38 +249,29 @@ impl FileProbes {
             .collect()
     }
 
-    /// Something that is the same for a file that is seen twice. On an overlay file system (the usual
-    /// one of containers), the same file of a shared layer has another device number in
-    /// each container but the same inode number; attaching to both would make every probe fire twice.
-    pub(crate) fn contents(&self) -> Contents {
+    /// What is the same for a file of a shared layer on each overlay file system (the usual one of
+    /// containers) that has the layer; `None` for any other file.
+    fn in_layer(&self) -> Option<Contents> {
         use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, statfs};
         use std::os::unix::fs::MetadataExt;
         let path = &self.file.path;
-        let overlay =
-            statfs(path).is_ok_and(|info| info.filesystem_type() == OVERLAYFS_SUPER_MAGIC);
-        if !overlay {
-            return Contents::Inode(self.file.identity);
-        }
-        Contents::OfLayer {
+        let info = statfs(path).ok()?;
+        (info.filesystem_type() == OVERLAYFS_SUPER_MAGIC).then(|| Contents {
             inode: self.file.identity.1,
             build_id: self.usdt.build_id.clone(),
             modified: fs::metadata(path).map_or(0, |meta| meta.mtime()),
-        }
+        })
     }
 }
 
-/// What tells the contents of two files apart, see [`FileProbes::contents`].
+/// What tells the files of layers apart: their inode numbers, which are those of the layer, and what is
+/// in them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Contents {
-    /// A file by itself.
-    Inode(Identity),
-    /// A file of a layer that several overlay file systems may share.
-    OfLayer {
-        inode: u64,
-        build_id: Option<String>,
-        /// Seconds since the epoch.
-        modified: i64,
-    },
+struct Contents {
+    inode: u64,
+    build_id: Option<String>,
+    /// Seconds since the epoch.
+    modified: i64,
 }
 
 /// The probes of a file: its sites by provider, function and name, in order of appearance.

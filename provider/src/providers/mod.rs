@@ -26,3 +26,26 @@ pub(crate) const PROVIDERS: [&dyn Provider; 5] = [
     &usdt::Usdt,
     &pid::Pid,
 ];
+
+/// Providers of DTrace's that rdtrace does not have.
+pub(crate) const OTHER_PROVIDERS: [&str; 19] = [
+    "cpc",
+    "fbt",
+    "fpuinfo",
+    "io",
+    "ip",
+    "lockstat",
+    "mib",
+    "plockstat",
+    "proc",
+    "rawfbt",
+    "rawtp",
+    "sched",
+    "sdt",
+    "syscall",
+    "sysinfo",
+    "tcp",
+    "udp",
+    "ustack",
+    "vminfo",
+];
