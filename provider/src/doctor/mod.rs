@@ -76,7 +76,7 @@ fn not_ours(provider: &str) -> Diagnosis {
         reason: format!("rdtrace has no provider `{provider}`"),
         advice: vec![
             format!("it has {}", all_providers()),
-            "for the kernel and for function boundaries, use DTrace for Linux or bpftrace".into(),
+            "for the kernel, use DTrace for Linux or bpftrace".into(),
         ],
         ..Diagnosis::default()
     }
