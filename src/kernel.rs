@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::os::unix::fs::MetadataExt as _;
 
 use actions::active_frames::ActiveFrames;
@@ -80,7 +80,12 @@ impl KernelMaps {
 }
 
 impl AggregationMaps for KernelMaps {
-    fn entries(&mut self, id: MapId, each: &mut dyn FnMut(&[u8], &[u8])) -> io::Result<()> {
+    fn entries(
+        &mut self,
+        id: MapId,
+        _only: Option<Range<u32>>,
+        each: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> io::Result<()> {
         let map = self.map(id)?;
         let mut compact = Vec::new();
         map.for_each(&mut |key, value| {

@@ -137,17 +137,13 @@ impl Run<'_> {
 
     fn lower_options(&self) -> LowerOptions {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        // A key and its values on every CPU take some hundred bytes; without a limit, a million
-        // keys are as good as any number.
-        let keys = self
-            .options
-            .aggsize
-            .map_or(1 << 20, |size| size / 256)
-            .clamp(64, 1 << 24);
+        // A key and its values on every CPU take some hundred bytes.
+        let keys = self.options.aggsize;
+        let keys = keys.map(|size| (size / 256).clamp(64, 1 << 24));
         LowerOptions {
             strsize: self.options.output.strsize,
             ring_bytes: self.options.ring_bytes(cpus),
-            aggregation_keys: u32::try_from(keys).unwrap_or(1 << 20),
+            aggregation_keys: keys.and_then(|keys| u32::try_from(keys).ok()),
             dynvarsize: u32::try_from(self.options.dynvarsize).unwrap_or(u32::MAX),
             flow: self.options.output.flow_indent,
             task: task_fields(),
@@ -215,11 +211,12 @@ impl Run<'_> {
         let layouts = compiler.aggregation_layouts();
         let mut maps = HashMap::new();
         for layout in &layouts {
-            for id in layout
-                .maps
-                .iter()
-                .chain(layout.epoch.iter().map(|e| &e.map))
-            {
+            for id in layout.maps.iter().chain(
+                layout
+                    .selector
+                    .iter()
+                    .filter_map(|s| Some(&s.epoch.as_ref()?.map)),
+            ) {
                 maps.insert(*id, session.map(*id)?);
             }
         }

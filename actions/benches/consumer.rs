@@ -6,6 +6,7 @@
 
 use std::hint::black_box;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -52,7 +53,12 @@ fn main() {
 struct NoMaps;
 
 impl AggregationMaps for NoMaps {
-    fn entries(&mut self, _map: MapId, _each: &mut dyn FnMut(&[u8], &[u8])) -> io::Result<()> {
+    fn entries(
+        &mut self,
+        _map: MapId,
+        _only: Option<Range<u32>>,
+        _each: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> io::Result<()> {
         Ok(())
     }
 

@@ -38,9 +38,8 @@ pub(crate) fn emit_aggregate(
     let increment = increment.map(|increment| emit.int(increment)).transpose()?;
     let tuple = emit.tuple(maps, keys, span)?;
     let (done, dropped) = (emit.asm.label(), emit.asm.label());
-    let fresh = emit.rodata.put(vec![0; value_words(func) as usize * 8]);
+    let fresh = emit.rodata.put(vec![0; maps.value as usize]);
     let rodata = emit.storage.rodata;
-    let unkeyed = maps.ints == 0 && maps.strings == 0;
     emit.each_class(maps, &tuple, |e, map, size| {
         let found = e.asm.label();
         let lookup = |e: &mut Emit<'_>| {
@@ -50,7 +49,7 @@ pub(crate) fn emit_aggregate(
         };
         lookup(e);
         e.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, found);
-        if !unkeyed {
+        if !maps.is_array {
             e.asm.map(Reg::R1, map);
             e.tuple_address(Reg::R2, &tuple, size);
             e.asm.map_value(Reg::R3, rodata, fresh);

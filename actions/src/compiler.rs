@@ -1,24 +1,19 @@
 //! What lowering keeps from call to call: the program, the layout of its variables, and numbers.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use dlang::program::{
-    Action, AggFunc, AggId, Builtin, Clause, Program, Scope as VarScope, StmtKind,
-};
-use dlang::types::Type;
+use dlang::program::{AggFunc, AggId, Builtin, Clause, Program};
 use predicates::asm::MapRef;
 use predicates::emit::MachineState;
-use predicates::storage::{
-    CommonMaps, Epoch, Sizes, Storage, TaskFields, TupleMaps, count_strings, key_sizes,
-};
-use provider::object::{MapId, MapKind, MapSpec};
+use predicates::storage::{CommonMaps, Sizes, Storage, TaskFields, TupleMaps};
+use provider::object::{MapId, MapSpec};
 use provider::probe::Probe;
 
 use crate::flow::{flow_name, flow_of};
 use crate::follow::{FollowFields, followed_map};
-use crate::plan::{each_statement, most_fixed, plan_record};
-use crate::record::{AggregationLayout, EPOCH_SLOTS, EpochPlace, value_words};
+use crate::plan::{most_fixed, plan_record};
+use crate::record::{AggregationLayout, EpochPlace, KeySelector};
+use crate::tables;
 use crate::trampoline::PythonMaps;
 use crate::unit::exits;
 
@@ -29,8 +24,8 @@ pub struct LowerOptions {
     pub strsize: u32,
     /// Size of the ring buffer in bytes: a power of two and a multiple of the page size.
     pub ring_bytes: u32,
-    /// The most keys in an aggregation.
-    pub aggregation_keys: u32,
+    /// The most keys in an aggregation, if the user has said.
+    pub aggregation_keys: Option<u32>,
     /// Bytes for associative arrays, which bound their elements.
     pub dynvarsize: u32,
     /// Whether records carry what `-F` needs.
@@ -90,64 +85,10 @@ pub struct Compiler {
 impl Compiler {
     /// Lays out variables and aggregations.
     pub fn new(program: Arc<Program>, options: LowerOptions) -> Self {
-        let mut own_maps = Vec::new();
-        let mut next_map = FIRST_OWN;
+        let tables = tables::plan(&program, &options, FIRST_OWN);
+        let mut own_maps = tables.specs;
+        let mut next_map = FIRST_OWN + u32::try_from(own_maps.len()).expect("there are few maps");
         let strsize = options.strsize;
-        let mut classes = |sizes: &[u32], kind, value: u32, entries: u32, name: &str| {
-            let mut maps = Vec::new();
-            for &key_size in sizes {
-                maps.push(MapRef(next_map));
-                next_map += 1;
-                own_maps.push(MapSpec::new(
-                    &map_name(name),
-                    kind,
-                    key_size,
-                    value,
-                    entries,
-                ));
-            }
-            maps
-        };
-        let restarted = restarted(&program);
-        let epochs = (!restarted.is_empty()).then(|| {
-            let size = 8 * u32::try_from(restarted.len()).expect("a program has few aggregations");
-            classes(&[4], MapKind::Array, size, 1, "epochs")[0]
-        });
-        let aggregations = program
-            .aggregations
-            .iter()
-            .enumerate()
-            .map(|(id, agg)| {
-                let place = restarted.iter().position(|other| other.0 as usize == id);
-                let epoch = place.zip(epochs).map(|(place, map)| Epoch {
-                    map,
-                    offset: 8 * u32::try_from(place).expect("a program has few aggregations"),
-                    slots: EPOCH_SLOTS,
-                });
-                let strings = count_strings(&agg.key);
-                let ints = int_count(&agg.key) + u32::from(epoch.is_some());
-                let value = value_words(agg.func) * 8;
-                let (sizes, kind, entries) = if agg.key.is_empty() {
-                    let entries = epoch.map_or(1, |epoch| epoch.slots);
-                    (vec![4], MapKind::PerCpuArray, entries)
-                } else {
-                    let sizes = key_sizes(ints, strings, strsize);
-                    (sizes, MapKind::PerCpuHash, options.aggregation_keys)
-                };
-                let maps = classes(&sizes, kind, value, entries, &agg.name);
-                let classes = sizes.into_iter().zip(maps).collect();
-                (
-                    TupleMaps {
-                        ints,
-                        strings,
-                        thread: false,
-                        epoch,
-                        classes,
-                    },
-                    agg.func,
-                )
-            })
-            .collect();
         let record = program
             .clauses
             .iter()
@@ -163,20 +104,17 @@ impl Compiler {
             counters: COUNTERS_MAP,
             switches: SWITCHES,
         };
-        let key = largest_key(&program, strsize);
         let sizes = Sizes {
             strsize,
             record,
-            key,
+            key: tables.largest_key,
             copied: COPYIN_BYTES,
             task: options.task,
         };
-        let storage = Storage::plan(&program, common, sizes, |var, key_sizes| {
-            let variable = &program.variables[var.0 as usize];
-            let value = variable.ty.size(strsize).next_multiple_of(8);
-            let element = key_sizes.last().copied().unwrap_or(8) + value;
-            let entries = (options.dynvarsize / element.max(1)).max(16);
-            classes(key_sizes, MapKind::Hash, value, entries, &variable.name)
+        let mut arrays = tables.arrays;
+        let storage = Storage::plan(&program, common, sizes, |var| {
+            let maps = arrays.get_mut(var.0 as usize).and_then(Option::take);
+            maps.expect("each array has maps")
         });
         let followed = options.follow.map(|_| {
             own_maps.push(followed_map());
@@ -187,7 +125,7 @@ impl Compiler {
             program,
             options,
             storage,
-            aggregations,
+            aggregations: tables.aggregations,
             own_maps,
             next_map,
             next_epid: 1,
@@ -211,9 +149,13 @@ impl Compiler {
                 func: *func,
                 key: agg.key.clone(),
                 maps: maps.classes.iter().map(|&(_, map)| MapId(map.0)).collect(),
-                epoch: maps.epoch.map(|epoch| EpochPlace {
-                    map: MapId(epoch.map.0),
-                    offset: epoch.offset,
+                stride: maps.value / 8,
+                selector: maps.selector.map(|selector| KeySelector {
+                    base: selector.base,
+                    epoch: selector.epoch.map(|epoch| EpochPlace {
+                        map: MapId(epoch.map.0),
+                        offset: epoch.offset,
+                    }),
                 }),
             })
             .collect()
@@ -271,52 +213,6 @@ impl Compiler {
     }
 }
 
-/// The largest key of any aggregation or associative array, in bytes.
-fn largest_key(program: &Program, strsize: u32) -> u32 {
-    let aggregations = program.aggregations.iter();
-    let aggregations = aggregations.map(|agg| (&agg.key, is_extreme(agg.func)));
-    let arrays = program.variables.iter().filter_map(|variable| {
-        Some((
-            variable.key.as_ref()?,
-            variable.scope == VarScope::ThreadLocal,
-        ))
-    });
-    aggregations
-        .chain(arrays)
-        .map(|(key, own)| {
-            let ints = int_count(key) + u32::from(own);
-            key_sizes(ints, count_strings(key), strsize)
-                .last()
-                .copied()
-                .unwrap_or(0)
-        })
-        .max()
-        .unwrap_or(0)
-}
-
-fn int_count(key: &[Type]) -> u32 {
-    u32::try_from(key.len()).expect("a tuple has few members") - count_strings(key)
-}
-
-/// The aggregations that need an epoch: a minimum or maximum can start again only so.
-fn restarted(program: &Program) -> Vec<AggId> {
-    let mut found = BTreeSet::new();
-    for clause in &program.clauses {
-        each_statement(&clause.body, &mut |stmt| {
-            if let StmtKind::Action(Action::Clear(agg) | Action::Trunc(agg, _)) = stmt.kind
-                && is_extreme(program.aggregations[agg.0 as usize].func)
-            {
-                found.insert(agg);
-            }
-        });
-    }
-    found.into_iter().collect()
-}
-
-fn is_extreme(func: AggFunc) -> bool {
-    matches!(func, AggFunc::Min | AggFunc::Max)
-}
-
 /// A name that the kernel takes for a map or program.
 pub(crate) fn program_name(name: &str) -> String {
     name.chars()
@@ -329,8 +225,4 @@ pub(crate) fn program_name(name: &str) -> String {
         })
         .take(15)
         .collect()
-}
-
-fn map_name(name: &str) -> String {
-    program_name(if name.is_empty() { "map" } else { name })
 }

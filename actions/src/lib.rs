@@ -11,6 +11,7 @@ pub mod lower;
 mod pieces;
 mod plan;
 pub mod record;
+mod tables;
 mod trampoline;
 mod unit;
 mod vtime;

@@ -19,6 +19,7 @@
 //!
 //! EPIDs from [`FIRST_SPECIAL_EPID`] up mark the kernel side's own records.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use dlang::format::Format;
@@ -160,8 +161,8 @@ pub enum OutputKind {
 /// it. An unkeyed aggregation is entry 0 of a per-CPU array.
 ///
 /// A `min` or `max` that the program clears or truncates has an *epoch*, a number that the consumer
-/// counts up and the probes read. Its remainder by [`EPOCH_SLOTS`], its *slot*, is the first integer
-/// of the key; an unkeyed aggregation has an entry for each slot.
+/// counts up and the probes read. Its remainder by [`EPOCH_SLOTS`], its *slot*, is in the key
+/// ([`KeySelector`]); an unkeyed aggregation has an entry for each slot.
 ///
 /// A value, per CPU, is `u64` words:
 ///
@@ -190,8 +191,29 @@ pub struct AggregationLayout {
     pub key: Vec<Type>,
     /// The maps that hold it, by ascending key size.
     pub maps: Vec<MapId>,
-    /// Where the probes read its epoch, if it has one.
+    /// The words of one CPU's value in the maps: those of the function, and some to spare.
+    pub stride: u32,
+    /// What tells its keys from others in its maps, if those are shared or it has epochs.
+    pub selector: Option<KeySelector>,
+}
+
+/// The first integer of a key, or the index of an unkeyed aggregation: `base`, plus the slot of the
+/// epoch if there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeySelector {
+    /// No other aggregation in the map has this one, nor the next [`EPOCH_SLOTS`] if there is an epoch.
+    pub base: u32,
+    /// Where the probes read the epoch.
     pub epoch: Option<EpochPlace>,
+}
+
+impl KeySelector {
+    /// The numbers that are its own.
+    #[must_use]
+    pub fn range(self) -> Range<u32> {
+        let slots = if self.epoch.is_some() { EPOCH_SLOTS } else { 1 };
+        self.base..self.base.saturating_add(slots)
+    }
 }
 
 /// The place of an epoch: a `u64` in the one value of an array map.

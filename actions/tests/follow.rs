@@ -43,7 +43,7 @@ impl Following {
         let options = LowerOptions {
             strsize: 256,
             ring_bytes: 1 << 16,
-            aggregation_keys: 1024,
+            aggregation_keys: Some(1024),
             dynvarsize: 1 << 20,
             flow: false,
             task: TaskFields::default(),

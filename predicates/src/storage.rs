@@ -24,7 +24,7 @@
 //!   ...        strsize bytes that are always readable after any string
 //! ```
 
-use dlang::program::{Program, Scope, VarId};
+use dlang::program::{Program, Scope, VarId, Variable};
 use dlang::types::Type;
 
 use crate::asm::MapRef;
@@ -55,16 +55,62 @@ pub enum Place {
 /// map look-up costs by the key's size, so each length class has a map of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TupleMaps {
+    /// Number of integers, the selector and the thread's serial included.
+    pub ints: u32,
+    /// Number of strings.
+    pub strings: u32,
+    /// Whether the first integer of the tuple is the thread's serial (`self->` arrays).
+    pub thread: bool,
+    /// Whether there is no key, and the map is an array.
+    pub is_array: bool,
+    /// The number that is the first integer, or the index into the array, if there is one.
+    pub selector: Option<Selector>,
+    /// Bytes of a value in the maps, which may have some to spare.
+    pub value: u32,
+    /// Key size and map, ascending; exactly one without strings.
+    pub classes: Vec<(u32, MapRef)>,
+}
+
+/// What tells those apart that share a map, and the epochs of one aggregation: `base`, or `base`
+/// plus the epoch's slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Selector {
+    /// The number of the one, or of its first slot.
+    pub base: u32,
+    /// Where the epoch is read.
+    pub epoch: Option<Epoch>,
+}
+
+/// What a tuple consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
     /// Number of integers, the thread's serial included.
     pub ints: u32,
     /// Number of strings.
     pub strings: u32,
-    /// Whether the first integer is the thread's serial (`self->` arrays).
+    /// Whether the thread's serial is one of the integers.
     pub thread: bool,
-    /// Where the epoch is read whose slot is the first integer, for aggregations that have one.
-    pub epoch: Option<Epoch>,
-    /// Key size and map, ascending; exactly one without strings.
-    pub classes: Vec<(u32, MapRef)>,
+}
+
+impl Shape {
+    /// The shape of tuples with these members.
+    #[must_use]
+    pub fn of(key: &[Type], thread: bool) -> Self {
+        let strings = count_strings(key);
+        let all = u32::try_from(key.len()).expect("a tuple has few members");
+        Self {
+            ints: all - strings + u32::from(thread),
+            strings,
+            thread,
+        }
+    }
+
+    /// The shape of an array's index; `None` for a variable that is no array.
+    #[must_use]
+    pub fn of_array(variable: &Variable) -> Option<Self> {
+        let thread = variable.scope == Scope::ThreadLocal;
+        variable.key.as_ref().map(|key| Self::of(key, thread))
+    }
 }
 
 /// The number by which the consumer makes an aggregation start again.
@@ -243,13 +289,12 @@ pub mod own_state {
 }
 
 impl Storage {
-    /// Gives every variable a place. `array` numbers the maps of an associative array, given the
-    /// variable and its key sizes.
+    /// Gives every variable a place. `array` gives the maps of an associative array.
     pub fn plan(
         program: &Program,
         maps: CommonMaps,
         sizes: Sizes,
-        mut array: impl FnMut(VarId, &[u32]) -> Vec<MapRef>,
+        mut array: impl FnMut(VarId) -> TupleMaps,
     ) -> Self {
         let strsize = sizes.strsize;
         let mut globals_size = own_globals::END;
@@ -263,22 +308,9 @@ impl Storage {
                 *end += size;
                 *end - size
             };
-            places.push(if let Some(key) = &variable.key {
-                let strings = count_strings(key);
-                let thread = variable.scope == Scope::ThreadLocal;
-                let all = u32::try_from(key.len()).expect("a tuple has few members");
-                let ints = all - strings + u32::from(thread);
-                let sizes = key_sizes(ints, strings, strsize);
+            places.push(if variable.key.is_some() {
                 let id = VarId(u32::try_from(index).expect("a program has few variables"));
-                let maps = array(id, &sizes);
-                let classes = sizes.into_iter().zip(maps).collect();
-                Place::Array(TupleMaps {
-                    ints,
-                    strings,
-                    thread,
-                    epoch: None,
-                    classes,
-                })
+                Place::Array(array(id))
             } else {
                 match variable.scope {
                     Scope::Global => Place::Global(allot(&mut globals_size)),

@@ -15,7 +15,7 @@ use dlang::types::Type;
 use crate::emit::{Emit, Emitted, Fault, imm};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::stack::Val;
-use crate::storage::TupleMaps;
+use crate::storage::{Selector, TupleMaps};
 use crate::string::Str;
 
 /// The largest key that is built on the stack.
@@ -57,14 +57,22 @@ impl Emit<'_> {
     pub fn tuple(&mut self, maps: &TupleMaps, members: &[Expr], span: Span) -> Emitted<Tuple> {
         let mut ints = Vec::new();
         let mut strings = Vec::new();
+        match maps.selector {
+            Some(Selector {
+                base,
+                epoch: Some(epoch),
+            }) => {
+                self.asm.map_value(Reg::R0, epoch.map, epoch.offset);
+                self.asm.load(Size::Double, Reg::R0, Reg::R0, 0);
+                self.asm.alu_imm(Alu::And, Reg::R0, imm(epoch.slots - 1));
+                self.asm.alu_imm(Alu::Add, Reg::R0, imm(base));
+                ints.push(self.keep(Reg::R0, span)?);
+            }
+            Some(Selector { base, epoch: None }) => ints.push(Val::Const(base.into())),
+            None => {}
+        }
         if maps.thread {
             self.thread_serial(Reg::R0, span)?;
-            ints.push(self.keep(Reg::R0, span)?);
-        }
-        if let Some(epoch) = maps.epoch {
-            self.asm.map_value(Reg::R0, epoch.map, epoch.offset);
-            self.asm.load(Size::Double, Reg::R0, Reg::R0, 0);
-            self.asm.alu_imm(Alu::And, Reg::R0, imm(epoch.slots - 1));
             ints.push(self.keep(Reg::R0, span)?);
         }
         for member in members {
@@ -125,8 +133,11 @@ impl Emit<'_> {
     /// A key of integers only, on the stack.
     fn small_tuple(&mut self, size: u32, ints: &[Val], span: Span) -> Emitted<Tuple> {
         let offset = self.buffer(small(size.max(8)), span)?;
-        if ints.is_empty() {
-            self.asm.store_imm(Size::Double, Reg::FP, offset, 0);
+        // An array's index without a selector, and the rest of a key in a shared map.
+        let used = 8 * u32::try_from(ints.len()).expect("a tuple has few members");
+        for word in (used..size.max(8)).step_by(8) {
+            self.asm
+                .store_imm(Size::Double, Reg::FP, offset + small(word), 0);
         }
         self.store_ints(Reg::FP, offset, ints);
         Ok(Tuple {
@@ -273,7 +284,7 @@ impl Emit<'_> {
             }
         }
         self.asm.bind(pad);
-        if maps.strings > 0 {
+        if maps.strings > 0 || largest > 8 * maps.ints {
             let zeros = self.rodata.put(vec![0; largest as usize]);
             let rodata = self.storage.rodata;
             self.key_end(Reg::R1, end, span)?;

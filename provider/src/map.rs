@@ -316,6 +316,7 @@ fn kernel_kind(kind: MapKind) -> (bpf_map_type, bool) {
         MapKind::Array => (bpf_map_type::BPF_MAP_TYPE_ARRAY, false),
         MapKind::PerCpuArray => (bpf_map_type::BPF_MAP_TYPE_PERCPU_ARRAY, false),
         MapKind::Hash => (bpf_map_type::BPF_MAP_TYPE_HASH, true),
+        MapKind::FixedHash => (bpf_map_type::BPF_MAP_TYPE_HASH, false),
         MapKind::LruHash => (bpf_map_type::BPF_MAP_TYPE_LRU_HASH, false),
         MapKind::PerCpuHash => (bpf_map_type::BPF_MAP_TYPE_PERCPU_HASH, true),
         MapKind::RingBuf => (bpf_map_type::BPF_MAP_TYPE_RINGBUF, false),
@@ -327,7 +328,7 @@ fn kind_name(kind: MapKind) -> &'static str {
     match kind {
         MapKind::Array => "array",
         MapKind::PerCpuArray => "per-CPU array",
-        MapKind::Hash => "hash",
+        MapKind::Hash | MapKind::FixedHash => "hash",
         MapKind::LruHash => "LRU hash",
         MapKind::PerCpuHash => "per-CPU hash",
         MapKind::RingBuf => "ring buffer",

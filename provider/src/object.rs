@@ -86,6 +86,9 @@ pub enum MapKind {
     PerCpuArray,
     /// `BPF_MAP_TYPE_HASH`, allocated as it grows.
     Hash,
+    /// The same, allocated at the start: a program that runs in an interrupt gets at most a few new
+    /// entries of a map that grows.
+    FixedHash,
     /// `BPF_MAP_TYPE_LRU_HASH`: full, it forgets what was not used for long.
     LruHash,
     /// `BPF_MAP_TYPE_PERCPU_HASH`, allocated as it grows.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use dlang::diag::Span;
@@ -199,7 +200,12 @@ pub(super) fn printf(text: &str, args: Vec<Expr>) -> OutputKind {
 pub(super) struct FakeMaps(pub(super) Arc<Mutex<BTreeMap<Vec<u8>, Vec<u64>>>>);
 
 impl AggregationMaps for FakeMaps {
-    fn entries(&mut self, map: MapId, each: &mut dyn FnMut(&[u8], &[u8])) -> io::Result<()> {
+    fn entries(
+        &mut self,
+        map: MapId,
+        _only: Option<Range<u32>>,
+        each: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> io::Result<()> {
         let maps = self.0.lock().unwrap();
         let id = u8::try_from(map.0).unwrap();
         for (key, words) in maps.iter().filter(|(key, _)| key.first() == Some(&id)) {

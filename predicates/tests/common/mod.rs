@@ -29,7 +29,7 @@ use predicates::asm::{Code, MapRef};
 use predicates::emit::{Argument, Emit, Emitted, MachineState, Rodata};
 use predicates::insn::{Insn, Reg, Size};
 use predicates::storage::{
-    COUNTERS, CommonMaps, Sizes, Storage, TaskFields, count_strings, key_sizes,
+    COUNTERS, CommonMaps, Shape, Sizes, Storage, TaskFields, TupleMaps, count_strings, key_sizes,
 };
 use provider::features::KernelFeatures;
 use provider::object::{Context, MapId, MapKind, MapSpec, Relocation};
@@ -299,18 +299,25 @@ pub fn make(program: &Program, rows: &[Row], options: Options) -> Emitted<Made> 
         copied: 512,
         task: TaskFields::default(),
     };
-    let storage = Storage::plan(program, common, sizes, |var, sizes| {
-        let value = program.variables[var.0 as usize]
-            .ty
-            .size(strsize)
-            .next_multiple_of(8);
-        sizes
-            .iter()
-            .map(|&size| {
-                arrays.push(MapSpec::new("array", MapKind::Hash, size, value, 100));
-                MapRef(FIRST_ARRAY + u32::try_from(arrays.len() - 1).unwrap())
-            })
-            .collect()
+    let storage = Storage::plan(program, common, sizes, |var| {
+        let variable = &program.variables[var.0 as usize];
+        let shape = Shape::of_array(variable).unwrap();
+        let value = variable.ty.size(strsize).next_multiple_of(8);
+        let sizes = key_sizes(shape.ints, shape.strings, strsize).into_iter();
+        let classes = sizes.map(|size| {
+            arrays.push(MapSpec::new("array", MapKind::Hash, size, value, 100));
+            let number = u32::try_from(arrays.len() - 1).unwrap();
+            (size, MapRef(FIRST_ARRAY + number))
+        });
+        TupleMaps {
+            ints: shape.ints,
+            strings: shape.strings,
+            thread: shape.thread,
+            is_array: false,
+            selector: None,
+            value,
+            classes: classes.collect(),
+        }
     });
     let mut rodata = Rodata::default();
     let machine = MachineState {

@@ -129,7 +129,7 @@ impl Extremes {
         maps: &mut dyn AggregationMaps,
     ) -> io::Result<()> {
         self.kept.clear();
-        let Some(place) = layout.epoch else {
+        let Some(place) = layout.selector.and_then(|selector| selector.epoch) else {
             return Ok(());
         };
         if self.read.is_empty() {
@@ -206,7 +206,7 @@ impl Extremes {
                 maps.remove(place.map, &place.key)?
             };
             if let Some(last) = last {
-                self.late(before, &place.tuple, &to_words(&last, layout.func));
+                self.late(before, &place.tuple, &to_words(&last, layout));
             }
         }
         self.ended.remove(&before);

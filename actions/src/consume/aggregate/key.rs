@@ -8,6 +8,7 @@ use dlang::types::{Int, Type};
 
 use super::super::convert::{self, Style};
 use super::super::default::{self, Strings};
+use crate::record::KeySelector;
 
 /// A key as its tuple. Which map held it does not matter: the same tuple is the same key, also
 /// in another aggregation.
@@ -20,17 +21,22 @@ pub(super) enum Part {
     Str(Box<[u8]>),
 }
 
-/// Reads a map's key: the epoch's slot if the aggregation has epochs, the integers, 8 bytes each,
-/// then the strings with their NULs. `None` when the bytes are too few.
+/// Reads a map's key: the selector if there is one, the integers, 8 bytes each, then the strings with
+/// their NULs. Gives the epoch's slot, if there are epochs, and the tuple; `None` for a key of another
+/// aggregation, or of too few bytes.
 pub(super) fn decode(
     mut bytes: &[u8],
     types: &[Type],
-    has_epochs: bool,
+    selector: Option<KeySelector>,
 ) -> Option<(Option<u32>, Tuple)> {
     let mut slot = None;
-    if has_epochs {
-        // An unkeyed aggregation's slot is an array's index; both are little-endian.
-        slot = Some(u32::from_le_bytes(*bytes.first_chunk()?));
+    if let Some(selector) = selector {
+        // An unkeyed aggregation's is an array's index; both are little-endian.
+        let own = u32::from_le_bytes(*bytes.first_chunk()?);
+        if !selector.range().contains(&own) {
+            return None;
+        }
+        slot = selector.epoch.map(|_| own - selector.base);
         bytes = bytes.get(8..).unwrap_or_default();
     }
     let mut parts = vec![None; types.len()];

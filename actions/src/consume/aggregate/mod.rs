@@ -1,6 +1,7 @@
 //! Aggregations: reading them from the kernel's maps, and `printa`, `clear`, `trunc` and
 //! `normalize`, as libdtrace does them.
 
+mod copied;
 mod extremes;
 mod histogram;
 mod key;
@@ -17,6 +18,7 @@ use std::io;
 
 use dlang::program::AggId;
 
+use self::copied::Copied;
 use self::key::Tuple;
 pub(super) use self::print::{Plan, Printer};
 pub use self::snapshot::AggregationMaps;
@@ -224,6 +226,7 @@ impl Aggregations {
             .iter_mut()
             .filter(|(_, aggregation)| !aggregation.printed);
         let mut ids = Vec::new();
+        let maps = &mut Copied::new(maps);
         for (id, aggregation) in unprinted {
             aggregation.look(moment, false, maps)?;
             ids.push(*id);

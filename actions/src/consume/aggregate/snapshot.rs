@@ -8,6 +8,7 @@
 //! [`extremes`](super::extremes) for minimum and maximum.
 
 use std::io;
+use std::ops::Range;
 
 use dlang::program::AggFunc;
 use provider::object::MapId;
@@ -16,17 +17,23 @@ use super::extremes::Extremes;
 use super::key::{self, Tuple};
 use super::sums::Sums;
 use super::value;
-use crate::record::{AggregationLayout, EpochPlace, value_words};
+use crate::record::{AggregationLayout, EpochPlace, KeySelector, value_words};
 
 /// How the consumer reads an aggregation's maps; tests need no kernel.
 pub trait AggregationMaps {
     /// Gives every key of `map` with its value, the words of all CPUs back to back, to `each`.
-    /// The map of an unkeyed aggregation is an array, whose keys are `u32` indices.
+    /// The map of an unkeyed aggregation is an array, whose keys are `u32` indices. Keys whose first
+    /// word is not in `only` may be left out.
     ///
     /// # Errors
     ///
     /// What the kernel answers.
-    fn entries(&mut self, map: MapId, each: &mut dyn FnMut(&[u8], &[u8])) -> io::Result<()>;
+    fn entries(
+        &mut self,
+        map: MapId,
+        only: Option<Range<u32>>,
+        each: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> io::Result<()>;
 
     /// Deletes a key of a hash map and gives its last value, `None` when there is no such key.
     ///
@@ -183,16 +190,16 @@ impl Data {
     fn read(&self, maps: &mut dyn AggregationMaps) -> io::Result<Vec<Found>> {
         let layout = &self.layout;
         let mut found = Vec::new();
+        let only = layout.selector.map(KeySelector::range);
         for &map in &layout.maps {
-            maps.entries(map, &mut |key, value| {
-                let epochs = layout.epoch.is_some();
-                let Some((slot, tuple)) = key::decode(key, &layout.key, epochs) else {
+            maps.entries(map, only.clone(), &mut |key, value| {
+                let Some((slot, tuple)) = key::decode(key, &layout.key, layout.selector) else {
                     return;
                 };
                 found.push(Found {
                     tuple,
                     slot,
-                    words: to_words(value, layout.func),
+                    words: to_words(value, layout),
                     map,
                     key: key.into(),
                 });
@@ -203,10 +210,13 @@ impl Data {
 }
 
 /// The words of a value as the map has it, whole CPUs only.
-pub(super) fn to_words(value: &[u8], func: AggFunc) -> Vec<u64> {
+pub(super) fn to_words(value: &[u8], layout: &AggregationLayout) -> Vec<u64> {
     let words = value.as_chunks().0.iter();
-    let mut words: Vec<u64> = words.map(|word| u64::from_ne_bytes(*word)).collect();
-    let one = value_words(func) as usize;
-    words.truncate(words.len() / one * one);
-    words
+    let words: Vec<u64> = words.map(|word| u64::from_ne_bytes(*word)).collect();
+    let (one, stride) = (value_words(layout.func), layout.stride);
+    if one == stride {
+        return words;
+    }
+    let cpus = words.chunks_exact(stride.max(one) as usize);
+    cpus.flat_map(|cpu| &cpu[..one as usize]).copied().collect()
 }

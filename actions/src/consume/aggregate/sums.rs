@@ -149,7 +149,7 @@ impl Mark {
             let Some(last) = maps.remove(*map, key)? else {
                 continue;
             };
-            let last = to_words(&last, layout.func);
+            let last = to_words(&last, layout);
             self.base.resize(self.base.len().max(last.len()), 0);
             for (base, last) in self.base.chunks_mut(one).zip(last.chunks(one)) {
                 value::subtract(layout.func, base, last);

@@ -1,6 +1,7 @@
 //! Aggregations in memory and their exact text, as DTrace 2.0.7 printed it.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,7 +12,7 @@ use provider::object::MapId;
 use super::super::testing::{Datum, FakeMaps, ecb, format, lay_out, quiet};
 use super::super::{AggregationMaps, Consumer, OutputOptions, SortOptions};
 use crate::record::{
-    AggregationLayout, EPOCH_SLOTS, EpochPlace, OutputKind, extreme_mask, value_words,
+    AggregationLayout, EPOCH_SLOTS, EpochPlace, KeySelector, OutputKind, extreme_mask, value_words,
 };
 
 /// Aggregations in fake maps, and a consumer that reads them.
@@ -35,9 +36,13 @@ impl Fixture {
                 func: *func,
                 key: key.to_vec(),
                 maps: vec![MapId(id)],
-                epoch: matches!(func, AggFunc::Min | AggFunc::Max).then_some(EpochPlace {
-                    map: MapId(9),
-                    offset: 0,
+                stride: value_words(*func),
+                selector: matches!(func, AggFunc::Min | AggFunc::Max).then_some(KeySelector {
+                    base: 0,
+                    epoch: Some(EpochPlace {
+                        map: MapId(9),
+                        offset: 0,
+                    }),
                 }),
             })
             .collect();
@@ -56,7 +61,7 @@ impl Fixture {
         let epoch = maps.get(&[][..]).map_or(0, |words| words[0]);
         let slot = epoch % u64::from(EPOCH_SLOTS);
         let layout = &self.layouts[usize::from(id)];
-        let key = &match (layout.epoch, layout.key.is_empty()) {
+        let key = &match (layout.selector, layout.key.is_empty()) {
             (None, _) => key.to_vec(),
             (Some(_), true) => slot.to_ne_bytes()[..4].to_vec(),
             (Some(_), false) => [&slot.to_ne_bytes(), key].concat(),
@@ -592,8 +597,13 @@ impl Busy {
 }
 
 impl AggregationMaps for Busy {
-    fn entries(&mut self, map: MapId, each: &mut dyn FnMut(&[u8], &[u8])) -> io::Result<()> {
-        self.maps.entries(map, each)?;
+    fn entries(
+        &mut self,
+        map: MapId,
+        only: Option<Range<u32>>,
+        each: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> io::Result<()> {
+        self.maps.entries(map, only, each)?;
         self.hit();
         Ok(())
     }
@@ -629,7 +639,8 @@ fn busy(func: AggFunc, hit: fn(&mut [u64]), actions: &[OutputKind], apart: bool)
         func,
         key: TEXT.to_vec(),
         maps: vec![MapId(0)],
-        epoch: None,
+        stride: value_words(func),
+        selector: None,
     }]);
     let groups: Vec<Vec<OutputKind>> = if apart {
         actions.iter().map(|action| vec![action.clone()]).collect()
