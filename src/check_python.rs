@@ -20,9 +20,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use dlang::diag::{Origin, Source};
 use dlang::program::Program;
+use nix::sys::signal::Signal;
 use provider::catalog::Catalog;
 use provider::probe::{File, Probe, ProbeKind, PythonEvent, PythonSites, Scope};
-use provider::process::confined::{Like, launch_confined};
+use provider::process::Exit;
+use provider::process::confined::{Confined, Like, launch_confined};
 use provider::process::files;
 use provider::python::Refusal;
 use provider::python::cache::{Cache, Check};
@@ -63,12 +65,6 @@ python$target:::import-find-load-done
 {
         printf("- %s %d\n", copyinstr(arg0), arg1);
 }
-
-tick-3s
-{
-        printf("too slow\n");
-        exit(1);
-}
 "#;
 
 /// The entries alone, which have sites of their own.
@@ -77,13 +73,15 @@ python$target:::function-entry /copyinstr(arg0) == "<string>"/
 {
         printf("> %s %d\n", copyinstr(arg1), arg2);
 }
-
-tick-3s
-{
-        printf("too slow\n");
-        exit(1);
-}
 "#;
+
+/// Ends the run after so many seconds.
+fn time_limit(seconds: u64) -> String {
+    format!("tick-{seconds}s {{ exit(1); }}\n")
+}
+
+/// How long the script may take without any probes, in seconds.
+const LONGEST: u64 = 60;
 
 /// What the script does, in the words of [`PROBES`]; of [`ENTRIES`], the lines with `>`.
 const EXPECTED: &str = include_str!("check_python.expected");
@@ -215,7 +213,7 @@ fn program_for(sites: &PythonSites) -> Option<(Like, PathBuf)> {
     if let Some(found) = running.find_map(of_process) {
         return Some(found);
     }
-    let file = &sites.file.shown;
+    let file = &sites.file.path;
     if is_python(file) {
         return Some((Like::Us, file.clone()));
     }
@@ -227,8 +225,8 @@ fn program_for(sites: &PythonSites) -> Option<(Like, PathBuf)> {
 }
 
 fn is_python(program: &Path) -> bool {
-    let name = program.file_name().and_then(|name| name.to_str());
-    name.is_some_and(|name| name.starts_with("python"))
+    let name = program.file_name().unwrap_or_default();
+    name.to_string_lossy().starts_with("python")
 }
 
 /// Runs the script with a program, and compares; once more for entries alone, where they are had
@@ -239,7 +237,7 @@ fn test(like: Like, program: &Path, sites: Option<&PythonSites>) -> Outcome {
         Err(error) => return Outcome::NotRun(format!("{error:#}")),
     };
     let expected = expected(seen.minor, seen.imports);
-    let events = match compare(&expected, &seen.text) {
+    let events = match compare(&expected, &seen) {
         Outcome::Passed(events) => events,
         other @ (Outcome::Failed(_) | Outcome::NotRun(_)) => return other,
     };
@@ -249,7 +247,7 @@ fn test(like: Like, program: &Path, sites: Option<&PythonSites>) -> Outcome {
     let entries = expected.into_iter().filter(|line| line.starts_with('>'));
     let entries: Vec<String> = entries.collect();
     match observe(like, program, sites, ENTRIES) {
-        Ok(seen) => match compare(&entries, &seen.text) {
+        Ok(seen) => match compare(&entries, &seen) {
             Outcome::Passed(entries) => Outcome::Passed(events + entries),
             Outcome::Failed(why) => Outcome::Failed(format!("of entries alone, {why}")),
             Outcome::NotRun(why) => Outcome::NotRun(why),
@@ -266,6 +264,24 @@ struct Observed {
     /// Whether there are other sites for entries alone.
     entries_alone: bool,
     text: String,
+    /// Whether the script came to its end.
+    complete: bool,
+}
+
+/// How long the interpreter takes for the script without any probes.
+fn time_untraced(confined: Confined<'_>) -> Result<Duration> {
+    let start = Instant::now();
+    let mut running = launch_confined(confined)?.resume()?;
+    let exit = running.wait(Duration::from_secs(LONGEST));
+    let Some(exit) = exit else {
+        let _ = running.signal(Signal::SIGKILL);
+        running.wait(Duration::from_secs(1));
+        bail!("the script takes more than {LONGEST} s, even untraced");
+    };
+    if exit != Exit::Status(0) {
+        bail!("the interpreter {exit} when it ran the script untraced");
+    }
+    Ok(start.elapsed())
 }
 
 /// What the probes of the D program `text` see of the script.
@@ -277,7 +293,23 @@ fn observe(
 ) -> Result<Observed> {
     let library: Vec<&Path> = sites.iter().map(|sites| &*sites.file.path).collect();
     let arguments = ["-I", "-S", "-c", SCRIPT];
-    let mut target = Target::of(launch_confined(like, program, &arguments, &library)?);
+    let confined = Confined {
+        like,
+        program,
+        arguments: &arguments,
+        files: &library,
+        cpu_seconds: LONGEST,
+    };
+    // How slow the machine is says the script itself. A probe's hit takes thousands of times what the
+    // interpreter takes for an instruction, but there are only some hundred.
+    let millis = 3000 + 100 * time_untraced(confined)?.as_millis();
+    let seconds = millis.div_ceil(1000);
+    let seconds = u64::try_from(seconds).unwrap_or(LONGEST);
+    let confined = Confined {
+        cpu_seconds: seconds,
+        ..confined
+    };
+    let mut target = Target::of(launch_confined(confined)?);
     let mut catalog = Catalog::new();
     catalog.use_unchecked();
     if let Some(pid) = target.pid() {
@@ -286,9 +318,10 @@ fn observe(
     let cli = Cli::default();
     let mut options = Options::default();
     options.output.quiet = true;
+    options.childstatus = true;
     let source = Source {
         origin: Origin::Script("self-test".into()),
-        text: text.into(),
+        text: format!("{text}{}", time_limit(seconds)),
     };
     let Ok(compiled) = compile::compile(&cli, &mut options, vec![source], target.pid())? else {
         bail!("nothing was compiled");
@@ -322,12 +355,13 @@ fn observe(
         sink: Some(Box::new(output.clone())),
         is_part: true,
     };
-    run.trace(&matches)?;
+    let status = run.trace(&matches)?;
     Ok(Observed {
         minor: build.version.minor,
         imports,
         entries_alone: build.entries.as_ref().is_ok_and(|sites| !sites.is_empty()),
         text: output.text(),
+        complete: status == 0,
     })
 }
 
@@ -369,9 +403,12 @@ fn expected(minor: u8, imports: bool) -> Vec<String> {
         .collect()
 }
 
-fn compare(expected: &[String], seen: &str) -> Outcome {
+/// What came of it. Only an event that is not as it should be is a failure; a script that did not come to
+/// its end, for want of time or for whatever reason, proves nothing.
+fn compare(expected: &[String], seen: &Observed) -> Outcome {
+    let complete = seen.complete;
     // The default output ends with an empty line.
-    let seen: Vec<&str> = seen.lines().filter(|line| !line.is_empty()).collect();
+    let seen: Vec<&str> = seen.text.lines().filter(|line| !line.is_empty()).collect();
     if seen.is_empty() {
         return Outcome::NotRun("the interpreter did not run the script".into());
     }
@@ -381,6 +418,9 @@ fn compare(expected: &[String], seen: &str) -> Outcome {
         .count();
     match (expected.get(same), seen.get(same)) {
         (None, None) => Outcome::Passed(same),
+        (Some(_), None) if !complete => {
+            Outcome::NotRun("the script did not come to its end in time".into())
+        }
         (wanted, found) => {
             let or_end = |event: Option<&str>| event.map_or("the end".into(), |e| format!("`{e}`"));
             Outcome::Failed(format!(
@@ -493,7 +533,13 @@ fn interpreter_of(program: &Path) -> Result<Arc<File>> {
     if let Some(file) = files::file_at(program).filter(is_it) {
         return Ok(file);
     }
-    let mut stopped = launch_confined(Like::Us, program, &["-c", ""], &[])?;
+    let mut stopped = launch_confined(Confined {
+        like: Like::Us,
+        program,
+        arguments: &["-c", ""],
+        files: &[],
+        cpu_seconds: LONGEST,
+    })?;
     while let Some(image) = stopped.next_image()? {
         if let Some(file) = files::executable_files(image.pid).into_iter().find(is_it) {
             return Ok(file);
@@ -545,7 +591,14 @@ mod tests {
     #[test]
     fn any_difference_is_a_failure() {
         let expected: Vec<String> = ["> a 1", "< a 2"].map(String::from).into();
-        let told = |seen: &str| compare(&expected, seen).to_string();
+        let observed = |text: &str, complete| Observed {
+            minor: 12,
+            imports: false,
+            entries_alone: false,
+            text: text.into(),
+            complete,
+        };
+        let told = |seen: &str| compare(&expected, &observed(seen, true)).to_string();
         assert_eq!(told("> a 1\n< a 2\n\n"), "passed, 2 events as expected");
         for (seen, event) in [
             (
@@ -562,5 +615,14 @@ mod tests {
             assert_eq!(told(seen), format!("FAILED, {event}"));
         }
         assert!(told("\n").starts_with("not possible"));
+        let unfinished = |seen: &str| compare(&expected, &observed(seen, false)).to_string();
+        assert!(
+            unfinished("> a 1\n").starts_with("not possible"),
+            "slowness is no failure"
+        );
+        assert!(
+            unfinished("> a 2\n").starts_with("FAILED"),
+            "a wrong event is one"
+        );
     }
 }

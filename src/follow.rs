@@ -11,6 +11,7 @@ use provider::btf::Btf;
 use provider::map::Map;
 use provider::process::Running;
 use provider::process::files::has_kernels_ids;
+use provider::process::tree::descendants;
 
 /// The followed processes.
 #[derive(Debug)]
@@ -31,6 +32,29 @@ impl Followed {
             map,
             waits_for: None,
         })
+    }
+
+    /// Follows what these processes have started before, too. Only once the programs run that keep the
+    /// map, so that no fork is missed: those that happen meanwhile are found by looking again.
+    pub(crate) fn adopt(&self, roots: &[u32]) -> Result<()> {
+        loop {
+            let mut is_new = false;
+            for root in roots {
+                for pid in descendants(*root, roots) {
+                    if self.root_of(pid).is_none() && exists(pid) {
+                        self.map.update(&pid.to_ne_bytes(), &root.to_ne_bytes())?;
+                        is_new = true;
+                        // It may have ended in between, and nobody would take it out again.
+                        if !exists(pid) {
+                            self.map.delete(&pid.to_ne_bytes())?;
+                        }
+                    }
+                }
+            }
+            if !is_new {
+                return Ok(());
+            }
+        }
     }
 
     /// The root of the tree that a process belongs to, if it is followed.
@@ -64,6 +88,10 @@ impl Followed {
     pub(crate) fn end(&self) -> Option<BorrowedFd<'_>> {
         self.waits_for.as_ref().map(|process| process.as_fd())
     }
+}
+
+fn exists(pid: u32) -> bool {
+    std::path::Path::new(&format!("/proc/{pid}/exe")).exists()
 }
 
 /// What following takes to know of the kernel.

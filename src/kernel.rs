@@ -18,6 +18,7 @@ use predicates::storage::{Counter, TaskFields, own_globals};
 use provider::btf::Btf;
 use provider::map::Map;
 use provider::object::MapId;
+use provider::process::files::own_pid_namespace;
 use provider::session::{Ring, Session};
 
 /// The ring buffer, as the pipeline drains it.
@@ -176,14 +177,16 @@ pub(crate) fn free_dead_frames(session: &Session, compiler: &Compiler) -> Result
     Ok(())
 }
 
-/// Where the kernel keeps what the programs read of its tasks.
-pub(crate) fn task_fields() -> TaskFields {
-    let mut btf = Btf::of_kernel();
+/// Where the kernel keeps what the programs read of its tasks. Its type information takes 20 ms to
+/// read: only if `needed`.
+pub(crate) fn task_fields(needed: bool) -> TaskFields {
+    let mut btf = needed.then(Btf::of_kernel).flatten();
     let mut offset = |member| btf.as_mut()?.member_offset("task_struct", member);
     TaskFields {
         real_parent: offset("real_parent"),
         tgid: offset("tgid"),
         self_exec_id: offset("self_exec_id"),
+        pid_namespace: own_pid_namespace(),
     }
 }
 

@@ -7,6 +7,7 @@ use anyhow::Result;
 use dlang::program::{ProbeDesc, Program};
 use provider::catalog::Catalog;
 use provider::probe::{Probe, ProbeKind};
+use provider::text::escaped;
 
 use crate::cli::Cli;
 use crate::message::Messages;
@@ -68,10 +69,10 @@ fn print(cli: &Cli, catalog: &Catalog, probes: &[Arc<Probe>]) -> io::Result<()> 
             out,
             "{:>5} {:>10} {:>17} {:>33} {}{}",
             probe.id.0,
-            desc.provider,
-            desc.module,
-            desc.function,
-            desc.name,
+            escaped(&desc.provider),
+            escaped(&desc.module),
+            escaped(&desc.function),
+            escaped(&desc.name),
             mark(probe)
         )?;
         if cli.verbose {
@@ -122,7 +123,10 @@ fn details(out: &mut impl Write, catalog: &Catalog, probe: &Probe) -> io::Result
             writeln!(
                 out,
                 "\t\tLocation: {:#018x}, Base: {:#018x}, Semaphore: {:#018x}\n\t\tArguments: {}",
-                note.location, note.base, note.semaphore, note.arguments
+                note.location,
+                note.base,
+                note.semaphore,
+                escaped(&note.arguments)
             )?;
         }
     }

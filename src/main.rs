@@ -28,8 +28,11 @@ use anyhow::Result;
 use dlang::program::Program;
 use provider::catalog::Catalog;
 use provider::features::KernelFeatures;
+use provider::interpreter::runs_python;
+use provider::process::files::hidden_processes;
+use provider::process::tree::descendants;
 
-use crate::cli::{Cli, Dump, Wrong};
+use crate::cli::{Cli, Dump, Input, Wrong};
 use crate::compile::ProgramErrors;
 use crate::follow::follow_fields;
 use crate::message::Messages;
@@ -54,6 +57,8 @@ fn main() -> ExitCode {
         Err(error) => {
             match error.downcast_ref::<ProgramErrors>() {
                 Some(ProgramErrors(all)) => all.iter().for_each(|text| messages.say(text)),
+                // Nobody wants the rest of what was printed.
+                None if is_closed_pipe(&error) => return ExitCode::SUCCESS,
                 // The provider's errors name their cause themselves.
                 None if error.is::<provider::error::Error>() => messages.say(&error.to_string()),
                 None => messages.say(&format!("{error:#}")),
@@ -61,6 +66,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// A wrong command line; gives the exit status.
@@ -98,10 +108,15 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
     }
     let mut options = read_options(cli)?;
     let mut catalog = Catalog::new();
-    configure(&mut catalog, &options);
+    let by_id = |input: &Input| matches!(input, Input::Id(_));
+    if cli.list || cli.inputs.iter().any(by_id) {
+        choose_markers(&options, &mut catalog);
+    }
     let sources = compile::read_sources(cli, &options, &mut catalog)?;
     compile::set_early_pragmas(&sources, &mut options);
-    configure(&mut catalog, &options);
+    if !options.pycheck {
+        catalog.use_unchecked();
+    }
     let mut target = if cli.check_only {
         Target::default()
     } else {
@@ -111,6 +126,7 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
         catalog.set_target(pid);
     }
     if cli.list && cli.inputs.is_empty() {
+        tell_hidden(target.pid().is_none(), messages);
         return list::everything(cli, &mut catalog, &mut target);
     }
     let compiled = match compile::compile(cli, &mut options, sources, target.pid())? {
@@ -123,8 +139,21 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
     if cli.check_only {
         return Ok(0);
     }
+    let specs = compiled
+        .program
+        .clauses
+        .iter()
+        .flat_map(|clause| &clause.probes);
+    if specs.clone().any(|spec| catalog.means_files(&spec.desc)) {
+        choose_markers(&options, &mut catalog);
+    }
+    let mut specs = specs;
+    tell_hidden(specs.any(|spec| catalog.means_all(&spec.desc)), messages);
     if cli.list {
         return list::matching(cli, &compiled.program, &mut catalog, &mut target, messages);
+    }
+    if !options.followfork {
+        tell_children(cli, &compiled.program, messages);
     }
     let follow = follow(&options, &compiled.program, &mut catalog, &target)?;
     let mut matches = match_probes(&compiled.program, &mut catalog, &mut target)?;
@@ -161,15 +190,70 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
     run.trace(&matches)
 }
 
-/// Tells the catalogue what the options say of Pythons.
-fn configure(catalog: &mut Catalog, options: &Options) {
-    if !options.pycheck {
-        catalog.use_unchecked();
-    }
+/// Has the catalogue use the markers of Pythons where the options say so, or the kernel.
+fn choose_markers(options: &Options, catalog: &mut Catalog) {
     if options.pyusdt {
         catalog.prefer_markers("-x pyusdt asks for it");
     } else if KernelFeatures::lacks_may_goto() {
         catalog.prefer_markers("others would have no lines, on a kernel before Linux 6.9");
+    }
+}
+
+/// How many of several things are named in a message.
+const NAMED: usize = 5;
+
+/// Some of these, and how many more there are.
+fn first_few(all: &[String]) -> String {
+    let named = all[..all.len().min(NAMED)].join(", ");
+    match all.len().saturating_sub(NAMED) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
+/// Tells which processes are left out of what is meant to be about all of them.
+fn tell_hidden(is_about_all: bool, messages: &Messages) {
+    if !is_about_all {
+        return;
+    }
+    let hidden = hidden_processes();
+    let names = hidden.iter().map(|(pid, name)| format!("{pid} ({name})"));
+    let names: Vec<_> = names.collect();
+    if let Some(first) = names.first() {
+        let count = names.len();
+        let which = if count == 1 {
+            first.clone()
+        } else {
+            first_few(&names)
+        };
+        let plural = if count == 1 { "" } else { "es" };
+        messages.say(&format!(
+            "{count} process{plural} of others could not be looked at: {which}; this needs root, or \
+             CAP_SYS_PTRACE"
+        ));
+    }
+}
+
+/// Tells that a process of `-p` has children that run Python and are left out: workers, usually, and
+/// just what was meant.
+fn tell_children(cli: &Cli, program: &Program, messages: &Messages) {
+    let pids: Vec<u32> = cli.pids.iter().filter_map(|pid| pid.parse().ok()).collect();
+    let specs = program.clauses.iter().flat_map(|clause| &clause.probes);
+    let providers: Vec<&str> = specs.map(|spec| &*spec.desc.provider).collect();
+    for pid in &pids {
+        if !providers.contains(&&*format!("python{pid}")) {
+            continue;
+        }
+        let children = descendants(*pid, &pids).into_iter();
+        let children: Vec<_> = children.filter(|pid| runs_python(*pid)).collect();
+        let names: Vec<_> = children.iter().map(u32::to_string).collect();
+        if !names.is_empty() {
+            let names = first_few(&names);
+            messages.say(&format!(
+                "process {pid} has children that run Python and are not traced ({names}): \
+                 -x followfork traces them, too"
+            ));
+        }
     }
 }
 
@@ -286,11 +370,20 @@ fn no_match(
 ) -> anyhow::Error {
     let spec = &compiled.program.clauses[missing.clause].probes[missing.spec];
     let error = compile::no_match(compiled, spec, options);
-    anyhow::Error::msg(if target.ended_early() {
-        let reason = "the command has ended, and none of the programs that it became had such a probe\n\
+    let is_python = spec.desc.provider.starts_with("python");
+    anyhow::Error::msg(
+        if target.is_stopped() && !target.ended_early() && !is_python {
+            // A program that makes its probes while it runs has none where -c looks.
+            let made_later = "probes that a program makes while it runs (libstapsdt) are not there when it \
+             starts: start it first, then trace it with -p";
+            let error = compile::explained(&error, catalog, &spec.desc);
+            compile::with_reason(&error, made_later)
+        } else if target.ended_early() {
+            let reason = "the command has ended, and none of the programs that it became had such a probe\n\
              what it started was not looked at: -x followfork traces that, too";
-        compile::with_reason(&error, reason)
-    } else {
-        compile::explained(&error, catalog, &spec.desc)
-    })
+            compile::with_reason(&error, reason)
+        } else {
+            compile::explained(&error, catalog, &spec.desc)
+        },
+    )
 }

@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::path::Path;
 
+use provider::text::escaped_lines;
+
 /// Says things on standard error: `rdtrace: ...`, or `dtrace: ...` when installed under that name.
 #[derive(Clone, Debug)]
 pub(crate) struct Messages {
@@ -20,9 +22,11 @@ impl Messages {
         }
     }
 
-    /// One message; it may have several lines. A standard error that is closed is no reason to
+    /// One message; it may have several lines. Names in it may hold anything; what a terminal would
+    /// obey is shown as `\x1b`. A standard error that is closed is no reason to
     /// stop tracing.
     pub(crate) fn say(&self, text: &str) {
+        let text = escaped_lines(text);
         let _ = writeln!(std::io::stderr().lock(), "{}: {text}", self.name);
     }
 }

@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 use actions::consume::Consumer;
 use actions::consume::pipeline::{Event, Pipeline, Sinks};
 use actions::follow::FollowFields;
-use actions::lower::{Compiler, Enabled, LowerOptions, Object};
+use actions::lower::{Compiler, Enabled, LowerOptions, Object, uses};
 use anyhow::{Context as _, Result, bail};
-use dlang::program::Program;
+use dlang::program::{Builtin, Program};
 use dlang::tags::Tag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
@@ -79,7 +79,6 @@ enum Ending {
 impl Run<'_> {
     /// Traces until something ends it; gives the exit status.
     pub(crate) fn trace(mut self, matches: &[Match]) -> Result<i32> {
-        let signals = block_signals(self.follow.is_some())?;
         let output = self.open_output()?;
         let program = Arc::new(self.compiled.program.clone());
         let mut compiler = Compiler::new(Arc::clone(&program), self.lower_options());
@@ -88,6 +87,8 @@ impl Run<'_> {
         let (begin, end) = Self::load(&mut session, &compiler, &object)?;
         let mut consumer = self.consumer(&session, &compiler, object.ecbs)?;
         consumer.begins();
+        // Until here a signal ends rdtrace at once, whatever it is doing; from here on, in good order.
+        let signals = self.block_signals()?;
         let mailbox = Arc::new(Mailbox::new()?);
         let ring = Box::new(KernelRing::of(&session, &compiler)?);
         let pipeline = Pipeline::start(ring, consumer, self.sinks(output, &mailbox))?;
@@ -107,6 +108,9 @@ impl Run<'_> {
             .collect();
         session.attach_wakes(&probes)?;
         session.attach_all(&attachable(&object.attachments, 0))?;
+        if let Some(followed) = &followed {
+            followed.adopt(&self.target.pids())?;
+        }
         let outlook = Outlook::of(matches);
         self.let_go(&program, outlook.awaited())?;
 
@@ -135,7 +139,15 @@ impl Run<'_> {
             .join("\n"))
     }
 
+    /// Whether any description may mean probes in files, found now or later.
+    fn means_files(&self) -> bool {
+        let clauses = self.compiled.program.clauses.iter();
+        let mut specs = clauses.flat_map(|clause| &clause.probes);
+        specs.any(|spec| self.catalog.means_files(&spec.desc))
+    }
+
     fn lower_options(&self) -> LowerOptions {
+        let (program, in_files) = (&self.compiled.program, self.means_files());
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         // A key and its values on every CPU take some hundred bytes.
         let keys = self.options.aggsize;
@@ -146,8 +158,8 @@ impl Run<'_> {
             aggregation_keys: keys.and_then(|keys| u32::try_from(keys).ok()),
             dynvarsize: u32::try_from(self.options.dynvarsize).unwrap_or(u32::MAX),
             flow: self.options.output.flow_indent,
-            task: task_fields(),
-            may_goto: KernelFeatures::may_goto(),
+            task: task_fields(in_files || uses(program, Builtin::Ppid)),
+            may_goto: in_files && KernelFeatures::may_goto(),
             follow: self.follow,
             grows: self.grows(),
         }
@@ -224,6 +236,29 @@ impl Run<'_> {
         consumer.add_aggregations(layouts);
         consumer.add_ecbs(ecbs);
         Ok(consumer)
+    }
+
+    /// Signals end the run in good order; they are read from a descriptor, blocked otherwise.
+    /// A command that is followed tells by `SIGCHLD` that it has stopped. What is a part of another run
+    /// leaves it to that whether they are blocked.
+    fn block_signals(&self) -> Result<SignalFd> {
+        let mut set = SigSet::empty();
+        for signal in [
+            Signal::SIGINT,
+            Signal::SIGTERM,
+            Signal::SIGHUP,
+            Signal::SIGQUIT,
+        ] {
+            set.add(signal);
+        }
+        if self.follow.is_some() {
+            set.add(Signal::SIGCHLD);
+        }
+        if !self.is_part {
+            set.thread_block()?;
+        }
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        Ok(SignalFd::with_flags(&set, flags)?)
     }
 
     fn open_output(&mut self) -> Result<Box<dyn Write + Send>> {
@@ -479,28 +514,6 @@ fn rejected(error: provider::error::Error, listing: &str) -> anyhow::Error {
         return error.into();
     }
     anyhow::anyhow!("{text}\n{listing}")
-}
-
-/// Signals end the run in good order; they are read from a descriptor, blocked otherwise.
-/// A command that is followed tells by `SIGCHLD` that it has stopped.
-fn block_signals(follow: bool) -> Result<SignalFd> {
-    let mut set = SigSet::empty();
-    for signal in [
-        Signal::SIGINT,
-        Signal::SIGTERM,
-        Signal::SIGHUP,
-        Signal::SIGQUIT,
-    ] {
-        set.add(signal);
-    }
-    if follow {
-        set.add(Signal::SIGCHLD);
-    }
-    set.thread_block()?;
-    Ok(SignalFd::with_flags(
-        &set,
-        SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK,
-    )?)
 }
 
 /// Events on their way from the format thread to the main thread.

@@ -92,6 +92,11 @@ impl Target {
         }
     }
 
+    /// Whether there is a command that has not been let go.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.is_some()
+    }
+
     /// Whether the command has ended while its next program was waited for.
     pub(crate) fn ended_early(&self) -> bool {
         self.stopped.is_some() && self.pid.is_some_and(|pid| executable_files(pid).is_empty())

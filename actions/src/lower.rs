@@ -315,7 +315,7 @@ fn on_tracepoint(
 
 /// Whether any clause of a program reads a built-in variable.
 #[must_use]
-pub(crate) fn uses(program: &Program, builtin: Builtin) -> bool {
+pub fn uses(program: &Program, builtin: Builtin) -> bool {
     fn reads(expr: &Expr, builtin: Builtin) -> bool {
         expr.kind == ExprKind::Builtin(builtin)
             || expr

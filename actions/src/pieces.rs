@@ -134,6 +134,7 @@ mod tests {
                     path: "/a".into(),
                     shown: "/a".into(),
                     identity: (1, 2),
+                    born: None,
                 }),
                 scope: Scope::System,
                 sites: vec![Site {

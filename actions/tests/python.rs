@@ -133,6 +133,7 @@ fn compile(
         path: path.to_owned(),
         shown: path.to_owned(),
         identity: (1, 1),
+        born: None,
     });
     let probes: Vec<Arc<Probe>> = (1..)
         .zip(PythonEvent::ALL)

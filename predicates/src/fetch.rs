@@ -33,12 +33,38 @@ impl Emit<'_> {
         Ok(())
     }
 
-    /// `dst = bpf_get_current_pid_tgid()`: the process above, the thread below.
+    /// `dst = bpf_get_current_pid_tgid()`: the process above, the thread below. If rdtrace runs in a
+    /// PID namespace, the ids are those of that namespace; a thread that is in another one has the
+    /// kernel's own.
+    ///
+    /// ```text
+    ///     struct bpf_pidns_info { u32 pid; u32 tgid; }      in this order: as one word it is what the
+    ///                                                       plain helper gives; zeroed if it fails
+    /// ```
     pub fn pid_tgid(&mut self, dst: Reg, span: Span) -> Emitted<()> {
-        self.fetched(dst, Fetched::PidTgid, span, |e| {
+        let Some((device, inode)) = self.storage.task.pid_namespace else {
+            return self.fetched(dst, Fetched::PidTgid, span, |e| {
+                e.asm.call(Helper::GetCurrentPidTgid);
+                Ok(())
+            });
+        };
+        let info = self.buffer(8, span)?;
+        let fetched = self.fetched(dst, Fetched::PidTgid, span, |e| {
+            let have = e.asm.label();
+            e.asm.store_imm(Size::Double, Reg::FP, info, 0);
+            e.asm.mov_imm(Reg::R1, device.cast_signed());
+            e.asm.mov_imm(Reg::R2, inode.cast_signed());
+            e.stack_address(Reg::R3, info);
+            e.asm.mov_imm(Reg::R4, 8);
+            e.asm.call(Helper::GetNsCurrentPidTgid);
+            e.asm.load(Size::Double, Reg::R0, Reg::FP, info);
+            e.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, have);
             e.asm.call(Helper::GetCurrentPidTgid);
+            e.asm.bind(have);
             Ok(())
-        })
+        });
+        self.stack.give_buffer(info, 8);
+        fetched
     }
 
     /// `dst = bpf_get_current_uid_gid()`: the group above, the user below.

@@ -256,6 +256,7 @@ pub enum Helper {
     ProbeReadKernel = 113,
     ProbeReadUserStr = 114,
     ProbeReadKernelStr = 115,
+    GetNsCurrentPidTgid = 120,
     RingbufOutput = 130,
     TaskStorageGet = 156,
     GetCurrentTaskBtf = 158,

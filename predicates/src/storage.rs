@@ -276,6 +276,9 @@ pub struct TaskFields {
     pub tgid: Option<u32>,
     /// Of `self_exec_id`, a 32-bit number that each exec of a process counts up.
     pub self_exec_id: Option<u32>,
+    /// The PID namespace in which `pid` and `tid` are counted (device and inode); `None` for the
+    /// kernel's own.
+    pub pid_namespace: Option<(u64, u64)>,
 }
 
 /// Words at the start of a thread's state that rdtrace itself keeps.

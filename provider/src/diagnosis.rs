@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::interpreter::Python;
+use crate::text::escaped;
 
 /// What was found out. Printed, it is a few lines without a final newline: what is the
 /// matter, then what is known, then what to do.
@@ -22,18 +23,20 @@ pub struct Diagnosis {
 
 impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.reason)?;
+        // Names of others may be in all of it.
+        f.write_str(&escaped(&self.reason))?;
         if let Some(python) = &self.python {
-            write!(f, "\n  this is {python}")?;
+            write!(f, "\n  this is {}", escaped(python.to_string()))?;
         }
         if !self.available.is_empty() {
-            write!(f, "\n  there are: {}", self.available.join(", "))?;
+            let available = escaped(self.available.join(", "));
+            write!(f, "\n  there are: {available}")?;
         }
         if let Some(name) = &self.did_you_mean {
-            write!(f, "\n  did you mean `{name}`?")?;
+            write!(f, "\n  did you mean `{}`?", escaped(name))?;
         }
         for line in &self.advice {
-            write!(f, "\n  {line}")?;
+            write!(f, "\n  {}", escaped(line))?;
         }
         Ok(())
     }

@@ -55,6 +55,12 @@ pub enum Error {
         /// The process.
         pid: u32,
     },
+    /// A file has been replaced since it was looked at.
+    #[error("{path} was replaced by another file while its probes were being attached; try again")]
+    Replaced {
+        /// The file, as the target sees it.
+        path: String,
+    },
     /// A timer could not be set up.
     #[error("cannot set up a timer on CPU {cpu}: {}{}", errno_text(.source), Remedy::of(Wanted::Perf, .source))]
     Timer {

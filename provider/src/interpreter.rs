@@ -55,8 +55,9 @@ pub(crate) fn python_of(pid: u32) -> Option<Python> {
 #[must_use]
 pub fn runs_python(pid: u32) -> bool {
     files::executable_files(pid).iter().any(|file| {
-        let name = file.shown.file_name().and_then(|name| name.to_str());
-        name.is_some_and(|name| name.starts_with("python") || name.starts_with("libpython"))
+        let name = file.shown.file_name().unwrap_or_default();
+        let name = name.to_string_lossy();
+        name.starts_with("python") || name.starts_with("libpython")
     })
 }
 

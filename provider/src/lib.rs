@@ -23,6 +23,7 @@ pub mod session;
 mod spelling;
 pub mod synthesised;
 mod sys;
+pub mod text;
 pub mod usdt;
 
 pub use python_analysis as python;

@@ -1,6 +1,7 @@
 //! Where programs are attached: files, their instructions, and whose executions count.
 
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 /// An ELF file with probes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +12,9 @@ pub struct File {
     pub shown: PathBuf,
     /// Device and inode, which identify the file to the kernel.
     pub identity: (u64, u64),
+    /// When it was made, where the file system knows: the inode number of a file that has been deleted
+    /// is given to another one.
+    pub born: Option<SystemTime>,
 }
 
 /// Whose executions count.

@@ -135,6 +135,7 @@ mod tests {
             path: path.clone().into(),
             shown: path.into(),
             identity: (1, inode),
+            born: None,
         })
     }
 

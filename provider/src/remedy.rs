@@ -117,6 +117,11 @@ fn advice(wanted: Wanted, errno: i32, capabilities: u64, lockdown: &str) -> Opti
     }
 }
 
+/// Whether we may look into every process.
+pub(crate) fn may_look_into_processes() -> bool {
+    effective_capabilities() & (1 << CAP_SYS_PTRACE) != 0
+}
+
 fn effective_capabilities() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     status

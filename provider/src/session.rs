@@ -8,9 +8,8 @@ mod addition;
 use std::ffi::CString;
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::sync::Arc;
 use std::thread;
 
@@ -297,7 +296,6 @@ impl Session {
         const KEPT: u64 = 0xffff_0fff; // opcode, destination, offset
         let mut insns = program.insns.clone();
         for relocation in &program.relocations {
-            use std::os::fd::AsRawFd;
             let fd = self
                 .find_map(relocation.map)?
                 .as_fd()
@@ -389,9 +387,10 @@ impl Session {
             Scope::Process(pid) => Some(pid),
             Scope::Tree(_) | Scope::System => None,
         };
+        let (_file, path) = pin(file)?;
         let event = sys::perf::uprobe(
             kind,
-            &c_path(&file.path)?,
+            &path,
             site.file_offset,
             site.semaphore.unwrap_or(0),
             pid,
@@ -434,7 +433,7 @@ fn uprobe_multi(
         Scope::Process(pid) => pid,
         Scope::Tree(_) | Scope::System => 0,
     };
-    let path = c_path(&file.path)?;
+    let (_file, path) = pin(file)?;
     let link = sys::link::uprobe_multi(
         program,
         &path,
@@ -474,6 +473,10 @@ fn uprobe_error(file: &File, scope: Scope, sites: &[UprobeSite], source: io::Err
     {
         return Error::Ended { pid };
     }
+    if source.raw_os_error() == Some(libc::ESTALE) {
+        let path = file.shown.display().to_string();
+        return Error::Replaced { path };
+    }
     Error::Uprobe {
         path: file.shown.display().to_string(),
         offsets: sites.iter().map(|site| site.file_offset).collect(),
@@ -481,8 +484,21 @@ fn uprobe_error(file: &File, scope: Scope, sites: &[UprobeSite], source: io::Err
     }
 }
 
-fn c_path(path: &Path) -> io::Result<CString> {
-    CString::new(path.as_os_str().as_bytes()).map_err(io::Error::other)
+/// Opens the very file that was looked at, and gives a path that leads to it and nowhere else while it is
+/// open: its name may have been given to another file by now, whose code is not at the old offsets.
+/// That is `ESTALE` then.
+fn pin(file: &File) -> io::Result<(fs::File, CString)> {
+    let mut options = fs::OpenOptions::new();
+    let opened = options
+        .read(true)
+        .custom_flags(libc::O_PATH)
+        .open(&file.path)?;
+    let meta = opened.metadata()?;
+    if (meta.dev(), meta.ino()) != file.identity {
+        return Err(io::Error::from_raw_os_error(libc::ESTALE));
+    }
+    let path = format!("/proc/self/fd/{}", opened.as_raw_fd());
+    Ok((opened, CString::new(path).map_err(io::Error::other)?))
 }
 
 /// Whether the file to attach to is gone, and no process was meant in particular.
@@ -515,10 +531,11 @@ fn close_all(links: Vec<Link>) {
     });
 }
 
-/// Loads without a log, which is quicker, and again with one if the kernel says no and has all
-/// that the program asks for.
+/// Loads without a log, which is quicker, and once more with one if the kernel says no and has all
+/// that the program asks for: one that is refused for being too large takes seconds each time.
 pub(crate) fn load_explained(new: &NewProgram<'_>) -> Result<OwnedFd, Error> {
-    const LARGEST_LOG: usize = 1 << 26;
+    /// What the end of the log needs. Kernels before 6.4 keep its beginning instead, and say ENOSPC.
+    const LOG: usize = 1 << 22;
     let source = match sys::prog::load(new, None) {
         Ok(fd) => return Ok(fd),
         Err(source) => source,
@@ -528,17 +545,14 @@ pub(crate) fn load_explained(new: &NewProgram<'_>) -> Result<OwnedFd, Error> {
     {
         return Err(Error::Lacks(lack));
     }
-    let mut log = vec![0; 1 << 18];
-    let source = loop {
-        match sys::prog::load(new, Some(&mut log)) {
-            Ok(fd) => return Ok(fd),
-            // Kernels before 6.4 stop when the buffer is full; later ones keep the log's end.
-            Err(error) if error.raw_os_error() == Some(libc::ENOSPC) && log.len() < LARGEST_LOG => {
-                log = vec![0; log.len() * 4];
-            }
-            Err(_) => break source,
-        }
+    let detail = match source.raw_os_error() {
+        Some(libc::E2BIG) => sys::prog::Detail::Outcome,
+        _ => sys::prog::Detail::Instructions,
     };
+    let mut log = vec![0; LOG];
+    if let Ok(fd) = sys::prog::load(new, Some((&mut log, detail))) {
+        return Ok(fd);
+    }
     let end = log.iter().position(|&byte| byte == 0).unwrap_or(log.len());
     let log = String::from_utf8_lossy(&log[..end]).into_owned();
     Err(LoadError {

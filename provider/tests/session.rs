@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::sync::Arc;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{counter, has, insn, map, reporter, root};
 use provider::error::Error;
@@ -39,6 +39,7 @@ fn python() -> Arc<File> {
         shown: path.clone(),
         path,
         identity: (meta.dev(), meta.ino()),
+        born: None,
     })
 }
 
@@ -210,6 +211,31 @@ fn a_rejected_program_shows_the_verifiers_log() {
 }
 
 #[test]
+fn a_program_that_is_too_large_is_told_so() {
+    if !root() {
+        return;
+    }
+    let mut session = session(&[]);
+    let program = Program {
+        name: "long loop".into(),
+        context: Context::Registers,
+        insns: vec![
+            insn(0xb7, 1, 0, 0, 0),          // r1 = 0
+            insn(0x07, 1, 0, 0, 1),          // r1 += 1
+            insn(0x55, 1, 0, -2, 2_000_000), // if r1 != 2000000 goto -2
+            insn(0xb7, 0, 0, 0, 0),          // r0 = 0
+            insn(0x95, 0, 0, 0, 0),          // exit
+        ],
+        relocations: vec![],
+    };
+    let Err(Error::Load(error)) = session.load(&program) else {
+        panic!()
+    };
+    assert!(error.log.contains("too large"), "{}", error.log);
+    assert!(error.rejected_by_verifier());
+}
+
+#[test]
 fn timers_fire_until_they_are_detached() {
     if !root() {
         return;
@@ -278,6 +304,87 @@ fn uprobes_fire_with_their_cookies() {
         assert_eq!(cookies(features.clone(), Scope::System), [7, u64::MAX]);
         // Our own process is not the one that runs Python.
         assert!(cookies(features, Scope::Process(std::process::id())).is_empty());
+    }
+}
+
+#[test]
+fn a_file_that_has_anothers_name_is_not_attached_to() {
+    if !root() || !has("/usr/bin/python3") {
+        return;
+    }
+    let there = python();
+    let sites = vec![function(&there, "Py_RunMain", 7)];
+    let replaced = Arc::new(File {
+        identity: (there.identity.0, there.identity.1 + 1),
+        ..File::clone(&there)
+    });
+    let multi = KernelFeatures::detect();
+    let events = multi.clone().without_uprobe_multi();
+    for features in [multi, events] {
+        let mut session = Session::new(features);
+        session
+            .create_maps(&[map(MapKind::RingBuf, 0, 0, 1 << 16)])
+            .unwrap();
+        let program = session
+            .load(&reporter(Context::Registers, MapId(0)))
+            .unwrap();
+        let target = Target::Uprobes {
+            file: Arc::clone(&replaced),
+            scope: Scope::System,
+            sites: sites.clone(),
+        };
+        let error = session.attach(&Attachment { program, target }).unwrap_err();
+        assert!(matches!(error, Error::Replaced { .. }), "{error}");
+    }
+}
+
+#[test]
+fn what_is_added_and_not_joined_leaves_nothing() {
+    if !root() {
+        return;
+    }
+    let mut session = session(&[map(MapKind::Array, 4, 8, 1)]);
+    session.load(&counter(Context::PerfData, MapId(0))).unwrap();
+    let mut addition = session.add();
+    addition
+        .create_maps(&[map(MapKind::Array, 4, 8, 1)])
+        .unwrap();
+    let program = addition
+        .load(&counter(Context::PerfData, MapId(1)))
+        .unwrap();
+    let target = Target::Timer(Timer {
+        cpus: Cpus::One,
+        period: 1_000_000,
+    });
+    addition
+        .attach(&Attachment {
+            program,
+            target: target.clone(),
+        })
+        .unwrap();
+    drop(addition);
+    assert!(session.map(MapId(1)).is_err());
+    // The ids are given again, and what is joined stays.
+    let mut addition = session.add();
+    addition
+        .create_maps(&[map(MapKind::Array, 4, 8, 1)])
+        .unwrap();
+    let again = addition
+        .load(&counter(Context::PerfData, MapId(1)))
+        .unwrap();
+    assert_eq!(again, program);
+    addition.attach(&Attachment { program, target }).unwrap();
+    let links = addition.join();
+    assert_eq!(links.len(), 1);
+    let map = session.map(MapId(1)).unwrap();
+    let count = || {
+        let mut value = [0; 8];
+        map.lookup(&[0; 4], &mut value).unwrap();
+        u64::from_ne_bytes(value)
+    };
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while count() == 0 {
+        assert!(Instant::now() < deadline, "it does not fire");
     }
 }
 

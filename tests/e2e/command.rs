@@ -1,8 +1,15 @@
 //! Ways in which a run meets its surroundings: pipes that close, disks that are full.
 
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
-use crate::harness::{PYTHON, RDTRACE, can_trace, can_trace_python, rdtrace, run, trigger};
+use crate::harness::{
+    Background, PYTHON, RDTRACE, can_trace, can_trace_python, compiled_as, install, rdtrace,
+    repository, run, skipped, trigger, wait_until,
+};
 
 #[test]
 fn a_closed_pipe_ends_the_run_quietly() {
@@ -19,6 +26,93 @@ fn a_closed_pipe_ends_the_run_quietly() {
         (outcome.stdout.as_str(), outcome.stderr.as_str()),
         ("line 1\n", "status 0\n")
     );
+}
+
+#[test]
+fn a_listing_that_nobody_reads_to_its_end_is_no_error() {
+    for what in ["-l", "--man", "-V"] {
+        let mut shell = Command::new("/bin/sh");
+        // A pipe that is closed from the start.
+        let line = r#"{ sleep 0.1; "$0" "$1"; echo "status $?" >&2; } | true"#;
+        shell.args(["-c", line, RDTRACE, what]);
+        assert_eq!(run(shell).stderr, "status 0\n", "{what}");
+    }
+}
+
+#[test]
+fn in_a_pid_namespace_pid_and_target_agree() {
+    if !can_trace_python() || !can_enter_namespaces() {
+        return;
+    }
+    let program = "BEGIN { printf(\"%d \", pid == $pid); } \
+        python$target:::function-entry /copyinstr(arg1) == \"called\" && pid == $target/ { n++; } \
+        END { printf(\"%d\", n); }";
+    let command = format!("{PYTHON} -c \"def called(): pass\ncalled()\"");
+    let mut inside = Command::new("unshare");
+    inside.args([
+        "--pid",
+        "--fork",
+        "--mount-proc",
+        RDTRACE,
+        "-qn",
+        program,
+        "-c",
+        &command,
+    ]);
+    assert_eq!(run(inside).clean().trim_end(), "1 1");
+}
+
+fn can_enter_namespaces() -> bool {
+    let mut unshare = Command::new("unshare");
+    let status = unshare
+        .args(["--pid", "--fork", "--mount-proc", "true"])
+        .status();
+    status.is_ok_and(|status| status.success()) || skipped("needs unshare(1) and its rights")
+}
+
+#[test]
+fn names_of_others_cannot_speak_to_the_terminal() {
+    if !can_trace() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let name = OsStr::from_bytes(b"odd\xff\x1b[31m\nname");
+    let file = dir.path().join(name);
+    compiled_as(&repository("tests/triggers/late.c"), &file, &[]);
+    let target = Background::start(Command::new(&file));
+    let shown = r"odd\xff\x1b[31m\x0aname";
+    let pid = target.pid().to_string();
+    let list = ["-l", "-n", "late$target:::", "-p", &pid];
+    wait_until("the program runs", || {
+        run(rdtrace(list)).stdout.contains("hit")
+    });
+    assert!(run(rdtrace(list)).clean().contains(shown));
+    let missing = run(rdtrace(["-n", "late$target:::hat", "-p", &pid])).failure(1);
+    assert!(missing.contains(shown), "{missing}");
+    // And it is traced like any other.
+    let program = "late$target:::hit { printf(\"%s\", execname); exit(0); }";
+    let traced = run(rdtrace(["-qn", program, "-p", &pid]));
+    assert_eq!(traced.status, 0, "{}", traced.stderr);
+    assert!(traced.stdout.contains('\u{1b}'), "data stays as it is");
+}
+
+#[test]
+fn whoever_may_not_see_everything_is_told() {
+    if !can_trace() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let copy = dir.path().join("rdtrace");
+    install(RDTRACE.as_ref(), &copy);
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    command.arg(&copy).arg("-l");
+    let outcome = run(command);
+    assert_eq!(outcome.status, 0);
+    let told = outcome.stderr;
+    assert!(told.contains("could not be looked at: 1 ("), "{told}");
+    assert_eq!(told.lines().count(), 1, "once: {told}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -167,6 +168,51 @@ fn children_of_a_process_that_runs_are_traced_from_then_on() {
         let text = fs::read_to_string(&out).unwrap();
         assert_eq!(calls(&text), "10 in 4", "{python}");
     }
+}
+
+/// The workers of a server that runs already.
+#[test]
+fn children_that_run_already_belong_to_the_tree() {
+    if !can_trace_python() {
+        return;
+    }
+    let code = "import os, time\n\
+        def work(): time.sleep(0.01)\n\
+        if os.fork() == 0 or os.fork() == 0:\n  while True: work()\n\
+        while True: time.sleep(1)";
+    let program = "python$target:::function-entry /copyinstr(arg1) == \"work\"/ { @[pid] = count(); } \
+        tick-1s { exit(0); }";
+    for python in pythons() {
+        // In a process group of its own, to end them all.
+        let mut target = Command::new(&python);
+        target.args(["-c", code]).process_group(0);
+        let target = Background::start(target);
+        let pid = target.pid();
+        wait_until("there are workers", || children_of(pid) == 2);
+        let pid_text = pid.to_string();
+        let workers = run(follow(program, &["-p", &pid_text])).clean();
+        assert_eq!(workers.split_whitespace().count(), 4, "{python}: {workers}");
+        let alone = run(rdtrace(["-qn", program, "-p", &pid_text]));
+        let group = nix::unistd::Pid::from_raw(pid.cast_signed());
+        nix::sys::signal::killpg(group, Signal::SIGKILL).unwrap();
+        let told = format!("process {pid} has children that run Python and are not traced");
+        assert!(alone.stderr.contains(&told), "{python}: {}", alone.stderr);
+        assert_eq!(
+            alone.stderr.lines().count(),
+            1,
+            "{python}: {}",
+            alone.stderr
+        );
+        assert_eq!(alone.stdout.trim(), "", "{python}");
+    }
+}
+
+fn children_of(pid: u32) -> usize {
+    let path = format!("/proc/{pid}/task/{pid}/children");
+    fs::read_to_string(path)
+        .unwrap_or_default()
+        .split_whitespace()
+        .count()
 }
 
 #[test]

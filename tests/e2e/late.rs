@@ -133,24 +133,26 @@ fn files_that_are_gone_cost_no_descriptors() {
     if !can_trace() {
         return;
     }
-    let tracer = Tracer::start(&[], SEEN);
+    // No other test has programs with these.
+    let program = "first*:::hit, second*:::hit, third*:::hit { printf(\"%s seen\\n\", execname); }";
+    let tracer = Tracer::start(&[], program);
     let descriptors = || {
         let dir = format!("/proc/{}/fd", tracer.running.pid());
         fs::read_dir(dir).unwrap().count()
     };
-    tracer.traces("one");
+    tracer.traces("first");
     let before = descriptors();
     let next = |provider: &str| {
         tracer.traces(provider);
         fs::remove_file(tracer.dir.path().join(provider)).unwrap();
     };
-    next("two");
+    next("second");
     assert!(descriptors() <= before + 1, "a link, and nothing else");
-    next("three");
+    next("third");
     wait_until("the descriptors are closed", || descriptors() <= before);
     // A file that has the place of one that is gone is another file.
     fs::write(&tracer.out, "").unwrap();
-    tracer.traces("two");
+    tracer.traces("second");
     tracer.end().clean_but_late();
 }
 

@@ -32,6 +32,7 @@ use self::probes::Probes;
 use self::scopes::Scopes;
 use crate::probe::{File, Probe, ProbeId, ProbeKind, Scope};
 use crate::process::files::{all_processes, executable_files, files_to_come};
+use crate::process::tree::descendants;
 use crate::providers::choice::Choice;
 pub use crate::providers::file::Details;
 use crate::providers::file::{FileProbes, Files};
@@ -125,7 +126,11 @@ impl Catalog {
         let mut found = self.in_no_file(desc);
         for scope in self.scopes.of(desc) {
             let files = match scope {
-                Scope::Process(pid) | Scope::Tree(pid) => executable_files(pid),
+                Scope::Process(pid) => executable_files(pid),
+                Scope::Tree(root) => {
+                    let tree = std::iter::once(root).chain(descendants(root, &self.scopes.roots));
+                    tree.flat_map(executable_files).collect()
+                }
                 Scope::System => {
                     let running = all_processes().into_iter().flat_map(executable_files);
                     running.chain(installed_for(desc, scope)).collect()
@@ -236,6 +241,18 @@ impl Catalog {
         scopes.any(|scope| !matches!(scope, Scope::Process(_)))
     }
 
+    /// Whether `desc` may mean probes in files, as against rdtrace's own.
+    #[must_use]
+    pub fn means_files(&self, desc: &ProbeDesc) -> bool {
+        !self.scopes.of(desc).is_empty()
+    }
+
+    /// Whether `desc` means every process.
+    #[must_use]
+    pub fn means_all(&self, desc: &ProbeDesc) -> bool {
+        self.scopes.of(desc).contains(&Scope::System)
+    }
+
     /// What stands in the file about a USDT probe.
     #[must_use]
     pub fn details(&self, probe: &Probe) -> Option<Details> {
@@ -323,7 +340,11 @@ impl Catalog {
         let claimed = claimed();
         let mut seen = HashSet::new();
         let mut found = Vec::new();
-        for file in self.files.read(files) {
+        let files = self.files.read(files);
+        for identity in self.files.reused() {
+            self.probes.forget(identity);
+        }
+        for file in files {
             if seen.insert(file.file.identity) {
                 let search = Search {
                     file: &file,

@@ -29,6 +29,7 @@ fn with_markers(findings: OnceLock<Findings>) -> Arc<FileProbes> {
             path: "/nonexistent".into(),
             shown: "/usr/bin/python3.11".into(),
             identity: (1, 2),
+            born: None,
         }),
         usdt: UsdtFile {
             python: Some(version),

@@ -14,6 +14,7 @@ use crate::interpreter::{Python, python_of};
 use crate::probe::Probe;
 use crate::process::files;
 use crate::spelling::near;
+use crate::text::escaped;
 use crate::usdt::UsdtFile;
 use crate::usdt::cpython::PROVIDER;
 use crate::usdt::elf::ElfError;
@@ -31,7 +32,7 @@ pub(super) fn diagnose(
     pid: u32,
 ) -> Diagnosis {
     let program = files::program(pid).unwrap_or_default();
-    let who = format!("process {pid} ({})", program.display());
+    let who = format!("process {pid} ({})", escaped(program));
     if let Some((path, error)) = trouble(pid) {
         return Diagnosis {
             reason: format!("{who} cannot be traced: {}: {error}", path.display()),

@@ -2,24 +2,29 @@
 //!
 //! The self-test of an interpreter executes a file that others may own, while rdtrace often is
 //! root. So the command runs as the traced process does: its user, group and supplementary groups,
-//! its root directory, and its mount, PID, network, IPC, UTS, cgroup and time namespaces. It has
+//! its root directory, its control groups, and its mount, PID, network, IPC, UTS, cgroup and time namespaces. It has
 //! no capabilities and cannot get any. (The user namespace is not entered: an identity without
-//! capabilities has the same rights outside.) Where no process is known, it is run as
-//! we are. Never is a file run as root that root does not own: it runs as its owner then.
+//! capabilities has the same rights outside.) What cannot be copied is not tried without: if the process has
+//! a filter of system calls or a security label that we have not, or control groups that cannot be joined, the file
+//! is not run at all. Where no process is known, it is run as we are.
+//!
+//! The program is opened once. What is checked is what is executed, whatever its name leads to by then.
+//! Never is a file run as root that root does not own: it runs as its owner then.
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nix::unistd::{Gid, Uid, geteuid};
 
 use super::launch::{Stopped, launch};
 use crate::error::Error;
-use crate::sys::confine::{Confinement, children_in, confine};
+use crate::sys::confine::{Confinement, Program, children_in, confine};
 
 /// Whose rights a command gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,44 +35,61 @@ pub enum Like {
     Us,
 }
 
-/// Starts a program with these arguments, stopped before its first instruction, in an empty
-/// environment and with standard input and output closed. `files` are what it executes besides
-/// (its libraries), whose owners count as the program's does.
+/// What to run, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Confined<'a> {
+    /// With whose rights.
+    pub like: Like,
+    /// The program, as that process sees it.
+    pub program: &'a Path,
+    /// Its arguments.
+    pub arguments: &'a [&'a str],
+    /// What it executes besides (its libraries), whose owners count as the program's does.
+    pub files: &'a [&'a Path],
+    /// Seconds of CPU time that it has.
+    pub cpu_seconds: u64,
+}
+
+/// Starts a program, stopped before its first instruction, in an empty environment and with standard
+/// input and output closed.
 ///
 /// # Errors
 ///
 /// [`Error::Execute`] if it cannot be started, or not with those rights.
-pub fn launch_confined(
-    like: Like,
-    program: &Path,
-    arguments: &[&str],
-    files: &[&Path],
-) -> Result<Stopped, Error> {
+pub fn launch_confined(confined: Confined<'_>) -> Result<Stopped, Error> {
+    let Confined { like, program, .. } = confined;
     let fail = |source| Error::Execute {
         command: program.display().to_string(),
         source,
     };
-    let found = match like {
-        Like::Process(pid) => PathBuf::from(format!("/proc/{pid}/root"))
-            .join(program.strip_prefix("/").unwrap_or(program)),
-        Like::Us => program.to_owned(),
-    };
-    let user = user_for(like, &found, files).map_err(fail)?;
+    let file = open_program(like, program).map_err(fail)?;
+    let user = user_for(like, &file, confined.files).map_err(fail)?;
+    let environment = environment(like, user.as_ref());
     let mut command = Command::new(program);
     command
-        .args(arguments)
+        .args(confined.arguments)
         .env_clear()
-        .envs(environment(like, user.as_ref()))
+        .envs(environment.iter().cloned())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    let Like::Process(pid) = like else {
-        let rest = Confinement {
-            user,
-            ..Confinement::default()
-        };
-        return launch(command, program, |command| confine(command, rest));
+    // A script is for the kernel to open: its interpreter reads it by its name.
+    let executed = if is_script(&file) {
+        None
+    } else {
+        Some(executed(file, &confined, &environment).map_err(fail)?)
     };
+    let mut confinement = Confinement {
+        user,
+        cpu_seconds: confined.cpu_seconds,
+        program: executed,
+        ..Confinement::default()
+    };
+    let Like::Process(pid) = like else {
+        return launch(command, program, |command| confine(command, confinement));
+    };
+    refuse_less_filtered(pid).map_err(fail)?;
+    confinement.cgroups = cgroups_to_join(pid).map_err(fail)?;
     let namespace = |pid: &str, name: &str| File::open(format!("/proc/{pid}/ns/{name}"));
     let foreign = |name: &&str| {
         let link = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/{name}")).ok();
@@ -78,11 +100,7 @@ pub fn launch_confined(
     let names = ["cgroup", "ipc", "net", "time", "uts", "mnt"];
     let namespaces: io::Result<Vec<OwnedFd>> =
         names.into_iter().filter(foreign).map(open).collect();
-    let mut confinement = Confinement {
-        namespaces: namespaces.map_err(fail)?,
-        root: None,
-        user,
-    };
+    confinement.namespaces = namespaces.map_err(fail)?;
     if geteuid().is_root() {
         let root = File::open(format!("/proc/{pid}/root")).map_err(fail)?;
         confinement.root = Some(root.into());
@@ -97,10 +115,118 @@ pub fn launch_confined(
     launched
 }
 
+/// Opens the program: the one that the process runs, if that is known.
+fn open_program(like: Like, program: &Path) -> io::Result<File> {
+    match like {
+        Like::Process(pid) => {
+            let inside = program.strip_prefix("/").unwrap_or(program);
+            File::open(PathBuf::from(format!("/proc/{pid}/root")).join(inside))
+        }
+        Like::Us => match File::open(program) {
+            // One that may be executed and not be read.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                let mut options = fs::OpenOptions::new();
+                options.read(true).custom_flags(libc::O_PATH).open(program)
+            }
+            opened => opened,
+        },
+    }
+}
+
+fn is_script(mut file: &File) -> bool {
+    let mut start = [0; 2];
+    let read = io::Read::read_exact(&mut file, &mut start);
+    read.is_ok() && start == *b"#!"
+}
+
+/// The open program with its arguments and environment, ready for exec.
+fn executed(
+    file: File,
+    confined: &Confined<'_>,
+    environment: &[(OsString, OsString)],
+) -> io::Result<Program> {
+    let c_string = |bytes: &[u8]| CString::new(bytes).map_err(io::Error::other);
+    let program = confined.program.as_os_str().as_bytes();
+    let arguments = confined.arguments.iter().map(|text| text.as_bytes());
+    let environment = environment.iter().map(|(name, value)| {
+        let assignment = [name.as_bytes(), b"=", value.as_bytes()].concat();
+        c_string(&assignment)
+    });
+    Ok(Program {
+        file,
+        arguments: std::iter::once(program)
+            .chain(arguments)
+            .map(c_string)
+            .collect::<io::Result<_>>()?,
+        environment: environment.collect::<io::Result<_>>()?,
+    })
+}
+
+/// Refuses to run anything in the place of a process that may do less than what we would start: its filters of
+/// system calls and its security label are not ours to copy.
+fn refuse_less_filtered(pid: u32) -> io::Result<()> {
+    let filters = |who: &str| {
+        let status = fs::read_to_string(format!("/proc/{who}/status"))?;
+        let lines = status.lines().filter(|line| line.starts_with("Seccomp"));
+        Ok::<_, io::Error>(lines.map(str::to_owned).collect::<Vec<_>>())
+    };
+    let label = |who: &str| fs::read(format!("/proc/{who}/attr/current")).ok();
+    let theirs = pid.to_string();
+    let (our_filters, their_filters) = (filters("self")?, filters(&theirs)?);
+    let unfiltered = their_filters.iter().all(|line| line.ends_with("\t0"));
+    if !unfiltered && our_filters != their_filters {
+        return Err(io::Error::other("the process has a filter of system calls"));
+    }
+    if label("self") != label(&theirs) {
+        return Err(io::Error::other("the process has another security label"));
+    }
+    Ok(())
+}
+
+/// The control groups that a process is in and we are not: the `cgroup.procs` of each, open.
+fn cgroups_to_join(pid: u32) -> io::Result<Vec<File>> {
+    let ours = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let theirs = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    let differ = theirs
+        .lines()
+        .filter(|line| !ours.lines().any(|our| our == *line));
+    differ
+        .map(|line| {
+            let path = cgroup_path(line, Path::new("/sys/fs/cgroup"));
+            let path = path.ok_or_else(|| io::Error::other("its control group is out of reach"))?;
+            fs::OpenOptions::new()
+                .write(true)
+                .open(path.join("cgroup.procs"))
+        })
+        .collect()
+}
+
+/// Where the control group of a line of `/proc/PID/cgroup` is, below where they are mounted.
+///
+/// ```text
+///     5:devices:/docker/1234            version 1: number, controllers, path
+///     1:name=systemd:/user.slice
+///     0::/system.slice/web.service      version 2; beside version 1, it is mounted on `unified`
+/// ```
+fn cgroup_path(line: &str, mounted: &Path) -> Option<PathBuf> {
+    let mut fields = line.splitn(3, ':').skip(1);
+    let (controllers, path) = (fields.next()?, fields.next()?);
+    let inside = Path::new(path).strip_prefix("/").ok()?;
+    if inside.components().any(|part| part == Component::ParentDir) {
+        return None; // outside of our cgroup namespace
+    }
+    let hierarchy = match controllers {
+        "" if mounted.join("cgroup.controllers").exists() => mounted.to_owned(),
+        "" => mounted.join("unified"),
+        named => mounted.join(named.strip_prefix("name=").unwrap_or(named)),
+    };
+    Some(hierarchy.join(inside))
+}
+
 /// Who the command runs as; `None` if as we do, because we are not root and have no choice.
 fn user_for(
     like: Like,
-    program: &Path,
+    program: &File,
     files: &[&Path],
 ) -> io::Result<Option<(Uid, Gid, Vec<Gid>)>> {
     let (user, group, groups) = match like {
@@ -115,8 +241,9 @@ fn user_for(
         };
     }
     if user.is_root() {
-        for file in [program].iter().chain(files) {
-            let meta = fs::metadata(file)?;
+        let libraries = files.iter().map(fs::metadata);
+        for meta in std::iter::once(program.metadata()).chain(libraries) {
+            let meta = meta?;
             if meta.uid() != 0 {
                 let (user, group) = (Uid::from_raw(meta.uid()), Gid::from_raw(meta.gid()));
                 return Ok(Some((user, group, Vec::new())));
@@ -155,7 +282,6 @@ fn parse_ids(status: &str) -> Option<(Uid, Gid, Vec<Gid>)> {
 /// Hardly anything: where the process finds its libraries, and that only if it runs as the process does:
 /// its owner could have set it.
 fn environment(like: Like, user: Option<&(Uid, Gid, Vec<Gid>)>) -> Vec<(OsString, OsString)> {
-    use std::os::unix::ffi::OsStringExt;
     let Like::Process(pid) = like else {
         // For a program that is a script.
         return vec![("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into())];
@@ -164,10 +290,27 @@ fn environment(like: Like, user: Option<&(Uid, Gid, Vec<Gid>)>) -> Vec<(OsString
     if !user.is_none_or(same) {
         return Vec::new();
     }
+    // What is loaded from there runs with root's id if the process does.
+    let is_trusted = |dir: &&[u8]| {
+        let inside = dir.strip_prefix(b"/").unwrap_or(dir);
+        let dir = Path::new(&format!("/proc/{pid}/root")).join(OsStr::from_bytes(inside));
+        let is_roots = |meta: fs::Metadata| meta.uid() == 0 && meta.mode() & 0o022 == 0;
+        let root = user.is_some_and(|(user, ..)| user.is_root());
+        !root || fs::metadata(dir).is_ok_and(is_roots)
+    };
     let all = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
     all.split(|byte| *byte == 0)
         .filter_map(|entry| entry.strip_prefix(b"LD_LIBRARY_PATH="))
-        .map(|value| ("LD_LIBRARY_PATH".into(), OsString::from_vec(value.to_vec())))
+        .map(|value| {
+            let dirs: Vec<&[u8]> = value
+                .split(|byte| *byte == b':')
+                .filter(is_trusted)
+                .collect();
+            (
+                "LD_LIBRARY_PATH".into(),
+                OsString::from_vec(dirs.join(&b':')),
+            )
+        })
         .collect()
 }
 
@@ -185,6 +328,20 @@ mod tests {
     }
 
     #[test]
+    fn control_groups_are_found_where_they_are_mounted() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |line| cgroup_path(line, dir.path());
+        let at = |inside: &str| Some(dir.path().join(inside));
+        assert_eq!(path("5:devices:/docker/12"), at("devices/docker/12"));
+        assert_eq!(path("1:name=systemd:/a:b"), at("systemd/a:b"));
+        assert_eq!(path("0::/web.service"), at("unified/web.service"));
+        assert_eq!(path("0::/../web.service"), None);
+        assert_eq!(path("nonsense"), None);
+        fs::write(dir.path().join("cgroup.controllers"), "").unwrap();
+        assert_eq!(path("0::/web.service"), at("web.service"));
+    }
+
+    #[test]
     fn root_runs_only_what_root_owns() {
         if !geteuid().is_root() {
             return;
@@ -193,15 +350,15 @@ mod tests {
         let file = dir.path().join("x");
         fs::write(&file, "").unwrap();
         let user = |path: &Path| {
-            let (user, ..) = user_for(Like::Us, path, &[]).unwrap().unwrap();
+            let program = File::open(path).unwrap();
+            let (user, ..) = user_for(Like::Us, &program, &[]).unwrap().unwrap();
             user.as_raw()
         };
         assert_eq!(user(&file), 0);
         std::os::unix::fs::chown(&file, Some(1234), Some(1234)).unwrap();
         assert_eq!(user(&file), 1234);
-        let (user, ..) = user_for(Like::Us, Path::new("/bin/sh"), &[&file])
-            .unwrap()
-            .unwrap();
+        let shell = File::open("/bin/sh").unwrap();
+        let (user, ..) = user_for(Like::Us, &shell, &[&file]).unwrap().unwrap();
         assert_eq!(user.as_raw(), 1234, "a library counts too");
     }
 }

@@ -7,27 +7,53 @@
 //! At that moment the program is mapped but its libraries are not, and there is no event for that.
 //! So each process is reported again a little later, when the loader has run.
 
+use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use aya_obj::generated::{bpf_map_type, bpf_prog_type};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::files::{all_processes, has_kernels_ids};
 use crate::error::Error;
+use crate::map::Map;
+use crate::object::{MapKind, MapSpec};
 use crate::session::{Ring, load_explained};
 use crate::sys;
 use crate::sys::map::NewMap;
 use crate::sys::prog::NewProgram;
 
 /// Reports of execs on the whole machine, from its making until it is dropped.
+///
+/// A thread of its own empties the ring: whoever asks for reports may be busy for seconds. Should
+/// one be lost nonetheless, all processes are reported.
 #[derive(Debug)]
 pub struct ExecWatch {
     _link: OwnedFd,
-    ring: Ring,
+    inbox: Arc<Inbox>,
+    reader: Option<JoinHandle<()>>,
+    /// Counts in the kernel what the ring had no room for.
+    lost: Map,
+    /// How many of those have been seen.
+    known_lost: u64,
     /// Processes to report again, and when; in no order.
     again: Vec<(Instant, u32)>,
     /// Whether the kernel's process ids are ours.
     same_ids: bool,
+}
+
+/// What the reading thread hands over.
+#[derive(Debug)]
+struct Inbox {
+    /// Processes that have exec'd: as many as run, at most.
+    pids: Mutex<BTreeSet<u32>>,
+    /// Readable when there are any.
+    filled: EventFd,
+    /// Readable when the thread is to end.
+    stop: EventFd,
 }
 
 /// When a process is reported again after its exec: loaders take some milliseconds, on a busy
@@ -42,7 +68,16 @@ const AGAIN: [Duration; 4] = [
 impl AsFd for ExecWatch {
     /// Readable when a process has exec'd since [`take`](Self::take) was last called.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.ring.as_fd()
+        self.inbox.filled.as_fd()
+    }
+}
+
+impl Drop for ExecWatch {
+    fn drop(&mut self) {
+        let _ = self.inbox.stop.write(1);
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
     }
 }
 
@@ -62,18 +97,36 @@ impl ExecWatch {
             btf: None,
         })
         .map_err(failed)?;
+        let lost = Map::create(&MapSpec::new("rdtrace_lost", MapKind::Array, 4, 8, 1))?;
         let ring = Ring::new(map.as_fd()).map_err(failed)?;
         let program = load_explained(&NewProgram {
             prog_type: bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT,
             attach_type: None,
             name: "rdtrace_execs",
-            insns: &report_pid(map.as_fd()),
+            insns: &report_pid(map.as_fd(), lost.as_fd()),
         })?;
+        let event = || {
+            let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+            EventFd::from_flags(flags).map_err(|errno| failed(errno.into()))
+        };
+        let inbox = Arc::new(Inbox {
+            pids: Mutex::default(),
+            filled: event()?,
+            stop: event()?,
+        });
+        let reader = {
+            let inbox = Arc::clone(&inbox);
+            let named = thread::Builder::new().name("execs".into());
+            named.spawn(move || read(ring, &inbox)).map_err(failed)?
+        };
         let link =
             sys::link::raw_tracepoint(program.as_fd(), c"sched_process_exec").map_err(failed)?;
         Ok(Self {
             _link: link,
-            ring,
+            inbox,
+            reader: Some(reader),
+            lost,
+            known_lost: 0,
             again: Vec::new(),
             same_ids: has_kernels_ids(),
         })
@@ -92,15 +145,19 @@ impl ExecWatch {
     }
 
     fn take_at(&mut self, now: Instant) -> Vec<u32> {
-        let mut pids = Vec::new();
-        let again = &mut self.again;
-        self.ring.drain(&mut |record| {
-            let pid = record.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes));
-            pids.extend(pid.and_then(|pid| u32::try_from(pid).ok()));
-        });
-        if !self.same_ids && !pids.is_empty() {
+        let _ = self.inbox.filled.read();
+        let taken = self
+            .inbox
+            .pids
+            .lock()
+            .map(|mut pids| std::mem::take(&mut *pids));
+        let mut pids: Vec<u32> = taken.unwrap_or_default().into_iter().collect();
+        let lost = self.lost();
+        if lost != self.known_lost || (!self.same_ids && !pids.is_empty()) {
+            self.known_lost = lost;
             pids = all_processes();
         }
+        let again = &mut self.again;
         let (due, later) = again.drain(..).partition(|(when, _)| *when <= now);
         *again = later;
         let later = AGAIN
@@ -114,8 +171,47 @@ impl ExecWatch {
     }
 }
 
-/// The program: outputs the process id as 8 bytes, waking the reader if it sleeps.
-fn report_pid(ring: BorrowedFd<'_>) -> [u64; 12] {
+impl ExecWatch {
+    /// How many execs the ring had no room for, so far.
+    fn lost(&self) -> u64 {
+        let mut value = [0; 8];
+        match self.lost.lookup(&[0; 4], &mut value) {
+            Ok(true) => u64::from_ne_bytes(value),
+            Ok(false) | Err(_) => self.known_lost,
+        }
+    }
+}
+
+/// The reading thread: empties the ring as soon as something is in it.
+fn read(mut ring: Ring, inbox: &Inbox) {
+    loop {
+        let mut pids = BTreeSet::new();
+        ring.drain(&mut |record| {
+            let pid = record.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes));
+            pids.extend(pid.and_then(|pid| u32::try_from(pid).ok()));
+        });
+        if !pids.is_empty() {
+            if let Ok(mut all) = inbox.pids.lock() {
+                all.append(&mut pids);
+            }
+            let _ = inbox.filled.write(1);
+        }
+        let mut fds = [
+            PollFd::new(ring.as_fd(), PollFlags::POLLIN),
+            PollFd::new(inbox.stop.as_fd(), PollFlags::POLLIN),
+        ];
+        let waited = poll(&mut fds, PollTimeout::NONE);
+        if fds[1].any() == Some(true)
+            || waited.is_err_and(|errno| errno != nix::errno::Errno::EINTR)
+        {
+            return;
+        }
+    }
+}
+
+/// The program: outputs the process id as 8 bytes, waking the reader if it sleeps, and counts what
+/// there is no room for.
+fn report_pid(ring: BorrowedFd<'_>, lost: BorrowedFd<'_>) -> [u64; 17] {
     use std::os::fd::AsRawFd;
     let insn = |code: u8, registers: u8, offset: i16, imm: i32| {
         u64::from(code)
@@ -134,7 +230,12 @@ fn report_pid(ring: BorrowedFd<'_>) -> [u64; 12] {
         insn(0xb7, 0x03, 0, 8),                // r3 = 8
         insn(0xb7, 0x04, 0, 0),                // r4 = 0
         insn(0x85, 0, 0, 130),                 // bpf_ringbuf_output(r1, r2, r3, r4)
-        insn(0xb7, 0x00, 0, 0),                // r0 = 0
+        insn(0x15, 0x00, 4, 0),                // if r0 == 0 goto done
+        insn(0x18, 0x21, 0, lost.as_raw_fd()), // r1 = &lost[0]
+        0,                                     //
+        insn(0xb7, 0x02, 0, 1),                // r2 = 1
+        insn(0xdb, 0x21, 0, 0),                // lock *(u64 *)r1 += r2
+        insn(0xb7, 0x00, 0, 0),                // done: r0 = 0
         insn(0x95, 0, 0, 0),                   // exit
     ]
 }

@@ -5,13 +5,17 @@
 //! attaches to the inode. Paths that don't lead through `/proc/PID` are preferred: they outlive
 //! the process.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::probe::File;
+use crate::remedy;
+use crate::text::escaped;
 
 /// The ids of all processes, ascending.
 #[must_use]
@@ -27,6 +31,33 @@ pub fn all_processes() -> Vec<u32> {
     pids
 }
 
+/// The processes that we have no right to look into, with their names. Empty for those who have every
+/// right, though a security module may hide some.
+#[must_use]
+pub fn hidden_processes() -> Vec<(u32, String)> {
+    if remedy::may_look_into_processes() {
+        return Vec::new();
+    }
+    let hidden = |pid: &u32| {
+        let maps = fs::read(format!("/proc/{pid}/maps"));
+        maps.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+    };
+    let name = |pid: u32| {
+        let comm = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+        escaped(OsString::from_vec(comm.trim_ascii_end().to_vec()))
+    };
+    let pids = all_processes().into_iter().filter(hidden);
+    pids.map(|pid| (pid, name(pid))).collect()
+}
+
+/// The PID namespace that we are in, as the kernel's programs name it (device and inode); `None` if it
+/// is the kernel's own.
+#[must_use]
+pub fn own_pid_namespace() -> Option<(u64, u64)> {
+    let meta = fs::metadata("/proc/self/ns/pid").ok()?;
+    (!has_kernels_ids()).then(|| (meta.dev(), meta.ino()))
+}
+
 /// Whether process ids here are those of the kernel itself, as its programs see them: not so in a
 /// container with process ids of its own.
 #[must_use]
@@ -40,13 +71,13 @@ pub fn has_kernels_ids() -> bool {
 /// kernel threads, and for processes that are gone or not ours to look at.
 #[must_use]
 pub fn executable_files(pid: u32) -> Vec<Arc<File>> {
-    let Ok(maps) = fs::read_to_string(format!("/proc/{pid}/maps")) else {
+    let Ok(maps) = fs::read(format!("/proc/{pid}/maps")) else {
         return Vec::new();
     };
     let near = same_mounts(pid);
     let exe = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
     let mut mappings: Vec<Mapping<'_>> = Vec::new();
-    for mapping in maps.lines().filter_map(Mapping::parse) {
+    for mapping in maps.split(|byte| *byte == b'\n').filter_map(Mapping::parse) {
         if !mappings
             .iter()
             .any(|m| (m.device, m.inode) == (mapping.device, mapping.inode))
@@ -54,7 +85,7 @@ pub fn executable_files(pid: u32) -> Vec<Arc<File>> {
             mappings.push(mapping);
         }
     }
-    mappings.sort_by_key(|mapping| Path::new(mapping.path) != exe);
+    mappings.sort_by_key(|mapping| mapping.path != exe);
     mappings
         .iter()
         .filter_map(|mapping| mapping.find(pid, near))
@@ -136,13 +167,14 @@ fn libraries(root: &Path, dir: &Path, start: &str) -> Vec<Arc<File>> {
     named(&below, start)
         .filter_map(|path| {
             let meta = fs::symlink_metadata(&path).ok()?;
-            let shown = dir.join(path.file_name()?);
-            let identity = (meta.dev(), meta.ino());
+            let shown = escaped(dir.join(path.file_name()?)).into();
+            let (identity, born) = ((meta.dev(), meta.ino()), meta.created().ok());
             meta.is_file().then(|| {
                 Arc::new(File {
                     path,
                     shown,
                     identity,
+                    born,
                 })
             })
         })
@@ -169,9 +201,10 @@ pub fn file_at(path: &Path) -> Option<Arc<File>> {
     let path = fs::canonicalize(path).ok()?;
     let meta = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
     Some(Arc::new(File {
-        shown: path.clone(),
+        shown: escaped(&path).into(),
         path,
         identity: (meta.dev(), meta.ino()),
+        born: meta.created().ok(),
     }))
 }
 
@@ -192,25 +225,26 @@ struct Mapping<'a> {
     range: &'a str,
     device: &'a str,
     inode: u64,
-    path: &'a str,
+    path: PathBuf,
     deleted: bool,
 }
 
 impl<'a> Mapping<'a> {
-    /// Reads a line; `None` unless it maps a file to execute.
-    fn parse(line: &'a str) -> Option<Self> {
+    /// Reads a line; `None` unless it maps a file to execute. The path may be any bytes.
+    fn parse(line: &'a [u8]) -> Option<Self> {
         let mut rest = line;
         let mut word = || {
-            let (word, after) = rest.split_once(' ')?;
-            rest = after.trim_start();
-            Some(word)
+            let end = rest.iter().position(|byte| *byte == b' ')?;
+            let (word, after) = rest.split_at(end);
+            rest = after.trim_ascii_start();
+            std::str::from_utf8(word).ok()
         };
         let (range, may, _offset, device, inode) = (word()?, word()?, word()?, word()?, word()?);
         let inode = inode.parse().ok().filter(|inode| *inode != 0)?;
-        if !may.contains('x') || !rest.starts_with('/') {
+        if !may.contains('x') || !rest.starts_with(b"/") {
             return None;
         }
-        let (path, deleted) = match rest.strip_suffix(" (deleted)") {
+        let (path, deleted) = match rest.strip_suffix(b" (deleted)") {
             Some(path) => (path, true),
             None => (rest, false),
         };
@@ -218,7 +252,7 @@ impl<'a> Mapping<'a> {
             range,
             device,
             inode,
-            path,
+            path: path_in_maps(path),
             deleted,
         })
     }
@@ -226,9 +260,10 @@ impl<'a> Mapping<'a> {
     /// A way to open the file.
     fn find(&self, pid: u32, near: bool) -> Option<File> {
         let by_name = if near {
-            PathBuf::from(self.path)
+            self.path.clone()
         } else {
-            PathBuf::from(format!("/proc/{pid}/root{}", self.path))
+            let inside = self.path.strip_prefix("/").unwrap_or(&self.path);
+            PathBuf::from(format!("/proc/{pid}/root")).join(inside)
         };
         let by_mapping =
             PathBuf::from(format!("/proc/{pid}/map_files/{}", short_range(self.range)));
@@ -238,11 +273,28 @@ impl<'a> Mapping<'a> {
             let meta = fs::metadata(&path).ok()?;
             (meta.is_file() && meta.ino() == self.inode).then(|| File {
                 path,
-                shown: PathBuf::from(self.path),
+                shown: escaped(&self.path).into(),
                 identity: (meta.dev(), meta.ino()),
+                born: meta.created().ok(),
             })
         })
     }
+}
+
+/// A path as the kernel writes it there: a newline is `\012`.
+fn path_in_maps(written: &[u8]) -> PathBuf {
+    let mut path = Vec::with_capacity(written.len());
+    let mut rest = written;
+    while let Some((first, after)) = rest.split_first() {
+        if let Some(after) = rest.strip_prefix(b"\\012") {
+            path.push(b'\n');
+            rest = after;
+        } else {
+            path.push(*first);
+            rest = after;
+        }
+    }
+    OsString::from_vec(path).into()
 }
 
 /// A range as `/proc/PID/map_files` names it: without the leading zeroes that `maps` has.
@@ -267,7 +319,7 @@ mod tests {
 
     #[test]
     fn lines_of_maps_are_read() {
-        let parse = Mapping::parse;
+        let parse = |line: &'static str| Mapping::parse(line.as_bytes());
         let line =
             "00420000-006c3000 r-xp 00020000 fe:00 131135                     /usr/bin/my python";
         assert_eq!(
@@ -276,7 +328,7 @@ mod tests {
                 range: "00420000-006c3000",
                 device: "fe:00",
                 inode: 131_135,
-                path: "/usr/bin/my python",
+                path: "/usr/bin/my python".into(),
                 deleted: false
             }
         );
@@ -291,6 +343,13 @@ mod tests {
         ] {
             assert_eq!(parse(other), None, "for {other}");
         }
+    }
+
+    #[test]
+    fn paths_are_bytes() {
+        let line = b"00420000-006c3000 r-xp 00020000 fe:00 131135 /a\xff\\012b";
+        let path = Mapping::parse(line).unwrap().path;
+        assert_eq!(path.into_os_string().into_vec(), b"/a\xff\nb");
     }
 
     #[test]

@@ -20,8 +20,9 @@
 //! Whoever has something else to do until the next exec calls `run_on()` and asks `arrived()` at
 //! each `SIGCHLD`, in place of `next_image()`.
 //!
-//! Should rdtrace die meanwhile, the kernel lets the target go; only between exec and
-//! entry, about a millisecond, would it meet our breakpoint.
+//! Should rdtrace die meanwhile, the kernel kills the target, which has not begun what was asked of it;
+//! once it [runs on](Stopped::run_on), the kernel lets it go, and only between exec and entry, about a
+//! millisecond, would it meet our breakpoint.
 
 use std::fs;
 use std::io;
@@ -120,8 +121,7 @@ pub(super) fn launch(
     match stopped.wait(0)? {
         Some(Event::Ended(exit)) => stopped.state = State::Ended(exit),
         Some(Event::Exec | Event::Trap | Event::Signal(_)) | None => {
-            ptrace::setoptions(stopped.nix_pid(), ptrace::Options::PTRACE_O_TRACEEXEC)
-                .map_err(|errno| stopped.error("PTRACE_SETOPTIONS", errno.into()))?;
+            stopped.set_options(ptrace::Options::PTRACE_O_EXITKILL)?;
         }
     }
     Ok(stopped)
@@ -173,10 +173,17 @@ impl Stopped {
     /// [`next_image`](Self::next_image) or [`arrived`](Self::arrived) has left it.
     pub fn run_on(&mut self) -> Result<(), Error> {
         if self.state == State::Entry {
+            self.set_options(ptrace::Options::empty())?;
             self.go_on(0)?;
             self.state = State::Running;
         }
         Ok(())
+    }
+
+    /// Sets what ptrace does beside stopping at each exec.
+    fn set_options(&self, more: ptrace::Options) -> Result<(), Error> {
+        ptrace::setoptions(self.nix_pid(), ptrace::Options::PTRACE_O_TRACEEXEC | more)
+            .map_err(|errno| self.error("PTRACE_SETOPTIONS", errno.into()))
     }
 
     /// Whether it is stopped at the entry of a program: the next one, if it

@@ -10,6 +10,7 @@ pub mod exec_watch;
 pub mod files;
 pub mod launch;
 pub mod running;
+pub mod tree;
 
 pub use command::split_command;
 pub use exec_watch::ExecWatch;

@@ -34,6 +34,8 @@ pub(crate) struct Files {
     layers: HashMap<Contents, Identity>,
     /// The files that another one stands for.
     same_as: HashMap<Identity, Identity>,
+    /// Identities that belong to another file than before.
+    reused: Vec<Identity>,
 }
 
 impl Files {
@@ -47,6 +49,13 @@ impl Files {
 
     /// A file's probes. Read once in a run.
     fn read_one(&mut self, file: &Arc<File>) -> Arc<FileProbes> {
+        let is_another = |known: &Arc<FileProbes>| {
+            known.file.identity == file.identity && known.file.born != file.born
+        };
+        if self.read.get(&file.identity).is_some_and(is_another) {
+            self.forget(file.identity);
+            self.reused.push(file.identity);
+        }
         let identity = self.identity(file);
         let entry = self
             .read
@@ -92,6 +101,11 @@ impl Files {
     /// A file that has been read.
     pub(crate) fn get(&self, file: &File) -> Option<&FileProbes> {
         self.read.get(&file.identity).map(Arc::as_ref)
+    }
+
+    /// The identities that have been found to be another file's than before, since the last call.
+    pub(crate) fn reused(&mut self) -> Vec<Identity> {
+        std::mem::take(&mut self.reused)
     }
 
     /// Forgets a file: another one may have its identity.
@@ -322,6 +336,34 @@ mod tests {
     }
 
     #[test]
+    fn a_file_with_the_inode_of_one_that_is_gone_is_another() {
+        use std::time::SystemTime;
+        let file = |path: &str, born| {
+            Arc::new(File {
+                path: path.into(),
+                shown: path.into(),
+                identity: (1, 2),
+                born: Some(born),
+            })
+        };
+        let (then, now) = (SystemTime::UNIX_EPOCH, SystemTime::now());
+        let mut files = Files::default();
+        let mut shown = |file| files.read([file])[0].file.shown.clone();
+        assert_eq!(
+            shown(file("/proc/self/exe", then)),
+            PathBuf::from("/proc/self/exe")
+        );
+        assert_eq!(
+            shown(file("/", then)),
+            PathBuf::from("/proc/self/exe"),
+            "a link to it"
+        );
+        assert_eq!(shown(file("/", now)), PathBuf::from("/"));
+        assert_eq!(files.reused(), [(1, 2)]);
+        assert!(files.reused().is_empty());
+    }
+
+    #[test]
     fn copies_of_a_site_are_one_probe_with_the_widest_arguments() {
         let usdt = UsdtFile {
             sites: vec![
@@ -350,6 +392,7 @@ mod tests {
                 path: "/nonexistent".into(),
                 shown: "/usr/bin/python3".into(),
                 identity: (1, 2),
+                born: None,
             }),
             usdt,
             groups: Vec::new(),

@@ -367,6 +367,7 @@ mod tests {
             path: "/nonexistent".into(),
             shown: "/lib/libc.so.6".into(),
             identity: (1, 2),
+            born: None,
         }));
         for (module, meant) in [
             ("libc.so.6", true),

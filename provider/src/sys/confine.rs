@@ -1,6 +1,8 @@
 //! Giving up rights between fork and exec, where nix does not reach: capabilities.
 
-use std::io;
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{self, Write as _};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -12,16 +14,28 @@ use nix::unistd::{Gid, Uid};
 /// Who a command runs as, and what it sees. Everything is prepared before the fork.
 #[derive(Debug, Default)]
 pub(crate) struct Confinement {
+    /// The `cgroup.procs` of the control groups to join.
+    pub(crate) cgroups: Vec<File>,
     /// Namespaces to enter, in order.
     pub(crate) namespaces: Vec<OwnedFd>,
     /// The root directory.
     pub(crate) root: Option<OwnedFd>,
     /// User, group and supplementary groups; `None` keeps ours.
     pub(crate) user: Option<(Uid, Gid, Vec<Gid>)>,
+    /// Seconds of CPU time that it has.
+    pub(crate) cpu_seconds: u64,
+    /// What is executed in the end; `None` leaves that to the command.
+    pub(crate) program: Option<Program>,
 }
 
-/// Seconds of CPU time that a confined command has.
-const CPU_SECONDS: u64 = 5;
+/// An open file to execute: that very one, whatever its name leads to by now.
+#[derive(Debug)]
+pub(crate) struct Program {
+    pub(crate) file: File,
+    pub(crate) arguments: Vec<CString>,
+    /// `NAME=VALUE`.
+    pub(crate) environment: Vec<CString>,
+}
 
 /// Has a command run with nothing but what the confinement leaves: no capabilities and no way to
 /// get any, no files to write, no core dump. Runs after the hooks that the command has already.
@@ -33,6 +47,9 @@ pub(crate) fn confine(command: &mut Command, confinement: Confinement) {
 }
 
 fn enter(confinement: &Confinement) -> io::Result<()> {
+    for mut cgroup in &confinement.cgroups {
+        cgroup.write_all(b"0")?; // this process
+    }
     for namespace in &confinement.namespaces {
         setns(namespace, CloneFlags::empty())?;
     }
@@ -51,13 +68,49 @@ fn enter(confinement: &Confinement) -> io::Result<()> {
     nix::sys::prctl::set_no_new_privs()?;
     nix::unistd::setsid()?;
     for (resource, limit) in [
-        (Resource::RLIMIT_CPU, CPU_SECONDS),
+        (Resource::RLIMIT_CPU, confinement.cpu_seconds),
         (Resource::RLIMIT_FSIZE, 0),
         (Resource::RLIMIT_CORE, 0),
     ] {
         setrlimit(resource, limit, limit)?;
     }
-    Ok(())
+    match &confinement.program {
+        Some(program) => Err(execute(program)),
+        None => Ok(()),
+    }
+}
+
+/// Becomes the program; comes back only with the reason why not.
+#[doc(alias = "execveat")]
+fn execute(program: &Program) -> io::Error {
+    /// Room for pointers: between fork and exec nothing may be allocated.
+    const MOST: usize = 16;
+    let mut arguments = [std::ptr::null(); MOST + 1];
+    let mut environment = [std::ptr::null(); MOST + 1];
+    for (pointers, texts) in [
+        (&mut arguments, &program.arguments),
+        (&mut environment, &program.environment),
+    ] {
+        if texts.len() > MOST {
+            return io::ErrorKind::InvalidInput.into();
+        }
+        for (pointer, text) in pointers.iter_mut().zip(texts) {
+            *pointer = text.as_ptr();
+        }
+    }
+    // SAFETY: an open file, an empty name and two arrays of C strings that end with a null pointer;
+    // all outlive the call.
+    unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            program.file.as_raw_fd(),
+            c"".as_ptr(),
+            arguments.as_ptr(),
+            environment.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        )
+    };
+    io::Error::last_os_error()
 }
 
 /// What is in the bounding set is what an exec as root could regain. Not everyone may change it;

@@ -22,9 +22,18 @@ pub(crate) struct NewProgram<'a> {
     pub(crate) insns: &'a [u64],
 }
 
+/// How much the verifier is to write: its `log_level`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// Each instruction that it looks at, and why it refuses.
+    Instructions = 1,
+    /// Why it refuses, and how much it looked at.
+    Outcome = 4,
+}
+
 /// Loads a program; with a buffer, the verifier writes its log there, NUL-terminated.
 #[doc(alias = "BPF_PROG_LOAD")]
-pub(crate) fn load(new: &NewProgram<'_>, log: Option<&mut [u8]>) -> io::Result<OwnedFd> {
+pub(crate) fn load(new: &NewProgram<'_>, log: Option<(&mut [u8], Detail)>) -> io::Result<OwnedFd> {
     let mut attr = attr();
     attr.__bindgen_anon_3.prog_type = new.prog_type as u32;
     attr.__bindgen_anon_3.expected_attach_type = new.attach_type.map_or(0, |at| at as u32);
@@ -32,8 +41,8 @@ pub(crate) fn load(new: &NewProgram<'_>, log: Option<&mut [u8]>) -> io::Result<O
     attr.__bindgen_anon_3.insns = address(new.insns);
     attr.__bindgen_anon_3.insn_cnt = u32::try_from(new.insns.len()).map_err(io::Error::other)?;
     attr.__bindgen_anon_3.license = address(LICENSE);
-    if let Some(log) = log {
-        attr.__bindgen_anon_3.log_level = 1;
+    if let Some((log, detail)) = log {
+        attr.__bindgen_anon_3.log_level = detail as u32;
         attr.__bindgen_anon_3.log_size = u32::try_from(log.len()).map_err(io::Error::other)?;
         attr.__bindgen_anon_3.log_buf = address_mut(log);
     }
