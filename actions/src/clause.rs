@@ -277,10 +277,8 @@ impl<'p> Record<'p> {
         emit.stack.give(cpu);
         emit.asm.alu_imm(Alu::Add, Reg::R2, i32::from(base));
         emit.asm.mov_imm(Reg::R3, i64::from(layout.fixed));
-        if self.has_strings()
-            && let Some(used) = emit.heap_slot()
-        {
-            emit.asm.load(Size::Double, Reg::R4, Reg::FP, used);
+        if self.has_strings() {
+            emit.heap_used(Reg::R4);
             emit.asm.alu(Alu::Add, Reg::R3, Reg::R4);
         }
         send(emit, context.ring, span)

@@ -64,9 +64,9 @@ pub(crate) fn plan_record(
         if uses_aggregation(body) {
             planner.plan.layout.time = Some(planner.int_field(Int::U64, None));
         }
-        planner.statements(body, None);
-        planner.plan.layout.fixed = planner.fixed.next_multiple_of(8);
     }
+    planner.statements(body, None);
+    planner.plan.layout.fixed = planner.fixed.next_multiple_of(8);
     planner.plan
 }
 

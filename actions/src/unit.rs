@@ -133,9 +133,6 @@ impl Unit<'_> {
             }
             let mut layouts = Vec::new();
             for (index, &clause) in piece.clauses.iter().enumerate() {
-                if index > 0 {
-                    emit.settle_heap(Span::default())?;
-                }
                 let epid = first_epid + count(ecbs.len() + index);
                 let heap = emit.heap_max();
                 layouts.push(self.clause(&mut emit, (clause, probe), epid, &mut faulting)?);
@@ -178,7 +175,7 @@ impl Unit<'_> {
         };
         let targets = trampoline::emit_dispatch(&mut emit, &self.source, &firing, compiler.python)?;
         let heap_max = emit.heap_max();
-        let code = emit.asm.finish().map_err(|error| Refusal {
+        let code = emit.finish().map_err(|error| Refusal {
             span: compiler.program.clauses[self.members[0].clause].span,
             message: error.to_string(),
         })?;
@@ -352,6 +349,11 @@ impl Unit<'_> {
         }
         emit.asm.bind(report);
         emit.asm.note("fault");
+        // From here on the faults of a clause are alike. Not so the clauses, since the verifier
+        // must see that the way from a fault leads on and never back.
+        for reg in [Reg::R1, Reg::R2, Reg::R3, Reg::R4] {
+            emit.make_unknown(reg, Reg::R0, span)?;
+        }
         emit_fault_record(emit, RING, &slots)?;
         self.error_clauses(emit, &slots)?;
         let program = &self.compiler.program;
@@ -375,12 +377,8 @@ impl Unit<'_> {
             return Ok(());
         }
         let outer = emit.machine.clone();
-        let heap = emit.heap_slot();
-        let saved = heap.map(|_| emit.buffer(8, Span::default())).transpose()?;
-        if let (Some(heap), Some(saved)) = (heap, saved) {
-            emit.asm.load(Size::Double, Reg::R0, Reg::FP, heap);
-            emit.asm.store(Size::Double, Reg::FP, saved, Reg::R0);
-        }
+        let heap = emit.save_heap(Span::default())?;
+        emit.start_error();
         for (enabled, &epid) in compiler.error_clauses.iter().zip(self.error_epids) {
             let clause = &compiler.program.clauses[enabled.clause];
             let mut machine = trampoline::error_machine(&enabled.probe, Some(slots));
@@ -408,11 +406,8 @@ impl Unit<'_> {
             }
             emit.asm.bind(end);
         }
-        if let (Some(heap), Some(saved)) = (heap, saved) {
-            emit.asm.load(Size::Double, Reg::R0, Reg::FP, saved);
-            emit.asm.store(Size::Double, Reg::FP, heap, Reg::R0);
-        }
         emit.machine = outer;
+        emit.restore_heap(heap, Span::default())?;
         Ok(())
     }
 }

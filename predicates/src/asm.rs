@@ -190,6 +190,11 @@ impl Asm {
         self.mov_imm(dst, 0);
     }
 
+    /// Sets the immediate of the instruction that is now at `at`.
+    pub fn set_imm(&mut self, at: usize, imm: i32) {
+        self.code.insns[at].imm = imm;
+    }
+
     /// Leaves out what is never reached, which the verifier would refuse, and resolves the jumps.
     pub fn finish(self) -> Result<Code, JumpTooFar> {
         let targets: HashMap<usize, usize> = self

@@ -15,12 +15,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use dlang::diag::Span;
 use dlang::program::Expr;
 
-use crate::asm::{Asm, Label};
+use crate::asm::{Asm, Code, JumpTooFar, Label};
+use crate::heap::Heap;
 use crate::insn::{Alu, Cond, Helper, Insn, Reg, Size};
 pub use crate::machine::{Argument, MachineState};
 pub use crate::rodata::Rodata;
 use crate::stack::{Stack, Val};
-use crate::storage::{Counter, Storage};
+use crate::storage::{Counter, Storage, own_globals};
 
 /// Why a part of a program cannot be compiled, although it is correct D.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,13 +123,13 @@ pub struct Emit<'a> {
     locals: Vec<Option<i16>>,
     /// Offset and size in the scratch of what a firing clears when it first finds the scratch.
     pub(crate) cleared: BTreeSet<(u32, u32)>,
-    /// Slot with the number of heap bytes in use.
-    heap_used: Option<i16>,
-    /// The most heap that a firing of this probe may use, and of any probe.
-    heap: u32,
-    heap_max: u32,
-    /// Bytes of `copyin` memory given out in this firing.
+    /// How full the heap may be, and where the code depends on that.
+    pub(crate) heap: Heap,
+    /// The slot with a zero that the verifier does not know; see [`crate::join`].
+    pub(crate) zero: Option<i16>,
+    /// Bytes of `copyin` memory given out in this firing, and in a firing of any probe.
     pub(crate) copied: u32,
+    copied_max: u32,
     /// Whether an argument may be the address of a text in the thread's scratch: one that the
     /// traced program has in another encoding, converted to UTF-8 by the trampoline.
     pub converted_text: bool,
@@ -158,10 +159,10 @@ impl<'a> Emit<'a> {
             strings: Vec::new(),
             locals: vec![None; storage.locals],
             cleared: BTreeSet::new(),
-            heap_used: None,
-            heap: 0,
-            heap_max: 0,
+            heap: Heap::default(),
+            zero: None,
             copied: 0,
+            copied_max: 0,
             converted_text: false,
             stubs: Vec::new(),
             give_up,
@@ -181,12 +182,21 @@ impl<'a> Emit<'a> {
         self.machine = machine;
         self.known.clear();
         self.strings.clear();
+        self.copied_max = self.copied_max.max(self.copied);
         self.copied = 0;
-        self.heap = 0;
+        self.heap.start_probe();
     }
 
-    /// Starts a clause of ERROR, in the middle of the probe that faulted: its arguments are
-    /// others, so it shares no strings, but what else has been fetched still holds.
+    /// Starts the clauses of ERROR, which run in the middle of any probe of this program: all
+    /// that any of them may have on the heap is there.
+    pub fn start_error(&mut self) {
+        self.copied_max = self.copied_max.max(self.copied);
+        self.copied = self.copied_max;
+        self.heap.start_error();
+    }
+
+    /// Starts a clause of ERROR: its arguments are others than those of the probe that faulted,
+    /// so it shares no strings, but what else has been fetched still holds.
     pub fn enter_error(&mut self, machine: MachineState) {
         self.machine = machine;
         self.known.clear();
@@ -219,7 +229,7 @@ impl<'a> Emit<'a> {
     }
 
     /// A slot that keeps its value for the whole program, from the prologue on.
-    fn lasting(&mut self, span: Span) -> Emitted<i16> {
+    pub(crate) fn lasting(&mut self, span: Span) -> Emitted<i16> {
         self.stack.slot().ok().ok_or_else(|| too_complex(span))
     }
 
@@ -274,48 +284,6 @@ impl<'a> Emit<'a> {
         self.asm.alu_imm(Alu::Add, dst, i32::from(offset));
     }
 
-    /// The slot with the number of heap bytes in use, if the heap is in use at all.
-    #[must_use]
-    pub fn heap_slot(&self) -> Option<i16> {
-        self.heap_used
-    }
-
-    /// The slot with the number of heap bytes in use.
-    pub fn heap_used(&mut self, span: Span) -> Emitted<i16> {
-        if let Some(slot) = self.heap_used {
-            return Ok(slot);
-        }
-        let slot = self.lasting(span)?;
-        self.heap_used = Some(slot);
-        Ok(slot)
-    }
-
-    /// Notes that a string of at most `size` bytes is put on the heap.
-    pub(crate) fn heap_grows(&mut self, size: u32) {
-        self.heap += size;
-        self.heap_max = self.heap_max.max(self.heap);
-    }
-
-    /// The most heap that this firing has used where the code now stands, in bytes.
-    pub(crate) fn heap_so_far(&self) -> u32 {
-        self.heap
-    }
-
-    /// Notes that `size` bytes behind the heap are used until the next string is put there.
-    pub(crate) fn heap_reaches(&mut self, size: u32) {
-        self.heap_max = self.heap_max.max(self.heap + size);
-    }
-
-    /// Stores and loads a register, after which the verifier knows nothing of its value. The
-    /// scratch has been fetched; `spare` is destroyed.
-    pub(crate) fn through_memory(&mut self, reg: Reg, spare: Reg, span: Span) -> Emitted<()> {
-        let temps = self.temps_offset(span)?;
-        self.scratch_known(spare);
-        self.asm.store(Size::Double, spare, temps, reg);
-        self.asm.load(Size::Double, reg, spare, temps);
-        Ok(())
-    }
-
     /// The offset of the temporaries in the scratch, for loads and stores.
     pub(crate) fn temps_offset(&self, span: Span) -> Emitted<i16> {
         i16::try_from(self.storage.temps)
@@ -324,42 +292,6 @@ impl<'a> Emit<'a> {
                 span,
                 message: "too many thread-local strings".into(),
             })
-    }
-
-    /// To be emitted where control flow joins behind a clause that may have been left early: the
-    /// verifier forgets how full the heap is. It would follow all that comes next once more for
-    /// each such clause otherwise. Destroys `r0` to `r5`.
-    pub fn settle_heap(&mut self, span: Span) -> Emitted<()> {
-        let Some(used) = self.heap_used else {
-            return Ok(());
-        };
-        // An empty heap stays known to be empty: the scratch may not even have been looked for.
-        let empty = self.asm.label();
-        self.asm.load(Size::Double, Reg::R0, Reg::FP, used);
-        self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, empty);
-        self.through_memory(Reg::R0, Reg::R1, span)?;
-        let most = imm(self.heap);
-        self.gave_up = true;
-        self.asm.jump_if_imm(Cond::Gt, Reg::R0, most, self.give_up);
-        self.asm.store(Size::Double, Reg::FP, used, Reg::R0);
-        self.asm.bind(empty);
-        Ok(())
-    }
-
-    /// The most heap that a firing uses, in bytes.
-    #[must_use]
-    pub fn heap_max(&self) -> u32 {
-        self.heap_max
-    }
-
-    /// `dst = address of heap + offset`. Destroys `r0` to `r5`.
-    pub fn heap_at(&mut self, dst: Reg, offset: &Val, span: Span) -> Emitted<()> {
-        self.scratch(dst, span)?;
-        self.asm.alu_imm(Alu::Add, dst, imm(self.storage.heap));
-        let spare = if dst == Reg::R5 { Reg::R4 } else { Reg::R5 };
-        let offset = self.reg(offset, spare);
-        self.asm.alu(Alu::Add, dst, offset);
-        Ok(())
     }
 
     /// The stack slot of a `this->` scalar.
@@ -440,21 +372,48 @@ impl<'a> Emit<'a> {
         self.asm.push(Insn::exit());
     }
 
-    /// Zeroes what the code tests before it has been set: once-fetched values, the heap's fill
-    /// and `this->` scalars. Part of the prologue, so emitted after everything that uses them.
+    /// Zeroes what the code tests before it has been set: once-fetched values and `this->`
+    /// scalars. Part of the prologue, so emitted after everything that uses them.
+    ///
+    /// Numbers become a zero that the verifier does not know, so that a firing that has fetched
+    /// one and a firing that has not are the same to it; a pointer is known not to be there.
     pub fn zero_slots(&mut self) {
-        let slots: Vec<i16> = self
+        let (pointers, numbers): (Vec<_>, Vec<_>) = self
             .slots
-            .values()
-            .copied()
-            .chain(self.heap_used)
-            .chain(self.locals.iter().flatten().copied())
-            .collect();
-        for slot in slots {
+            .iter()
+            .partition(|(what, _)| matches!(what, Fetched::Thread | Fetched::TimerScratch));
+        let pointers: Vec<i16> = pointers.into_iter().map(|(_, &slot)| slot).collect();
+        let mut numbers: Vec<i16> = numbers.into_iter().map(|(_, &slot)| slot).collect();
+        numbers.extend(self.locals.iter().flatten());
+        for slot in pointers {
             self.asm.store_imm(Size::Double, Reg::FP, slot, 0);
         }
+        if self.zero.is_none() && numbers.len() <= FEW_NUMBERS {
+            for slot in numbers {
+                self.asm.store_imm(Size::Double, Reg::FP, slot, 0);
+            }
+            return;
+        }
+        let globals = self.storage.globals;
+        self.asm.map_value(Reg::R0, globals, own_globals::ZERO);
+        self.asm.load(Size::Double, Reg::R0, Reg::R0, 0);
+        for slot in numbers.into_iter().chain(self.zero) {
+            // Each its own number: to the verifier copies stay equal whatever is stored later.
+            self.unlink(Reg::R0);
+            self.asm.store(Size::Double, Reg::FP, slot, Reg::R0);
+        }
+    }
+
+    /// The finished code of the program.
+    pub fn finish(&mut self) -> Result<Code, JumpTooFar> {
+        self.settle_heap_checks();
+        std::mem::take(&mut self.asm).finish()
     }
 }
+
+/// So many numbers that may have been fetched or not are no burden to the verifier, and the
+/// prologue is shorter if it zeroes them one by one.
+const FEW_NUMBERS: usize = 2;
 
 /// An offset as an instruction's immediate.
 pub(crate) fn imm(offset: u32) -> i32 {

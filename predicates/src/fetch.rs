@@ -4,8 +4,7 @@ use dlang::diag::Span;
 
 use crate::emit::{Emit, Emitted, Fetched, imm};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
-use crate::stack::Val;
-use crate::storage::TEXTS;
+use crate::storage::{TEXTS, own_state};
 
 impl Emit<'_> {
     /// `dst = value of a once-fetched slot`, calling `fetch` (result in `r0`) where it may not
@@ -97,11 +96,19 @@ impl Emit<'_> {
             e.asm.mov_imm(Reg::R4, 1); // BPF_LOCAL_STORAGE_GET_F_CREATE
             e.asm.call(Helper::TaskStorageGet);
             e.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, give_up);
+            // A timer has interrupted the thread, whose scratch is in use; it has its own.
             if !e.machine.timer {
+                e.empty_heap();
                 e.clear_scratch(span)?;
             }
             Ok(())
         })
+    }
+
+    /// Empties the heap of the scratch at `r0`, which a firing has just found.
+    fn empty_heap(&mut self) {
+        self.asm
+            .store_imm(Size::Double, Reg::R0, own_state::HEAP_USED, 0);
     }
 
     /// Sees to it that [`Self::early_thread_state`] can be used.
@@ -172,6 +179,7 @@ impl Emit<'_> {
             e.stack_address(Reg::R2, key);
             e.asm.call(Helper::MapLookupElem);
             e.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, give_up);
+            e.empty_heap();
             e.clear_scratch(span)
         });
         self.stack.give_buffer(key, 8);
@@ -180,24 +188,24 @@ impl Emit<'_> {
 
     /// `dst = address of the scratch`, which this path has surely fetched. Destroys nothing else.
     pub(crate) fn scratch_known(&mut self, dst: Reg) {
-        let what = if self.machine.timer {
-            Fetched::TimerScratch
-        } else {
-            Fetched::Thread
-        };
         let slot = *self
             .slots
-            .get(&what)
-            .expect("a tuple in the scratch has fetched it");
+            .get(&self.scratch_kind())
+            .expect("the scratch has been fetched");
         self.asm.load(Size::Double, dst, Reg::FP, slot);
     }
 
-    /// `dst = address of heap + offset` where the scratch has surely been fetched. Destroys `r5`.
-    pub(crate) fn heap_address_known(&mut self, dst: Reg, offset: &Val) {
-        self.scratch_known(dst);
-        self.asm.alu_imm(Alu::Add, dst, imm(self.storage.heap));
-        let offset = self.reg(offset, Reg::R5);
-        self.asm.alu(Alu::Add, dst, offset);
+    /// The slot with the address of the scratch, 0 where it has not been fetched.
+    pub(crate) fn scratch_slot(&mut self, span: Span) -> Emitted<i16> {
+        self.slot(self.scratch_kind(), span)
+    }
+
+    fn scratch_kind(&self) -> Fetched {
+        if self.machine.timer {
+            Fetched::TimerScratch
+        } else {
+            Fetched::Thread
+        }
     }
 
     /// `dst = scratch + offset`.

@@ -346,6 +346,7 @@ impl Emit<'_> {
         self.asm.bind(no);
         self.put_imm(&val, 0);
         self.asm.bind(done);
+        self.make_value_unknown(&val, expr.span)?;
         self.forget(&before);
         Ok(val)
     }
@@ -377,6 +378,7 @@ impl Emit<'_> {
             self.asm.bind(label);
             self.forget(&known);
         }
+        self.make_value_unknown(&result, span)?;
         Ok(result)
     }
 
@@ -410,14 +412,14 @@ impl Emit<'_> {
                 let cond = cond_of(*op, op.is_signed(&a.ty, &b.ty));
                 let cond = if when { cond } else { cond.negated() };
                 let (left, right) = self.operands(a, b)?;
-                let x = self.reg(&left, Reg::R0);
+                let x = self.own_register(a, &left, Reg::R0);
                 match right {
                     Val::Const(value) if i32::try_from(value).is_ok() => {
                         let value = i32::try_from(value).unwrap_or(0);
                         self.asm.jump_if_imm(cond, x, value, to);
                     }
                     _ => {
-                        let y = self.reg(&right, Reg::R1);
+                        let y = self.own_register(b, &right, Reg::R1);
                         self.asm.jump_if(cond, x, y, to);
                     }
                 }
@@ -427,12 +429,38 @@ impl Emit<'_> {
             }
             _ => {
                 let val = self.int(expr)?;
-                let reg = self.reg(&val, Reg::R0);
+                let reg = self.own_register(expr, &val, Reg::R0);
                 self.asm
                     .jump_if_imm(if when { Cond::Ne } else { Cond::Eq }, reg, 0, to);
                 self.stack.give(val);
                 Ok(())
             }
+        }
+    }
+
+    /// The register that holds an expression's value, no copy of anything that lives on, to be
+    /// compared.
+    fn own_register(&mut self, expr: &Expr, val: &Val, spare: Reg) -> Reg {
+        let reg = self.reg(val, spare);
+        if self.is_slot(expr) && !matches!(val, Val::Const(_)) {
+            self.unlink(reg);
+        }
+        reg
+    }
+
+    /// Whether an expression may be just what some stack slot holds.
+    fn is_slot(&self, expr: &Expr) -> bool {
+        match &expr.kind {
+            ExprKind::Arg(_)
+            | ExprKind::TypedArg(_)
+            | ExprKind::Builtin(Builtin::Timestamp | Builtin::Walltimestamp) => true,
+            ExprKind::Var(var) => {
+                matches!(self.storage.places[var.0 as usize], Place::Local(_))
+            }
+            ExprKind::Cast(of) | ExprKind::Comma(_, of) | ExprKind::Assign(_, _, of) => {
+                self.is_slot(of)
+            }
+            _ => false,
         }
     }
 

@@ -3,8 +3,10 @@
 pub mod asm;
 pub mod emit;
 mod fetch;
+mod heap;
 pub mod insn;
 mod int;
+mod join;
 mod locals;
 mod machine;
 mod memory;

@@ -136,7 +136,8 @@ impl Emit<'_> {
         match &*part.whole {
             Target::Element(maps, tuple) => {
                 let (absent, found) = (self.asm.label(), self.asm.label());
-                self.find_element(maps, tuple, absent)?;
+                self.find_element(maps, tuple)?;
+                self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, absent);
                 self.asm.jump(found);
                 self.asm.bind(absent);
                 let zeros = self.rodata.put(vec![0; part.size as usize]);
@@ -177,7 +178,8 @@ impl Emit<'_> {
                 let area = self.storage.element.0;
                 // The scratch before the branch: both ways need it.
                 self.scratch(Reg::R1, span)?;
-                self.find_element(maps, tuple, absent)?;
+                self.find_element(maps, tuple)?;
+                self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, absent);
                 self.asm.mov(Reg::R1, Reg::R0);
                 self.add_distance(Reg::R1, &part.distance);
                 let known = self.known();
@@ -233,7 +235,7 @@ impl Emit<'_> {
         // The temporaries, through which the number comes.
         self.scratch(Reg::R0, span)?;
         self.readable_part(&part, span)?;
-        self.through_memory(Reg::R0, Reg::R1, span)?;
+        self.through_memory(Reg::R0, Reg::R1);
         self.close_part(part);
         self.keep(Reg::R0, span)
     }
@@ -265,7 +267,7 @@ impl Emit<'_> {
             }
             self.asm.alu_imm(Alu::Add, Reg::R1, imm(start));
             self.asm.mov(Reg::R2, Reg::R1);
-            self.through_memory(Reg::R2, Reg::R4, span)?;
+            self.through_memory(Reg::R2, Reg::R4);
             self.load(Reg::R3, address);
             self.asm.alu(Alu::Sub, Reg::R3, Reg::R2);
             self.asm

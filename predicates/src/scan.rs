@@ -1,13 +1,11 @@
 //! Subroutines that look into strings; their meaning is defined by `dlang::strings`.
 //!
 //! The loops are bounded by `strsize` and end with the string, so a short string costs little.
-//! The verifier follows every way out of every turn. Hence, in all loops here:
+//! The verifier follows every way out of every turn. Hence, beside what `join` says, in all loops
+//! here:
 //!
 //! * the turn is counted in a register that starts at a constant;
-//! * a way out is the branch that falls through (to a `goto`), and going on is the one that
-//!   jumps: the verifier follows the former first, so no more than one branch waits at any time;
-//! * the result goes through memory behind the loop ([`Emit::settle`]), so that there it is one
-//!   unknown number and not one case per turn;
+//! * the result is made one unknown number behind the loop, so that it is not one case per turn;
 //! * what a turn compares is no plain copy of a value that lives on ([`Emit::copy_apart`]), or
 //!   the verifier would know that value in every case, too.
 //!
@@ -18,7 +16,7 @@ use dlang::eval::Value;
 use dlang::program::{Expr, Subroutine};
 use dlang::types::Int;
 
-use crate::emit::{Emit, Emitted, Fault, Refusal, imm};
+use crate::emit::{Emit, Emitted, Refusal, imm};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::stack::Val;
 use crate::string::Str;
@@ -130,7 +128,6 @@ impl Emit<'_> {
         self.put(&result.len, reg);
         let whole = self.reg(&string.start, Reg::R1);
         self.asm.alu(Alu::Add, Reg::R0, whole);
-        self.bound_start(Reg::R0);
         self.put(&result.start, Reg::R0);
         self.asm.jump(done);
         self.asm.bind(cut);
@@ -144,6 +141,7 @@ impl Emit<'_> {
         self.asm.bind(root);
         self.root_or_dot(&string, &result, span)?;
         self.asm.bind(done);
+        self.make_any_string(&result);
         self.stack.give(end);
         self.stack.give(start);
         self.give_string(string);
@@ -179,6 +177,7 @@ impl Emit<'_> {
             self.asm.jump(done);
         }
         self.asm.bind(done);
+        self.make_any_string(&result);
         for val in [end, start, stop] {
             self.stack.give(val);
         }
@@ -215,6 +214,7 @@ impl Emit<'_> {
         self.asm.alu_imm(Alu::Add, reg, 1);
         self.asm.bind(found);
         self.asm.alu_imm(Alu::Add, reg, -1);
+        self.make_bounded(reg, Reg::R2, self.storage.strsize);
         self.put(&behind, reg);
         self.suffix(string, behind, span)
     }
@@ -266,6 +266,9 @@ impl Emit<'_> {
         self.asm.jump_if(Cond::Le, count, len, fits);
         self.asm.mov(count, len);
         self.asm.bind(fits);
+        for reg in [at, count] {
+            self.make_bounded(reg, Reg::R0, self.storage.strsize);
+        }
         self.stack.give(index);
         let whole = length == Val::Const(i64::MAX);
         self.stack.give(length);
@@ -329,9 +332,9 @@ impl Emit<'_> {
         self.go_on_if_imm(Cond::Ne, Reg::R2, 0, done);
         self.asm.jump_if_imm(Cond::Gt, Reg::R3, FIRST_DIGIT, again);
         self.asm.bind(done);
-        self.settle(Reg::R3, Reg::R1, DIGITS.unsigned_abs().into(), span)?;
-        let never = self.fault(Fault::BadAddress, &Val::Const(0));
-        self.asm.jump_if_imm(Cond::Lt, Reg::R3, FIRST_DIGIT, never);
+        self.make_bounded(Reg::R3, Reg::R1, DIGITS.unsigned_abs().into());
+        self.asm
+            .jump_if_imm(Cond::Lt, Reg::R3, FIRST_DIGIT, self.give_up);
         self.stack_address(Reg::R1, buffer);
         self.asm.alu(Alu::Add, Reg::R1, Reg::R3);
         let (prefix, plain): (&[u8], _) = match base {
@@ -351,6 +354,7 @@ impl Emit<'_> {
             self.put_character(Reg::R5);
         }
         self.asm.bind(bare);
+        self.make_bounded(Reg::R3, Reg::R1, DIGITS.unsigned_abs().into());
         let at = self.keep(Reg::R3, span)?;
         let text = self.push_kernel_string(span, |e| {
             e.stack_address(Reg::R3, buffer);
@@ -386,7 +390,7 @@ impl Emit<'_> {
         self.asm.alu_imm(Alu::Add, Reg::R1, 1);
         self.next_turn(Reg::R3, again);
         self.asm.bind(done);
-        self.settle(Reg::R3, Reg::R1, self.storage.strsize, span)?;
+        self.make_bounded(Reg::R3, Reg::R1, self.storage.strsize);
         self.keep(Reg::R3, span)
     }
 
@@ -417,39 +421,8 @@ impl Emit<'_> {
         self.asm.alu_imm(Alu::Add, Reg::R2, -1);
         self.next_turn(Reg::R3, again);
         self.asm.bind(done);
-        self.settle(Reg::R2, Reg::R1, self.storage.strsize, span)?;
+        self.make_bounded(Reg::R2, Reg::R1, self.storage.strsize);
         self.keep(Reg::R2, span)
-    }
-
-    /// Ends a loop's turn: as many turns as a string can have bytes.
-    pub(crate) fn next_turn(&mut self, turn: Reg, again: crate::asm::Label) {
-        self.asm.alu_imm(Alu::Add, turn, 1);
-        let strsize = imm(self.storage.strsize);
-        self.asm.jump_if_imm(Cond::Lt, turn, strsize, again);
-    }
-
-    /// Leaves a loop for `out` unless the condition holds.
-    pub(crate) fn go_on_if(&mut self, cond: Cond, a: Reg, b: Reg, out: crate::asm::Label) {
-        let more = self.asm.label();
-        self.asm.jump_if(cond, a, b, more);
-        self.asm.jump(out);
-        self.asm.bind(more);
-    }
-
-    /// [`Emit::go_on_if`] with a constant.
-    pub(crate) fn go_on_if_imm(&mut self, cond: Cond, a: Reg, b: i32, out: crate::asm::Label) {
-        let more = self.asm.label();
-        self.asm.jump_if_imm(cond, a, b, more);
-        self.asm.jump(out);
-        self.asm.bind(more);
-    }
-
-    /// Takes a loop's result through memory, so that the verifier sees one unknown number below
-    /// `limit`. The scratch has been fetched; `spare` is destroyed.
-    pub(crate) fn settle(&mut self, reg: Reg, spare: Reg, limit: u32, span: Span) -> Emitted<()> {
-        self.through_memory(reg, spare, span)?;
-        self.bound(reg, limit);
-        Ok(())
     }
 
     /// `dst = val` by an addition: of plain copies the verifier knows that they are equal.
@@ -458,17 +431,6 @@ impl Emit<'_> {
         let val = self.reg(val, spare);
         self.asm.mov_imm(dst, 0);
         self.asm.alu(Alu::Add, dst, val);
-    }
-
-    /// Tells the verifier that `reg` is below `limit`, as it always is.
-    pub(crate) fn bound(&mut self, reg: Reg, limit: u32) {
-        let never = self.fault(Fault::BadAddress, &Val::Const(0));
-        self.asm.jump_if_imm(Cond::Ge, reg, imm(limit), never);
-    }
-
-    /// Tells the verifier that `reg`, a sum of a string's start and a place in it, is in the heap.
-    fn bound_start(&mut self, reg: Reg) {
-        self.bound(reg, self.heap_so_far());
     }
 
     /// The string from byte `at` on, which shares the bytes.
@@ -481,6 +443,7 @@ impl Emit<'_> {
         let len = self.modify(string.len, span, |e, reg| {
             let at = e.reg(&at, Reg::R1);
             e.asm.alu(Alu::Sub, reg, at);
+            e.bound(reg, e.storage.strsize);
         })?;
         self.stack.give(at);
         Ok(Str { start, len })
@@ -488,7 +451,7 @@ impl Emit<'_> {
 
     /// A copy of `r2` bytes of a string from byte `at` on.
     fn part(&mut self, string: &Str, at: &Val, span: Span) -> Emitted<Str> {
-        self.bound(Reg::R2, self.storage.strsize);
+        self.make_bounded(Reg::R2, Reg::R3, self.storage.strsize);
         self.asm.alu_imm(Alu::Add, Reg::R2, 1);
         self.heap_address_known(Reg::R3, &string.start);
         let at = self.reg(at, Reg::R5);

@@ -16,7 +16,7 @@
 use dlang::diag::Span;
 use dlang::program::Expr;
 
-use crate::emit::{Emit, Emitted, Fault, Refusal};
+use crate::emit::{Emit, Emitted, Fault, Refusal, imm};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::stack::Val;
 use crate::string::Str;
@@ -25,6 +25,14 @@ use crate::string::Str;
 const MOST: u8 = 64;
 /// Bytes of a table.
 const TABLE: u32 = 256 * 8;
+
+/// What is looked for, before the search is prepared.
+enum Sought {
+    /// A constant of at most [`MOST`] bytes.
+    Literal(Vec<u8>),
+    /// A string on the heap.
+    Computed(Str),
+}
 
 /// What is looked for.
 struct Needle {
@@ -37,7 +45,8 @@ struct Needle {
 impl Emit<'_> {
     pub(crate) fn strstr(&mut self, of: &Expr, sub: &Expr, span: Span) -> Emitted<Str> {
         let string = self.string(of)?;
-        let needle = self.needle(sub)?;
+        let sub = self.sought(sub)?;
+        let needle = self.needle(sub, span)?;
         let at = self.find(&string, &needle, &Val::Const(0), &string.len, false, span)?;
         self.stack.give(needle.len);
         // Not found is the null string, which reads as the empty one at the end.
@@ -46,8 +55,9 @@ impl Emit<'_> {
         self.asm.jump_if_imm(Cond::SGe, reg, 0, found);
         let len = self.reg(&string.len, Reg::R2);
         self.asm.mov(reg, len);
-        self.put(&at, reg);
         self.asm.bind(found);
+        self.make_bounded(reg, Reg::R2, self.storage.strsize);
+        self.put(&at, reg);
         self.suffix(string, at, span)
     }
 
@@ -59,8 +69,9 @@ impl Emit<'_> {
         span: Span,
     ) -> Emitted<Val> {
         let string = self.string(of)?;
-        let needle = self.needle(sub)?;
+        let sub = self.sought(sub)?;
         let from = start.map_or(Ok(Val::Const(0)), |start| self.int(start))?;
+        let needle = self.needle(sub, span)?;
         let result = self.take(span)?;
         self.put_imm(&result, -1);
         let (positive, done) = (self.asm.label(), self.asm.label());
@@ -71,6 +82,9 @@ impl Emit<'_> {
         self.load(Reg::R2, &string.len);
         self.asm.jump_if(Cond::Gt, Reg::R1, Reg::R2, done);
         self.asm.alu(Alu::Sub, Reg::R2, Reg::R1);
+        for reg in [Reg::R1, Reg::R2] {
+            self.make_bounded(reg, Reg::R0, self.storage.strsize);
+        }
         self.stack.give(from);
         let from = self.keep(Reg::R1, span)?;
         let count = self.keep(Reg::R2, span)?;
@@ -78,6 +92,7 @@ impl Emit<'_> {
         let reg = self.reg(&at, Reg::R0);
         self.put(&result, reg);
         self.asm.bind(done);
+        self.make_value_unknown(&result, span)?;
         for val in [at, from, count, needle.len] {
             self.stack.give(val);
         }
@@ -93,8 +108,9 @@ impl Emit<'_> {
         span: Span,
     ) -> Emitted<Val> {
         let string = self.string(of)?;
-        let needle = self.needle(sub)?;
+        let sub = self.sought(sub)?;
         let start = start.map(|start| self.int(start)).transpose()?;
+        let needle = self.needle(sub, span)?;
         let result = self.take(span)?;
         self.put_imm(&result, -1);
         let (done, whole) = (self.asm.label(), self.asm.label());
@@ -111,11 +127,13 @@ impl Emit<'_> {
             self.stack.give(start);
         }
         self.asm.bind(whole);
+        self.make_bounded(Reg::R2, Reg::R0, self.storage.strsize);
         let count = self.keep(Reg::R2, span)?;
         let at = self.find(&string, &needle, &Val::Const(0), &count, true, span)?;
         let reg = self.reg(&at, Reg::R0);
         self.put(&result, reg);
         self.asm.bind(done);
+        self.make_value_unknown(&result, span)?;
         for val in [at, count, needle.len] {
             self.stack.give(val);
         }
@@ -123,37 +141,49 @@ impl Emit<'_> {
         Ok(result)
     }
 
-    /// Prepares what is looked for. The table is behind the heap until the next string is made.
-    fn needle(&mut self, sub: &Expr) -> Emitted<Needle> {
+    /// Computes what is looked for.
+    fn sought(&mut self, sub: &Expr) -> Emitted<Sought> {
         let span = sub.span;
-        if let Some(bytes) = self.constant_string(sub) {
-            if bytes.len() > usize::from(MOST) {
-                return Err(Refusal {
-                    span,
-                    message: format!("looking for more than {MOST} bytes is not supported yet"),
-                });
-            }
-            let mut table = [u64::MAX; 256];
-            for (j, &byte) in bytes.iter().enumerate() {
-                table[usize::from(byte)] &= !(1 << j);
-            }
-            let table = table.iter().flat_map(|word| word.to_le_bytes()).collect();
-            return Ok(Needle {
-                len: Val::Const(i64::try_from(bytes.len()).unwrap_or(0)),
-                table: Some(self.rodata.put(table)),
+        let Some(bytes) = self.constant_string(sub) else {
+            return self.string(sub).map(Sought::Computed);
+        };
+        if bytes.len() > usize::from(MOST) {
+            return Err(Refusal {
+                span,
+                message: format!("looking for more than {MOST} bytes is not supported yet"),
             });
         }
-        let string = self.string(sub)?;
-        self.make_table(&string, span)?;
-        self.stack.give(string.start);
-        Ok(Needle {
-            len: string.len,
-            table: None,
-        })
+        Ok(Sought::Literal(bytes))
+    }
+
+    /// Prepares the search. A table behind the heap is there until the next string is made, so
+    /// all operands have been computed before.
+    fn needle(&mut self, sought: Sought, span: Span) -> Emitted<Needle> {
+        match sought {
+            Sought::Literal(bytes) => {
+                let mut table = [u64::MAX; 256];
+                for (j, &byte) in bytes.iter().enumerate() {
+                    table[usize::from(byte)] &= !(1 << j);
+                }
+                let table = table.iter().flat_map(|word| word.to_le_bytes()).collect();
+                let len = i64::try_from(bytes.len()).expect("it has been compared with MOST");
+                Ok(Needle {
+                    len: Val::Const(len),
+                    table: Some(self.rodata.put(table)),
+                })
+            }
+            Sought::Computed(string) => {
+                self.make_table(&string, span)?;
+                self.stack.give(string.start);
+                Ok(Needle {
+                    len: string.len,
+                    table: None,
+                })
+            }
+        }
     }
 
     fn make_table(&mut self, sub: &Str, span: Span) -> Emitted<()> {
-        let used = Val::Slot(self.heap_used(span)?);
         let (again, done) = (self.asm.label(), self.asm.label());
         self.heap_reaches(TABLE);
         let too_long = self.fault(Fault::NoScratch, &Val::Const(0));
@@ -164,13 +194,14 @@ impl Emit<'_> {
         let count = self.keep(Reg::R1, span)?;
         let ones = self.rodata.put(vec![0xff; TABLE as usize]);
         let rodata = self.storage.rodata;
-        self.heap_at(Reg::R1, &used, span)?;
+        self.scratch(Reg::R1, span)?;
+        self.table_behind_heap(Reg::R1);
         self.asm.mov_imm(Reg::R2, i64::from(TABLE));
         self.asm.map_value(Reg::R3, rodata, ones);
         self.asm.call(Helper::ProbeReadKernel);
         // r1 = byte, r2 = table, r3 = j, r4 = 1 << j
         self.heap_address_known(Reg::R1, &sub.start);
-        self.heap_address_known(Reg::R2, &used);
+        self.table_behind_heap(Reg::R2);
         self.asm.mov_imm(Reg::R3, 0);
         self.asm.mov_imm(Reg::R4, 1);
         self.asm.bind(again);
@@ -194,6 +225,14 @@ impl Emit<'_> {
         Ok(())
     }
 
+    /// `dst = address of the table behind the heap`. The scratch has been fetched. Destroys `r5`.
+    fn table_behind_heap(&mut self, dst: Reg) {
+        self.heap_used(Reg::R5);
+        self.scratch_known(dst);
+        self.asm.alu_imm(Alu::Add, dst, imm(self.storage.heap));
+        self.asm.alu(Alu::Add, dst, Reg::R5);
+    }
+
     /// Where the needle first (or last) stands in the `count` bytes behind `from`; -1 when it
     /// does not.
     fn find(
@@ -209,11 +248,14 @@ impl Emit<'_> {
         let result = self.take(span)?;
         let (again, nothing, done) = (self.asm.label(), self.asm.label(), self.asm.label());
         let (empty, end) = (self.asm.label(), self.asm.label());
-        self.heap_at(Reg::R1, &string.start, span)?;
-        self.load(Reg::R0, from);
-        self.bound(Reg::R0, strsize);
+        self.scratch(Reg::R1, span)?;
+        self.asm.alu_imm(Alu::Add, Reg::R1, imm(self.storage.heap));
+        self.load(Reg::R0, &string.start);
+        let start = self.reg(from, Reg::R5);
+        self.asm.alu(Alu::Add, Reg::R0, start);
+        self.bound_start(Reg::R0);
         self.asm.alu(Alu::Add, Reg::R1, Reg::R0);
-        // r5 = the bit that tells: 1 << (m - 1)
+        // The bit that tells: 1 << (m - 1).
         self.load(Reg::R0, &needle.len);
         self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, empty);
         self.asm.alu_imm(Alu::Add, Reg::R0, -1);
@@ -222,11 +264,11 @@ impl Emit<'_> {
             let rodata = self.storage.rodata;
             self.asm.map_value(Reg::R2, rodata, offset);
         } else {
-            let used = Val::Slot(self.heap_used(span)?);
-            self.heap_address_known(Reg::R2, &used);
+            self.table_behind_heap(Reg::R2);
         }
         self.asm.mov_imm(Reg::R5, 1);
         self.asm.alu(Alu::Lsh, Reg::R5, Reg::R0);
+        let bit = self.keep(Reg::R5, span)?;
         self.put_imm(&result, -1);
         self.copy_apart(Reg::R3, count);
         let most = self.keep(Reg::R3, span)?;
@@ -242,13 +284,19 @@ impl Emit<'_> {
         self.asm.load(Size::Double, Reg::R0, Reg::R0, 0);
         self.asm.alu_imm(Alu::Lsh, Reg::R3, 1);
         self.asm.alu(Alu::Or, Reg::R3, Reg::R0);
-        self.asm.mov(Reg::R0, Reg::R3);
-        self.asm.alu(Alu::And, Reg::R0, Reg::R5);
+        self.load(Reg::R0, &bit);
+        self.asm.alu(Alu::And, Reg::R0, Reg::R3);
         if last {
-            let differs = self.asm.label();
-            self.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, differs);
-            self.put(&result, Reg::R4);
-            self.asm.bind(differs);
+            // result = r0 == 0 ? r4 : result, without a branch, of which one more would wait for
+            // the verifier in every turn. r0 is 0 or one bit, so r0 - 1 is negative or not.
+            self.asm.alu_imm(Alu::Add, Reg::R0, -1);
+            self.asm.alu_imm(Alu::Arsh, Reg::R0, 63);
+            self.asm.alu_imm(Alu::Xor, Reg::R0, -1);
+            let best = self.reg(&result, Reg::R5);
+            self.asm.alu(Alu::Xor, best, Reg::R4);
+            self.asm.alu(Alu::And, best, Reg::R0);
+            self.asm.alu(Alu::Xor, best, Reg::R4);
+            self.put(&result, best);
         } else {
             self.go_on_if_imm(Cond::Ne, Reg::R0, 0, done);
         }
@@ -256,6 +304,7 @@ impl Emit<'_> {
         self.next_turn(Reg::R4, again);
         self.asm.bind(nothing);
         self.stack.give(most);
+        self.stack.give(bit);
         if last {
             self.load(Reg::R4, &result);
         } else {
@@ -264,7 +313,7 @@ impl Emit<'_> {
         self.asm.bind(done);
         // One more, so that not found is 0 and the number is bounded.
         self.asm.alu_imm(Alu::Add, Reg::R4, 1);
-        self.settle(Reg::R4, Reg::R1, strsize + 1, span)?;
+        self.make_bounded(Reg::R4, Reg::R1, strsize + 1);
         let absent = self.asm.label();
         self.asm.jump_if_imm(Cond::Eq, Reg::R4, 0, absent);
         for (op, val) in [(Alu::Add, from), (Alu::Sub, &needle.len)] {
@@ -280,6 +329,7 @@ impl Emit<'_> {
         let here = self.reg(if last { count } else { from }, Reg::R0);
         self.put(&result, here);
         self.asm.bind(end);
+        self.make_value_unknown(&result, span)?;
         Ok(result)
     }
 }

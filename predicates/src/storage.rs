@@ -12,7 +12,7 @@
 //! ```text
 //! one thread's state:
 //!   0          rdtrace's own words (`own_state`)
-//!   16         self-> variables
+//!   32         self-> variables
 //!   temps      loop results, pointers that must become plain numbers
 //!   locals     this-> variables that the stack cannot hold, cleared in each firing
 //!   copied     what copyin() brought
@@ -195,8 +195,11 @@ pub mod own_globals {
     pub const SERIAL: u32 = 16;
     /// Set once a followed process has hit a probe.
     pub const FOLLOWED_HIT: u32 = 24;
-    /// Where the program's variables start.
-    pub const END: u32 = 32;
+    /// Always 0, which the verifier cannot know; also what an element that is not there reads as.
+    pub const ZERO: u32 = 32;
+    /// Where the program's variables start: not in the cache line of these words, which are read
+    /// in every firing while variables may be written by another CPU.
+    pub const END: u32 = 104;
 }
 
 /// Per-CPU counters of what had to be given up, as `u64`s of one value.
@@ -287,8 +290,12 @@ pub mod own_state {
     pub const SERIAL: i16 = 0;
     /// Nanoseconds on a CPU up to the last time the thread left one.
     pub const ON_CPU: i16 = 8;
+    /// Bytes of the heap that this firing has used so far.
+    pub const HEAP_USED: i16 = 16;
+    /// Through which a number goes that the verifier is to lose sight of.
+    pub const WORD: i16 = 24;
     /// Where the program's variables start.
-    pub const END: u32 = 16;
+    pub const END: u32 = 32;
 }
 
 impl Storage {

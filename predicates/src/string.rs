@@ -111,18 +111,17 @@ impl Emit<'_> {
     /// Copies to the heap what stands at `r3` up to a NUL: at most `r2` bytes with the NUL that
     /// ends the copy. The scratch has been fetched.
     pub(crate) fn push_kernel_bytes(&mut self, span: Span) -> Emitted<Str> {
-        let used = Val::Slot(self.heap_used(span)?);
-        self.heap_address_known(Reg::R1, &used);
+        let start = self.heap_end(Reg::R1, span)?;
         self.asm.call(Helper::ProbeReadKernelStr);
-        self.pushed(&Val::Const(0), span)
+        self.pushed(start, &Val::Const(0), span)
     }
 
     /// Reads a string of the traced program to the heap: at most `max` bytes, if given, the NUL
     /// that ends it among them.
     fn push_user_string(&mut self, address: &Val, max: Option<&Val>, span: Span) -> Emitted<Str> {
         let strsize = i64::from(self.storage.strsize);
-        let used = Val::Slot(self.heap_used(span)?);
-        self.heap_at(Reg::R1, &used, span)?;
+        self.scratch(Reg::R1, span)?;
+        let start = self.heap_end(Reg::R1, span)?;
         match max {
             None => self.asm.mov_imm(Reg::R2, strsize),
             Some(Val::Const(max)) if (0..strsize).contains(max) => {
@@ -138,29 +137,23 @@ impl Emit<'_> {
                 self.asm.jump_if_imm(Cond::Ge, Reg::R2, 1, some);
                 self.asm.mov_imm(Reg::R2, 1);
                 self.asm.bind(some);
+                self.make_bounded(Reg::R2, Reg::R3, self.storage.strsize + 1);
             }
         }
         self.load(Reg::R3, address);
         self.read_text(span)?;
-        self.pushed(address, span)
+        self.pushed(start, address, span)
     }
 
-    /// After a helper has put a string at the end of the heap: checks its result in `r0` (bytes
-    /// with the NUL, or an error) and takes the string into the heap.
-    fn pushed(&mut self, address: &Val, span: Span) -> Emitted<Str> {
+    /// After a helper has put a string at `start`, the end of the heap: checks its result in `r0`
+    /// (bytes with the NUL, or an error) and takes the string into the heap.
+    fn pushed(&mut self, start: Val, address: &Val, span: Span) -> Emitted<Str> {
         let bad = self.fault(Fault::BadAddress, address);
         self.asm.jump_if_imm(Cond::SLt, Reg::R0, 1, bad);
-        self.take_pushed(span)
-    }
-
-    /// Takes the `r0` bytes at the end of the heap, a string with its NUL, into the heap.
-    pub(crate) fn take_pushed(&mut self, span: Span) -> Emitted<Str> {
         self.heap_grows(self.storage.strsize);
-        let used = self.heap_used(span)?;
-        self.asm.load(Size::Double, Reg::R1, Reg::FP, used);
-        let start = self.keep(Reg::R1, span)?;
+        self.load(Reg::R1, &start);
         self.asm.alu(Alu::Add, Reg::R1, Reg::R0);
-        self.asm.store(Size::Double, Reg::FP, used, Reg::R1);
+        self.set_heap_used(Reg::R1, Reg::R2);
         self.asm.alu_imm(Alu::Add, Reg::R0, -1);
         let len = self.keep(Reg::R0, span)?;
         Ok(Str { start, len })
@@ -219,10 +212,14 @@ impl Emit<'_> {
             self.stack.give(source);
             self.asm.bind(have);
         }
+        // What is in the slots is known here and unknown there: made the same for both.
         self.asm.load(Size::Double, Reg::R0, Reg::FP, length);
         self.asm.alu_imm(Alu::Add, Reg::R0, -1);
+        self.make_bounded(Reg::R0, Reg::R1, self.storage.strsize);
         let len = self.keep(Reg::R0, span)?;
         self.asm.load(Size::Double, Reg::R0, Reg::FP, start);
+        self.through_memory(Reg::R0, Reg::R1);
+        self.bound_start(Reg::R0);
         let start = self.keep(Reg::R0, span)?;
         Ok(Str { start, len })
     }
@@ -257,12 +254,12 @@ impl Emit<'_> {
         };
         let space = pointer.ty.space();
         let address = self.int(pointer)?;
-        let used = Val::Slot(self.heap_used(span)?);
-        self.heap_at(Reg::R1, &used, span)?;
+        self.scratch(Reg::R1, span)?;
+        let start = self.heap_end(Reg::R1, span)?;
         self.asm.mov_imm(Reg::R2, i64::from(self.storage.strsize));
         self.load(Reg::R3, &address);
         self.read_memory(space, Helper::ProbeReadUserStr, Helper::ProbeReadKernelStr);
-        let string = self.pushed(&address, span)?;
+        let string = self.pushed(start, &address, span)?;
         self.stack.give(address);
         Ok(string)
     }
@@ -271,25 +268,19 @@ impl Emit<'_> {
         let (no, done) = (self.asm.label(), self.asm.label());
         // The scratch before the branches, since both need it and what follows does.
         self.scratch(Reg::R1, span)?;
-        let result = Str {
-            start: self.take(span)?,
-            len: self.take(span)?,
-        };
+        let result = self.take_string(span)?;
         self.jump_when(cond, false, no)?;
         let known = self.known();
         for (branch, label, last) in [(a, no, false), (b, done, true)] {
             let string = self.string(branch)?;
-            let reg = self.reg(&string.start, Reg::R0);
-            self.put(&result.start, reg);
-            let reg = self.reg(&string.len, Reg::R0);
-            self.put(&result.len, reg);
-            self.give_string(string);
+            self.move_string(string, &result);
             if !last {
                 self.asm.jump(done);
             }
             self.asm.bind(label);
             self.forget(&known);
         }
+        self.make_any_string(&result);
         Ok(result)
     }
 
@@ -304,28 +295,27 @@ impl Emit<'_> {
         })?;
         self.give_string(left);
         let strsize = self.storage.strsize;
-        let used = self.heap_used(span)?;
-        // Back over the NUL; what is left of strsize bounds the second part.
-        self.asm.load(Size::Double, Reg::R1, Reg::FP, used);
-        self.asm.alu_imm(Alu::Add, Reg::R1, -1);
-        self.asm.store(Size::Double, Reg::FP, used, Reg::R1);
+        // Over the NUL; what is left of strsize bounds the second part, but the verifier does not
+        // know that it is less the longer the first part is.
+        self.heap_reaches(2 * strsize);
         self.heap_address_known(Reg::R3, &right.start);
-        let end = Val::Slot(used);
-        self.heap_address_known(Reg::R1, &end);
+        self.heap_address_known(Reg::R1, &joined.start);
+        self.load(Reg::R0, &joined.len);
+        self.asm.alu(Alu::Add, Reg::R1, Reg::R0);
         self.asm.mov_imm(Reg::R2, i64::from(strsize));
-        let len = self.reg(&joined.len, Reg::R5);
-        self.asm.alu(Alu::Sub, Reg::R2, len);
+        self.asm.alu(Alu::Sub, Reg::R2, Reg::R0);
         self.asm.call(Helper::ProbeReadKernelStr);
         let bad = self.fault(Fault::BadAddress, &Val::Const(0));
         self.asm.jump_if_imm(Cond::SLt, Reg::R0, 1, bad);
-        self.heap_grows(strsize);
-        self.asm.load(Size::Double, Reg::R1, Reg::FP, used);
+        self.load(Reg::R1, &joined.len);
         self.asm.alu(Alu::Add, Reg::R1, Reg::R0);
-        self.asm.store(Size::Double, Reg::FP, used, Reg::R1);
-        let len = self.reg(&joined.len, Reg::R1);
-        self.asm.alu(Alu::Add, len, Reg::R0);
-        self.asm.alu_imm(Alu::Add, len, -1);
-        self.put(&joined.len, len);
+        self.asm.alu_imm(Alu::Add, Reg::R1, -1);
+        self.bound(Reg::R1, strsize);
+        self.put(&joined.len, Reg::R1);
+        self.load(Reg::R0, &joined.start);
+        self.asm.alu(Alu::Add, Reg::R1, Reg::R0);
+        self.asm.alu_imm(Alu::Add, Reg::R1, 1);
+        self.set_heap_used(Reg::R1, Reg::R2);
         self.give_string(right);
         Ok(joined)
     }
@@ -459,10 +449,11 @@ impl Emit<'_> {
     /// loops are made as `scan` explains.
     fn difference(&mut self, a: &Str, b: &Str, span: Span) -> Emitted<()> {
         let strsize = self.storage.strsize;
+        // The last word may reach beyond the end of the string, and its bytes are looked at once
+        // more.
+        self.heap_reaches(strsize + 16);
         let (words, bytes) = (self.asm.label(), self.asm.label());
         let (word, done) = (self.asm.label(), self.asm.label());
-        // The last word may reach beyond the end of the string.
-        self.heap_reaches(16);
         self.heap_at(Reg::R1, &a.start, span)?;
         self.heap_address_known(Reg::R2, &b.start);
         self.asm.mov_imm(Reg::R3, 0);
@@ -483,7 +474,7 @@ impl Emit<'_> {
         }
         self.asm.jump_if_imm(Cond::Lt, Reg::R3, imm(strsize), words);
         self.asm.bind(word);
-        self.settle(Reg::R3, Reg::R1, strsize + 8, span)?;
+        self.make_bounded(Reg::R3, Reg::R1, strsize + 8);
         for (pointer, string) in [(Reg::R1, a), (Reg::R2, b)] {
             self.heap_address_known(pointer, &string.start);
             self.asm.alu(Alu::Add, pointer, Reg::R3);
@@ -501,6 +492,7 @@ impl Emit<'_> {
         }
         self.asm.jump_if_imm(Cond::Lt, Reg::R3, 8, bytes);
         self.asm.bind(done);
-        self.through_memory(Reg::R0, Reg::R1, span)
+        self.through_memory(Reg::R0, Reg::R1);
+        Ok(())
     }
 }

@@ -249,7 +249,12 @@ impl Emit<'_> {
             } else {
                 self.asm.call(Helper::ProbeReadKernelStr);
             }
-            let bad = self.fault(Fault::BadAddress, &source);
+            // What is told of a fault is a number, not a pointer of ours.
+            let address = match string {
+                MemberValue::User(address, _) => address.alias(),
+                MemberValue::Str(_) | MemberValue::Int(_) => Val::Const(0),
+            };
+            let bad = self.fault(Fault::BadAddress, &address);
             self.asm.jump_if_imm(Cond::SLt, Reg::R0, 1, bad);
             let reg = self.reg(&end, Reg::R1);
             self.asm.alu(Alu::Add, reg, Reg::R0);

@@ -8,7 +8,7 @@ use dlang::diag::Span;
 use dlang::program::{Expr, ExprKind, VarId};
 use dlang::types::Int;
 
-use crate::asm::{Label, MapRef};
+use crate::asm::MapRef;
 use crate::emit::{Emit, Emitted, Refusal, imm};
 use crate::insn::{Alu, Cond, Helper, Insn, Reg, Size};
 use crate::int::internal;
@@ -81,16 +81,15 @@ impl Emit<'_> {
                 self.keep(Reg::R0, span)
             }
             Target::Element(maps, tuple) => {
-                let (absent, done) = (self.asm.label(), self.asm.label());
-                let val = self.take(span)?;
-                self.find_element(maps, tuple, absent)?;
+                let found = self.asm.label();
+                self.find_element(maps, tuple)?;
+                self.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, found);
+                // No such element: some zero bytes serve as one.
+                let globals = self.storage.globals;
+                self.asm.map_value(Reg::R0, globals, own_globals::ZERO);
+                self.asm.bind(found);
                 self.load_int(Reg::R0, Reg::R0, 0, int);
-                self.put(&val, Reg::R0);
-                self.asm.jump(done);
-                self.asm.bind(absent);
-                self.put_imm(&val, 0);
-                self.asm.bind(done);
-                Ok(val)
+                self.keep(Reg::R0, span)
             }
             Target::Part(part) => self.read_part(part, int, span),
             Target::Memory(address) => {
@@ -116,7 +115,9 @@ impl Emit<'_> {
                 if let Place::Local(number) = self.place(*var) {
                     let slot = self.local(number, span)?;
                     let reg = self.cut(value, int, fits);
-                    self.asm.store(Size::Double, Reg::FP, slot, reg);
+                    self.asm.mov(Reg::R0, reg);
+                    self.make_unknown(Reg::R0, Reg::R1, span)?;
+                    self.asm.store(Size::Double, Reg::FP, slot, Reg::R0);
                     return Ok(());
                 }
                 self.variable_address(Reg::R1, *var, span)?;
@@ -198,18 +199,14 @@ impl Emit<'_> {
             ExprKind::Element(var, key) => {
                 let maps = self.array_maps(*var, expr)?;
                 let tuple = self.tuple(&maps, key, span)?;
-                let (absent, done) = (self.asm.label(), self.asm.label());
-                let pointer = self.take(span)?;
-                self.find_element(&maps, &tuple, absent)?;
-                self.put(&pointer, Reg::R0);
-                self.asm.jump(done);
-                self.asm.bind(absent);
+                let found = self.asm.label();
+                self.find_element(&maps, &tuple)?;
+                self.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, found);
                 // No such element: some zero bytes serve as the empty string.
-                let empty = self.rodata.put(vec![0; 8]);
-                let rodata = self.storage.rodata;
-                self.asm.map_value(Reg::R0, rodata, empty);
-                self.put(&pointer, Reg::R0);
-                self.asm.bind(done);
+                let globals = self.storage.globals;
+                self.asm.map_value(Reg::R0, globals, own_globals::ZERO);
+                self.asm.bind(found);
+                let pointer = self.keep(Reg::R0, span)?;
                 self.give_tuple(tuple);
                 let alias = pointer.alias();
                 let string = self.push_kernel_string(span, |e| {
@@ -269,20 +266,13 @@ impl Emit<'_> {
         }
     }
 
-    /// `r0 = address of an element's value`, or a jump to `absent`.
-    pub(crate) fn find_element(
-        &mut self,
-        maps: &TupleMaps,
-        tuple: &Tuple,
-        absent: Label,
-    ) -> Emitted<()> {
+    /// `r0 = address of an element's value`, 0 if there is no such element.
+    pub(crate) fn find_element(&mut self, maps: &TupleMaps, tuple: &Tuple) -> Emitted<()> {
         self.each_class(maps, tuple, |e, map, size| {
             e.asm.map(Reg::R1, map);
             e.tuple_address(Reg::R2, tuple, size);
             e.asm.call(Helper::MapLookupElem);
-        })?;
-        self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, absent);
-        Ok(())
+        })
     }
 
     /// Puts a value, whose address `value` brings to `r3`, under a key.

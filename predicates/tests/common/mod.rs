@@ -392,7 +392,6 @@ pub fn make(program: &Program, rows: &[Row], options: Options) -> Emitted<Made> 
         e.asm.store(Size::Double, Reg::R4, 16, Reg::R3);
         e.asm.store_imm(Size::Double, Reg::R4, 0, 3);
         e.asm.bind(end);
-        e.settle_heap(Span::default())?;
         if !options.share {
             e.forget(&known);
         }
@@ -408,7 +407,7 @@ pub fn make(program: &Program, rows: &[Row], options: Options) -> Emitted<Made> 
     }
     e.asm.jump(body);
     let state = storage.heap + e.heap_max() + strsize;
-    let code = std::mem::take(&mut e.asm).finish().unwrap();
+    let code = e.finish().unwrap();
     drop(e);
     rodata.put(vec![0; 8]);
     let bytes = rodata.bytes;

@@ -1,0 +1,417 @@
+//! Random D programs, the same for the same seed: everything that the language has, nested in each
+//! other, bounded in size. They are correct D; that is all that is known of them.
+
+use std::fmt::Write as _;
+
+/// Numbers that look random, the same for the same seed (`SplitMix64`).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        usize::try_from(self.next() % limit as u64).unwrap()
+    }
+
+    fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+
+    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+        from[self.below(from.len())]
+    }
+}
+
+const INTS: [&str; 12] = [
+    "char", "short", "int", "long", "int8_t", "int16_t", "int64_t", "uint8_t", "uint16_t",
+    "uint32_t", "uint64_t", "size_t",
+];
+const LITERALS: [&str; 16] = [
+    "0",
+    "1",
+    "2",
+    "-1",
+    "3",
+    "7",
+    "10",
+    "63",
+    "64",
+    "100",
+    "255",
+    "4096",
+    "0777",
+    "2147483648",
+    "0x7fffffffffffffff",
+    "'a'",
+];
+const BUILTINS: [&str; 13] = [
+    "pid",
+    "tid",
+    "uid",
+    "gid",
+    "timestamp",
+    "vtimestamp",
+    "walltimestamp",
+    "cpu",
+    "epid",
+    "id",
+    "errno",
+    "ppid",
+    "pid",
+];
+const TEXTS: [&str; 10] = [
+    "\"\"",
+    "\"a\"",
+    "\"/\"",
+    "\"//\"",
+    "\"/usr/lib/x\"",
+    "\"abc\"",
+    "\"hello world\"",
+    "\"%d%s\"",
+    "\"\\n\\t\"",
+    "\"yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\"",
+];
+const BUILTIN_TEXTS: [&str; 5] = [
+    "execname",
+    "probename",
+    "probefunc",
+    "probemod",
+    "probeprov",
+];
+const BINARY: [&str; 10] = ["+", "-", "*", "/", "%", "&", "|", "^", "<<", ">>"];
+const COMPARE: [&str; 6] = ["==", "!=", "<", "<=", ">", ">="];
+const ASSIGN: [&str; 11] = [
+    "=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<=", ">>=",
+];
+const PROBES: [&str; 8] = [
+    "BEGIN",
+    "BEGIN",
+    "END",
+    "ERROR",
+    "profile:::tick-1s",
+    "app1:::hit",
+    "app1:::hit",
+    "app1:::other",
+];
+
+/// A variable's name, with its scope's prefix, and the types of its key if it is an array.
+struct Variable {
+    name: String,
+    key: Option<Vec<bool>>,
+}
+
+/// A program while it is written. In keys `true` is a string.
+struct Writer {
+    random: Random,
+    ints: Vec<Variable>,
+    texts: Vec<Variable>,
+    aggregations: Vec<(String, &'static str, Vec<bool>)>,
+}
+
+/// The program of a seed. `size` bounds its clauses, statements and the depth of expressions.
+pub(crate) fn program(seed: u64, size: usize) -> String {
+    let mut writer = Writer {
+        random: Random(seed),
+        ints: Vec::new(),
+        texts: Vec::new(),
+        aggregations: Vec::new(),
+    };
+    let mut text = writer.declarations();
+    for _ in 0..=writer.random.below(size + 1) {
+        text += &writer.clause(size);
+    }
+    text
+}
+
+impl Writer {
+    fn declarations(&mut self) -> String {
+        let mut text = String::new();
+        for (prefix, declared, arrays) in [
+            ("", "", true),
+            ("self->", "self ", true),
+            ("this->", "this ", false),
+        ] {
+            for n in 0..=self.random.below(3) {
+                let ty = self.random.pick(&INTS);
+                let name = format!("i{n}");
+                writeln!(text, "{declared}{ty} {name};").unwrap();
+                self.ints.push(Variable {
+                    name: format!("{prefix}{name}"),
+                    key: None,
+                });
+            }
+            for n in 0..=self.random.below(2) {
+                let name = format!("s{n}");
+                writeln!(text, "{declared}string {name};").unwrap();
+                self.texts.push(Variable {
+                    name: format!("{prefix}{name}"),
+                    key: None,
+                });
+            }
+            for n in 0..if arrays { self.random.below(3) } else { 0 } {
+                let key = self.key();
+                let types: Vec<&str> = key
+                    .iter()
+                    .map(|text| if *text { "string" } else { "int64_t" })
+                    .collect();
+                let is_text = self.random.one_in(2);
+                let ty = if is_text {
+                    "string"
+                } else {
+                    self.random.pick(&INTS)
+                };
+                let name = format!("a{n}");
+                writeln!(text, "{declared}{ty} {name}[{}];", types.join(", ")).unwrap();
+                let list = if is_text {
+                    &mut self.texts
+                } else {
+                    &mut self.ints
+                };
+                list.push(Variable {
+                    name: format!("{prefix}{name}"),
+                    key: Some(key),
+                });
+            }
+        }
+        for n in 0..self.random.below(4) {
+            let func = self.random.pick(&[
+                "count",
+                "sum",
+                "avg",
+                "min",
+                "max",
+                "stddev",
+                "quantize",
+                "lquantize",
+                "llquantize",
+            ]);
+            let key = if self.random.one_in(3) {
+                Vec::new()
+            } else {
+                self.key()
+            };
+            self.aggregations.push((format!("@g{n}"), func, key));
+        }
+        text
+    }
+
+    fn key(&mut self) -> Vec<bool> {
+        (0..=self.random.below(3))
+            .map(|_| self.random.one_in(2))
+            .collect()
+    }
+
+    fn clause(&mut self, size: usize) -> String {
+        let probe = self.random.pick(&PROBES);
+        let predicate = if self.random.one_in(2) {
+            format!(" / {} /", self.int(size))
+        } else {
+            String::new()
+        };
+        format!("{probe}{predicate}\n{{\n{}}}\n", self.body(size))
+    }
+
+    fn body(&mut self, size: usize) -> String {
+        (0..self.random.below(size + 2))
+            .map(|_| self.statement(size))
+            .collect()
+    }
+
+    fn statement(&mut self, size: usize) -> String {
+        let depth = size;
+        match self.random.below(12) {
+            0 | 1 => format!("{};\n", self.assign_int(depth)),
+            2 | 3 => format!("{};\n", self.assign_text(depth)),
+            4 => format!("{};\n", self.int(depth)),
+            5 if size > 1 => {
+                let cond = self.int(depth);
+                let (then, other) = (self.body(size / 2), self.body(size / 2));
+                format!("if ({cond}) {{\n{then}}} else {{\n{other}}}\n")
+            }
+            6 => format!("trace({});\n", self.int(depth)),
+            7 => format!("trace({});\n", self.text(depth)),
+            8 | 9 => {
+                let (number, text) = (self.int(depth), self.text(depth));
+                format!("printf(\"%d %s\\n\", {number}, {text});\n")
+            }
+            _ => self.aggregate(depth),
+        }
+    }
+
+    fn aggregate(&mut self, depth: usize) -> String {
+        if self.aggregations.is_empty() {
+            return String::new();
+        }
+        let which = self.random.below(self.aggregations.len());
+        let (name, func, key) = &self.aggregations[which];
+        let (name, func, key) = (name.clone(), *func, key.clone());
+        let index = if key.is_empty() {
+            String::new()
+        } else {
+            self.index(&key, depth)
+        };
+        let value = match func {
+            "count" => String::new(),
+            "lquantize" => format!("{}, 0, 100, 10", self.int(depth)),
+            "llquantize" => format!("{}, 10, 0, 3, 10", self.int(depth)),
+            _ => self.int(depth),
+        };
+        format!("{name}{index} = {func}({value});\n")
+    }
+
+    fn index(&mut self, key: &[bool], depth: usize) -> String {
+        let members: Vec<String> = key
+            .iter()
+            .map(|&text| {
+                if text {
+                    self.text(depth / 2)
+                } else {
+                    self.int(depth / 2)
+                }
+            })
+            .collect();
+        format!("[{}]", members.join(", "))
+    }
+
+    fn variable(&mut self, text: bool, depth: usize) -> String {
+        let count = if text {
+            self.texts.len()
+        } else {
+            self.ints.len()
+        };
+        let which = self.random.below(count);
+        let list = if text { &self.texts } else { &self.ints };
+        let (name, key) = (list[which].name.clone(), list[which].key.clone());
+        match key {
+            Some(key) => name + &self.index(&key, depth),
+            None => name,
+        }
+    }
+
+    fn assign_int(&mut self, depth: usize) -> String {
+        let op = if self.random.one_in(2) {
+            "="
+        } else {
+            self.random.pick(&ASSIGN)
+        };
+        let target = self.variable(false, depth);
+        format!("{target} {op} {}", self.int(depth.saturating_sub(1)))
+    }
+
+    fn assign_text(&mut self, depth: usize) -> String {
+        let target = self.variable(true, depth);
+        format!("{target} = {}", self.text(depth.saturating_sub(1)))
+    }
+
+    fn int(&mut self, depth: usize) -> String {
+        if depth == 0 || self.random.one_in(6) {
+            return match self.random.below(4) {
+                0 => self.random.pick(&LITERALS).into(),
+                1 => self.variable(false, 0),
+                2 => format!("arg{}", self.random.below(10)),
+                _ => self.random.pick(&BUILTINS).into(),
+            };
+        }
+        let d = depth - 1;
+        match self.random.below(18) {
+            0..=3 => {
+                let (a, op, b) = (self.int(d), self.random.pick(&BINARY), self.int(d));
+                format!("({a} {op} {b})")
+            }
+            4 | 5 => {
+                let (a, op, b) = (self.int(d), self.random.pick(&COMPARE), self.int(d));
+                format!("({a} {op} {b})")
+            }
+            6 => {
+                let (a, op, b) = (
+                    self.int(d),
+                    self.random.pick(&["&&", "||", "^^"]),
+                    self.int(d),
+                );
+                format!("({a} {op} {b})")
+            }
+            7 => format!(
+                "{}({})",
+                self.random.pick(&["!", "~", "-", "+"]),
+                self.int(d)
+            ),
+            8 => format!("({} ? {} : {})", self.int(d), self.int(d), self.int(d)),
+            9 => format!("({})({})", self.random.pick(&INTS), self.int(d)),
+            10 => format!("({})", self.assign_int(d)),
+            11 => {
+                let step = self.random.pick(&["++", "--"]);
+                let variable = self.variable(false, d / 2);
+                if self.random.one_in(2) {
+                    format!("{step}{variable}")
+                } else {
+                    format!("{variable}{step}")
+                }
+            }
+            12 => format!("strlen({})", self.text(d)),
+            13 => {
+                let name = self.random.pick(&["index", "rindex"]);
+                let start = if self.random.one_in(2) {
+                    format!(", {}", self.int(d))
+                } else {
+                    String::new()
+                };
+                format!("{name}({}, {}{start})", self.text(d), self.text(d))
+            }
+            14 => {
+                let (a, op, b) = (self.text(d), self.random.pick(&COMPARE), self.text(d));
+                format!("({a} {op} {b})")
+            }
+            15 => {
+                let ty = self.random.pick(&INTS);
+                format!("*({ty} *)copyin({}, 8)", self.int(d))
+            }
+            16 => format!("({}, {})", self.int(d), self.int(d)),
+            _ => self.variable(false, d),
+        }
+    }
+
+    fn text(&mut self, depth: usize) -> String {
+        if depth == 0 || self.random.one_in(6) {
+            return match self.random.below(4) {
+                0 => self.random.pick(&TEXTS).into(),
+                1 => self.random.pick(&BUILTIN_TEXTS).into(),
+                2 => format!("copyinstr(arg{})", self.random.below(4)),
+                _ => self.variable(true, 0),
+            };
+        }
+        let d = depth - 1;
+        match self.random.below(14) {
+            0 | 1 => format!("strjoin({}, {})", self.text(d), self.text(d)),
+            2 => format!("substr({}, {})", self.text(d), self.int(d)),
+            3 | 4 => format!("substr({}, {}, {})", self.text(d), self.int(d), self.int(d)),
+            5 => format!(
+                "{}({}, {})",
+                self.random.pick(&["strchr", "strrchr"]),
+                self.text(d),
+                self.int(d)
+            ),
+            6 => format!("strstr({}, {})", self.text(d), self.text(d)),
+            7 => format!(
+                "{}({})",
+                self.random.pick(&["basename", "dirname"]),
+                self.text(d)
+            ),
+            8 => {
+                let base = self.random.pick(&["", ", 10", ", 16", ", 8", ", 2"]);
+                format!("lltostr({}{base})", self.int(d))
+            }
+            9 => format!("({} ? {} : {})", self.int(d), self.text(d), self.text(d)),
+            10 => format!("({})", self.assign_text(d)),
+            11 if self.random.one_in(2) => format!("copyinstr({}, {})", self.int(d), self.int(d)),
+            11 => format!("copyinstr({})", self.int(d)),
+            12 => format!("stringof(copyin({}, 16))", self.int(d)),
+            _ => self.variable(true, d),
+        }
+    }
+}

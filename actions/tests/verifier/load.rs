@@ -1,0 +1,188 @@
+//! From D text to what the verifier says of it.
+
+use std::sync::{Arc, Mutex};
+
+use actions::lower::{Compiler, Enabled, LowerOptions};
+use dlang::check::UnknownArgs;
+use dlang::diag::{Origin, Source};
+use dlang::program::ProbeDesc;
+use dlang::types::Int;
+use dlang::{CheckOptions, Macros};
+use predicates::storage::TaskFields;
+use provider::catalog::Catalog;
+use provider::features::KernelFeatures;
+use provider::probe::{
+    ArgLocation, File, Moment, Probe, ProbeArg, ProbeId, ProbeKind, Register, Scope, Site, Sites,
+};
+use provider::session::Session;
+
+/// One program at a time, so that those that are open are this one's.
+static ONE: Mutex<()> = Mutex::new(());
+
+/// What became of a program.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// All its programs were loaded, and the verifier followed so many instructions.
+    Loaded { followed: u64 },
+    /// rdtrace itself has refused it, with a message and its place.
+    Refused(String),
+    /// The kernel has refused it.
+    Rejected(String),
+}
+
+/// Whether this process may load programs; says so if not.
+pub(crate) fn may_load() -> bool {
+    let may = KernelFeatures::loads_programs();
+    if !may {
+        eprintln!("skipped: no rights to load programs");
+    }
+    may
+}
+
+/// Compiles a program and has it verified. Its probes: those of rdtrace itself, timers, and
+/// `app1:::hit` (two sites) and `app1:::other` in one file.
+pub(crate) fn verify(text: &str) -> Verdict {
+    let source = Source {
+        origin: Origin::Script("test.d".into()),
+        text: text.into(),
+    };
+    let refused = |errors: &dyn std::fmt::Debug| Verdict::Refused(format!("{errors:?}"));
+    let ast = match dlang::parse(std::slice::from_ref(&source), &Macros::default()) {
+        Ok(ast) => ast,
+        Err(errors) => return refused(&errors),
+    };
+    let program = match dlang::check(&ast, &UnknownArgs, &CheckOptions::default()) {
+        Ok(program) => program,
+        Err(errors) => return refused(&errors),
+    };
+    let mut catalog = Catalog::new();
+    let app = app();
+    let mut enabled = Vec::new();
+    for (clause, of) in program.clauses.iter().enumerate() {
+        for desc in &of.probes {
+            let mut probes = catalog.enable(&desc.desc);
+            probes.extend(app.iter().filter(|probe| probe.desc == desc.desc).cloned());
+            enabled.extend(probes.into_iter().map(|probe| Enabled { clause, probe }));
+        }
+    }
+    let options = LowerOptions {
+        strsize: 256,
+        ring_bytes: 1 << 16,
+        aggregation_keys: Some(64),
+        dynvarsize: 1 << 14,
+        flow: false,
+        task: TaskFields {
+            real_parent: Some(1000),
+            tgid: Some(1008),
+            ..TaskFields::default()
+        },
+        may_goto: false,
+        follow: None,
+        grows: false,
+    };
+    let object = match Compiler::new(Arc::new(program), options).lower(&enabled) {
+        Ok(object) => object,
+        Err(refusal) => return refused(&refusal),
+    };
+    let _one = ONE
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut session = Session::new(KernelFeatures::detect());
+    session.create_maps(&object.maps).unwrap();
+    for (program, listing) in object.programs.iter().zip(&object.listings) {
+        if let Err(error) = session.load(program) {
+            let text = match &error {
+                provider::error::Error::Load(load) => load.log.clone(),
+                other => other.to_string(),
+            };
+            let end: Vec<&str> = text.lines().rev().take(12).collect();
+            let end: Vec<&str> = end.into_iter().rev().collect();
+            if std::env::var_os("LISTING").is_some() {
+                eprintln!("{listing}\n{text}");
+            }
+            return Verdict::Rejected(format!("{error}\n{}", end.join("\n")));
+        }
+    }
+    Verdict::Loaded {
+        followed: followed(),
+    }
+}
+
+/// Two probes in a file, one of them at two places that have its arguments in different ones.
+fn app() -> Vec<Arc<Probe>> {
+    let file = Arc::new(File {
+        path: "/bin/true".into(),
+        shown: "/bin/true".into(),
+        identity: (1, 1),
+        born: None,
+    });
+    let probe = |id, name: &str, addresses: &[u64]| {
+        let site = |(index, &address): (usize, &u64)| Site {
+            file_offset: address,
+            address,
+            semaphore: None,
+            args: (0..6)
+                .map(|n| location(n + i64::try_from(index).unwrap()))
+                .collect(),
+        };
+        Arc::new(Probe {
+            id: ProbeId(id),
+            desc: ProbeDesc {
+                provider: "app1".into(),
+                module: String::new(),
+                function: String::new(),
+                name: name.into(),
+            },
+            args: vec![
+                ProbeArg {
+                    ty: Int::I64,
+                    meaning: None
+                };
+                6
+            ],
+            kind: ProbeKind::Sites(Sites {
+                file: Arc::clone(&file),
+                scope: Scope::System,
+                sites: addresses.iter().enumerate().map(site).collect(),
+                moment: Moment::Reached,
+                wake: Vec::new(),
+            }),
+            source: None,
+        })
+    };
+    vec![
+        probe(1001, "hit", &[0x1010, 0x1020]),
+        probe(1002, "other", &[0x1030]),
+    ]
+}
+
+fn location(n: i64) -> ArgLocation {
+    match n % 3 {
+        0 => ArgLocation::Register {
+            register: Register::IP,
+            shift: 0,
+            int: Int::I64,
+        },
+        1 => ArgLocation::Memory {
+            base: Some(Register::IP),
+            index: None,
+            displacement: 8 * n,
+            int: Int::I32,
+        },
+        _ => ArgLocation::Constant(n),
+    }
+}
+
+/// How many instructions the verifier followed for the programs that this process has open.
+fn followed() -> u64 {
+    let files = std::fs::read_dir("/proc/self/fdinfo").unwrap();
+    files
+        .filter_map(|file| std::fs::read_to_string(file.ok()?.path()).ok())
+        .filter_map(|text| {
+            let line = text
+                .lines()
+                .find(|line| line.starts_with("verified_insns"))?;
+            line.split_whitespace().last()?.parse::<u64>().ok()
+        })
+        .sum()
+}

@@ -1,0 +1,145 @@
+//! Programs through the kernel's verifier, which must take each of them and be done soon.
+//!
+//! How soon is told by the number of instructions that it followed, which depends on the program
+//! and the kernel only, never on the machine's load. Needs root.
+//!
+//! ```text
+//! PROGRAMS=10000 cargo test -p actions --test verifier random     more random programs
+//! FIRST=4711 PROGRAMS=1 cargo test -p actions --test verifier random    just one, by its seed
+//! D=script.d cargo test -p actions --test verifier script -- --nocapture    a script of your own
+//! ```
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::print_stderr, reason = "tests say what was covered")]
+
+mod generate;
+mod load;
+
+use load::{Verdict, verify};
+
+/// The most instructions that the verifier may follow in a random program. A loop over a string is
+/// followed for `strsize` turns, and the larger of these programs have dozens.
+const MOST_FOLLOWED: u64 = 1_000_000;
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |value| value.parse().unwrap())
+}
+
+#[test]
+fn random_programs_load() {
+    if !load::may_load() {
+        return;
+    }
+    let (first, programs) = (number("FIRST", 1), number("PROGRAMS", 60));
+    let (mut loaded, mut refused, mut most) = (0, 0, (0, 0));
+    let mut failures = Vec::new();
+    for seed in first..first + programs {
+        let size = usize::try_from(1 + seed % 5).unwrap();
+        let source = generate::program(seed, size);
+        match verify(&source) {
+            Verdict::Loaded { followed } => {
+                loaded += 1;
+                most = most.max((followed, seed));
+                if followed > MOST_FOLLOWED {
+                    failures.push(format!("seed {seed}: the verifier followed {followed}"));
+                }
+            }
+            Verdict::Refused(message) => {
+                refused += 1;
+                if std::env::var_os("SHOW").is_some() {
+                    eprintln!("seed {seed}: {message}");
+                }
+            }
+            Verdict::Rejected(why) => failures.push(format!("seed {seed}: {why}\n{source}")),
+        }
+    }
+    eprintln!("{loaded} loaded, {refused} refused with a message; most followed: {most:?}");
+    assert!(
+        failures.is_empty(),
+        "{} fail\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+    assert!(
+        refused * 4 <= programs,
+        "the generator writes programs that are no D"
+    );
+}
+
+/// Programs that the verifier once refused, or took minutes for, and the most that it may follow.
+#[test]
+fn what_was_refused_or_slow_loads_soon() {
+    if !load::may_load() {
+        return;
+    }
+    for (source, most) in [
+        (
+            "int x; string s; BEGIN { s = substr(strstr(execname, \"/\"), x, 3); exit(0); }",
+            10_000,
+        ),
+        (
+            "long x[string]; long y;
+             BEGIN { y = index(execname, execname, x[\"a\"] + x[\"b\"]); exit(0); }",
+            10_000,
+        ),
+        (
+            "string s; BEGIN { s = substr(strchr(execname, 0), ppid, 0); exit(0); }",
+            10_000,
+        ),
+        // The heap of ERROR's clauses follows that of any probe, not of the last one.
+        (
+            "string a; BEGIN { trace(copyinstr(8)); trace(strjoin(execname, copyinstr(arg0))); }
+             app1:::hit { trace(copyinstr(arg0)); trace(execname); }
+             app1:::other { a = strjoin(execname, execname); trace(*(int *)arg1); }
+             app1:::hit { @ = sum(1 / arg1); }
+             ERROR { trace(strjoin(execname, basename(a))); }",
+            30_000,
+        ),
+        (
+            "string s; self int64_t a[int64_t, string, int64_t]; this int t; uint64_t g;
+             profile-997 { probemod < s; }
+             ERROR { if (errno) { trace(g); }
+                 self->b[dirname(execname), 0] =
+                     substr(substr(\"a\", this->t, self->a[epid, probename, this->t]), 0, uid ^ g); }",
+            20_000,
+        ),
+        // Constants on one way and another, which decide later on.
+        (
+            "this int a; this int b; this int c; this int d; this int e;
+             app1:::hit { if (arg0 > 1) { this->a = 1; } else { this->a = 2; }
+                 if (arg1 > 1) { this->b = 1; } else { this->b = 2; }
+                 if (arg2 > 1) { this->c = 1; } else { this->c = 2; }
+                 if (arg3 > 1) { this->d = 1; } else { this->d = 2; }
+                 this->e = (arg0 > arg1) + (arg1 > arg2) + (arg2 > arg3) + (arg3 > arg4);
+                 if (this->a + this->b + this->c + this->d + this->e == 7) { trace(1); } }",
+            1_500,
+        ),
+        // What is compared with one number after the other.
+        (
+            "app1:::hit { if (arg0 == 1 && arg1 == 1 && arg3 == 1) { trace(1); }
+                 if (arg0 == 2 && arg1 == 2 && arg3 == 2) { trace(2); }
+                 if (arg0 == 3 && arg1 == 3 && arg3 == 3) { trace(3); }
+                 if (arg0 == 4 && arg1 == 4 && arg3 == 4) { trace(4); }
+                 if (arg0 == 5 || arg1 == 5 || arg3 == 5) { trace(5); } }",
+            1_500,
+        ),
+        // A clause without anything to record may branch, too.
+        ("int x; BEGIN { if (pid > 1) { x = 1; } else { x = 2; } }", 500),
+    ] {
+        match verify(source) {
+            Verdict::Loaded { followed } => {
+                assert!(followed <= most, "the verifier followed {followed}: {source}");
+            }
+            other => panic!("{other:?}: {source}"),
+        }
+    }
+}
+
+#[test]
+fn script_of_ones_own() {
+    let Some(path) = std::env::var_os("D") else {
+        return;
+    };
+    let source = std::fs::read_to_string(path).unwrap();
+    eprintln!("{:?}", verify(&source));
+}
