@@ -134,9 +134,9 @@ fn names_must_be_known() {
         ("foo_t x; BEGIN", Tag::TypeErr, "foo_t"),
         ("BEGIN { ustack(); }", Tag::Unsupported, "ustack"),
         (
-            "BEGIN { trace(curthread->x); }",
+            "BEGIN { trace(curpsinfo->x); }",
             Tag::Unsupported,
-            "curthread",
+            "curpsinfo",
         ),
         ("BEGIN { trace(args[10]); }", Tag::ArgsIdx, "10"),
         ("BEGIN { trace(args[pid]); }", Tag::ArgsType, "pid"),

@@ -63,7 +63,8 @@ def on_signal(_number, _frame):
 
 def watch(frame, _event, _argument):
     entered["watch"] = entered.get("watch", 0) + 1
-    frame.f_trace_opcodes = True
+    if sys.version_info >= (3, 7):
+        frame.f_trace_opcodes = True
     return watch
 
 

@@ -133,8 +133,8 @@ mod tests {
         assert!(told("python:::line").contains("`python$target` with -c or -p"));
         assert!(told("python0:::line").starts_with("`$target` is 0 here"));
         assert_eq!(
-            told("python999999999:::line"),
-            "there is no process 999999999"
+            told("python900000000:::line"),
+            "there is no process 900000000"
         );
         assert!(told(":::BEGN").contains("did you mean `BEGIN`?"));
         assert!(told("dtrace:x::END").contains("has no probe `x::END`"));
