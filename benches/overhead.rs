@@ -362,7 +362,7 @@ impl Subject {
             };
             session.load(&program).expect("an empty program loads");
             session
-                .attach_wakes(&probes)
+                .raise_semaphores(&probes)
                 .expect("semaphores can be raised");
             let sites = sites
                 .iter()

@@ -27,11 +27,11 @@ use crate::check_python;
 use crate::compile::{explained, no_match, with_reason};
 use crate::follow::Followed;
 use crate::run::{Live, Run, attachable, load_programs};
-use crate::target::{Match, Spec, goes_on, may_come};
+use crate::target::{Match, Spec, awaits_next_program, may_come};
 
 /// What is expected of programs that start.
 #[derive(Debug, Default)]
-pub(crate) struct Outlook {
+pub(crate) struct Expectations {
     /// The descriptions that no process that has been looked at had a probe for.
     awaited: Vec<Spec>,
     /// The descriptions for which probes in programs that may be started were attached beforehand.
@@ -49,7 +49,7 @@ pub(crate) struct Outlook {
 /// How many files that cannot be enabled are told of one by one.
 const TOLD: usize = 20;
 
-impl Outlook {
+impl Expectations {
     /// When tracing begins.
     pub(crate) fn of(matches: &[Match]) -> Self {
         let awaited = matches.iter().filter(|found| found.awaited);
@@ -92,7 +92,7 @@ impl Run<'_> {
             .iter()
             .map(|&(clause, spec)| &program.clauses[clause].probes[spec].desc)
             .collect();
-        if goes_on(&missing, &mut self.catalog, &self.target) {
+        if awaits_next_program(&missing, &mut self.catalog, &self.target) {
             self.target.run_on()
         } else {
             self.target.resume()
@@ -111,9 +111,9 @@ impl Run<'_> {
         if !self.options.zdefs {
             for spec in missing
                 .iter()
-                .filter(|spec| live.outlook.awaited.contains(spec))
+                .filter(|spec| live.expectations.awaited.contains(spec))
             {
-                self.refuse_hopeless(&program, *spec)?;
+                self.refuse_unmatchable(&program, *spec)?;
             }
         }
         self.let_go(&program, &missing)
@@ -128,7 +128,7 @@ impl Run<'_> {
             .filter_map(|id| self.catalog.probe(id)?.kind.file())
             .map(|(file, _)| file.identity)
             .collect();
-        let refused = &live.outlook.refused_files;
+        let refused = &live.expectations.refused_files;
         let is_new =
             |file: &&Arc<File>| new.contains(&file.identity) && !refused.contains(&file.identity);
         if new.is_empty() {
@@ -159,7 +159,7 @@ impl Run<'_> {
         let pythons = followed.filter(|process| runs_python(process.pid));
         for process in pythons.filter(|_| !self.options.zdefs) {
             for (why, key) in self.lacking(&live.program, process) {
-                if live.outlook.told.insert(key) {
+                if live.expectations.told.insert(key) {
                     self.messages.say(&why.to_string());
                 }
             }
@@ -198,7 +198,7 @@ impl Run<'_> {
 
     /// Ends the run, as if it had not begun, for a description that no probe of the command's program
     /// matches though it is what was meant, and that nothing has matched before.
-    fn refuse_hopeless(&mut self, program: &Program, spec: Spec) -> Result<()> {
+    fn refuse_unmatchable(&mut self, program: &Program, spec: Spec) -> Result<()> {
         let probe = &program.clauses[spec.0].probes[spec.1];
         if may_come(&probe.desc, &mut self.catalog, &self.target) {
             return Ok(());
@@ -240,12 +240,14 @@ impl Run<'_> {
         if !unsound.is_empty() {
             (matched, enabled) = look(&mut self.catalog);
         }
-        live.outlook.awaited.retain(|spec| !matched.contains(spec));
+        live.expectations
+            .awaited
+            .retain(|spec| !matched.contains(spec));
         for (file, of_file) in by_file(enabled) {
             match self.join(live, &of_file) {
                 Ok(links) => {
                     let links = links.into_iter().map(|link| (link, Arc::clone(&file)));
-                    live.outlook.attached.extend(links);
+                    live.expectations.attached.extend(links);
                 }
                 Err(error) => self.tell_refused(live, &file, &error),
             }
@@ -271,15 +273,15 @@ impl Run<'_> {
         // The consumer must know the records before the first one comes.
         live.pipeline.consumer().add_ecbs(object.ecbs);
         let probes: Vec<_> = enabled.iter().map(|one| Arc::clone(&one.probe)).collect();
-        addition.attach_wakes(&probes)?;
+        addition.raise_semaphores(&probes)?;
         addition.attach_all(&attachable(&object.attachments, first))?;
         Ok(addition.join())
     }
 
     /// Tells why a file's probes are not enabled; of too many files only how many, in the end.
     fn tell_refused(&self, live: &mut Live, file: &File, error: &anyhow::Error) {
-        live.outlook.refused_files.insert(file.identity);
-        if live.outlook.refused() <= TOLD {
+        live.expectations.refused_files.insert(file.identity);
+        if live.expectations.refused() <= TOLD {
             let file = file.shown.display();
             self.messages
                 .say(&format!("the probes in {file} are not enabled: {error:#}"));
@@ -299,19 +301,19 @@ impl Run<'_> {
     /// Detaches from files that have been deleted and that nobody runs any more. Looking for them takes
     /// a hundredth of the time at most.
     pub(crate) fn release_gone(&mut self, live: &mut Live) {
-        let outlook = &mut live.outlook;
+        let expectations = &mut live.expectations;
         let now = Instant::now();
-        if outlook.attached.is_empty() || outlook.look.is_some_and(|look| now < look) {
+        if expectations.attached.is_empty() || expectations.look.is_some_and(|look| now < look) {
             return;
         }
-        let files: Vec<_> = outlook
+        let files: Vec<_> = expectations
             .attached
             .iter()
             .map(|(_, file)| Arc::clone(file))
             .collect();
         let gone = gone_for_good(&files);
-        outlook.look = Some(Instant::now() + 100 * now.elapsed());
-        outlook.attached.retain(|(link, file)| {
+        expectations.look = Some(Instant::now() + 100 * now.elapsed());
+        expectations.attached.retain(|(link, file)| {
             let is_gone = gone.iter().any(|gone| gone.identity == file.identity)
                 && !self.catalog.stands_for_others(file);
             if is_gone {
@@ -352,9 +354,9 @@ impl Live {
             map.lookup(&0u32.to_ne_bytes(), &mut value).ok()?;
             value.get(own_globals::FOLLOWED_HIT as usize).copied()
         };
-        let mut unmatched = self.outlook.awaited.clone();
+        let mut unmatched = self.expectations.awaited.clone();
         if !unmatched.is_empty() && hit() != Some(0) {
-            unmatched.retain(|spec| !self.outlook.expected.contains(spec));
+            unmatched.retain(|spec| !self.expectations.expected.contains(spec));
         }
         unmatched
     }

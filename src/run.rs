@@ -36,7 +36,7 @@ use crate::follow::Followed;
 use crate::kernel::{
     KernelMaps, KernelRing, exit_status, free_dead_frames, read_drops, task_fields, wall_offset,
 };
-use crate::late::Outlook;
+use crate::late::Expectations;
 use crate::message::Messages;
 use crate::options::Options;
 use crate::target::{Match, Target};
@@ -106,13 +106,13 @@ impl Run<'_> {
             .iter()
             .flat_map(|found| found.all().cloned())
             .collect();
-        session.attach_wakes(&probes)?;
+        session.raise_semaphores(&probes)?;
         session.attach_all(&attachable(&object.attachments, 0))?;
         if let Some(followed) = &followed {
             followed.adopt(&self.target.pids())?;
         }
-        let outlook = Outlook::of(matches);
-        self.let_go(&program, outlook.awaited())?;
+        let expectations = Expectations::of(matches);
+        self.let_go(&program, expectations.awaited())?;
 
         let mut live = Live {
             session,
@@ -121,7 +121,7 @@ impl Run<'_> {
             watch,
             program,
             followed,
-            outlook,
+            expectations,
         };
         let ending = self
             .wait(&mut live, &signals, &mailbox)
@@ -394,7 +394,7 @@ impl Run<'_> {
         } else {
             live.unmatched()
         };
-        let refused = live.outlook.refused();
+        let refused = live.expectations.refused();
         let mut pipeline = live.pipeline.stop();
         let ran = end.map_or(Ok(()), |end| live.session.run(end));
         pipeline.drain();
@@ -459,7 +459,7 @@ pub(crate) struct Live {
     /// The processes that are followed, if any are.
     pub(crate) followed: Option<Followed>,
     /// What is expected of programs that start.
-    pub(crate) outlook: Outlook,
+    pub(crate) expectations: Expectations,
 }
 
 /// A process's end as a shell tells it: its status, or 128 and the signal.

@@ -220,7 +220,7 @@ pub(crate) fn match_probes(
         }
         let missing = matches.iter().filter(|found| found.probes.is_empty());
         let missing: Vec<_> = missing.map(|found| found.desc(program)).collect();
-        if !(image && goes_on(&missing, catalog, target)) {
+        if !(image && awaits_next_program(&missing, catalog, target)) {
             return Ok(matches);
         }
         image = target.next_image()?;
@@ -285,7 +285,11 @@ fn expect_more(program: &Program, catalog: &mut Catalog, target: &Target, matche
 }
 
 /// Whether a command goes on to its next program: if that may have all that this one lacks.
-pub(crate) fn goes_on(missing: &[&ProbeDesc], catalog: &mut Catalog, target: &Target) -> bool {
+pub(crate) fn awaits_next_program(
+    missing: &[&ProbeDesc],
+    catalog: &mut Catalog,
+    target: &Target,
+) -> bool {
     !missing.is_empty() && missing.iter().all(|desc| may_come(desc, catalog, target))
 }
 

@@ -3,7 +3,7 @@
 //! The words of a value are those of [`AggregationLayout`](crate::record::AggregationLayout).
 //! Values are per CPU, so that CPUs never wait for each other, and every change is atomic, so
 //! that a thread that is preempted in the middle of one by another thread of the same CPU loses
-//! nothing: the floor of exactness that plain per-CPU increments do not reach.
+//! nothing. A plain load, add and store would lose the other thread's change there.
 
 use dlang::diag::Span;
 use dlang::program::{AggFunc, Expr};

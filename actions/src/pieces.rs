@@ -144,7 +144,7 @@ mod tests {
                     args: vec![ArgLocation::Constant(register)],
                 }],
                 moment: Moment::Reached,
-                wake: Vec::new(),
+                raises: Vec::new(),
             }),
             source: None,
         });

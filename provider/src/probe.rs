@@ -128,8 +128,8 @@ pub struct Sites {
     /// When a place does.
     pub moment: Moment,
     /// Instructions to attach an empty program to, only for the semaphores it raises: what else
-    /// the target must see before the sites are reached. `Session::attach_wakes` does it.
-    pub wake: Vec<UprobeSite>,
+    /// the target must see before the sites are reached. `Session::raise_semaphores` does it.
+    pub raises: Vec<UprobeSite>,
 }
 
 /// When an instruction fires a probe.

@@ -39,8 +39,8 @@ pub struct Session {
     programs: Vec<Loaded>,
     attachments: Vec<Vec<Link>>,
     /// The empty program and the semaphores it holds raised.
-    waker: Option<OwnedFd>,
-    wakes: Vec<Wake>,
+    raising: Option<OwnedFd>,
+    raised: Vec<Raised>,
 }
 
 #[derive(Debug)]
@@ -52,7 +52,7 @@ struct Loaded {
 
 /// Semaphores that are held raised.
 #[derive(Debug)]
-struct Wake {
+struct Raised {
     file: Arc<File>,
     scope: Scope,
     sites: Vec<UprobeSite>,
@@ -80,8 +80,8 @@ impl Session {
             maps: Vec::new(),
             programs: Vec::new(),
             attachments: Vec::new(),
-            waker: None,
-            wakes: Vec::new(),
+            raising: None,
+            raised: Vec::new(),
         }
     }
 
@@ -165,46 +165,46 @@ impl Session {
     }
 
     /// Raises the semaphores that the probes' quirks ask for beside their own (see
-    /// [`Sites::wake`](crate::probe::Sites)). Semaphores that this session holds already are not
+    /// [`Sites::raises`](crate::probe::Sites)). Semaphores that this session holds already are not
     /// taken twice.
-    pub fn attach_wakes(&mut self, probes: &[Arc<Probe>]) -> Result<(), Error> {
+    pub fn raise_semaphores(&mut self, probes: &[Arc<Probe>]) -> Result<(), Error> {
         for probe in probes {
             let ProbeKind::Sites(sites) = &probe.kind else {
                 continue;
             };
-            let held = self.wakes.iter().any(|wake| {
-                wake.file.identity == sites.file.identity
-                    && wake.scope == sites.scope
-                    && wake.sites == sites.wake
+            let held = self.raised.iter().any(|raised| {
+                raised.file.identity == sites.file.identity
+                    && raised.scope == sites.scope
+                    && raised.sites == sites.raises
             });
-            if sites.wake.is_empty() || held {
+            if sites.raises.is_empty() || held {
                 continue;
             }
-            let links = self.wake(&sites.file, sites.scope, &sites.wake)?;
-            self.wakes.push(Wake {
+            let links = self.attach_raising(&sites.file, sites.scope, &sites.raises)?;
+            self.raised.push(Raised {
                 file: Arc::clone(&sites.file),
                 scope: sites.scope,
-                sites: sites.wake.clone(),
+                sites: sites.raises.clone(),
                 links,
             });
         }
         Ok(())
     }
 
-    fn wake(
+    fn attach_raising(
         &mut self,
         file: &Arc<File>,
         scope: Scope,
         sites: &[UprobeSite],
     ) -> Result<Vec<Link>, Error> {
-        if self.waker.is_none() {
-            self.waker = Some(load_explained(&NewProgram {
+        if self.raising.is_none() {
+            self.raising = Some(load_explained(&NewProgram {
                 prog_type: bpf_prog_type::BPF_PROG_TYPE_KPROBE,
                 attach_type: self
                     .features
                     .has_uprobe_multi()
                     .then_some(bpf_attach_type::BPF_TRACE_UPROBE_MULTI),
-                name: "rdtrace_wake",
+                name: "rdtrace_raise",
                 insns: &NOTHING,
             })?);
         }
@@ -217,10 +217,10 @@ impl Session {
             },
         };
         let plan = plan(&[attachment], &self.features);
-        let Some(waker) = &self.waker else {
+        let Some(raising) = &self.raising else {
             return Ok(Vec::new());
         };
-        self.make_links(&plan, |_| Ok(waker.as_fd()))
+        self.make_links(&plan, |_| Ok(raising.as_fd()))
     }
 
     /// Runs a program once that is given [nothing](Context::Nothing), on whatever CPU this thread is on, and waits for its end.
@@ -244,25 +244,25 @@ impl Session {
     /// Detaches all that was attached to a file; its programs' maps stay.
     pub fn detach_file(&mut self, link: LinkId, file: &File) {
         self.detach(link);
-        let (gone, kept) = std::mem::take(&mut self.wakes)
+        let (gone, kept) = std::mem::take(&mut self.raised)
             .into_iter()
-            .partition(|wake| wake.file.identity == file.identity);
-        self.wakes = kept;
+            .partition(|raised| raised.file.identity == file.identity);
+        self.raised = kept;
         close_all(
             Vec::into_iter(gone)
-                .flat_map(|wake: Wake| wake.links)
+                .flat_map(|raised: Raised| raised.links)
                 .collect(),
         );
     }
 
     /// Detaches everything; returns when no program runs any more. Maps and programs stay.
     pub fn detach_all(&mut self) {
-        let wakes = self.wakes.drain(..).flat_map(|wake| wake.links);
+        let raised = self.raised.drain(..).flat_map(|raised| raised.links);
         close_all(
             self.attachments
                 .iter_mut()
                 .flat_map(std::mem::take)
-                .chain(wakes)
+                .chain(raised)
                 .collect(),
         );
     }

@@ -429,7 +429,9 @@ fn count(probe: &Arc<Probe>, during: impl FnOnce()) -> u64 {
             })
             .collect(),
     };
-    session.attach_wakes(std::slice::from_ref(probe)).unwrap();
+    session
+        .raise_semaphores(std::slice::from_ref(probe))
+        .unwrap();
     session.attach(&Attachment { program, target }).unwrap();
     during();
     session.detach_all();

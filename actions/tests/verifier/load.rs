@@ -145,7 +145,7 @@ fn app() -> Vec<Arc<Probe>> {
                 scope: Scope::System,
                 sites: addresses.iter().enumerate().map(site).collect(),
                 moment: Moment::Reached,
-                wake: Vec::new(),
+                raises: Vec::new(),
             }),
             source: None,
         })

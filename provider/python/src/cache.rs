@@ -49,7 +49,7 @@ pub struct Findings {
     pub analysis: Result<Arc<Build>, Refusal>,
     /// How the self-test went, if there was one.
     pub check: Option<Check>,
-    /// The hash of the contents; `None` if the file could not be read in peace.
+    /// The hash of the contents; `None` if the file changed while it was read, or could not be read.
     key: Option<String>,
 }
 

@@ -228,7 +228,7 @@ impl FileProbes {
             scope,
             sites: self.markers(group).map(|site| site.site.clone()).collect(),
             moment: Moment::Reached,
-            wake: Vec::new(),
+            raises: Vec::new(),
         }
     }
 

@@ -241,7 +241,7 @@ fn make(file: &FileProbes, scope: Scope, function: &Function, point: Point) -> M
             scope,
             sites,
             moment,
-            wake: Vec::new(),
+            raises: Vec::new(),
         }),
         source: None,
     }

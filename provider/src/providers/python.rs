@@ -97,7 +97,7 @@ fn marker<'f>(search: &Search<'f>, name: ProbeDesc, group: &'f Group) -> Offer<'
         make: Box::new(move || {
             let mut sites = file.sites(group, scope);
             if group.name == PythonEvent::FunctionEntry.name() {
-                sites.wake.clone_from(&file.usdt.entry_wakes);
+                sites.raises.clone_from(&file.usdt.entry_raises);
             }
             Made {
                 args: file.arguments(group, |n| cpython::meaning(NAME, &group.name, n)),

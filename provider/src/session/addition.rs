@@ -16,7 +16,7 @@ pub struct Addition<'s> {
     maps: usize,
     programs: usize,
     attachments: usize,
-    wakes: usize,
+    raised: usize,
 }
 
 impl Session {
@@ -26,7 +26,7 @@ impl Session {
             maps: self.maps.len(),
             programs: self.programs.len(),
             attachments: self.attachments.len(),
-            wakes: self.wakes.len(),
+            raised: self.raised.len(),
             session: self,
         }
     }
@@ -46,7 +46,7 @@ impl Addition<'_> {
         self.maps = self.session.maps.len();
         self.programs = self.session.programs.len();
         self.attachments = self.session.attachments.len();
-        self.wakes = self.session.wakes.len();
+        self.raised = self.session.raised.len();
         added.map(LinkId).collect()
     }
 }
@@ -54,8 +54,10 @@ impl Addition<'_> {
 impl Drop for Addition<'_> {
     fn drop(&mut self) {
         let links = self.session.attachments.drain(self.attachments..).flatten();
-        let wakes = self.session.wakes.drain(self.wakes..);
-        let links = links.chain(wakes.flat_map(|wake| wake.links)).collect();
+        let raised = self.session.raised.drain(self.raised..);
+        let links = links
+            .chain(raised.flat_map(|raised| raised.links))
+            .collect();
         super::close_all(links);
         self.session.programs.truncate(self.programs);
         self.session.maps.truncate(self.maps);

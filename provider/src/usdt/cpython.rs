@@ -77,7 +77,7 @@ pub fn drawback(version: Version, marker: &str) -> Option<&'static str> {
     }
 }
 
-/// Instructions that run at most once in a process's life: the semaphores that a wake raises hang
+/// Instructions that run at most once in a process's life: the semaphores that an empty program raises hang
 /// on one of them.
 const RARE: [&str; 4] = [
     "Py_RunMain",
@@ -87,7 +87,7 @@ const RARE: [&str; 4] = [
 ];
 
 /// What must be raised besides a probe's own semaphore for it to fire (see the module's text).
-pub(super) fn wakes<'a, R: ReadRef<'a>>(
+pub(super) fn raises<'a, R: ReadRef<'a>>(
     elf: &Elf<'a, R>,
     sites: &[UsdtSite],
     version: Option<Version>,

@@ -49,7 +49,7 @@ pub struct UsdtFile {
     /// The version of CPython, if this file has its interpreter and its probes.
     pub python: Option<cpython::Version>,
     /// What must be raised besides its own semaphore for CPython's `function-entry` to fire.
-    pub entry_wakes: Vec<UprobeSite>,
+    pub entry_raises: Vec<UprobeSite>,
     /// Notes that name a place which the file does not have; they are left out of `sites`.
     pub misplaced: Vec<Note>,
 }
@@ -119,7 +119,7 @@ impl UsdtFile {
             .any(|site| site.note.provider == cpython::PROVIDER)
         {
             file.python = cpython::version(elf);
-            file.entry_wakes = cpython::wakes(elf, &file.sites, file.python);
+            file.entry_raises = cpython::raises(elf, &file.sites, file.python);
         }
         Ok(file)
     }

@@ -11,7 +11,7 @@
 //!
 //! Chunks are used again, and all together are bounded. When they are all full, the drain thread
 //! stops draining, the ring fills up, and the kernel side counts the drops: nothing waits for
-//! anything in a circle, and nothing is lost in silence.
+//! anything in a circle.
 //!
 //! Output is written in large pieces while there is input, and at once when there is none.
 
