@@ -125,6 +125,10 @@ fn exit(emit: &mut Emit<'_>, status: &Expr) -> Emitted<()> {
     Ok(())
 }
 
+/// The largest fixed part of a record, in bytes: what the 16-bit offset of a store reaches, less some
+/// room for where the record begins.
+const LARGEST_FIXED: u32 = 32_000;
+
 /// A record while it is filled: on the stack if it is small and has no strings, else in the
 /// scratch, ending where the heap begins.
 struct Record<'p> {
@@ -142,6 +146,16 @@ impl<'p> Record<'p> {
         };
         if !plan.recording {
             return Ok(record);
+        }
+        if fixed > LARGEST_FIXED {
+            let first = plan.sources.iter().flatten().next();
+            return Err(Refusal {
+                span: first.map_or(span, |source| source.span),
+                message: format!(
+                    "a firing of this clause would record {fixed} bytes beside its strings, and \
+                     {LARGEST_FIXED} is the most: record less, or in several clauses"
+                ),
+            });
         }
         if !record.has_strings() && fixed <= STACK_RECORD {
             let offset = emit.buffer(to_i16(fixed), span)?;
@@ -354,8 +368,9 @@ pub(crate) fn emit_fault_record(
     Ok(())
 }
 
+/// An offset in the fixed part of a record, which `Record::start` has found small enough.
 fn to_i16(offset: u32) -> i16 {
-    i16::try_from(offset).unwrap_or(i16::MAX)
+    i16::try_from(offset).expect("a record's fixed part is at most LARGEST_FIXED")
 }
 
 fn out_of_step(span: Span) -> Refusal {

@@ -140,6 +140,14 @@ fn deep_nesting_is_refused() {
 }
 
 #[test]
+fn a_record_that_is_too_large_is_refused_at_its_place() {
+    let traces = "trace(*(struct large *)arg0); ".repeat(9);
+    let program = format!("struct large {{ char bytes[4000]; }}; BEGIN {{ {traces} }}");
+    let words = ["would record 36", "is the most", "^"];
+    check_fails(&["-n", &program], 1, &words);
+}
+
+#[test]
 fn processes_that_do_not_exist() {
     for pid in ["0", "-1", "999999999", "99999999999999", "self", ""] {
         check_fails(&["-n", "python$target:::line", "-p", pid], 1, &[]);
