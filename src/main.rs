@@ -370,9 +370,10 @@ fn no_match(
 ) -> anyhow::Error {
     let spec = &compiled.program.clauses[missing.clause].probes[missing.spec];
     let error = compile::no_match(compiled, spec, options);
-    let is_python = spec.desc.provider.starts_with("python");
+    let pid = target.pid();
+    let is_complete = pid.is_some_and(|pid| catalog.is_complete(&spec.desc, pid));
     anyhow::Error::msg(
-        if target.is_stopped() && !target.ended_early() && !is_python {
+        if target.is_stopped() && !target.ended_early() && !is_complete {
             // A program that makes its probes while it runs has none where -c looks.
             let made_later = "probes that a program makes while it runs (libstapsdt) are not there when it \
              starts: start it first, then trace it with -p";

@@ -189,6 +189,17 @@ fn outputs_that_cannot_be_opened() {
 }
 
 #[test]
+fn a_missing_function_is_told_without_advice_for_other_probes() {
+    if !can_trace() {
+        return;
+    }
+    let args = ["-n", "pid$target:libc:nosuch:entry", "-c", "/bin/true"];
+    let message = run(rdtrace(args)).failure(1);
+    assert!(message.contains("has no function `nosuch`"), "{message}");
+    assert!(!message.contains("libstapsdt"), "{message}");
+}
+
+#[test]
 fn a_misspelt_probe_gets_a_suggestion() {
     if !can_trace_python() {
         return;

@@ -185,6 +185,18 @@ impl Catalog {
         in_order(found)
     }
 
+    /// Whether `desc` is of a provider that knows that this process has all the probes that it will have.
+    #[must_use]
+    pub fn is_complete(&self, desc: &ProbeDesc, pid: u32) -> bool {
+        let name = desc.provider.strip_suffix(&pid.to_string());
+        let known = |name| {
+            PROVIDERS
+                .iter()
+                .find_map(|part| part.is_settled(desc, name, pid))
+        };
+        name.and_then(known) == Some(true)
+    }
+
     /// Whether a process that has no probe for `desc` will not have one when it becomes another
     /// program, since it is already the one that was meant: it has the provider, or is a Python.
     pub fn is_settled(&mut self, desc: &ProbeDesc, pid: u32) -> bool {
