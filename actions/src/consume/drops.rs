@@ -1,6 +1,6 @@
 //! Drops: what was lost for lack of room, counted by the kernel side and reported as it grows.
 
-use std::fmt;
+use super::event::Drops;
 
 /// The kernel side's counters since the start of the run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,24 +47,24 @@ impl DropCounts {
 
 /// What has been reported, so that each report has only what is new.
 #[derive(Clone, Debug, Default)]
-pub struct DropReporter {
-    tags: bool,
+pub(super) struct DropReporter {
     reported: DropCounts,
 }
 
 impl DropReporter {
-    /// A reporter that has reported nothing; `tags` is `-x droptags`.
-    #[must_use]
-    pub fn new(tags: bool) -> Self {
-        Self {
-            tags,
-            reported: DropCounts::default(),
-        }
-    }
-
-    /// The messages for what `counts` has beyond the last report.
-    pub fn report(&mut self, counts: &DropCounts) -> Vec<String> {
-        let mut messages = Vec::new();
+    /// What `counts` has beyond the last report.
+    pub(super) fn report(&mut self, counts: &DropCounts) -> Vec<Drops> {
+        let mut drops = Vec::new();
+        let mut push = |tag, what, count, cpu| {
+            if count > 0 {
+                drops.push(Drops {
+                    tag,
+                    what,
+                    count,
+                    cpu,
+                });
+            }
+        };
         let per_cpu = [
             (
                 "DTRACEDROP_PRINCIPAL",
@@ -82,7 +82,7 @@ impl DropReporter {
         for (tag, what, now, before) in per_cpu {
             for (cpu, count) in now.iter().enumerate() {
                 let new = count.saturating_sub(before.get(cpu).copied().unwrap_or(0));
-                self.push(&mut messages, tag, new, what, format_args!(" on CPU {cpu}"));
+                push(tag, what, new, Some(cpu));
             }
         }
         let old = &self.reported;
@@ -131,35 +131,30 @@ impl DropReporter {
             ),
         ];
         for (tag, what, now, before) in elsewhere {
-            let new = now.saturating_sub(before);
-            self.push(&mut messages, tag, new, what, format_args!(""));
+            push(tag, what, now.saturating_sub(before), None);
         }
         self.reported = counts.clone();
-        messages
+        drops
     }
+}
 
-    fn push(
-        &self,
-        messages: &mut Vec<String>,
-        tag: &str,
-        count: u64,
-        what: &str,
-        place: fmt::Arguments<'_>,
-    ) {
-        if count == 0 {
-            return;
-        }
-        let tag = if self.tags {
-            format!("[{tag}] ")
+impl Drops {
+    /// The message; `tags` is `-x droptags`.
+    pub(super) fn message(&self, tags: bool) -> String {
+        let tag = if tags {
+            format!("[{}] ", self.tag)
         } else {
             String::new()
         };
-        let what = if count == 1 {
-            what.to_owned()
+        let what = if self.count == 1 {
+            self.what.to_owned()
         } else {
-            plural(what)
+            plural(self.what)
         };
-        messages.push(format!("{tag}{count} {what}{place}"));
+        let place = self
+            .cpu
+            .map_or(String::new(), |cpu| format!(" on CPU {cpu}"));
+        format!("{tag}{} {what}{place}", self.count)
     }
 }
 

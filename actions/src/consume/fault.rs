@@ -1,7 +1,7 @@
 //! Fault records as the lines that go to standard error.
 
-use super::decode;
-use crate::record::{Ecb, Epid, Fault};
+use super::{decode, event};
+use crate::record::{Epid, Fault};
 
 /// Bytes of a fault record; see [`FAULT_EPID`](crate::record::FAULT_EPID).
 const SIZE: usize = 32;
@@ -39,29 +39,36 @@ pub(super) fn decode_fault(bytes: &[u8]) -> Option<FaultRecord> {
     })
 }
 
-/// The message: what happened, in which clause on which probe, and at which instruction.
-pub(super) fn message(fault: FaultRecord, ecb: Option<&Ecb>) -> String {
-    let FaultRecord {
-        epid,
-        kind,
-        pc,
-        address,
-    } = fault;
-    let place = match ecb {
-        Some(ecb) => {
-            let desc = &ecb.probe.desc;
-            format!(
-                "error in dt_clause_{} for probe ID {} ({}:{}:{}:{})",
-                ecb.clause, ecb.probe.id.0, desc.provider, desc.module, desc.function, desc.name
-            )
+impl event::Fault<'_> {
+    /// The message: what happened, in which clause on which probe, and at which instruction.
+    pub(super) fn message(&self) -> String {
+        let FaultRecord {
+            epid,
+            kind,
+            pc,
+            address,
+        } = self.record;
+        let place = match self.ecb {
+            Some(ecb) => {
+                let desc = &ecb.probe.desc;
+                format!(
+                    "error in dt_clause_{} for probe ID {} ({}:{}:{}:{})",
+                    ecb.clause,
+                    ecb.probe.id.0,
+                    desc.provider,
+                    desc.module,
+                    desc.function,
+                    desc.name
+                )
+            }
+            None => format!("error in enabled probe ID {}", epid.0),
+        };
+        let what = words(kind);
+        if shows_address(kind) {
+            format!("{place}: {what} ({address:#x}) at BPF pc {pc}")
+        } else {
+            format!("{place}: {what} at BPF pc {pc}")
         }
-        None => format!("error in enabled probe ID {}", epid.0),
-    };
-    let what = words(kind);
-    if shows_address(kind) {
-        format!("{place}: {what} ({address:#x}) at BPF pc {pc}")
-    } else {
-        format!("{place}: {what} at BPF pc {pc}")
     }
 }
 

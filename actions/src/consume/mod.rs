@@ -4,15 +4,17 @@
 //! reading aggregations; [`pipeline`] runs it on a thread of its own, behind another that drains
 //! the ring buffer.
 //!
-//! Output goes to a buffer of the caller. What belongs on standard error is collected apart, each
-//! message with the place in the output that it belongs at, so that both come out in order where
-//! they go to the same terminal.
+//! What there is to show it hands as events to an output ([`event`]), of which DTrace's text is one
+//! ([`text`]). Output goes to a buffer of the caller. What belongs on standard error is collected
+//! apart, each message with the place in the output that it belongs at, so that both come out in
+//! order where they go to the same terminal.
 
 mod aggregate;
 mod convert;
 mod decode;
 mod default;
 mod drops;
+mod event;
 mod fault;
 mod flow;
 pub mod pipeline;
@@ -22,6 +24,7 @@ mod sys;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::cell::Cell;
 use std::fmt;
@@ -33,12 +36,13 @@ use dlang::program::{AggId, Expr};
 use provider::probe::ProbeKind;
 
 pub use self::aggregate::{AggregationMaps, SortOptions};
-use self::aggregate::{Aggregations, Moment, Printer};
-use self::convert::Dates;
+use self::aggregate::{Aggregations, Moment};
 use self::decode::Record;
-use self::default::Strings;
-pub use self::drops::{DropCounts, DropReporter};
+pub use self::drops::DropCounts;
+use self::drops::DropReporter;
+use self::event::{Data, Output};
 use self::fault::FaultRecord;
+use self::text::Text;
 use crate::record::{
     AggregationLayout, BEGUN_EPID, EXIT_EPID, Ecb, FAULT_EPID, FIRST_SPECIAL_EPID, Fault,
     OutputKind,
@@ -113,17 +117,17 @@ pub struct ConsumerStats {
 /// Turns records into output.
 pub struct Consumer {
     options: OutputOptions,
+    output: Box<dyn Output>,
     /// By EPID, from 1.
     ecbs: Vec<Option<PlannedEcb>>,
     aggregations: Aggregations,
     maps: Box<dyn AggregationMaps + Send>,
-    threads: flow::Threads,
-    dates: Dates,
     drops: DropReporter,
     messages: Vec<Message>,
-    /// Where the last record ended in the output.
-    position: usize,
-    header_done: bool,
+    /// What was lost and has not been told yet.
+    lost: Vec<event::Drops>,
+    /// Whether a record has been shown.
+    begun: bool,
     /// Records so far, of any kind.
     count: u64,
     /// Records of ERROR while BEGIN is running: as with libdtrace, they show behind BEGIN's.
@@ -190,15 +194,14 @@ impl Consumer {
     pub fn new(options: OutputOptions, maps: Box<dyn AggregationMaps + Send>) -> Self {
         Self {
             aggregations: Aggregations::new(options.sort),
-            drops: DropReporter::new(options.drop_tags),
+            drops: DropReporter::default(),
+            output: Box::new(Text::new(&options)),
             options,
             ecbs: Vec::new(),
             maps,
-            threads: flow::Threads::default(),
-            dates: Dates::default(),
             messages: Vec::new(),
-            position: 0,
-            header_done: false,
+            lost: Vec::new(),
+            begun: false,
             count: 0,
             held: None,
             stats: ConsumerStats::default(),
@@ -235,11 +238,12 @@ impl Consumer {
     /// Prints one record to `out` and does what it asks for.
     pub fn record(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Outcome {
         self.count += 1;
+        self.tell_lost(out);
         let Some((epid, cpu)) = decode::header(bytes) else {
             return self.corrupt();
         };
         match epid {
-            FAULT_EPID => return self.fault(bytes, out.len()),
+            FAULT_EPID => return self.fault(bytes, out),
             BEGUN_EPID => return self.begun(out),
             EXIT_EPID => return Outcome::Exit,
             _ => {}
@@ -265,7 +269,6 @@ impl Consumer {
         };
         self.show(&planned.outputs, &record, out);
         self.restore(epid, planned);
-        self.position = out.len();
         Outcome::Continue
     }
 
@@ -283,31 +286,40 @@ impl Consumer {
         Outcome::Continue
     }
 
-    /// Reports the drops that `counts` has beyond the last report, behind the last record.
+    /// Notes the drops that `counts` has beyond the last time. They are told behind the last record.
     pub fn drops(&mut self, counts: &DropCounts) {
-        let at = self.position;
-        let texts = self.drops.report(counts);
-        self.messages
-            .extend(texts.into_iter().map(|text| Message { at, text }));
+        self.lost.extend(self.drops.report(counts));
     }
 
-    /// Ends the output: a newline, always, and then the aggregations that were never printed.
+    fn tell_lost(&mut self, out: &mut Vec<u8>) {
+        for drops in mem::take(&mut self.lost) {
+            let at = out.len();
+            self.output.drops(&drops, out);
+            let text = drops.message(self.options.drop_tags);
+            self.messages.push(Message { at, text });
+        }
+    }
+
+    /// Says that Ctrl-C ends the run.
+    pub fn interrupted(&mut self, out: &mut Vec<u8>) {
+        self.output.interrupted(out);
+    }
+
+    /// Ends the output: with the aggregations that were never printed.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         self.begun(out);
-        out.push(b'\n');
+        self.tell_lost(out);
+        self.output.finish(out);
         let moment = Moment {
             firing: None,
             record: self.count + 1,
         };
-        let mut printer = Printer {
-            out,
-            dates: &mut self.dates,
-            strings: key_strings(&self.options),
-            per_cpu: self.options.agg_per_cpu,
-        };
+        let output = &mut self.output;
         let printed = self
             .aggregations
-            .print_rest(moment, &mut printer, self.maps.as_mut());
+            .unprinted(moment, self.maps.as_mut(), &mut |table| {
+                output.unprinted(table, out);
+            });
         if let Err(error) = printed {
             self.push(out, format!("cannot read aggregations: {error}"));
         }
@@ -322,12 +334,13 @@ impl Consumer {
                 format!("{} corrupt record{plural} left out", self.stats.corrupt),
             );
         }
+        self.output.end(self.stats, out);
     }
 
-    /// The messages since the last call, in order. The output that they stand in is taken to be
+    /// The messages since the last call, in order, with their places in `out`, which is taken to be
     /// written and cleared by the caller.
-    pub fn take_messages(&mut self) -> Vec<Message> {
-        self.position = 0;
+    pub fn take_messages(&mut self, out: &mut Vec<u8>) -> Vec<Message> {
+        self.tell_lost(out);
         mem::take(&mut self.messages)
     }
 
@@ -348,48 +361,42 @@ impl Consumer {
         Outcome::Continue
     }
 
-    fn fault(&mut self, bytes: &[u8], at: usize) -> Outcome {
-        let Some(fault) = fault::decode_fault(bytes) else {
+    fn fault(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Outcome {
+        let Some(record) = fault::decode_fault(bytes) else {
             return self.corrupt();
         };
         self.stats.faults += 1;
-        let planned = index(fault.epid.0).and_then(|index| self.ecbs.get(index));
+        let planned = index(record.epid.0).and_then(|index| self.ecbs.get(index));
         let ecb = planned
             .and_then(|planned| planned.as_ref())
             .map(|planned| &planned.ecb);
-        self.messages.push(Message {
-            at,
-            text: fault::message(fault, ecb),
-        });
+        let fault = event::Fault { record, ecb };
+        let at = out.len();
+        self.output.fault(&fault, out);
+        let text = fault.message();
+        self.messages.push(Message { at, text });
         Outcome::Continue
     }
 
-    /// Prefix, data and newline of a record. One that turns out corrupt leaves no trace.
+    /// Hands a record to the output. One that turns out corrupt leaves no trace.
     fn show(&mut self, outputs: &[PlannedOutput], record: &Record<'_>, out: &mut Vec<u8>) {
         if record.corrupt.get() {
             self.corrupt();
             return;
         }
-        let (quiet, flow) = (self.options.quiet, self.options.flow_indent);
-        if !self.header_done && (flow || !quiet) {
-            out.extend_from_slice(if flow { flow::HEADER } else { default::HEADER });
+        if !self.begun {
+            self.output.before_records(out);
+            self.begun = true;
         }
-        self.header_done = true;
         let start = out.len();
-        if flow {
-            self.threads.put_prefix(out, record);
-        } else if !quiet {
-            default::put_prefix(out, record.cpu, record.ecb);
-        }
+        self.output.begin_record(record, out);
         let done = outputs
             .iter()
-            .try_for_each(|output| self.output(output, record, out));
+            .try_for_each(|output| self.act(output, record, out));
         match done {
             Ok(()) if !record.corrupt.get() => {
                 self.stats.records += 1;
-                if !quiet {
-                    out.push(b'\n');
-                }
+                self.output.end_record(record, out);
             }
             Ok(()) | Err(Stop::Eval(EvalError::NotConstant)) => {
                 out.truncate(start);
@@ -398,14 +405,22 @@ impl Consumer {
             Err(Stop::Eval(EvalError::DivideByZero)) => {
                 out.truncate(start);
                 self.stats.faults += 1;
-                let fault = FaultRecord::of(record.ecb.epid, Fault::DivideByZero);
-                self.push(out, fault::message(fault, Some(record.ecb)));
+                let fault = event::Fault {
+                    record: FaultRecord::of(record.ecb.epid, Fault::DivideByZero),
+                    ecb: Some(record.ecb),
+                };
+                self.output.fault(&fault, out);
+                self.push(out, fault.message());
             }
-            Err(Stop::Maps(error)) => self.push(out, format!("cannot read aggregations: {error}")),
+            Err(Stop::Maps(error)) => {
+                self.push(out, format!("cannot read aggregations: {error}"));
+                self.output.end_record(record, out);
+            }
         }
     }
 
-    fn output(
+    /// Does what an action asks of the consumer, and hands on what it shows.
+    fn act(
         &mut self,
         output: &PlannedOutput,
         record: &Record<'_>,
@@ -419,42 +434,33 @@ impl Consumer {
                 None => record.corrupt.set(true),
             }
         }
+        let maps = self.maps.as_mut();
         match &output.kind {
-            Planned::Printf(plan) => plan.print(record, &mut self.dates, out)?,
+            Planned::Printf(plan) => {
+                self.output.data(record, &Data::Printf { plan }, out)?;
+            }
             Planned::Trace(expr) => {
-                let value = eval::eval(expr, record)?;
-                let strings = trace_strings(&self.options);
-                default::put_trace(out, &value, &expr.ty, strings, self.options.quiet);
+                let (value, ty) = (eval::eval(expr, record)?, &expr.ty);
+                self.output.data(record, &Data::Trace { value, ty }, out)?;
             }
             Planned::Printa(plan, ids) => {
-                let mut printer = Printer {
-                    out,
-                    dates: &mut self.dates,
-                    strings: key_strings(&self.options),
-                    per_cpu: self.options.agg_per_cpu,
-                };
-                let maps = self.maps.as_mut();
-                self.aggregations.printa(
-                    ids,
-                    &record.ecb.layout.adds,
-                    moment(self.count, record),
-                    plan.as_ref(),
-                    &mut printer,
-                    maps,
-                )?;
+                let (moment, adds) = (moment(self.count, record), &record.ecb.layout.adds);
+                let table = self.aggregations.printa(ids, adds, moment, maps)?;
+                let plan = plan.as_ref();
+                self.output
+                    .data(record, &Data::Printa { plan, table }, out)?;
             }
             Planned::Exit => {}
             Planned::Clear(id) => {
-                let moment = moment(self.count, record);
-                self.aggregations.clear(*id, moment, self.maps.as_mut())?;
+                self.aggregations
+                    .clear(*id, moment(self.count, record), maps)?;
             }
             Planned::Trunc(id, keep) => {
                 let keep = keep
                     .as_ref()
                     .map_or(Ok(0), |keep| printf::integer(keep, record))?;
-                let moment = moment(self.count, record);
                 self.aggregations
-                    .truncate(*id, keep, moment, self.maps.as_mut())?;
+                    .truncate(*id, keep, moment(self.count, record), maps)?;
             }
             Planned::Normalize(id, normal) => {
                 self.aggregations
@@ -515,22 +521,5 @@ fn moment(count: u64, record: &Record<'_>) -> Moment {
     Moment {
         firing,
         record: count,
-    }
-}
-
-fn trace_strings(options: &OutputOptions) -> Strings {
-    Strings {
-        size: options.strsize as usize,
-        width: 33,
-        raw: options.raw_bytes,
-    }
-}
-
-/// As in libdtrace, a key's string has one byte more than `strsize`.
-fn key_strings(options: &OutputOptions) -> Strings {
-    Strings {
-        size: options.strsize as usize + 1,
-        width: 50,
-        raw: options.raw_bytes,
     }
 }

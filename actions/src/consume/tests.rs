@@ -362,7 +362,7 @@ fn faults_are_told_in_dtraces_words_and_place() {
     consumer.record(&fault(Fault::BadAddress as u32, 0), &mut out);
     let place = "error in dt_clause_0 for probe ID 1 (dtrace:::BEGIN):";
     assert_eq!(
-        consumer.take_messages(),
+        consumer.take_messages(&mut out),
         [
             Message {
                 at: 3,
@@ -378,41 +378,61 @@ fn faults_are_told_in_dtraces_words_and_place() {
 
 #[test]
 fn drops_are_told_as_they_grow() {
-    let mut reporter = DropReporter::new(false);
+    let mut reporter = DropReporter::default();
+    let mut report = |counts: &DropCounts, tags| {
+        let drops = reporter.report(counts).into_iter();
+        drops.map(|drop| drop.message(tags)).collect::<Vec<_>>()
+    };
     let mut counts = DropCounts {
         principal: vec![1, 17],
         ..DropCounts::default()
     };
     assert_eq!(
-        reporter.report(&counts),
+        report(&counts, false),
         ["1 drop on CPU 0", "17 drops on CPU 1"]
     );
-    assert!(reporter.report(&counts).is_empty());
+    assert!(report(&counts, false).is_empty());
     counts.principal[1] = 18;
     counts.aggregation = vec![2];
     counts.dynamic = 96;
     assert_eq!(
-        reporter.report(&counts),
+        report(&counts, false),
         [
             "1 drop on CPU 1",
             "2 aggregation drops on CPU 0",
             "96 dynamic variable drops"
         ]
     );
+    counts.dynamic = 97;
+    counts.forks = 2;
     assert_eq!(
-        DropReporter::new(true).report(&DropCounts {
-            dynamic: 1,
-            ..DropCounts::default()
-        }),
-        ["[DTRACEDROP_DYNAMIC] 1 dynamic variable drop"]
+        report(&counts, true),
+        [
+            "[DTRACEDROP_DYNAMIC] 1 dynamic variable drop",
+            "[RDTRACEDROP_FORK] 2 forks not followed: too many processes are followed"
+        ]
     );
-    assert_eq!(
-        DropReporter::new(true).report(&DropCounts {
-            forks: 2,
-            ..DropCounts::default()
-        }),
-        ["[RDTRACEDROP_FORK] 2 forks not followed: too many processes are followed"]
-    );
+}
+
+#[test]
+fn drops_are_told_behind_the_last_record() {
+    let data = [int(5)];
+    let mut consumer = consumer(quiet());
+    consumer.add_ecbs([ecb(
+        1,
+        &data,
+        vec![printf("%d", vec![recorded(0, data[0])])],
+    )]);
+    let (record, mut out) = (lay_out(1, 0, &data).2, Vec::new());
+    consumer.record(&record, &mut out);
+    consumer.drops(&DropCounts {
+        dynamic: 1,
+        ..DropCounts::default()
+    });
+    consumer.record(&record, &mut out);
+    assert_eq!(out, b"55");
+    let told = consumer.take_messages(&mut out);
+    assert_eq!((told.len(), told[0].at), (1, 1));
 }
 
 #[test]
@@ -432,7 +452,7 @@ fn cut_off_and_unknown_records_are_counted_and_left_out() {
     consumer.record(&whole, &mut out);
     assert_eq!(out, b"5 abc");
     consumer.finish(&mut out);
-    let told = consumer.take_messages();
+    let told = consumer.take_messages(&mut out);
     assert_eq!(
         told[0].text,
         format!("{} corrupt records were left out", whole.len())

@@ -80,6 +80,13 @@ impl Moment {
     }
 }
 
+/// Aggregations as they were at a moment, joined by their keys, in the order that the options say.
+#[derive(Debug)]
+pub(super) struct Table<'a> {
+    columns: Vec<Option<&'a Aggregation>>,
+    rows: Vec<Row<'a>>,
+}
+
 /// A row of output: a key, and the value that each aggregation has for it.
 #[derive(Debug)]
 struct Row<'a> {
@@ -179,47 +186,36 @@ impl Aggregations {
         }
     }
 
-    /// `printa` of `ids`, by a plan or in the default format, which starts on a new line. An
-    /// aggregation in `growing` is one that the firing itself adds to: what an earlier record of the
-    /// firing saw of it is out of date.
+    /// `printa` of `ids`: what they hold now. An aggregation in `growing` is one that the firing
+    /// itself adds to: what an earlier record of the firing saw of it is out of date.
     pub(super) fn printa(
         &mut self,
         ids: &[AggId],
         growing: &[AggId],
         moment: Moment,
-        plan: Option<&Plan>,
-        printer: &mut Printer<'_>,
         maps: &mut dyn AggregationMaps,
-    ) -> io::Result<()> {
-        if plan.is_none() {
-            printer.out.push(b'\n');
-        }
+    ) -> io::Result<Table<'_>> {
         for id in ids {
             if let Some(aggregation) = self.all.get_mut(id) {
                 aggregation.look(moment, !growing.contains(id), maps)?;
             }
         }
-        let rows = self.rows(ids);
-        for row in &rows {
-            printer.put_row(&self.columns(ids), row, plan);
-        }
-        if !rows.is_empty() {
-            drop(rows);
+        if ids.iter().any(|id| self.has_entries(*id)) {
             for id in ids {
                 self.all
                     .entry(*id)
                     .and_modify(|aggregation| aggregation.printed = true);
             }
         }
-        Ok(())
+        Ok(self.table(ids))
     }
 
-    /// Prints every aggregation that has not been printed, at the end of the run.
-    pub(super) fn print_rest(
+    /// Gives every aggregation that has not been printed to `each`, at the end of the run.
+    pub(super) fn unprinted(
         &mut self,
         moment: Moment,
-        printer: &mut Printer<'_>,
         maps: &mut dyn AggregationMaps,
+        each: &mut dyn FnMut(&Table<'_>),
     ) -> io::Result<()> {
         let unprinted = self
             .all
@@ -235,11 +231,21 @@ impl Aggregations {
             ids.reverse();
         }
         for id in ids {
-            for row in self.rows(&[id]) {
-                printer.put_row(&self.columns(&[id]), &row, None);
-            }
+            each(&self.table(&[id]));
         }
         Ok(())
+    }
+
+    fn has_entries(&self, id: AggId) -> bool {
+        let aggregation = self.all.get(&id);
+        aggregation.is_some_and(|aggregation| !aggregation.entries().is_empty())
+    }
+
+    fn table(&self, ids: &[AggId]) -> Table<'_> {
+        Table {
+            columns: self.columns(ids),
+            rows: self.rows(ids),
+        }
     }
 
     /// The union of the keys that `ids` had when they were last looked at, in order. Aggregations

@@ -6,7 +6,7 @@ use dlang::types::{Int, Type};
 
 use super::super::convert::{self, Dates, Style};
 use super::super::default::{self, Strings};
-use super::{Aggregation, Row, histogram, value};
+use super::{Aggregation, Row, Table, histogram, value};
 use crate::record::value_words;
 
 /// A `printa` format, each conversion bound to a key part or to an aggregation.
@@ -84,12 +84,14 @@ pub(crate) struct Printer<'a> {
 }
 
 impl Printer<'_> {
-    pub(super) fn put_row(
-        &mut self,
-        columns: &[Option<&Aggregation>],
-        row: &Row<'_>,
-        plan: Option<&Plan>,
-    ) {
+    /// Prints the rows of a table, by a plan or in the default columns.
+    pub(crate) fn put_table(&mut self, table: &Table<'_>, plan: Option<&Plan>) {
+        for row in &table.rows {
+            self.put_row(&table.columns, row, plan);
+        }
+    }
+
+    fn put_row(&mut self, columns: &[Option<&Aggregation>], row: &Row<'_>, plan: Option<&Plan>) {
         let types = columns
             .iter()
             .flatten()

@@ -199,13 +199,12 @@ impl Stopped {
         self.writer.flush();
     }
 
-    /// Prints the newline with which DTrace answers Ctrl-C, so that the terminal's `^C` ends a
-    /// line of its own.
+    /// Says that Ctrl-C has ended the run.
     pub fn interrupted(&mut self) {
-        self.writer.newline();
+        self.writer.interrupted();
     }
 
-    /// Prints the last newline and the aggregations that were never printed.
+    /// Ends the output, with the aggregations that were never printed.
     pub fn finish(mut self) -> Statistics {
         self.writer.finish()
     }

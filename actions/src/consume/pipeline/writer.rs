@@ -62,14 +62,13 @@ impl Writer {
         }
     }
 
-    /// Ends a line.
-    pub(super) fn newline(&mut self) {
-        self.buffer.push(b'\n');
+    pub(super) fn interrupted(&mut self) {
+        lock(&self.consumer).interrupted(&mut self.buffer);
     }
 
     /// Writes the buffer, and the messages each in its place.
     pub(super) fn flush(&mut self) {
-        let messages = lock(&self.consumer).take_messages();
+        let messages = lock(&self.consumer).take_messages(&mut self.buffer);
         let mut start = 0;
         for message in messages {
             let end = message.at.clamp(start, self.buffer.len());

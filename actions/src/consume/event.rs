@@ -1,0 +1,118 @@
+//! Events: what a run has to say, before anybody has decided how it is shown.
+//!
+//! The consumer decodes records and does what the program says to aggregations; what there is to
+//! show it hands to an [`Output`], one call for each event, in the order in which they happened:
+//!
+//! ```text
+//! begin_record    a clause has run: which probe, on which CPU, in which thread, when
+//!   data          what one of its actions shows, any number of times
+//! end_record
+//! fault, drops    what went wrong, between records
+//! interrupted     Ctrl-C
+//! finish          no more records
+//! unprinted       an aggregation that the program has not printed, any number of times
+//! end             the run is over
+//! ```
+//!
+//! Values are borrowed from the record, and nothing is formatted or allocated for them here: an
+//! output pays only for what it shows.
+
+use std::fmt;
+
+use dlang::eval::{EvalError, Value};
+use dlang::types::Type;
+
+use super::aggregate::{self, Table};
+use super::decode::Record;
+use super::fault::FaultRecord;
+use super::{ConsumerStats, printf};
+use crate::record::Ecb;
+
+/// Where events go. All that is written goes to the end of `out`; when a record turns out to be
+/// corrupt, what its events have written is taken back, and [`Output::end_record`] does not come.
+pub(super) trait Output: fmt::Debug + Send {
+    /// The first record is about to come.
+    fn before_records(&mut self, out: &mut Vec<u8>);
+
+    /// A record begins.
+    fn begin_record(&mut self, record: &Record<'_>, out: &mut Vec<u8>);
+
+    /// An action of the record shows something.
+    ///
+    /// # Errors
+    ///
+    /// When a value cannot be computed from the record.
+    fn data(
+        &mut self,
+        record: &Record<'_>,
+        data: &Data<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EvalError>;
+
+    /// All actions of the record are done.
+    fn end_record(&mut self, record: &Record<'_>, out: &mut Vec<u8>);
+
+    /// A clause was ended by a fault. Its message goes to standard error besides.
+    fn fault(&mut self, fault: &Fault<'_>, out: &mut Vec<u8>);
+
+    /// Something was lost. Its message goes to standard error besides.
+    fn drops(&mut self, drops: &Drops, out: &mut Vec<u8>);
+
+    /// Ctrl-C ends the run.
+    fn interrupted(&mut self, out: &mut Vec<u8>);
+
+    /// There are no more records.
+    fn finish(&mut self, out: &mut Vec<u8>);
+
+    /// An aggregation that the program has not printed itself.
+    fn unprinted(&mut self, table: &Table<'_>, out: &mut Vec<u8>);
+
+    /// The run is over.
+    fn end(&mut self, stats: ConsumerStats, out: &mut Vec<u8>);
+}
+
+/// What one action shows.
+#[derive(Debug)]
+pub(super) enum Data<'e> {
+    /// `trace()`: a value.
+    Trace {
+        /// The value.
+        value: Value<'e>,
+        /// Its type.
+        ty: &'e Type,
+    },
+    /// `printf()`.
+    Printf {
+        /// The format, ready to be filled in.
+        plan: &'e printf::Plan,
+    },
+    /// `printa()`: the aggregations as they are now.
+    Printa {
+        /// The format, if there is one.
+        plan: Option<&'e aggregate::Plan>,
+        /// Keys and values.
+        table: Table<'e>,
+    },
+}
+
+/// A clause that was ended by a fault.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fault<'e> {
+    /// What happened.
+    pub(super) record: FaultRecord,
+    /// Whose clause, if it is known.
+    pub(super) ecb: Option<&'e Ecb>,
+}
+
+/// Something that was lost for lack of room, or left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Drops {
+    /// What kind, as `-x droptags` shows it.
+    pub(super) tag: &'static str,
+    /// One of what was lost, in words.
+    pub(super) what: &'static str,
+    /// How many since the last report.
+    pub(super) count: u64,
+    /// The CPU, for what is counted by CPU.
+    pub(super) cpu: Option<usize>,
+}
