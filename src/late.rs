@@ -1,13 +1,15 @@
-//! What comes while tracing goes on: programs that start, anywhere on the machine or in the tree of a
-//! followed target, and the probes that they bring.
+//! What comes while tracing goes on: programs that start and libraries that are loaded, by the target, in
+//! its tree if it is followed, or anywhere on the machine, and the probes that they bring.
 //!
 //! A command that is followed becomes one program after the other; it is stopped at the start of
-//! each until its probes are in place. All others run on meanwhile.
+//! each until its probes are in place. One that is not followed is held by a signal while what may be an
+//! interpreter is looked at that it has just mapped. All others run on meanwhile: whose probes came too late,
+//! is told.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actions::lower::Enabled;
 use anyhow::{Result, bail};
@@ -15,19 +17,21 @@ use dlang::program::{ProbeDesc, Program};
 use predicates::storage::own_globals;
 use provider::catalog::{Catalog, Started};
 use provider::doctor::{Diagnosis, diagnose};
-use provider::interpreter::runs_python;
+use provider::features::KernelFeatures;
+use provider::interpreter::is_of_python;
 use provider::probe::{File, ProbeId};
-use provider::process::ExecWatch;
+use provider::process::MappingWatch;
 use provider::process::files::{executable_files, gone_for_good};
 use provider::python::Refusal;
 use provider::session::LinkId;
+use provider::text::escaped;
 use provider::usdt::cpython::PROVIDER;
 
 use crate::check_python;
 use crate::compile::{explained, no_match, with_reason};
 use crate::follow::Followed;
 use crate::run::{Live, Run, attachable, load_programs};
-use crate::target::{Match, Spec, awaits_next_program, may_come};
+use crate::target::{Match, Spec, awaits_next_program, may_come, monotonic};
 
 /// What is expected of programs that start.
 #[derive(Debug, Default)]
@@ -40,21 +44,37 @@ pub(crate) struct Expectations {
     told: HashSet<(Spec, PathBuf)>,
     /// What has been attached since tracing began.
     attached: Vec<(LinkId, Arc<File>)>,
+    /// The files whose probes were in place when tracing began.
+    from_start: HashSet<(u64, u64)>,
+    /// When the probes of files that came late were in place, by `CLOCK_MONOTONIC`.
+    in_place: HashMap<(u64, u64), Duration>,
+    /// When a command was stopped and let go the last time, by process and `CLOCK_MONOTONIC`.
+    held: HashMap<u32, (Duration, Duration)>,
+    /// The processes and files of which has been told that the probes came late, or nobody knows.
+    told_late: HashSet<(u32, (u64, u64))>,
+    /// How many programs had ended, and their files were gone, before anybody could look at them.
+    unseen: usize,
     /// When it is looked for files among these that are gone; not before.
     look: Option<Instant>,
     /// The files that could not be enabled.
     refused_files: HashSet<(u64, u64)>,
 }
 
-/// How many files that cannot be enabled are told of one by one.
+/// How many files that cannot be enabled are told of one by one, and programs that nobody could look at.
 const TOLD: usize = 20;
+
+/// No interpreter comes to its first function so soon after it has been mapped.
+const NOTHING_YET: Duration = Duration::from_millis(2);
 
 impl Expectations {
     /// When tracing begins.
     pub(crate) fn of(matches: &[Match]) -> Self {
         let awaited = matches.iter().filter(|found| found.awaited);
         let expected = matches.iter().filter(|found| !found.expected.is_empty());
+        let files = matches.iter().flat_map(Match::all);
+        let files = files.filter_map(|probe| Some(probe.kind.file()?.0.identity));
         Self {
+            from_start: files.collect(),
             awaited: awaited.map(Match::spec).collect(),
             expected: expected.map(Match::spec).collect(),
             ..Self::default()
@@ -66,6 +86,11 @@ impl Expectations {
         self.refused_files.len()
     }
 
+    /// How many programs nobody could look at.
+    pub(crate) fn unseen(&self) -> usize {
+        self.unseen
+    }
+
     /// The descriptions that nothing has matched so far.
     pub(crate) fn awaited(&self) -> &[Spec] {
         &self.awaited
@@ -73,16 +98,29 @@ impl Expectations {
 }
 
 impl Run<'_> {
-    /// Whether programs that start while tracing goes on may bring more probes.
-    pub(crate) fn grows(&self) -> bool {
-        let mut specs = specs(&self.compiled.program);
-        specs.any(|(_, desc)| self.catalog.may_grow(desc))
+    /// The processes that may bring more probes while tracing goes on; `None` if any may.
+    fn may_bring(&self) -> Option<Vec<u32>> {
+        let mut pids = Vec::new();
+        for (_, desc) in specs(&self.compiled.program) {
+            pids.extend(self.catalog.may_bring(desc)?);
+        }
+        let targets = self.target.pids();
+        pids.retain(|pid| targets.contains(pid));
+        Some(pids)
     }
 
-    /// Watches for new programs, if a description means those too.
-    pub(crate) fn watch_execs(&self) -> Result<Option<ExecWatch>> {
-        let watch = self.grows().then(ExecWatch::start);
-        Ok(watch.transpose()?)
+    /// Whether more probes may come while tracing goes on.
+    pub(crate) fn grows(&self) -> bool {
+        self.may_bring().is_none_or(|pids| !pids.is_empty())
+    }
+
+    /// Watches what is mapped to execute, if that may bring more probes.
+    pub(crate) fn watch_mappings(&self) -> Result<Option<MappingWatch>> {
+        if !self.grows() {
+            return Ok(None);
+        }
+        let watch = MappingWatch::start(&KernelFeatures::detect(), self.may_bring())?;
+        Ok(Some(watch))
     }
 
     /// Lets the command go: for good, or as far as its next program, if that may have the probes
@@ -116,39 +154,125 @@ impl Run<'_> {
                 self.refuse_unmatchable(&program, *spec)?;
             }
         }
+        let held = (Duration::ZERO, monotonic());
+        live.expectations.held.insert(pid, held);
         self.let_go(&program, &missing)
     }
 
     /// Enables what programs bring that run on meanwhile, and tells which of them got ahead.
-    pub(crate) fn enable_late(&mut self, live: &mut Live, started: &[Started]) {
+    pub(crate) fn enable_late(&mut self, live: &mut Live, started: &[Started]) -> Result<()> {
+        let held = self.hold(&live.expectations, started);
+        self.enable_new(live, started);
+        for (pid, since) in held {
+            live.expectations.held.insert(pid, (since, monotonic()));
+            self.target.go_on(pid)?;
+        }
+        self.tell_late(&mut live.expectations, started);
+        self.tell_unseen(&mut live.expectations, started);
+        Ok(())
+    }
+
+    /// Stops the command if it has just mapped what may be an interpreter and has no probes yet; gives
+    /// since when.
+    fn hold(&mut self, expectations: &Expectations, started: &[Started]) -> Vec<(u32, Duration)> {
+        let has_probes = |file: &File| {
+            let file = self.catalog.stand_in(file);
+            expectations.from_start.contains(&file) || expectations.in_place.contains_key(&file)
+        };
+        let mut held = Vec::new();
+        for process in started {
+            let mut files = process.mapped.files.iter();
+            if files.any(|(file, _)| is_of_python(file) && !has_probes(file))
+                && let Some(since) = self.target.hold(process.pid)
+            {
+                held.push((process.pid, since));
+            }
+        }
+        held
+    }
+
+    /// Enables what these bring, and notes when the probes of which files are in place.
+    fn enable_new(&mut self, live: &mut Live, started: &[Started]) {
         let known = self.catalog.newest();
         self.enable_started(live, started);
         let new = (known.0 + 1..=self.catalog.newest().0).map(ProbeId);
-        let new: HashSet<_> = new
-            .filter_map(|id| self.catalog.probe(id)?.kind.file())
-            .map(|(file, _)| file.identity)
-            .collect();
-        let refused = &live.expectations.refused_files;
-        let is_new =
-            |file: &&Arc<File>| new.contains(&file.identity) && !refused.contains(&file.identity);
-        if new.is_empty() {
-            return;
-        }
+        let files = new.filter_map(|id| self.catalog.probe(id)?.kind.file());
+        let now = monotonic();
+        let Expectations {
+            in_place,
+            refused_files,
+            ..
+        } = &mut live.expectations;
+        let enabled = files.filter(|(file, _)| !refused_files.contains(&file.identity));
+        in_place.extend(enabled.map(|(file, _)| (file.identity, now)));
+    }
+
+    /// Tells which processes were ahead of their probes.
+    fn tell_late(&self, expectations: &mut Expectations, started: &[Started]) {
         for process in started {
-            let Some(file) = process.files.iter().find(is_new) else {
+            let pid = process.pid;
+            let Some(file) = self.missed(expectations, process) else {
                 continue;
             };
-            let now = executable_files(process.pid);
-            let fate = if now.is_empty() {
+            if !expectations.told_late.insert((pid, file.identity)) {
+                continue;
+            }
+            let fate = if executable_files(pid).is_empty() {
                 "had ended before its probes were attached: its events"
-            } else if now.iter().any(|file| is_new(&file)) {
-                "was a moment ahead of its probes: its first events"
             } else {
-                continue; // it has not come to it yet
+                "was a moment ahead of its probes: its first events"
             };
-            let (pid, file) = (process.pid, file.shown.display());
+            let file = file.shown.display();
             self.messages
                 .say(&format!("process {pid} {fate} in {file} are not seen"));
+        }
+    }
+
+    /// A file that a process had mapped before its probes were in place, though not while it was held.
+    fn missed(&self, expectations: &Expectations, process: &Started) -> Option<Arc<File>> {
+        let came_late = |file: &File| {
+            let place = expectations.in_place.get(&self.catalog.stand_in(file));
+            place.copied()
+        };
+        let held = expectations.held.get(&process.pid);
+        let in_time = |time: Duration| {
+            held.is_some_and(|(since, until)| *since < time + NOTHING_YET && time < *until)
+        };
+        if process.mapped.incomplete {
+            let now = executable_files(process.pid);
+            return now.into_iter().find(|file| came_late(file).is_some());
+        }
+        let mut mapped = process.mapped.files.iter();
+        let missed = mapped.find(|(file, time)| {
+            !in_time(*time) && came_late(file).is_some_and(|in_place| *time < in_place)
+        });
+        missed.map(|(file, _)| Arc::clone(file))
+    }
+
+    /// Tells which programs had come and gone, their files too, before anybody could look at them.
+    fn tell_unseen(&mut self, expectations: &mut Expectations, started: &[Started]) {
+        let vanished = self.catalog.vanished();
+        for process in started {
+            let gone = process.mapped.gone.iter().map(escaped);
+            let mapped = process.mapped.files.iter().map(|(file, _)| file);
+            let told = &mut expectations.told_late;
+            let mapped = mapped.filter(|file| {
+                let is_it =
+                    |gone: &Arc<File>| gone.identity == file.identity && gone.born == file.born;
+                vanished.iter().any(is_it) && told.insert((process.pid, file.identity))
+            });
+            let mut names = gone.chain(mapped.map(|file| file.shown.display().to_string()));
+            let Some(name) = names.next() else {
+                continue;
+            };
+            expectations.unseen += 1;
+            if expectations.unseen <= TOLD {
+                self.messages.say(&format!(
+                    "process {} had ended before {name} could be looked at: if there are probes in it, \
+                     its events are not seen",
+                    process.pid,
+                ));
+            }
         }
     }
 
@@ -156,10 +280,12 @@ impl Run<'_> {
     /// would know from the output. Once for each interpreter.
     pub(crate) fn tell_lacking(&mut self, live: &mut Live, started: &[Started]) {
         let followed = started.iter().filter(|process| process.root.is_some());
-        let pythons = followed.filter(|process| runs_python(process.pid));
+        let runs_python = |process: &&Started| process.files.iter().any(|file| is_of_python(file));
+        let pythons = followed.filter(runs_python);
         for process in pythons.filter(|_| !self.options.zdefs) {
             for (why, key) in self.lacking(&live.program, process) {
-                if live.expectations.told.insert(key) {
+                // By now it may be another program than the one that was looked at.
+                if process.is_as_it_was() && live.expectations.told.insert(key) {
                     self.messages.say(&why.to_string());
                 }
             }
@@ -172,7 +298,7 @@ impl Run<'_> {
         let mut catalog = self.catalog.clone();
         let provider = |pid| format!("{PROVIDER}{pid}");
         // Of one that is a starter, the library is yet to come.
-        let file = match catalog.interpreter(process.pid) {
+        let file = match catalog.interpreter_among(process.files.iter().cloned()) {
             Some((_, Err(Refusal::InLibrary { .. }))) | None => return Vec::new(),
             Some((file, _)) => file,
         };
@@ -289,11 +415,17 @@ impl Run<'_> {
     }
 
     /// Tells of how many files the probes are not enabled, if that has not been told of each.
-    pub(crate) fn report_refused(&self, refused: usize) {
+    pub(crate) fn report_refused(&self, refused: usize, unseen: usize) {
         if refused > TOLD {
             self.messages.say(&format!(
                 "the probes in {refused} files were not enabled, of which the first {TOLD} are told \
                  above"
+            ));
+        }
+        if unseen > TOLD {
+            self.messages.say(&format!(
+                "{unseen} programs had ended before they could be looked at, of which the first {TOLD} \
+                 are told above"
             ));
         }
     }
@@ -336,12 +468,13 @@ impl Run<'_> {
 }
 
 impl Live {
-    /// The processes that have become another program, as far as that may bring new probes.
+    /// The processes that have mapped something to execute, as far as that may bring new probes.
     pub(crate) fn started(&mut self) -> Vec<Started> {
-        let pids = self.watch.as_mut().map(ExecWatch::take).unwrap_or_default();
+        let mapped = self.watch.as_mut().map(MappingWatch::take);
         let root = |pid| self.followed.as_ref().and_then(|all| all.root_of(pid));
-        pids.into_iter()
-            .map(|pid| Started::now(pid, root(pid)))
+        let mapped = mapped.unwrap_or_default().into_iter();
+        mapped
+            .map(|(pid, mapped)| Started::after(pid, root(pid), mapped))
             .collect()
     }
 

@@ -27,7 +27,7 @@ use predicates::storage::own_globals;
 use provider::catalog::Catalog;
 use provider::features::KernelFeatures;
 use provider::object::{Attachment, ProgramId, Target as AttachTarget};
-use provider::process::{ExecWatch, Exit};
+use provider::process::{Exit, MappingWatch};
 use provider::session::Session;
 
 use crate::cli::Cli;
@@ -92,7 +92,7 @@ impl Run<'_> {
         let mailbox = Arc::new(Mailbox::new()?);
         let ring = Box::new(KernelRing::of(&session, &compiler)?);
         let pipeline = Pipeline::start(ring, consumer, self.sinks(output, &mailbox))?;
-        let watch = self.watch_execs()?;
+        let watch = self.watch_mappings()?;
         let followed = match compiler.followed() {
             Some(map) => Some(Followed::start(session.map(map)?, &self.target.pids())?),
             None => None,
@@ -307,10 +307,7 @@ impl Run<'_> {
                     return Ok(Ending::Normal);
                 }
             }
-            let due = live.watch.as_ref().and_then(ExecWatch::due);
-            let timeout = look
-                .saturating_duration_since(Instant::now())
-                .min(due.unwrap_or(Duration::MAX));
+            let timeout = look.saturating_duration_since(Instant::now());
             let mut fds = vec![
                 PollFd::new(signals.as_fd(), PollFlags::POLLIN),
                 PollFd::new(mailbox.as_fd(), PollFlags::POLLIN),
@@ -351,7 +348,11 @@ impl Run<'_> {
                 });
             }
             let started = live.started();
-            self.enable_late(live, &started);
+            // At the start of a program the command is stopped: what that brings comes in time.
+            if let Some(pid) = self.target.arrived()? {
+                self.enable_image(live, pid)?;
+            }
+            self.enable_late(live, &started)?;
             self.tell_lacking(live, &started);
             if Instant::now() >= look {
                 look = Instant::now() + status;
@@ -394,7 +395,7 @@ impl Run<'_> {
         } else {
             live.unmatched()
         };
-        let refused = live.expectations.refused();
+        let (refused, unseen) = (live.expectations.refused(), live.expectations.unseen());
         let mut pipeline = live.pipeline.stop();
         let ran = end.map_or(Ok(()), |end| live.session.run(end));
         pipeline.drain();
@@ -419,7 +420,7 @@ impl Run<'_> {
             _ => {}
         }
         self.report_ended();
-        self.report_refused(refused);
+        self.report_refused(refused, unseen);
         let_go?;
         ran?;
         counts?;
@@ -454,7 +455,7 @@ pub(crate) struct Live {
     pub(crate) session: Session,
     pub(crate) compiler: Compiler,
     pub(crate) pipeline: Pipeline,
-    pub(crate) watch: Option<ExecWatch>,
+    pub(crate) watch: Option<MappingWatch>,
     pub(crate) program: Arc<Program>,
     /// The processes that are followed, if any are.
     pub(crate) followed: Option<Followed>,

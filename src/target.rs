@@ -11,9 +11,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use dlang::program::{ProbeDesc, Program};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
+use nix::time::{ClockId, clock_gettime};
 use provider::catalog::Catalog;
+use provider::features::KernelFeatures;
 use provider::probe::Probe;
+use provider::process::MappingWatch;
 use provider::process::command::split_command;
 use provider::process::files::executable_files;
 use provider::process::launch::{Stopped, launch_stopped};
@@ -82,6 +86,30 @@ impl Target {
     /// Whether there is a process whose end ends the run.
     pub(crate) fn exists(&self) -> bool {
         self.pid.is_some()
+    }
+
+    /// Goes on until the command has become its next program, or has mapped one more library, and stops it
+    /// there. `false` if it ended instead (or there is no command).
+    pub(crate) fn next_program_or_library(&mut self) -> Result<bool> {
+        let Some(stopped) = &mut self.stopped else {
+            return Ok(false);
+        };
+        let mut watch = MappingWatch::start(&KernelFeatures::detect(), Some(vec![stopped.pid()]))?;
+        stopped.run_bound()?;
+        loop {
+            if stopped.arrived()? {
+                return Ok(true);
+            }
+            if stopped.has_ended() {
+                return Ok(false);
+            }
+            let mut fds = [PollFd::new(watch.as_fd(), PollFlags::POLLIN)];
+            let _ = poll(&mut fds, PollTimeout::from(2_u8)); // an exec is looked for so often
+            if !watch.take().is_empty() {
+                stopped.halt()?;
+                return Ok(!stopped.has_ended());
+            }
+        }
     }
 
     /// Goes on to the command's next program; `false` if there is none (or no command).
@@ -175,12 +203,57 @@ impl Target {
         }
     }
 
+    /// Stops a command of ours that runs, until [`go_on`](Self::go_on); gives when it did stop, by
+    /// `CLOCK_MONOTONIC`.
+    pub(crate) fn hold(&mut self, pid: u32) -> Option<Duration> {
+        if let Some(stopped) = self.stopped.as_mut().filter(|command| command.pid() == pid) {
+            stopped.halt().ok()?;
+            return Some(monotonic());
+        }
+        let mut running = self.running.iter();
+        let process = running.find(|process| process.pid() == pid && process.is_ours())?;
+        process.signal(Signal::SIGSTOP).ok()?;
+        let end = monotonic() + Duration::from_millis(100);
+        while !is_stopped(pid) && monotonic() < end {
+            std::thread::sleep(Duration::from_micros(50));
+        }
+        Some(monotonic())
+    }
+
+    /// Lets a command go on that was [held](Self::hold).
+    pub(crate) fn go_on(&mut self, pid: u32) -> Result<()> {
+        if let Some(stopped) = self.stopped.as_mut().filter(|command| command.pid() == pid) {
+            return Ok(stopped.run_on()?);
+        }
+        if let Some(process) = self.running.iter().find(|process| process.pid() == pid) {
+            let _ = process.signal(Signal::SIGCONT);
+        }
+        Ok(())
+    }
+
     /// Passes a signal on to the commands that we started.
     pub(crate) fn signal(&self, signal: Signal) {
         for process in self.running.iter().filter(|process| process.is_ours()) {
             let _ = process.signal(signal);
         }
     }
+}
+
+/// The time by `CLOCK_MONOTONIC`.
+pub(crate) fn monotonic() -> Duration {
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
+}
+
+/// Whether all of a process's threads have stopped for a signal, or it has ended.
+fn is_stopped(pid: u32) -> bool {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task"));
+    let mut tasks = tasks.into_iter().flatten().flatten();
+    tasks.all(|task| {
+        let stat = std::fs::read(task.path().join("stat")).unwrap_or_default();
+        let end = stat.iter().rposition(|byte| *byte == b')');
+        let state = end.and_then(|end| stat.get(end + 2));
+        state.is_none_or(|state| b"TtZX".contains(state))
+    })
 }
 
 /// Indices of a clause and of one of its descriptions.
@@ -201,8 +274,8 @@ pub(crate) struct Match {
     pub(crate) awaited: bool,
 }
 
-/// Matches every description of a program, letting the command go on to its next program as long
-/// as some description finds nothing. Gives the matches of the last look.
+/// Matches every description of a program, letting the command go on to its next program or library as
+/// long as some description finds nothing. Gives the matches of the last look.
 ///
 /// A command that is followed is not let go on: what it starts meanwhile would not be traced. Instead,
 /// what it and its children may come to is awaited.
@@ -223,7 +296,7 @@ pub(crate) fn match_probes(
         if !(image && awaits_next_program(&missing, catalog, target)) {
             return Ok(matches);
         }
-        image = target.next_image()?;
+        image = target.next_program_or_library()?;
         if !image {
             return Ok(matches);
         }

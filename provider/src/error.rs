@@ -85,9 +85,9 @@ pub enum Error {
         /// The kernel's answer.
         source: io::Error,
     },
-    /// Watching for processes that start failed.
-    #[error("cannot watch for new programs: {}{}", errno_text(.source), Remedy::of(Wanted::Bpf, .source))]
-    ExecWatch {
+    /// Watching for what processes execute failed.
+    #[error("cannot watch for new programs: {}{}", errno_text(.source), Remedy::of(Wanted::Perf, .source))]
+    MappingWatch {
         /// The kernel's answer.
         source: io::Error,
     },

@@ -8,6 +8,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::probe::File;
 use crate::process::files;
 use crate::usdt::cpython::{self, Version};
 use crate::usdt::elf::Contents;
@@ -54,11 +55,16 @@ pub(crate) fn python_of(pid: u32) -> Option<Python> {
 /// Whether a process runs a Python, by the names of its files.
 #[must_use]
 pub fn runs_python(pid: u32) -> bool {
-    files::executable_files(pid).iter().any(|file| {
-        let name = file.shown.file_name().unwrap_or_default();
-        let name = name.to_string_lossy();
-        name.starts_with("python") || name.starts_with("libpython")
-    })
+    let files = files::executable_files(pid);
+    files.iter().any(|file| is_of_python(file))
+}
+
+/// Whether a file is a Python's program or library, by its name.
+#[must_use]
+pub fn is_of_python(file: &File) -> bool {
+    let name = file.shown.file_name().unwrap_or_default();
+    let name = name.to_string_lossy();
+    name.starts_with("python") || name.starts_with("libpython")
 }
 
 /// The interpreter in a file, which people know as `shown`.

@@ -21,7 +21,7 @@ use provider::catalog::{Catalog, Started};
 use provider::features::KernelFeatures;
 use provider::object::{Attachment, Context, MapId, MapKind, Target, UprobeSite};
 use provider::probe::{Probe, ProbeKind, Scope};
-use provider::process::{ExecWatch, Exit, Running, Stopped, files, launch_stopped};
+use provider::process::{Exit, Mapped, MappingWatch, Running, Stopped, files, launch_stopped};
 use provider::session::Session;
 
 /// Debian 12's, which has all eight markers.
@@ -270,7 +270,7 @@ fn a_followed_process_means_its_tree() {
     let tree = ("python".to_owned(), Scope::Tree(root));
     assert_eq!(scopes(&catalog.enable(&its)), std::slice::from_ref(&tree));
     assert_eq!(catalog.trees(&its), [root]);
-    assert!(catalog.may_grow(&its));
+    assert!(catalog.may_bring(&its).is_none());
     let listed = catalog.list(&its);
     assert_eq!(
         scopes(&listed),
@@ -282,7 +282,7 @@ fn a_followed_process_means_its_tree() {
         scopes(&catalog.enable(&others)),
         [(format!("python{pid}"), Scope::Process(pid))]
     );
-    assert!(catalog.trees(&others).is_empty() && !catalog.may_grow(&others));
+    assert!(catalog.trees(&others).is_empty() && catalog.may_bring(&others).is_some());
     let all = desc("python*:python3.11::gc-start");
     assert_eq!(
         scopes(&catalog.enable(&all)),
@@ -494,21 +494,32 @@ fn a_glob_means_processes_that_start_later() {
 }
 
 #[test]
-fn execs_are_noticed() {
+fn what_is_mapped_is_noticed_though_the_process_has_ended() {
     if !root() {
         return;
     }
-    let mut watch = ExecWatch::start().unwrap();
-    let mut child = Command::new("true").spawn().unwrap();
+    let mut watch = MappingWatch::start(&KernelFeatures::detect(), None).unwrap();
+    let mut others = MappingWatch::start(&KernelFeatures::detect(), Some(vec![1])).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let copy = dir.path().join("true");
+    install(Path::new("/bin/true"), &copy);
+    let mut child = Command::new(&copy).spawn().unwrap();
     child.wait().unwrap();
-    for what in ["reported", "reported again"] {
-        let end = Instant::now() + Duration::from_secs(30);
-        while !watch.take().contains(&child.id()) {
-            assert!(Instant::now() < end, "{what}");
-            sleep(Duration::from_millis(1));
-        }
-        assert!(watch.due().is_some());
+    let end = Instant::now() + Duration::from_secs(30);
+    let mut names = Vec::new();
+    while !names.contains(&"libc.so.6".to_owned()) {
+        assert!(Instant::now() < end, "{names:?}");
+        sleep(Duration::from_millis(1));
+        let mapped = watch.take().remove(&child.id()).unwrap_or_default();
+        assert!(mapped.gone.is_empty() && !mapped.incomplete, "{mapped:?}");
+        let files = mapped.files.iter();
+        names.extend(files.map(|(file, _)| {
+            let name = file.shown.file_name().unwrap();
+            name.to_str().unwrap().to_owned()
+        }));
     }
+    assert_eq!(names.first().map(String::as_str), Some("true"), "{names:?}");
+    assert!(!others.take().contains_key(&child.id()));
 }
 
 #[test]
@@ -523,7 +534,7 @@ fn a_new_file_is_found_when_it_starts() {
     let everywhere = desc("python*:::gc-start");
     catalog.enable(&everywhere);
     let known = catalog.newest();
-    let mut watch = ExecWatch::start().unwrap();
+    let mut watch = MappingWatch::start(&KernelFeatures::detect(), None).unwrap();
     let child = Killed(
         Command::new(&copy)
             .args(["-c", "import time; time.sleep(9)"])
@@ -532,12 +543,12 @@ fn a_new_file_is_found_when_it_starts() {
     );
     // The report comes when the program has been mapped, a moment after spawn returns.
     let deadline = Instant::now() + Duration::from_secs(5);
-    let mut pids = Vec::new();
-    while !pids.contains(&child.0.id()) && Instant::now() < deadline {
+    let mut mapped = None;
+    while mapped.is_none() && Instant::now() < deadline {
         sleep(Duration::from_millis(2));
-        pids = watch.take();
+        mapped = watch.take().remove(&child.0.id());
     }
-    let started: Vec<Started> = pids.iter().map(|&pid| Started::now(pid, None)).collect();
+    let started = [Started::after(child.0.id(), None, mapped.unwrap())];
     let mut new = catalog.enable_started(&everywhere, &started);
     new.retain(|probe| probe.id > known);
     assert_eq!(new.len(), 1, "{new:?}");
@@ -607,6 +618,7 @@ fn a_file_of_a_layer_that_two_containers_share_is_one_file() {
         let started = |name: &str, pid| Started {
             pid,
             root: None,
+            mapped: Mapped::default(),
             files: vec![files::file_at(&path(name).join("python3.11")).unwrap()],
         };
         let mut catalog = markers();

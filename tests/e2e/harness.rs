@@ -48,7 +48,10 @@ impl Outcome {
     /// [`clean`](Self::clean), but some programs may have started ahead of their probes: new files on
     /// the machine, and there may be those of other tests.
     pub(crate) fn clean_but_late(mut self) -> String {
-        let late = |line: &str| line.contains("rdtrace: process") && line.contains(" its probes");
+        let late = |line: &str| {
+            line.contains("rdtrace: process")
+                && (line.contains(" its probes") || line.contains("could be looked at"))
+        };
         let others = self.stderr.lines().filter(|line| !late(line));
         self.stderr = others.collect::<Vec<_>>().join("\n");
         self.clean()

@@ -14,5 +14,6 @@ mod followfork;
 mod golden;
 mod harness;
 mod late;
+mod loaded;
 mod python;
 mod stress;

@@ -31,7 +31,8 @@ use dlang::program::ProbeDesc;
 use self::probes::Probes;
 use self::scopes::Scopes;
 use crate::probe::{File, Probe, ProbeId, ProbeKind, Scope};
-use crate::process::files::{all_processes, executable_files, files_to_come};
+use crate::process::Mapped;
+use crate::process::files::{all_processes, executable_files, files_beside, files_to_come};
 use crate::process::tree::descendants;
 use crate::providers::choice::Choice;
 pub use crate::providers::file::Details;
@@ -52,7 +53,8 @@ pub struct Catalog {
     probes: Probes,
 }
 
-/// A process that has started, or has become another program, while tracing goes on.
+/// A process that has mapped something to execute while tracing goes on: it has started, has become
+/// another program, or has loaded a library. One look at it, which all that is said of it goes by.
 #[derive(Clone, Debug)]
 pub struct Started {
     /// The process.
@@ -61,6 +63,8 @@ pub struct Started {
     pub root: Option<u32>,
     /// The files that it executes, or is about to.
     pub files: Vec<Arc<File>>,
+    /// What it is known to have mapped lately.
+    pub mapped: Mapped,
 }
 
 impl Started {
@@ -71,7 +75,40 @@ impl Started {
             pid,
             root,
             files: files_to_come(pid),
+            mapped: Mapped::default(),
         }
+    }
+
+    /// A process as it is now, of which is known what it has mapped: it may have ended since.
+    #[must_use]
+    pub fn after(pid: u32, root: Option<u32>, mapped: Mapped) -> Self {
+        let mut files = files_to_come(pid);
+        for (file, _) in &mapped.files {
+            let beside = if files.is_empty() {
+                files_beside(&file.path)
+            } else {
+                Vec::new()
+            };
+            for file in std::iter::once(file.clone()).chain(beside) {
+                if files.iter().all(|known| known.identity != file.identity) {
+                    files.push(file);
+                }
+            }
+        }
+        Self {
+            pid,
+            root,
+            files,
+            mapped,
+        }
+    }
+
+    /// Whether the process runs what it ran when it was looked at.
+    #[must_use]
+    pub fn is_as_it_was(&self) -> bool {
+        let program = |files: &[Arc<File>]| files.first().map(|file| file.identity);
+        let now = executable_files(self.pid);
+        program(&now).is_some() && program(&now) == program(&self.files)
     }
 }
 
@@ -168,14 +205,14 @@ impl Catalog {
         self.probes.newest()
     }
 
-    /// The probes that `desc` matches in processes that have started while tracing goes on. Those
-    /// with an id above [`newest`](Self::newest) before the call are new; several descriptions may
-    /// ask for the same ones. Empty unless `desc` means every process, or the trees of some.
+    /// The probes that `desc` matches in processes that have started, or have mapped something more,
+    /// while tracing goes on. Those with an id above [`newest`](Self::newest) before the call are
+    /// new; several descriptions may ask for the same ones.
     pub fn enable_started(&mut self, desc: &ProbeDesc, started: &[Started]) -> Vec<Arc<Probe>> {
         let mut found = Vec::new();
         for scope in self.scopes.of(desc) {
             let is_in = |process: &&Started| match scope {
-                Scope::Process(_) => false,
+                Scope::Process(pid) => process.pid == pid,
                 Scope::Tree(root) => process.root == Some(root),
                 Scope::System => true,
             };
@@ -246,11 +283,30 @@ impl Catalog {
         self.probes.forget(file.identity);
     }
 
-    /// Whether processes that start later may have more probes that `desc` matches.
+    /// The processes that may bring more probes that `desc` matches; `None` if any may.
     #[must_use]
-    pub fn may_grow(&self, desc: &ProbeDesc) -> bool {
-        let mut scopes = self.scopes.of(desc).into_iter();
-        scopes.any(|scope| !matches!(scope, Scope::Process(_)))
+    pub fn may_bring(&self, desc: &ProbeDesc) -> Option<Vec<u32>> {
+        let mut pids = Vec::new();
+        for scope in self.scopes.of(desc) {
+            match scope {
+                Scope::Process(pid) => pids.push(pid),
+                Scope::Tree(_) | Scope::System => return None,
+            }
+        }
+        Some(pids)
+    }
+
+    /// The files that were gone before they could be read, since the last call: their probes are not
+    /// known.
+    pub fn vanished(&mut self) -> Vec<Arc<File>> {
+        self.files.vanished()
+    }
+
+    /// The file whose probes are those of this one: itself, or of a layer that containers share, the one
+    /// that was met first.
+    #[must_use]
+    pub fn stand_in(&self, file: &File) -> (u64, u64) {
+        self.files.stand_in(file)
     }
 
     /// Whether `desc` may mean probes in files, as against rdtrace's own.
@@ -290,7 +346,15 @@ impl Catalog {
 
     /// The interpreter that a process runs, and what its code tells; `None` if it is no Python.
     pub fn interpreter(&mut self, pid: u32) -> Option<(PathBuf, Result<Arc<Build>, Refusal>)> {
-        let files = self.files.read(executable_files(pid));
+        self.interpreter_among(executable_files(pid))
+    }
+
+    /// The interpreter among the files that a process executes.
+    pub fn interpreter_among(
+        &mut self,
+        files: impl IntoIterator<Item = Arc<File>>,
+    ) -> Option<(PathBuf, Result<Arc<Build>, Refusal>)> {
+        let files = self.files.read(files);
         let mut all = files
             .iter()
             .map(|file| (file.file.shown.clone(), self.choice.build(file)))

@@ -5,6 +5,7 @@
 //! attaches to the inode. Paths that don't lead through `/proc/PID` are preferred: they outlive
 //! the process.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -147,17 +148,27 @@ fn is_unnamed(file: &File) -> bool {
 pub fn files_to_come(pid: u32) -> Vec<Arc<File>> {
     let mut files = executable_files(pid);
     let program = program(pid).unwrap_or_default();
+    let root = if same_mounts(pid) {
+        PathBuf::from("/")
+    } else {
+        PathBuf::from(format!("/proc/{pid}/root"))
+    };
+    files.extend(libraries_of(&root, &program));
+    files
+}
+
+/// The libraries that a program of ours may map, as [`files_to_come`] knows them.
+pub(crate) fn files_beside(program: &Path) -> Vec<Arc<File>> {
+    libraries_of(Path::new("/"), program)
+}
+
+fn libraries_of(root: &Path, program: &Path) -> Vec<Arc<File>> {
     let name = program.file_name().unwrap_or_default();
     let prefix = program.parent().and_then(Path::parent);
-    if let Some(prefix) = prefix.filter(|_| name.to_string_lossy().starts_with("python")) {
-        let root = if same_mounts(pid) {
-            PathBuf::from("/")
-        } else {
-            PathBuf::from(format!("/proc/{pid}/root"))
-        };
-        files.extend(libraries(&root, &prefix.join("lib"), "libpython"));
-    }
-    files
+    let prefix = prefix.filter(|_| name.to_string_lossy().starts_with("python"));
+    prefix.map_or_else(Vec::new, |prefix| {
+        libraries(root, &prefix.join("lib"), "libpython")
+    })
 }
 
 /// The files in `dir` below a root whose names start so. Not through links: the name is shown, and one
@@ -209,7 +220,7 @@ pub fn file_at(path: &Path) -> Option<Arc<File>> {
 }
 
 /// Whether a process sees the file systems that we see, under the same names.
-fn same_mounts(pid: u32) -> bool {
+pub(super) fn same_mounts(pid: u32) -> bool {
     let mounts = |who: &str| fs::read_link(format!("/proc/{who}/ns/mnt")).ok();
     mounts(&pid.to_string()) == mounts("self")
 }
@@ -221,8 +232,8 @@ fn same_mounts(pid: u32) -> bool {
 ///     start    end      may  offset   device inode    path, " (deleted)" after it perhaps
 /// ```
 #[derive(Debug, PartialEq, Eq)]
-struct Mapping<'a> {
-    range: &'a str,
+pub(super) struct Mapping<'a> {
+    range: Cow<'a, str>,
     device: &'a str,
     inode: u64,
     path: PathBuf,
@@ -249,7 +260,7 @@ impl<'a> Mapping<'a> {
             None => (rest, false),
         };
         Some(Self {
-            range,
+            range: range.into(),
             device,
             inode,
             path: path_in_maps(path),
@@ -257,16 +268,29 @@ impl<'a> Mapping<'a> {
         })
     }
 
+    /// One that the kernel has told of in another way. What it is called now is not known.
+    pub(super) fn of(range: String, inode: u64, path: PathBuf) -> Self {
+        Self {
+            range: range.into(),
+            device: "",
+            inode,
+            path,
+            deleted: false,
+        }
+    }
+
     /// A way to open the file.
-    fn find(&self, pid: u32, near: bool) -> Option<File> {
+    pub(super) fn find(&self, pid: u32, near: bool) -> Option<File> {
         let by_name = if near {
             self.path.clone()
         } else {
             let inside = self.path.strip_prefix("/").unwrap_or(&self.path);
             PathBuf::from(format!("/proc/{pid}/root")).join(inside)
         };
-        let by_mapping =
-            PathBuf::from(format!("/proc/{pid}/map_files/{}", short_range(self.range)));
+        let by_mapping = PathBuf::from(format!(
+            "/proc/{pid}/map_files/{}",
+            short_range(&self.range)
+        ));
         // The name may lead to another file by now.
         let named = Some(by_name).filter(|_| !self.deleted).into_iter();
         named.chain([by_mapping]).find_map(|path| {
@@ -325,7 +349,7 @@ mod tests {
         assert_eq!(
             parse(line).unwrap(),
             Mapping {
-                range: "00420000-006c3000",
+                range: "00420000-006c3000".into(),
                 device: "fe:00",
                 inode: 131_135,
                 path: "/usr/bin/my python".into(),

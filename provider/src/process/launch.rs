@@ -180,6 +180,15 @@ impl Stopped {
         Ok(())
     }
 
+    /// As [`run_on`](Self::run_on), but the command still dies with rdtrace.
+    pub fn run_bound(&mut self) -> Result<(), Error> {
+        if self.state == State::Entry {
+            self.go_on(0)?;
+            self.state = State::Running;
+        }
+        Ok(())
+    }
+
     /// Sets what ptrace does beside stopping at each exec.
     fn set_options(&self, more: ptrace::Options) -> Result<(), Error> {
         ptrace::setoptions(self.nix_pid(), ptrace::Options::PTRACE_O_TRACEEXEC | more)
@@ -213,9 +222,7 @@ impl Stopped {
 
     /// Lets the command run.
     pub fn resume(mut self) -> Result<Running, Error> {
-        if self.state == State::Running {
-            self.halt()?;
-        }
+        self.halt()?;
         let exit = match self.state {
             State::Ended(exit) => Some(exit),
             State::Running => None, // it cannot be stopped: the kernel lets it go when we end
@@ -232,15 +239,19 @@ impl Stopped {
         }
     }
 
-    /// Stops it wherever it is, so that it can be let go. It does not see the signal that does that.
-    fn halt(&mut self) -> Result<(), Error> {
+    /// Stops it wherever it is, if it [runs on](Self::run_on): it can be let go then, or run on again. It
+    /// does not see the signal that does that.
+    pub fn halt(&mut self) -> Result<(), Error> {
         const PATIENCE: Duration = Duration::from_secs(1);
+        if self.state != State::Running {
+            return Ok(());
+        }
         let deadline = Instant::now() + PATIENCE;
         // One thread of it is ours; the signal must not go to another.
         let _ = trace::signal_thread(self.pid, self.pid, libc::SIGSTOP);
         while Instant::now() < deadline {
             match self.wait(libc::WNOHANG)? {
-                None => thread::sleep(Duration::from_millis(1)),
+                None => thread::sleep(Duration::from_micros(100)),
                 Some(Event::Ended(exit)) => {
                     self.state = State::Ended(exit);
                     return Ok(());

@@ -6,13 +6,13 @@
 
 pub mod command;
 pub mod confined;
-pub mod exec_watch;
 pub mod files;
 pub mod launch;
+pub mod mapped;
 pub mod running;
 pub mod tree;
 
 pub use command::split_command;
-pub use exec_watch::ExecWatch;
 pub use launch::{Image, Stopped, launch_stopped};
+pub use mapped::{Mapped, MappingWatch};
 pub use running::{Exit, Running};

@@ -36,6 +36,8 @@ pub(crate) struct Files {
     same_as: HashMap<Identity, Identity>,
     /// Identities that belong to another file than before.
     reused: Vec<Identity>,
+    /// Files that were gone before they were read.
+    vanished: Vec<Arc<File>>,
 }
 
 impl Files {
@@ -44,7 +46,22 @@ impl Files {
         &mut self,
         files: impl IntoIterator<Item = Arc<File>>,
     ) -> Vec<Arc<FileProbes>> {
-        files.into_iter().map(|file| self.read_one(&file)).collect()
+        let mut read = Vec::new();
+        for file in files {
+            let is_it = |known: &Arc<FileProbes>| known.file.born == file.born;
+            if self.read.get(&file.identity).is_some_and(is_it) || fs::metadata(&file.path).is_ok()
+            {
+                read.push(self.read_one(&file));
+            } else {
+                self.vanished.push(file);
+            }
+        }
+        read
+    }
+
+    /// The files that were gone before they could be read, since the last call.
+    pub(crate) fn vanished(&mut self) -> Vec<Arc<File>> {
+        std::mem::take(&mut self.vanished)
     }
 
     /// A file's probes. Read once in a run.
@@ -91,6 +108,12 @@ impl Files {
         }
         self.read.insert(file.identity, probes);
         file.identity
+    }
+
+    /// The identity of the file that stands for this one, as far as is known.
+    pub(crate) fn stand_in(&self, file: &File) -> Identity {
+        let first = self.same_as.get(&file.identity);
+        first.copied().unwrap_or(file.identity)
     }
 
     /// Whether a file stands for others, which may still be there when it is gone.

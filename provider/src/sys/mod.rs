@@ -14,6 +14,7 @@ pub(crate) mod link;
 pub(crate) mod map;
 pub(crate) mod memory;
 pub(crate) mod perf;
+pub(crate) mod perf_ring;
 pub(crate) mod prog;
 pub(crate) mod ring;
 pub(crate) mod trace;

@@ -1,4 +1,5 @@
-//! Perf events: timers, and uprobes where the kernel lacks multi-uprobe links.
+//! Perf events: timers, uprobes where the kernel lacks multi-uprobe links, and reports of what
+//! processes map to execute.
 
 use std::ffi::CStr;
 use std::io;
@@ -7,7 +8,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use aya_obj::generated::{
     PERF_EVENT_IOC_ENABLE, PERF_EVENT_IOC_SET_BPF, PERF_FLAG_FD_CLOEXEC, perf_event_attr,
-    perf_sw_ids, perf_type_id,
+    perf_event_sample_format, perf_sw_ids, perf_type_id,
 };
 
 #[expect(clippy::cast_possible_truncation, reason = "some 130 bytes")]
@@ -50,6 +51,27 @@ pub(crate) fn cpu_clock(cpu: u32, period: u64) -> io::Result<OwnedFd> {
     attr.type_ = perf_type_id::PERF_TYPE_SOFTWARE as u32;
     attr.config = perf_sw_ids::PERF_COUNT_SW_CPU_CLOCK as u64;
     attr.__bindgen_anon_1.sample_period = period;
+    let cpu = i32::try_from(cpu).map_err(io::Error::other)?;
+    // SAFETY: this type of event has no pointer in its attributes.
+    unsafe { open(&attr, -1, cpu) }
+}
+
+/// An event that never fires; with it come records (`PERF_RECORD_MMAP2`) of all that is mapped
+/// executable on one CPU, each with the time by `CLOCK_MONOTONIC` behind it. Whoever reads them is
+/// woken by each.
+#[doc(alias = "PERF_COUNT_SW_DUMMY")]
+pub(crate) fn mappings(cpu: u32) -> io::Result<OwnedFd> {
+    let mut attr = attr();
+    attr.type_ = perf_type_id::PERF_TYPE_SOFTWARE as u32;
+    attr.config = perf_sw_ids::PERF_COUNT_SW_DUMMY as u64;
+    attr.sample_type = perf_event_sample_format::PERF_SAMPLE_TIME as u64;
+    attr.set_sample_id_all(1);
+    attr.set_use_clockid(1);
+    attr.clockid = libc::CLOCK_MONOTONIC;
+    attr.set_mmap(1);
+    attr.set_mmap2(1);
+    attr.set_watermark(1);
+    attr.__bindgen_anon_2.wakeup_watermark = 1;
     let cpu = i32::try_from(cpu).map_err(io::Error::other)?;
     // SAFETY: this type of event has no pointer in its attributes.
     unsafe { open(&attr, -1, cpu) }

@@ -1,0 +1,371 @@
+//! Noticing what processes map to execute: programs that start, and libraries, whenever they come.
+//!
+//! Probes are attached to files, so a process that executes a known file has them from its first
+//! instruction on. This is for the files that are not known yet. The kernel tells of each
+//! mapping, with the file's name, device and inode (`PERF_RECORD_MMAP2`):
+//!
+//! ```text
+//!     exec            the program is mapped, then its loader
+//!     the loader      maps the libraries
+//!     dlopen          maps one more, seconds or days later
+//! ```
+//!
+//! A process may be gone before anybody can look into `/proc/PID`. The name alone leads to its
+//! file then, unless that lies in another mount namespace or has gone, too.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use aya_obj::generated::perf_event_type;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use super::files::{Mapping, all_processes, same_mounts};
+use crate::error::Error;
+use crate::features::KernelFeatures;
+use crate::probe::File;
+use crate::sys::perf;
+use crate::sys::perf_ring::PerfRing;
+
+/// What a process has mapped to execute since it was last reported.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mapped {
+    /// The files that were found, and when each was mapped, by `CLOCK_MONOTONIC`.
+    pub files: Vec<(Arc<File>, Duration)>,
+    /// The names of those that were not: the process has ended, and its name leads to no such file.
+    pub gone: Vec<PathBuf>,
+    /// Whether the kernel may not have told everything.
+    pub incomplete: bool,
+}
+
+/// Reports of what is mapped to execute on the whole machine, from its making until it is dropped.
+///
+/// A thread of its own empties the rings and looks for the files at once: whoever asks for
+/// reports may be busy for seconds. Should one be lost nonetheless, all processes are reported.
+#[derive(Debug)]
+pub struct MappingWatch {
+    inbox: Arc<Inbox>,
+    reader: Option<JoinHandle<()>>,
+}
+
+/// What the reading thread hands over.
+#[derive(Debug)]
+struct Inbox {
+    /// By process: as many as run, at most, and those that have ended since.
+    mapped: Mutex<BTreeMap<u32, Mapped>>,
+    /// Readable when there are any.
+    filled: EventFd,
+    /// Readable when the thread is to end.
+    stop: EventFd,
+}
+
+impl AsFd for MappingWatch {
+    /// Readable when there is something to [`take`](Self::take).
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inbox.filled.as_fd()
+    }
+}
+
+impl Drop for MappingWatch {
+    fn drop(&mut self) {
+        let _ = self.inbox.stop.write(1);
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+    }
+}
+
+impl MappingWatch {
+    /// Watches every process, or only these.
+    pub fn start(features: &KernelFeatures, only: Option<Vec<u32>>) -> Result<Self, Error> {
+        let failed = |source| Error::MappingWatch { source };
+        let rings = features.online_cpus().iter();
+        let rings: Vec<PerfRing> = rings
+            .map(|cpu| PerfRing::of(perf::mappings(*cpu)?))
+            .collect::<Result<_, _>>()
+            .map_err(failed)?;
+        let event = || {
+            let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+            EventFd::from_flags(flags).map_err(|errno| failed(errno.into()))
+        };
+        let inbox = Arc::new(Inbox {
+            mapped: Mutex::default(),
+            filled: event()?,
+            stop: event()?,
+        });
+        let mut reader = Reader {
+            rings,
+            only,
+            inbox: Arc::clone(&inbox),
+            found: HashMap::new(),
+        };
+        let named = thread::Builder::new().name("mappings".into());
+        let reader = named.spawn(move || reader.run()).map_err(failed)?;
+        Ok(Self {
+            inbox,
+            reader: Some(reader),
+        })
+    }
+
+    /// The processes that have mapped something to execute since the last call, and what. Never waits.
+    pub fn take(&mut self) -> BTreeMap<u32, Mapped> {
+        let _ = self.inbox.filled.read();
+        let mapped = self.inbox.mapped.lock();
+        mapped.map_or_else(|_| BTreeMap::new(), |mut all| std::mem::take(&mut *all))
+    }
+}
+
+/// What tells files apart: device, inode and the inode's generation.
+type Key = (u32, u32, u64, u64);
+
+/// The reading thread.
+struct Reader {
+    rings: Vec<PerfRing>,
+    /// The processes to report, if not all.
+    only: Option<Vec<u32>>,
+    inbox: Arc<Inbox>,
+    /// Files that have been found.
+    found: HashMap<Key, Arc<File>>,
+}
+
+/// So many files are remembered; more are looked for again.
+const REMEMBERED: usize = 4096;
+
+impl Reader {
+    /// Until it is stopped: reads reports as soon as there are any.
+    fn run(&mut self) {
+        loop {
+            let mut fds = vec![PollFd::new(self.inbox.stop.as_fd(), PollFlags::POLLIN)];
+            let rings = self.rings.iter();
+            fds.extend(rings.map(|ring| PollFd::new(ring.as_fd(), PollFlags::POLLIN)));
+            let waited = poll(&mut fds, PollTimeout::NONE);
+            if fds[0].any() == Some(true)
+                || waited.is_err_and(|errno| errno != nix::errno::Errno::EINTR)
+            {
+                return;
+            }
+            self.read();
+        }
+    }
+
+    fn read(&mut self) {
+        const MMAP2: u32 = perf_event_type::PERF_RECORD_MMAP2 as u32;
+        const LOST: u32 = perf_event_type::PERF_RECORD_LOST as u32;
+        let (mut records, mut lost) = (Vec::new(), false);
+        for ring in &mut self.rings {
+            ring.drain(&mut |kind, bytes| match kind {
+                MMAP2 => records.extend(Record::parse(bytes)),
+                LOST => lost = true,
+                _ => {}
+            });
+        }
+        records.retain(|record| self.is_meant(record.pid));
+        let mut new: BTreeMap<u32, Mapped> = BTreeMap::new();
+        for record in records {
+            let file = self.find(&record);
+            new.entry(record.pid).or_default().add(file, record);
+        }
+        if lost {
+            let mut all = all_processes();
+            all.retain(|pid| self.is_meant(*pid));
+            for pid in all {
+                new.entry(pid).or_default().incomplete = true;
+            }
+        }
+        if new.is_empty() {
+            return;
+        }
+        if let Ok(mut all) = self.inbox.mapped.lock() {
+            for (pid, mapped) in new {
+                match all.get_mut(&pid) {
+                    Some(before) => before.join(mapped),
+                    None => drop(all.insert(pid, mapped)),
+                }
+            }
+        }
+        let _ = self.inbox.filled.write(1);
+    }
+
+    fn is_meant(&self, pid: u32) -> bool {
+        self.only.as_ref().is_none_or(|only| only.contains(&pid))
+    }
+
+    /// The file that was mapped.
+    fn find(&mut self, record: &Record) -> Option<Arc<File>> {
+        // Not every file system gives a reused inode another generation.
+        let found = self.found.get(&record.key);
+        if let Some(known) = found.filter(|file| file.path == record.path && is_there(file)) {
+            return Some(Arc::clone(known));
+        }
+        let near = same_mounts(record.pid);
+        let mapping = Mapping::of(record.range(), record.key.2, record.path.clone());
+        // Once the process is gone, its mounts are not known: try ours.
+        let file = mapping.find(record.pid, near).or_else(|| {
+            mapping
+                .find(record.pid, true)
+                .filter(|file| record.is(file))
+        })?;
+        let file = Arc::new(file);
+        if self.found.len() == REMEMBERED {
+            self.found.clear();
+        }
+        // What leads through a process is gone with it.
+        if !file.path.starts_with("/proc") {
+            self.found.insert(record.key, Arc::clone(&file));
+        }
+        Some(file)
+    }
+}
+
+/// Whether the file is still the one of that name.
+fn is_there(file: &File) -> bool {
+    std::fs::metadata(&file.path).is_ok_and(|meta| meta.created().ok() == file.born)
+}
+
+impl Mapped {
+    fn add(&mut self, file: Option<Arc<File>>, record: Record) {
+        match file {
+            Some(file) => self.add_file(file, record.time),
+            None if !self.gone.contains(&record.path) => self.gone.push(record.path),
+            None => {}
+        }
+    }
+
+    /// A file that is mapped in several pieces is mapped when the first is.
+    fn add_file(&mut self, file: Arc<File>, time: Duration) {
+        let is_it = |known: &&mut (Arc<File>, Duration)| known.0.identity == file.identity;
+        match self.files.iter_mut().find(is_it) {
+            Some((_, first)) => *first = time.min(*first),
+            None => self.files.push((file, time)),
+        }
+    }
+
+    /// Adds what was mapped later.
+    fn join(&mut self, later: Self) {
+        for (file, time) in later.files {
+            self.add_file(file, time);
+        }
+        self.gone.extend(later.gone);
+        self.incomplete |= later.incomplete;
+    }
+}
+
+/// A report of the kernel.
+///
+/// ```text
+///     0     header
+///     8     pid, tid          u32 each
+///     16    address, length   u64 each
+///     32    offset in file    u64
+///     40    device            major and minor, u32 each
+///     48    inode, generation u64 each
+///     64    prot, flags       u32 each
+///     72    name              with a NUL, and more of them up to a multiple of 8
+///     -8    time              u64
+/// ```
+#[derive(Debug, PartialEq, Eq)]
+struct Record {
+    pid: u32,
+    address: u64,
+    length: u64,
+    key: Key,
+    path: PathBuf,
+    time: Duration,
+}
+
+impl Record {
+    /// Reads a report; `None` if it is of no file.
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let word = |at| Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?));
+        let long = |at| Some(u64::from_ne_bytes(*bytes.get(at..)?.first_chunk()?));
+        let end = bytes.len().checked_sub(8)?;
+        let name = bytes.get(72..end)?.split(|byte| *byte == 0).next()?;
+        let key = (word(40)?, word(44)?, long(48)?, long(56)?);
+        (key.2 != 0 && name.starts_with(b"/") && !name.starts_with(b"//")).then_some(())?;
+        let name = name.strip_suffix(b" (deleted)").unwrap_or(name);
+        Some(Self {
+            pid: word(8)?,
+            address: long(16)?,
+            length: long(24)?,
+            key,
+            path: OsString::from_vec(name.to_vec()).into(),
+            time: Duration::from_nanos(long(end)?),
+        })
+    }
+
+    /// The range as `/proc/PID/maps` has it.
+    fn range(&self) -> String {
+        let end = self.address.wrapping_add(self.length);
+        format!("{:x}-{end:x}", self.address)
+    }
+
+    /// Whether this is the very file.
+    fn is(&self, file: &File) -> bool {
+        let (major, minor, inode, _) = self.key;
+        file.identity == (libc::makedev(major, minor), inode)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A report as the kernel writes it.
+    fn report(name: &[u8], inode: u64) -> Vec<u8> {
+        let mut bytes = vec![0; 8];
+        for word in [12_u32, 13] {
+            bytes.extend(word.to_ne_bytes());
+        }
+        for long in [0x40_0000_u64, 0x1000, 0] {
+            bytes.extend(long.to_ne_bytes());
+        }
+        for word in [8_u32, 1] {
+            bytes.extend(word.to_ne_bytes());
+        }
+        for long in [inode, 7, 0] {
+            bytes.extend(long.to_ne_bytes());
+        }
+        bytes.extend(name);
+        bytes.resize(bytes.len().next_multiple_of(8), 0);
+        bytes.extend(1_000_000_002_u64.to_ne_bytes());
+        bytes
+    }
+
+    #[test]
+    fn reports_are_read() {
+        let expected = Record {
+            pid: 12,
+            address: 0x40_0000,
+            length: 0x1000,
+            key: (8, 1, 99, 7),
+            path: "/usr/bin/my python".into(),
+            time: Duration::new(1, 2),
+        };
+        assert_eq!(
+            Record::parse(&report(b"/usr/bin/my python\0", 99)),
+            Some(expected)
+        );
+    }
+
+    #[test]
+    fn what_is_no_file_is_left_out() {
+        for (name, inode) in [
+            (&b"[vdso]\0"[..], 0),
+            (b"//anon\0", 0),
+            (b"/memfd:x\0", 0),
+            (b"//toolong\0", 5),
+        ] {
+            assert_eq!(Record::parse(&report(name, inode)), None, "{name:?}");
+        }
+        let whole = report(b"/a\0", 1);
+        for end in 0..whole.len() - 8 {
+            let _ = Record::parse(&whole[..end]); // does not panic
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! Interpreters that come while tracing goes on: by exec, by dlopen, and for a moment only.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::sys::signal::Signal;
+
+use crate::harness::{
+    Background, Outcome, PYTHON, Running, can_trace_python, install, rdtrace, run, skipped,
+    trigger, wait_for_text,
+};
+
+/// A Python of pyenv that has its interpreter in a library.
+struct Pyenv {
+    program: PathBuf,
+    library: PathBuf,
+    prefix: PathBuf,
+}
+
+/// The Pythons of pyenv that can be loaded into another program: the newest first.
+fn of_pyenv() -> Vec<Pyenv> {
+    let versions = std::env::home_dir().unwrap().join(".pyenv/versions");
+    let mut found = Vec::new();
+    for version in fs::read_dir(versions).into_iter().flatten().flatten() {
+        let prefix = version.path();
+        for minor in 10..15 {
+            let library = prefix.join(format!("lib/libpython3.{minor}.so.1.0"));
+            if library.exists() {
+                let program = prefix.join("bin/python3");
+                found.push((minor, program, library, prefix.clone()));
+            }
+        }
+    }
+    found.sort_by_key(|(minor, ..)| std::cmp::Reverse(*minor));
+    let pyenv = |(_, program, library, prefix)| Pyenv {
+        program,
+        library,
+        prefix,
+    };
+    let found: Vec<Pyenv> = found.into_iter().map(pyenv).collect();
+    if found.len() < 2 {
+        skipped("needs two Pythons of pyenv with shared libraries");
+    }
+    found
+}
+
+/// Counts the calls of `work()` by interpreter.
+fn count_work(provider: &str) -> String {
+    format!(
+        "{provider}:::function-entry /copyinstr(arg1) == \"work\"/ {{ @[probemod] = count(); }}"
+    )
+}
+
+fn name(path: &Path) -> &str {
+    path.file_name().unwrap().to_str().unwrap()
+}
+
+/// `loads SECONDS LIBRARY...`, which finds its modules.
+fn loads(seconds: &str, libraries: &[&Pyenv]) -> Vec<String> {
+    let mut argv = trigger("loads.c");
+    argv.push(seconds.to_owned());
+    argv.extend(
+        libraries
+            .iter()
+            .map(|python| python.library.to_str().unwrap().to_owned()),
+    );
+    argv
+}
+
+fn at_home(mut command: Command, python: &Pyenv) -> Command {
+    command.env("PYTHONHOME", &python.prefix);
+    command
+}
+
+/// What was counted, a word for each column.
+fn counted(outcome: Outcome) -> Vec<String> {
+    let output = outcome.clean_but_late();
+    output.split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn an_interpreter_that_is_loaded_late_is_traced() {
+    if !can_trace_python() {
+        return;
+    }
+    let pythons = of_pyenv();
+    let [python, ..] = &pythons[..] else { return };
+    let expected = [name(&python.library), "100"];
+    let command = loads("1", &[python]).join(" ");
+    let target = count_work("python$target");
+    let everywhere = count_work("python*").replace("/copy", "/pid == $target && copy");
+    for options in [
+        vec!["-qn", &target, "-c", &command],
+        vec!["-x", "followfork", "-qn", &target, "-c", &command],
+        vec!["-qn", &everywhere, "-c", &command],
+    ] {
+        let outcome = run(at_home(rdtrace(&options), python));
+        // While all processes are watched, another's interpreter may be looked at first.
+        let told = options[1] == everywhere && outcome.stderr.contains(expected[0]);
+        let counted = counted(outcome);
+        assert!(told || counted == expected, "{options:?}: {counted:?}");
+    }
+    let nested = format!("sh -c \"{command}; true\"");
+    let options = ["-x", "followfork", "-qn", &target, "-c", &nested];
+    let outcome = run(at_home(rdtrace(options), python));
+    let told = outcome.stderr.contains(expected[0]);
+    let counted = counted(outcome);
+    let all = counted == expected;
+    assert!(
+        all || told,
+        "a child's calls are counted or told: {counted:?}"
+    );
+}
+
+#[test]
+fn an_interpreter_that_a_running_process_loads_is_traced() {
+    if !can_trace_python() {
+        return;
+    }
+    let pythons = of_pyenv();
+    let [python, ..] = &pythons[..] else { return };
+    // The second time its library is known, and nothing is missed.
+    let argv = loads("1", &[python]);
+    let mut command = Command::new(&argv[0]);
+    command.args(&argv[1..]);
+    let target = Background::start(at_home(command, python));
+    let program = count_work("python$target");
+    let outcome = run(rdtrace(["-Zqn", &program, "-p", &target.pid().to_string()]));
+    let told = outcome.stderr.contains(name(&python.library));
+    let counted = counted(outcome);
+    assert!(told || !counted.is_empty(), "neither counted nor told");
+}
+
+#[test]
+fn two_interpreters_in_one_process_are_counted_and_listed_by_module() {
+    if !can_trace_python() {
+        return;
+    }
+    let pythons = of_pyenv();
+    let [newest, .., oldest] = &pythons[..] else {
+        return;
+    };
+    let argv = loads("0.3", &[newest, oldest]);
+    let program = count_work("python$target");
+    // No PYTHONHOME serves both.
+    let outcome = run(rdtrace(["-qn", &program, "-c", &argv.join(" ")]));
+    let mut rows: Vec<String> = counted(outcome);
+    rows.sort_unstable();
+    let mut expected = ["100", "100", name(&newest.library), name(&oldest.library)];
+    expected.sort_unstable();
+    assert_eq!(rows, expected);
+    let both = format!(
+        "import ctypes, time; ctypes.CDLL({:?}); print('loaded', flush=True); time.sleep(60)",
+        oldest.library
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let mut command = Command::new(&newest.program);
+    command
+        .args(["-c", &both])
+        .stdout(fs::File::create(&out).unwrap());
+    let mut child = command.spawn().unwrap();
+    wait_for_text(&out, "loaded");
+    let pid = child.id().to_string();
+    let listing = run(rdtrace([
+        "-ln",
+        "python$target:::function-entry",
+        "-p",
+        &pid,
+    ]))
+    .clean();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    for python in [newest, oldest] {
+        let module = name(&python.library);
+        assert_eq!(listing.matches(module).count(), 1, "{module}: {listing}");
+    }
+}
+
+#[test]
+fn a_launcher_that_becomes_another_python_is_traced() {
+    if !can_trace_python() {
+        return;
+    }
+    let pythons = of_pyenv();
+    let [python, ..] = &pythons[..] else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let go = dir.path().join("go");
+    let code = "import time\ndef work(): time.sleep(0.01)\nfor _ in range(100): work()";
+    let launcher = dir.path().join("launcher.py");
+    let text = format!(
+        "import os, time\nwhile not os.path.exists({go:?}): time.sleep(0.01)\n\
+         os.execv({:?}, ['python3', '-c', {code:?}])",
+        python.program
+    );
+    fs::write(&launcher, text).unwrap();
+    let module = name(&python.library);
+    let program = count_work("python$target");
+    // It is held while its new interpreter is looked at: all calls are seen.
+    fs::write(&go, "").unwrap();
+    let command = format!("{PYTHON} {}", launcher.display());
+    let outcome = run(rdtrace(["-qn", &program, "-c", &command]));
+    assert_eq!(counted(outcome), [module, "100"]);
+    // A process that was there before is not.
+    fs::remove_file(&go).unwrap();
+    let mut command = Command::new(PYTHON);
+    let target = Background::start({
+        command.arg(&launcher);
+        command
+    });
+    let out = dir.path().join("out");
+    let tracer = Running::start(rdtrace([
+        "-qn",
+        &format!("{program} tick-100ms /n++ == 0/ {{ printf(\"ready\\n\"); }}"),
+        "-o",
+        out.to_str().unwrap(),
+        "-p",
+        &target.pid().to_string(),
+    ]));
+    wait_for_text(&out, "ready");
+    fs::write(&go, "").unwrap();
+    tracer.finish().clean_but_late();
+    let text = fs::read_to_string(&out).unwrap();
+    assert!(text.contains(module), "{text}");
+}
+
+#[test]
+fn of_pythons_that_run_for_a_moment_each_is_counted_or_told() {
+    if !can_trace_python() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let program = "BEGIN { printf(\"ready\\n\"); } \
+        python*:::function-entry /copyinstr(arg1) == \"once\"/ { @[probemod] = count(); }";
+    let tracer = Running::start(rdtrace(["-qo", out.to_str().unwrap(), "-n", program]));
+    wait_for_text(&out, "ready");
+    let mut names = Vec::new();
+    for number in 0..12 {
+        let copy = dir.path().join(format!("python3.11_copy{number}"));
+        install("/usr/bin/python3".as_ref(), &copy);
+        let mut command = Command::new(&copy);
+        command.args(["-S", "-c", "def once(): pass\nonce()"]);
+        run(command).clean();
+        names.push(name(&copy).to_owned());
+        if number % 2 == 1 {
+            fs::remove_file(&copy).unwrap();
+        }
+    }
+    // The last one is surely looked at when this has been counted.
+    let mut last = Command::new(PYTHON);
+    last.args(["-c", "def once(): pass\nonce()"]);
+    run(last).clean();
+    tracer.signal(Signal::SIGTERM);
+    let outcome = tracer.finish();
+    let counted = fs::read_to_string(&out).unwrap();
+    for name in names {
+        let lines = counted.lines().chain(outcome.stderr.lines());
+        let is_named = |line: &str| {
+            let mut words = line.split([' ', '/']);
+            words.any(|word| word == name)
+        };
+        let count = lines.filter(|line| is_named(line)).count();
+        assert!(count > 0, "{name} in\n{counted}\n{}", outcome.stderr);
+    }
+}
+
+/// What is said of a process comes from one look at it.
+#[test]
+fn shells_that_become_pythons_are_told_nothing_wrong() {
+    if !can_trace_python() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let copy = dir.path().join("python-copy");
+    install("/usr/bin/python3".as_ref(), &copy);
+    let work = "python$target:::function-entry /copyinstr(arg1) == \"work\"/ { @ = count(); }";
+    let script = dir.path().join("work.py");
+    fs::write(&script, "def work(): pass\nwork()\n").unwrap();
+    let command = format!("sh -c 'exec {} {}'", copy.display(), script.display());
+    let outcome = run(rdtrace(["-x", "followfork", "-qn", work, "-c", &command]));
+    assert_eq!(outcome.clean().trim(), "1");
+    let one = format!("sh -c \"true; exec {PYTHON} {}\"", script.display());
+    let twenty = format!("sh -c '{}true'", format!("{one}; ").repeat(20));
+    let outcome = run(rdtrace(["-x", "followfork", "-qn", work, "-c", &twenty]));
+    assert_eq!(outcome.clean().trim(), "20");
+}
