@@ -6,6 +6,7 @@ pub mod diag;
 pub mod dump;
 pub mod eval;
 pub mod format;
+pub mod names;
 pub mod parse;
 pub mod print;
 pub mod program;

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::check::{builtin_name, subroutine_name};
 use crate::format::{Format, Piece};
+use crate::names::{builtin_name, subroutine_name};
 use crate::program::{
     Action, AggFunc, AggId, Clause, Expr, ExprKind, ProbeDesc, Program, Scope, Stmt, StmtKind,
     UnaryOp, VarId, Variable,

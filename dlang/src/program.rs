@@ -7,6 +7,7 @@
 
 use crate::diag::Span;
 use crate::format::Format;
+use crate::names::{AggregatingName, aggregating_name};
 use crate::types::{Int, Type};
 
 /// A whole D program, from one or more sources.
@@ -143,20 +144,26 @@ pub enum AggFunc {
 }
 
 impl AggFunc {
+    /// The function without its parameters.
+    #[must_use]
+    pub const fn kind(self) -> AggregatingName {
+        match self {
+            Self::Count => AggregatingName::Count,
+            Self::Sum => AggregatingName::Sum,
+            Self::Avg => AggregatingName::Avg,
+            Self::Min => AggregatingName::Min,
+            Self::Max => AggregatingName::Max,
+            Self::Stddev => AggregatingName::Stddev,
+            Self::Quantize => AggregatingName::Quantize,
+            Self::Lquantize { .. } => AggregatingName::Lquantize,
+            Self::Llquantize { .. } => AggregatingName::Llquantize,
+        }
+    }
+
     /// The function's name in D.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Count => "count",
-            Self::Sum => "sum",
-            Self::Avg => "avg",
-            Self::Min => "min",
-            Self::Max => "max",
-            Self::Stddev => "stddev",
-            Self::Quantize => "quantize",
-            Self::Lquantize { .. } => "lquantize",
-            Self::Llquantize { .. } => "llquantize",
-        }
+    pub fn name(self) -> &'static str {
+        aggregating_name(self.kind())
     }
 }
 

@@ -176,6 +176,40 @@ fn operands_must_fit_their_operators() {
         ("BEGIN { x = printf(\"a\"); }", Tag::OpAct, "printf"),
         ("BEGIN { trace(exit(0)); }", Tag::TraceVoid, "exit(0)"),
         ("BEGIN { trace(basename(1)); }", Tag::ProtoArg, "1"),
+        // As in libdtrace the number of arguments comes first, then their types, then whether the
+        // function can be used at all.
+        (
+            "BEGIN { ddi_pathname(1); }",
+            Tag::ProtoLen,
+            "ddi_pathname(1)",
+        ),
+        (
+            "BEGIN { ddi_pathname(curthread, \"a\"); }",
+            Tag::ProtoArg,
+            "\"a\"",
+        ),
+        (
+            "BEGIN { ddi_pathname(curthread, 1); }",
+            Tag::Unsupported,
+            "ddi_pathname",
+        ),
+        ("BEGIN { chill(); }", Tag::ProtoLen, "chill()"),
+        ("BEGIN { chill(\"a\"); }", Tag::ProtoArg, "\"a\""),
+        ("BEGIN { chill(1); }", Tag::Unsupported, "chill"),
+        ("BEGIN { trace(panic(1)); }", Tag::ProtoLen, "panic(1)"),
+        ("BEGIN { @ = normalize(1); }", Tag::AggFunc, "normalize(1)"),
+        (
+            "BEGIN { @ = count(); normalize(1, \"a\"); }",
+            Tag::ProtoArg,
+            "\"a\"",
+        ),
+        (
+            "BEGIN { @ = lquantize(1, \"a\", 2); }",
+            Tag::ProtoArg,
+            "\"a\"",
+        ),
+        ("BEGIN { trace(rand); }", Tag::IdentBadref, "rand"),
+        ("BEGIN { trace(args(1)); }", Tag::FuncIdkind, "args"),
         (
             "BEGIN { trace(basename(\"a\", 2)); }",
             Tag::ProtoLen,

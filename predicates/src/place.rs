@@ -255,6 +255,8 @@ impl Emit<'_> {
         regions.push((Region::Thread, own_state::END, self.storage.temps));
         regions.retain(|(_, start, end)| end - start >= size);
         self.scratch(Reg::R1, span)?;
+        // An address in the first region leaves before the thread's state is fetched.
+        let known = self.known();
         for (region, start, end) in regions {
             let next = self.asm.label();
             match region {
@@ -278,6 +280,7 @@ impl Emit<'_> {
         }
         self.asm.jump(outside);
         self.asm.bind(done);
+        self.forget(&known);
         Ok(())
     }
 

@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+use dlang::names::{Kind, Prototype, TABLE, Takes, ValueType};
+
 /// Numbers that look random, the same for the same seed (`SplitMix64`).
 struct Random(u64);
 
@@ -50,21 +52,6 @@ const LITERALS: [&str; 16] = [
     "0x7fffffffffffffff",
     "'a'",
 ];
-const BUILTINS: [&str; 13] = [
-    "pid",
-    "tid",
-    "uid",
-    "gid",
-    "timestamp",
-    "vtimestamp",
-    "walltimestamp",
-    "cpu",
-    "epid",
-    "id",
-    "errno",
-    "ppid",
-    "pid",
-];
 const TEXTS: [&str; 10] = [
     "\"\"",
     "\"a\"",
@@ -76,13 +63,6 @@ const TEXTS: [&str; 10] = [
     "\"%d%s\"",
     "\"\\n\\t\"",
     "\"yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\"",
-];
-const BUILTIN_TEXTS: [&str; 5] = [
-    "execname",
-    "probename",
-    "probefunc",
-    "probemod",
-    "probeprov",
 ];
 const BINARY: [&str; 10] = ["+", "-", "*", "/", "%", "&", "|", "^", "<<", ">>"];
 const COMPARE: [&str; 6] = ["==", "!=", "<", "<=", ">", ">="];
@@ -315,11 +295,11 @@ impl Writer {
                 0 => self.random.pick(&LITERALS).into(),
                 1 => self.variable(false, 0),
                 2 => format!("arg{}", self.random.below(10)),
-                _ => self.random.pick(&BUILTINS).into(),
+                _ => self.random.pick(&variables(false)).into(),
             };
         }
         let d = depth - 1;
-        match self.random.below(18) {
+        match self.random.below(17) {
             0..=3 => {
                 let (a, op, b) = (self.int(d), self.random.pick(&BINARY), self.int(d));
                 format!("({a} {op} {b})")
@@ -353,25 +333,12 @@ impl Writer {
                     format!("{variable}{step}")
                 }
             }
-            12 => format!("strlen({})", self.text(d)),
-            13 => {
-                let name = self.random.pick(&["index", "rindex"]);
-                let start = if self.random.one_in(2) {
-                    format!(", {}", self.int(d))
-                } else {
-                    String::new()
-                };
-                format!("{name}({}, {}{start})", self.text(d), self.text(d))
-            }
+            12 | 13 => self.call(false, d),
             14 => {
                 let (a, op, b) = (self.text(d), self.random.pick(&COMPARE), self.text(d));
                 format!("({a} {op} {b})")
             }
-            15 => {
-                let ty = self.random.pick(&INTS);
-                format!("*({ty} *)copyin({}, 8)", self.int(d))
-            }
-            16 => format!("({}, {})", self.int(d), self.int(d)),
+            15 => format!("({}, {})", self.int(d), self.int(d)),
             _ => self.variable(false, d),
         }
     }
@@ -380,38 +347,72 @@ impl Writer {
         if depth == 0 || self.random.one_in(6) {
             return match self.random.below(4) {
                 0 => self.random.pick(&TEXTS).into(),
-                1 => self.random.pick(&BUILTIN_TEXTS).into(),
+                1 => self.random.pick(&variables(true)).into(),
                 2 => format!("copyinstr(arg{})", self.random.below(4)),
                 _ => self.variable(true, 0),
             };
         }
         let d = depth - 1;
-        match self.random.below(14) {
-            0 | 1 => format!("strjoin({}, {})", self.text(d), self.text(d)),
-            2 => format!("substr({}, {})", self.text(d), self.int(d)),
-            3 | 4 => format!("substr({}, {}, {})", self.text(d), self.int(d), self.int(d)),
-            5 => format!(
-                "{}({}, {})",
-                self.random.pick(&["strchr", "strrchr"]),
-                self.text(d),
-                self.int(d)
-            ),
-            6 => format!("strstr({}, {})", self.text(d), self.text(d)),
-            7 => format!(
-                "{}({})",
-                self.random.pick(&["basename", "dirname"]),
-                self.text(d)
-            ),
-            8 => {
-                let base = self.random.pick(&["", ", 10", ", 16", ", 8", ", 2"]);
-                format!("lltostr({}{base})", self.int(d))
-            }
+        match self.random.below(13) {
+            0..=8 => self.call(true, d),
             9 => format!("({} ? {} : {})", self.int(d), self.text(d), self.text(d)),
             10 => format!("({})", self.assign_text(d)),
-            11 if self.random.one_in(2) => format!("copyinstr({}, {})", self.int(d), self.int(d)),
-            11 => format!("copyinstr({})", self.int(d)),
-            12 => format!("stringof(copyin({}, 16))", self.int(d)),
+            11 => format!("stringof(copyin({}, 16))", self.int(d)),
             _ => self.variable(true, d),
         }
     }
+
+    /// A call of one of D's subroutines that gives a string, or a number.
+    fn call(&mut self, text: bool, depth: usize) -> String {
+        let known: Vec<(&str, &Prototype)> = TABLE
+            .iter()
+            .filter_map(|row| match &row.kind {
+                Kind::Subroutine(prototype, Ok(_)) => Some((row.name, prototype)),
+                _ => None,
+            })
+            .filter(|(_, prototype)| match prototype.result {
+                ValueType::String => text,
+                ValueType::Int(_) | ValueType::Scratch => !text,
+                ValueType::Kernel(_) | ValueType::Void | ValueType::Other => false,
+            })
+            .collect();
+        let (name, prototype) = known[self.random.below(known.len())];
+        let least = prototype.least();
+        let given = least + self.random.below(prototype.parameters.len() - least + 1);
+        let to_memory = prototype.result == ValueType::Scratch;
+        let arguments: Vec<String> = prototype.parameters[..given]
+            .iter()
+            .map(|parameter| match parameter.takes {
+                Takes::Str => self.text(depth),
+                // What is read from memory has eight bytes at most.
+                Takes::Number(_) if to_memory => "8".into(),
+                Takes::Number(_) | Takes::Address | Takes::Any | Takes::More => self.int(depth),
+                Takes::Memory => format!("(void *){}", self.int(depth)),
+                Takes::Constant(from, to) => {
+                    let span = usize::try_from(to - from + 1).unwrap();
+                    let at = i64::try_from(self.random.below(span)).unwrap();
+                    (from + at).to_string()
+                }
+            })
+            .collect();
+        let call = format!("{name}({})", arguments.join(", "));
+        if to_memory {
+            let ty = self.random.pick(&INTS);
+            return format!("*({ty} *){call}");
+        }
+        call
+    }
+}
+
+/// The variables that every firing has, strings or integers.
+fn variables(text: bool) -> Vec<&'static str> {
+    TABLE
+        .iter()
+        .filter(|row| match row.kind {
+            Kind::Variable(ValueType::String, Ok(_)) => text,
+            Kind::Variable(ValueType::Int(_), Ok(_)) => !text,
+            _ => false,
+        })
+        .map(|row| row.name)
+        .collect()
 }

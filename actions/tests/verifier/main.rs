@@ -123,6 +123,12 @@ fn what_was_refused_or_slow_loads_soon() {
                  if (arg0 == 5 || arg1 == 5 || arg3 == 5) { trace(5); } }",
             1_500,
         ),
+        // Memory of ours is found in the scratch before the thread's state has been fetched.
+        (
+            "self long a;
+             profile:::tick-1s / *(uint64_t *)copyin(63, 8) / { self->a = 3; }",
+            1_500,
+        ),
         // A clause without anything to record may branch, too.
         ("int x; BEGIN { if (pid > 1) { x = 1; } else { x = 2; } }", 500),
     ] {

@@ -1,12 +1,13 @@
 //! Statements and actions.
 
 use super::operator::{base_of, constant_choice};
-use super::{Checked, Checker, names};
+use super::{Checked, Checker};
 use crate::ast::{self, Name};
 use crate::diag::Span;
-use crate::program::{Action, AggId, Expr, Stmt, StmtKind};
+use crate::names::{self, ActionName, Kind};
+use crate::program::{Action, AggId, Stmt, StmtKind};
 use crate::tags::Tag;
-use crate::types::{Int, Type};
+use crate::types::Type;
 
 /// The largest struct that is recorded as a whole, in bytes.
 const LARGEST_RECORDED: u32 = 4096;
@@ -14,7 +15,7 @@ const LARGEST_RECORDED: u32 = 4096;
 /// Whether an expression is only a statement: a call of an action, or an aggregation.
 fn is_action(expr: &ast::Expr) -> bool {
     match &expr.kind {
-        ast::ExprKind::Call(name, _) => names::ACTIONS.contains(&name.text.as_str()),
+        ast::ExprKind::Call(name, _) => names::is_action(&name.text),
         ast::ExprKind::Assign(_, target, _) => {
             matches!(base_of(target).kind, ast::ExprKind::Aggregation(_))
         }
@@ -82,7 +83,7 @@ impl Checker<'_> {
             {
                 self.aggregate(*op, target, value, span)?
             }
-            ast::ExprKind::Call(name, args) if names::ACTIONS.contains(&name.text.as_str()) => {
+            ast::ExprKind::Call(name, args) if names::is_action(&name.text) => {
                 StmtKind::Action(self.action(name, args, span)?)
             }
             ast::ExprKind::Ternary(cond, then, otherwise)
@@ -108,66 +109,57 @@ impl Checker<'_> {
 
     fn action(&mut self, name: &Name, args: &[ast::Expr], span: Span) -> Checked<Action> {
         let function = name.text.as_str();
-        match function {
-            "trace" => {
-                self.count_arguments(function, args.len(), 1, Some(1), span)?;
-                self.trace(&args[0])
-            }
-            "printf" => self.printf(args, span),
-            "printa" => self.printa(args, span),
-            "exit" => {
-                self.count_arguments(function, args.len(), 1, Some(1), span)?;
-                Ok(Action::Exit(self.number(
-                    function,
-                    1,
-                    &args[0],
-                    Int::I32,
-                )?))
-            }
-            "clear" | "denormalize" => {
-                self.count_arguments(function, args.len(), 1, Some(1), span)?;
-                let tag = if function == "clear" {
-                    Tag::ClearAggarg
-                } else {
-                    Tag::NormalizeAggarg
+        let Some(Kind::Action(prototype, runs)) = names::function(function) else {
+            return self.unknown_function(name);
+        };
+        self.count_arguments(function, args.len(), prototype, span)?;
+        let number = |checker: &mut Self, n: usize| {
+            checker.argument(function, n + 1, &args[n], prototype.parameters[n])
+        };
+        let aggregation =
+            |checker: &mut Self, tag| checker.aggregation_argument(function, 1, &args[0], tag);
+        Ok(match *runs {
+            Ok(ActionName::Trace) => self.trace(&args[0])?,
+            Ok(ActionName::Printf) => self.printf(args, span)?,
+            Ok(ActionName::Printa) => self.printa(args, span)?,
+            Ok(ActionName::Exit) => Action::Exit(number(self, 0)?),
+            Ok(ActionName::Clear) => Action::Clear(aggregation(self, Tag::ClearAggarg)?),
+            Ok(ActionName::Trunc) => {
+                let count = match args.len() {
+                    1 => None,
+                    _with_count => Some(number(self, 1)?),
                 };
-                let agg = self.aggregation_argument(function, 1, &args[0], tag)?;
-                Ok(if function == "clear" {
-                    Action::Clear(agg)
-                } else {
-                    Action::Denormalize(agg)
-                })
+                Action::Trunc(aggregation(self, Tag::TruncAggarg)?, count)
             }
-            "trunc" => {
-                self.count_arguments(function, args.len(), 1, Some(2), span)?;
-                let agg = self.aggregation_argument(function, 1, &args[0], Tag::TruncAggarg)?;
-                let count = match args.get(1) {
-                    Some(count) => Some(self.number(function, 2, count, Int::I64)?),
-                    None => None,
-                };
-                Ok(Action::Trunc(agg, count))
+            Ok(ActionName::Normalize) => {
+                let factor = number(self, 1)?;
+                Action::Normalize(aggregation(self, Tag::NormalizeAggarg)?, factor)
             }
-            _ => {
-                self.count_arguments(function, args.len(), 2, Some(2), span)?;
-                let agg = self.aggregation_argument(function, 1, &args[0], Tag::NormalizeAggarg)?;
-                Ok(Action::Normalize(
-                    agg,
-                    self.number(function, 2, &args[1], Int::U64)?,
-                ))
+            Ok(ActionName::Denormalize) => {
+                Action::Denormalize(aggregation(self, Tag::NormalizeAggarg)?)
             }
-        }
+            Err(why) => {
+                self.check_typed_arguments(function, args, prototype)?;
+                return self.lacking(function, why, name.span);
+            }
+        })
     }
 
     fn trace(&mut self, arg: &ast::Expr) -> Checked<Action> {
-        if let ast::ExprKind::Call(name, _) = &arg.kind {
-            if names::AGGREGATING.contains(&name.text.as_str()) {
-                let message = "trace( ) may not be applied to a dynamic expression";
-                return self.plain_error(Tag::TraceDyn, arg.span, message);
-            }
-            if names::ACTIONS.contains(&name.text.as_str()) {
-                let message = "trace( ) may not be applied to a void expression";
-                return self.plain_error(Tag::TraceVoid, arg.span, message);
-            }
+        if let ast::ExprKind::Call(name, args) = &arg.kind
+            && let Some(
+                kind @ (Kind::Action(prototype, Ok(_)) | Kind::Aggregating(prototype, Ok(_))),
+            ) = names::function(&name.text)
+        {
+            self.count_arguments(&name.text, args.len(), prototype, arg.span)?;
+            let (tag, what) = match kind {
+                Kind::Aggregating(..) => (Tag::TraceDyn, "a dynamic expression"),
+                Kind::Variable(..) | Kind::Array(_) | Kind::Subroutine(..) | Kind::Action(..) => {
+                    (Tag::TraceVoid, "a void expression")
+                }
+            };
+            let message = format!("trace( ) may not be applied to {what}");
+            return self.plain_error(tag, arg.span, &message);
         }
         let place = self.place(arg)?;
         let value = match &place.ty {
@@ -185,18 +177,6 @@ impl Checker<'_> {
             _no_struct => self.value(place)?,
         };
         Ok(Action::Trace(value))
-    }
-
-    /// An integer argument, converted to `int`.
-    fn number(&mut self, function: &str, n: usize, arg: &ast::Expr, int: Int) -> Checked<Expr> {
-        let value = self.expr(arg)?;
-        if !matches!(value.ty, Type::Int(_)) {
-            let prototype = Type::Int(int).to_string();
-            let error = self.wrong_argument(function, n, &prototype, &value);
-            return self.reject(error);
-        }
-        let value = super::convert::stored(value, &Type::Int(int));
-        self.fold(value)
     }
 
     /// An argument that must be `@name` without keys.

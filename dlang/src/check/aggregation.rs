@@ -3,9 +3,10 @@
 
 use super::convert::{convert, stored};
 use super::operator::base_of;
-use super::{Checked, Checker, names};
-use crate::ast::{self, Name};
+use super::{Checked, Checker};
+use crate::ast;
 use crate::diag::{Diagnostic, Span};
+use crate::names::{self, AggregatingName, Kind, Prototype, Takes};
 use crate::program::{AggFunc, AggId, Aggregation, BinaryOp, Expr, ExprKind, StmtKind};
 use crate::tags::Tag;
 use crate::types::Type;
@@ -52,13 +53,14 @@ impl Checker<'_> {
         let ast::ExprKind::Call(function, args) = &value.kind else {
             return self.not_aggregating(name, value.span);
         };
-        if !names::AGGREGATING.contains(&function.text.as_str()) {
-            if !names::is_function(&function.text) {
+        let (prototype, kind) = match names::function(&function.text) {
+            Some(Kind::Aggregating(prototype, Ok(kind))) => (prototype, *kind),
+            Some(_) => {
                 self.refuse_unsupported(&function.text, function.span)?;
-                return self.unknown_function(function);
+                return self.not_aggregating(name, value.span);
             }
-            return self.not_aggregating(name, value.span);
-        }
+            None => return self.unknown_function(function),
+        };
         if op.is_some() {
             return self.not_aggregating(name, span);
         }
@@ -66,7 +68,7 @@ impl Checker<'_> {
             ast::ExprKind::Index(_, keys) => self.keys(keys)?,
             _ => Vec::new(),
         };
-        let call = self.aggregating_function(function, args, value.span)?;
+        let call = self.aggregating_function(kind, prototype, args, value.span)?;
         let (agg, keys) = self.enter_aggregation(name, call.func, keys, target.span)?;
         Ok(StmtKind::Aggregate {
             agg,
@@ -87,16 +89,16 @@ impl Checker<'_> {
     fn keys(&mut self, keys: &[ast::Expr]) -> Checked<Vec<Expr>> {
         let mut checked = Vec::with_capacity(keys.len());
         for (n, key) in keys.iter().enumerate() {
-            if let ast::ExprKind::Call(function, _) = &key.kind {
-                let kind = names::function_kind(&function.text);
-                if kind.is_some_and(|kind| kind != "function") {
-                    let message = format!(
-                        "{} expression may not be used as aggregation index: key #{}",
-                        kind.unwrap_or_default(),
-                        n + 1
-                    );
-                    return self.error(Tag::KeyType, key.span, &message);
-                }
+            if let ast::ExprKind::Call(function, _) = &key.kind
+                && let Some(kind @ (Kind::Action(_, Ok(_)) | Kind::Aggregating(_, Ok(_)))) =
+                    names::function(&function.text)
+            {
+                let message = format!(
+                    "{} expression may not be used as aggregation index: key #{}",
+                    kind.words(),
+                    n + 1
+                );
+                return self.error(Tag::KeyType, key.span, &message);
             }
             let place = self.place(key)?;
             let ty = if matches!(place.ty, Type::Array(..)) {
@@ -142,7 +144,7 @@ impl Checker<'_> {
             return Ok((id, keys));
         };
         let known = self.program.aggregations[id.0 as usize].clone();
-        if known.func.name() != func.name() {
+        if known.func.kind() != func.kind() {
             let message = format!(
                 "aggregation redefined: @{name}\n\t current: @{name} = {}( )\n\tprevious: @{name} = {}( )",
                 func.name(),
@@ -265,42 +267,35 @@ impl Checker<'_> {
 
     fn aggregating_function(
         &mut self,
-        name: &Name,
+        kind: AggregatingName,
+        prototype: &Prototype,
         args: &[ast::Expr],
         span: Span,
     ) -> Checked<FunctionCall> {
-        let function = name.text.as_str();
-        let (least, most) = match function {
-            "count" => (0, 0),
-            "quantize" => (1, 2),
-            "lquantize" => (3, 5),
-            "llquantize" => (5, 6),
-            _ => (1, 1),
-        };
-        self.count_arguments(function, args.len(), least, Some(most), span)?;
+        let function = names::aggregating_name(kind);
+        self.count_arguments(function, args.len(), prototype, span)?;
+        for (n, (arg, parameter)) in args.iter().zip(prototype.parameters).enumerate() {
+            if parameter.takes != Takes::Any {
+                self.argument(function, n + 1, arg, *parameter)?;
+            }
+        }
         let value = match args.first() {
             Some(value) => Some(self.aggregated_value(function, 1, value)?),
             None => None,
         };
-        let func = match function {
-            "count" => AggFunc::Count,
-            "sum" => AggFunc::Sum,
-            "avg" => AggFunc::Avg,
-            "min" => AggFunc::Min,
-            "max" => AggFunc::Max,
-            "stddev" => AggFunc::Stddev,
-            "quantize" => AggFunc::Quantize,
-            "lquantize" => self.lquantize(&args[1..])?,
-            _ => self.llquantize(&args[1..])?,
+        let (func, at) = match kind {
+            AggregatingName::Count => (AggFunc::Count, None),
+            AggregatingName::Sum => (AggFunc::Sum, None),
+            AggregatingName::Avg => (AggFunc::Avg, None),
+            AggregatingName::Min => (AggFunc::Min, None),
+            AggregatingName::Max => (AggFunc::Max, None),
+            AggregatingName::Stddev => (AggFunc::Stddev, None),
+            AggregatingName::Quantize => (AggFunc::Quantize, Some(1)),
+            AggregatingName::Lquantize => (self.lquantize(&args[1..])?, Some(4)),
+            AggregatingName::Llquantize => (self.llquantize(&args[1..])?, Some(5)),
         };
-        let at = match function {
-            "quantize" => 1,
-            "lquantize" => 4,
-            "llquantize" => 5,
-            _ => usize::MAX,
-        };
-        let increment = match args.get(at) {
-            Some(increment) => Some(self.aggregated_value(function, at + 1, increment)?),
+        let increment = match at.and_then(|at| Some((at, args.get(at)?))) {
+            Some((at, increment)) => Some(self.aggregated_value(function, at + 1, increment)?),
             None => None,
         };
         Ok(FunctionCall {

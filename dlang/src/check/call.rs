@@ -1,31 +1,75 @@
-//! Calls of subroutines: their arguments are counted, checked and converted.
+//! Calls of functions: their arguments are counted, checked and converted by the prototype, in
+//! libdtrace's order: how many there are, then their types, then whether the function can be used.
 
 use super::convert::{convert, is_string_like, node, stored};
-use super::names::{self, Parameter, Signature};
 use super::{Checked, Checker};
 use crate::ast::{self, Name};
-use crate::diag::Span;
-use crate::program::{Expr, ExprKind, Subroutine};
+use crate::diag::{Diagnostic, Span};
+use crate::names::{self, Kind, Parameter, Prototype, Takes};
+use crate::program::{Expr, ExprKind, Scope};
 use crate::tags::Tag;
 use crate::types::Type;
 
 impl Checker<'_> {
+    /// A call whose value is wanted.
     pub(super) fn call(&mut self, name: &Name, args: &[ast::Expr], span: Span) -> Checked<Expr> {
-        let Some(signature) = names::subroutine(&name.text) else {
-            return self.not_a_subroutine(name);
+        let function = name.text.as_str();
+        let Some(kind) = names::function(function) else {
+            return self.unknown_function(name);
         };
-        let most = signature.parameters.len();
-        self.count_arguments(&name.text, args.len(), signature.required, Some(most), span)?;
-        let mut checked = Vec::with_capacity(args.len());
-        for (n, (arg, parameter)) in args.iter().zip(signature.parameters).enumerate() {
-            checked.push(self.argument(&name.text, n + 1, arg, *parameter)?);
+        if let Some(prototype) = kind.prototype() {
+            self.count_arguments(function, args.len(), prototype, span)?;
         }
-        self.check_base(&signature, &checked)?;
-        let call = ExprKind::Call(signature.subroutine, checked);
-        self.fold(node(call, signature.result, span))
+        match kind {
+            Kind::Subroutine(prototype, Ok(subroutine)) => {
+                let mut checked = Vec::with_capacity(args.len());
+                for (n, (arg, parameter)) in args.iter().zip(prototype.parameters).enumerate() {
+                    checked.push(self.argument(function, n + 1, arg, *parameter)?);
+                }
+                let call = ExprKind::Call(*subroutine, checked);
+                self.fold(node(call, prototype.result.ty(), span))
+            }
+            Kind::Subroutine(prototype, Err(why))
+            | Kind::Action(prototype, Err(why))
+            | Kind::Aggregating(prototype, Err(why)) => {
+                self.check_typed_arguments(function, args, prototype)?;
+                self.lacking(function, why, name.span)
+            }
+            Kind::Action(_, Ok(_)) => {
+                let hint = "an action is a statement of its own";
+                self.no_value(kind, name, Tag::OpAct, hint)
+            }
+            Kind::Aggregating(_, Ok(_)) => {
+                let hint = "an aggregating function is assigned to an aggregation: @name[keys] = func(...)";
+                self.no_value(kind, name, Tag::AggNull, hint)
+            }
+            Kind::Variable(..) | Kind::Array(_) => self.unknown_function(name),
+        }
     }
 
-    fn argument(
+    fn no_value<T>(&mut self, kind: &Kind, name: &Name, tag: Tag, hint: &str) -> Checked<T> {
+        let message = format!("{} '{}' gives no value", kind.words(), name.text);
+        let error = self.diagnostic(tag, name.span, &message).with_hint(hint);
+        self.reject(error)
+    }
+
+    /// Checks the arguments whose types the prototype says.
+    pub(super) fn check_typed_arguments(
+        &mut self,
+        function: &str,
+        args: &[ast::Expr],
+        prototype: &Prototype,
+    ) -> Checked<()> {
+        for (n, (arg, parameter)) in args.iter().zip(prototype.parameters).enumerate() {
+            if !matches!(parameter.takes, Takes::Any | Takes::More) {
+                self.argument(function, n + 1, arg, *parameter)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// An argument, converted to what the parameter takes.
+    pub(super) fn argument(
         &mut self,
         function: &str,
         n: usize,
@@ -33,18 +77,36 @@ impl Checker<'_> {
         parameter: Parameter,
     ) -> Checked<Expr> {
         let place = self.place(arg)?;
-        if parameter == Parameter::Str && is_string_like(&place.ty) {
+        if parameter.takes == Takes::Str && is_string_like(&place.ty) {
             return Ok(convert(place, &Type::String));
         }
         let value = self.value(place)?;
-        match (parameter, &value.ty) {
-            (Parameter::Address, Type::Int(_) | Type::Pointer(..)) => {
-                Ok(convert(value, &Type::U64))
+        match (parameter.takes, &value.ty) {
+            (Takes::Address, Type::Int(_) | Type::Pointer(..)) => Ok(convert(value, &Type::U64)),
+            (Takes::Memory, Type::Pointer(..)) | (Takes::Any | Takes::More, _) => Ok(value),
+            (Takes::Number(int), Type::Int(_)) => {
+                let value = stored(value, &Type::Int(int));
+                self.fold(value)
             }
-            (Parameter::Number(int), Type::Int(_)) => Ok(stored(value, &Type::Int(int))),
-            _ => {
-                let error = self.wrong_argument(function, n, parameter.prototype(), &value);
-                let is_address = parameter == Parameter::Str && value.ty.is_scalar();
+            (Takes::Constant(least, most), Type::Int(_)) => match value.kind {
+                ExprKind::Int(number) if (least..=most).contains(&number) => Ok(value),
+                _not_such_a_constant => {
+                    let message = format!(
+                        "{function}( ) argument #{n} must be an integer constant from {least} to {most}"
+                    );
+                    self.error(Tag::ProtoArg, value.span, &message)
+                }
+            },
+            (
+                Takes::Str
+                | Takes::Address
+                | Takes::Memory
+                | Takes::Number(_)
+                | Takes::Constant(..),
+                _,
+            ) => {
+                let error = self.wrong_argument(function, n, parameter.spelling, &value);
+                let is_address = parameter.takes == Takes::Str && value.ty.is_scalar();
                 let hint = "a string of the traced program is read with copyinstr(address)";
                 self.reject(if is_address {
                     error.with_hint(hint)
@@ -62,7 +124,7 @@ impl Checker<'_> {
         n: usize,
         prototype: &str,
         argument: &Expr,
-    ) -> crate::diag::Diagnostic {
+    ) -> Diagnostic {
         let message = format!(
             "{function}( ) argument #{n} is incompatible with prototype:\n\tprototype: {prototype}\n\t argument: {}",
             argument.ty
@@ -70,15 +132,15 @@ impl Checker<'_> {
         self.diagnostic(Tag::ProtoArg, argument.span, &message)
     }
 
-    /// Errors when a function has too few or too many arguments; `most` of `None` has no limit.
+    /// Errors when a function has too few or too many arguments.
     pub(super) fn count_arguments(
         &mut self,
         function: &str,
         given: usize,
-        least: usize,
-        most: Option<usize>,
+        prototype: &Prototype,
         span: Span,
     ) -> Checked<()> {
+        let (least, most) = (prototype.least(), prototype.most());
         if given >= least && most.is_none_or(|most| given <= most) {
             return Ok(());
         }
@@ -94,48 +156,20 @@ impl Checker<'_> {
         self.error(Tag::ProtoLen, span, &message)
     }
 
-    /// A base of `lltostr` must be a constant that digits exist for.
-    fn check_base(&mut self, signature: &Signature, args: &[Expr]) -> Checked<()> {
-        match (signature.subroutine, args.get(1)) {
-            (Subroutine::Lltostr, Some(base)) if !matches!(base.kind, ExprKind::Int(2..=36)) => {
-                let message = "lltostr( ) argument #2 must be an integer constant from 2 to 36";
-                self.error(Tag::ProtoArg, base.span, message)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn not_a_subroutine(&mut self, name: &Name) -> Checked<Expr> {
-        let Name { text, span } = name;
-        self.refuse_unsupported(text, *span)?;
-        if let Some(kind) = names::function_kind(text) {
-            let (tag, hint) = if kind == "tracing function" {
-                (Tag::OpAct, "an action is a statement of its own")
-            } else {
-                (
-                    Tag::AggNull,
-                    "an aggregating function is assigned to an aggregation: @name[keys] = func(...)",
-                )
-            };
-            let message = format!("{kind} '{text}' gives no value");
-            let error = self.diagnostic(tag, *span, &message).with_hint(hint);
-            return self.reject(error);
-        }
-        self.unknown_function(name)
-    }
-
+    /// The error for a name that is called and is no function.
     pub(super) fn unknown_function<T>(&mut self, name: &Name) -> Checked<T> {
         let Name { text, span } = name;
-        let variable = names::builtin(text).is_some()
-            || names::raw_argument(text).is_some()
-            || self
-                .variables
-                .contains_key(&(crate::program::Scope::Global, text.clone()));
-        if variable {
-            let message = format!("scalar '{text}' may not be referenced as a function");
+        let own = names::find(text).map(|row| row.kind.words());
+        let variable = || {
+            self.variables
+                .contains_key(&(Scope::Global, text.clone()))
+                .then_some("scalar")
+        };
+        if let Some(kind) = own.or_else(variable) {
+            let message = format!("{kind} '{text}' may not be referenced as a function");
             return self.plain_error(Tag::FuncIdkind, *span, &message);
         }
-        let mut error = crate::diag::Diagnostic::new(
+        let mut error = Diagnostic::new(
             Tag::FuncUndef,
             *span,
             &format!("undefined function name: {text}"),

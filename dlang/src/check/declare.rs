@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use super::types::{Layout, is_incomplete, words_type};
-use super::{Checked, Checker, names};
+use super::{Checked, Checker};
 use crate::ast::{
     BaseType, Declaration, Declarator, DeclaratorPart, Expr, Inline, MemberDecl, Name, Specifiers,
     TypeName,
 };
 use crate::diag::Span;
 use crate::eval::Value;
+use crate::names;
 use crate::program::{Scope, Variable};
 use crate::tags::Tag;
 use crate::types::{Int, NameKind, Type};
@@ -76,7 +77,7 @@ impl<'a> Checker<'a> {
             };
             format!("{kind} {ty}")
         };
-        if scope == Scope::Global && names::is_reserved(&name.text) {
+        if scope == Scope::Global && names::find(&name.text).is_some() {
             let message = format!("identifier redeclared: {}", name.text);
             let error = self
                 .diagnostic(Tag::DeclIdred, name.span, &message)
@@ -136,7 +137,7 @@ impl<'a> Checker<'a> {
             || self
                 .variables
                 .contains_key(&(Scope::Global, name.text.clone()))
-            || names::is_reserved(&name.text);
+            || names::find(&name.text).is_some();
         if known {
             let message = format!("identifier redeclared: {}", name.text);
             return self.plain_error(Tag::DeclIdred, name.span, &message);

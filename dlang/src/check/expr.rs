@@ -3,9 +3,10 @@
 use super::convert::{convert, convert_pointer, int_node, is_string_like, node};
 use super::member::is_in_variable;
 use super::types::is_incomplete;
-use super::{Checked, Checker, Reported, names};
+use super::{Checked, Checker, Reported};
 use crate::ast::{self, IntSign};
 use crate::diag::{Diagnostic, Span};
+use crate::names::{self, Kind, Variable};
 use crate::program::{Expr, ExprKind, Scope};
 use crate::tags::Tag;
 use crate::types::{Int, Space, Type};
@@ -148,36 +149,40 @@ impl Checker<'_> {
             }
             return self.expand_inline(inline, Vec::new(), span);
         }
-        if let Some((builtin, ty)) = names::builtin(name) {
-            return Ok(node(ExprKind::Builtin(builtin), ty, span));
-        }
-        if let Some(n) = names::raw_argument(name) {
-            return Ok(node(ExprKind::Arg(n), Type::I64, span));
+        let own = names::find(name).map(|row| row.kind);
+        if let Some(Kind::Variable(ty, Ok(variable))) = own {
+            let (kind, ty) = match variable {
+                Variable::Builtin(builtin) => (ExprKind::Builtin(builtin), ty.ty()),
+                Variable::Argument(n) => (ExprKind::Arg(n), ty.ty()),
+                Variable::Null => (ExprKind::Int(0), Type::pointer_to(Type::Void)),
+            };
+            return Ok(node(kind, ty, span));
         }
         if let Some(value) = self.types.enumerator(name) {
             return Ok(int_node(value, Int::I32, span));
         }
-        if name == "NULL" {
-            return Ok(node(ExprKind::Int(0), Type::pointer_to(Type::Void), span));
-        }
-        if name == "args" {
-            let message = "array 'args' may not be referenced as scalar";
-            return self.error(Tag::IdentBadref, span, message);
-        }
-        self.refuse_unsupported(name, span)?;
-        if let Some(kind) = names::function_kind(name) {
-            let message = format!("{kind} '{name}' may not be referenced as scalar");
-            return self.error(Tag::IdentBadref, span, &message);
+        match own {
+            Some(Kind::Variable(..)) => self.refuse_unsupported(name, span)?,
+            Some(kind) => {
+                let message = format!("{} '{name}' may not be referenced as scalar", kind.words());
+                return self.error(Tag::IdentBadref, span, &message);
+            }
+            None => {}
         }
         self.variable(Scope::Global, name, span)
     }
 
     /// Errors for a name that D knows and rdtrace does not run.
     pub(super) fn refuse_unsupported(&mut self, name: &str, span: Span) -> Checked<()> {
-        match names::unsupported(name) {
-            Some(why) => self.unsupported(span, &format!("{name} is not supported yet: {why}")),
+        match names::find(name).and_then(|row| row.kind.lack()) {
+            Some(why) => self.lacking(name, why, span),
             None => Ok(()),
         }
+    }
+
+    /// The error for a name that D knows and rdtrace does not run.
+    pub(super) fn lacking<T>(&mut self, name: &str, why: &str, span: Span) -> Checked<T> {
+        self.unsupported(span, &format!("{name} is not supported yet: {why}"))
     }
 
     /// Checks an inline's body in the place of its name, with its parameters bound.

@@ -4,9 +4,10 @@
 
 use super::convert::{convert, convert_pointer, int_node, node};
 use super::types::is_incomplete;
-use super::{Checked, Checker, names};
+use super::{Checked, Checker};
 use crate::ast::{self, Name};
 use crate::diag::Span;
+use crate::names::{self, Array, Kind};
 use crate::program::{BinaryOp, Expr, ExprKind};
 use crate::tags::Tag;
 use crate::types::{Int, Member, Space, Struct, Type};
@@ -28,15 +29,17 @@ impl Checker<'_> {
             {
                 return self.inline_call(inline, args, span);
             }
-            if name == "args" {
-                return if let [index] = args {
-                    self.typed_argument(index, span)
-                } else {
+            if let Some(Kind::Array(array)) = names::find(name).map(|row| row.kind) {
+                let [index] = args else {
                     let message = format!(
-                        "args[ ] prototype mismatch: {} args passed, 1 expected",
+                        "{name}[ ] prototype mismatch: {} args passed, 1 expected",
                         args.len()
                     );
-                    self.error(Tag::ProtoLen, span, &message)
+                    return self.error(Tag::ProtoLen, span, &message);
+                };
+                return match array {
+                    Ok(Array::Args) => self.typed_argument(index, span),
+                    Err(why) => self.lacking(name, why, span),
                 };
             }
         }

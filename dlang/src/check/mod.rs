@@ -3,7 +3,7 @@
 //! All meaning errors end here: names become ids, inlines are expanded, types are resolved and
 //! laid out for LP64, C's conversions become casts, constants are folded (by [`crate::eval`]).
 //! Errors are collected: one bad statement does not hide the next. What D has and rdtrace does
-//! not run yet is refused by its name (see `names`), never called unknown.
+//! not run yet is refused by its name (see [`crate::names`]), never called unknown.
 //!
 //! As in libdtrace a program is read from top to bottom: a variable exists from its declaration
 //! or first assignment on.
@@ -15,7 +15,6 @@ mod convert;
 mod declare;
 mod expr;
 mod member;
-mod names;
 mod operator;
 mod printf;
 mod types;
@@ -32,7 +31,6 @@ use crate::types::{KernelTypes, NoKernelTypes, Type};
 
 use types::TypeTable;
 
-pub(crate) use names::{builtin_name, subroutine_name};
 pub use printf::parse_format;
 
 /// What `check` asks about probes.

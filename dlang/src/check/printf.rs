@@ -168,7 +168,6 @@ fn amount(text: &str, at: &mut usize) -> Option<Amount> {
 impl Checker<'_> {
     /// `printf(format, arguments)`.
     pub(super) fn printf(&mut self, args: &[ast::Expr], span: Span) -> Checked<Action> {
-        self.count_arguments("printf", args.len(), 1, None, span)?;
         let format = self.format("printf", &args[0])?;
         // All arguments are checked, so that all errors show.
         let values: Vec<Checked<Expr>> = args[1..].iter().map(|arg| self.place(arg)).collect();
@@ -300,7 +299,6 @@ impl Checker<'_> {
 
     /// `printa([format,] @a, ...)`.
     pub(super) fn printa(&mut self, args: &[ast::Expr], span: Span) -> Checked<Action> {
-        self.count_arguments("printa", args.len(), 1, None, span)?;
         let is_agg = |arg: &ast::Expr| {
             matches!(
                 super::operator::base_of(arg).kind,

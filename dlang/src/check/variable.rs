@@ -3,9 +3,10 @@
 use super::convert::{is_string_like, node, stored};
 use super::declare::unstorable;
 use super::member::is_in_variable;
-use super::{Checked, Checker, Reported, names};
+use super::{Checked, Checker, Reported};
 use crate::ast::{self, Name};
 use crate::diag::Span;
+use crate::names;
 use crate::program::{Expr, ExprKind, Scope, Subroutine, VarId, Variable};
 use crate::tags::Tag;
 use crate::types::{Int, Space, Type};
@@ -70,7 +71,7 @@ impl Checker<'_> {
         if let Some(other) = elsewhere {
             return Some(format!("did you mean `{}`?", shown_name(other, name)));
         }
-        if scope == Scope::Global && names::is_function(name) {
+        if scope == Scope::Global && names::function(name).is_some() {
             return Some(format!("`{name}` is a function"));
         }
         let mut own: Vec<&str> = self
@@ -113,7 +114,7 @@ impl Checker<'_> {
             .is_some_and(|frame| frame.contains_key(name));
         let taken = scope == Scope::Global
             && (bound
-                || names::is_reserved(name)
+                || names::find(name).is_some()
                 || self.inlines.contains_key(name)
                 || self.types.enumerator(name).is_some());
         (!taken).then(|| (scope, name.clone()))

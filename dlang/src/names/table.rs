@@ -1,0 +1,292 @@
+//! The table of D's names, sorted by name.
+//!
+//! To add a subroutine, write its row: name, type of the value, parameters, and the variant of
+//! [`Subroutine`] that stands for it in the checked program. A function that rdtrace does not run
+//! has the reason in the variant's place.
+
+use super::{
+    ActionName, AggregatingName, Array, Attributes, Kind, Name, Parameter, Prototype, Takes,
+    ValueType, Variable,
+};
+use crate::program::{Builtin, Subroutine};
+use crate::types::Int;
+
+/// All of D's names.
+#[rustfmt::skip]
+pub const TABLE: &[Name] = &[
+    NULL,
+    subroutine("alloca", ValueType::Scratch, &[SIZE], Err(NO_SCRATCH)),
+    argument("arg0", 0),
+    argument("arg1", 1),
+    argument("arg2", 2),
+    argument("arg3", 3),
+    argument("arg4", 4),
+    argument("arg5", 5),
+    argument("arg6", 6),
+    argument("arg7", 7),
+    argument("arg8", 8),
+    argument("arg9", 9),
+    array("args", Ok(Array::Args)),
+    aggregating("avg", &[ANY], AggregatingName::Avg),
+    subroutine("basename", STRING, &[CHARS], Ok(Subroutine::Basename)),
+    subroutine("bcopy", ValueType::Void, &[MEMORY, MEMORY, SIZE], Err(NO_SCRATCH)),
+    action("breakpoint", &[], Err(NO_DESTRUCTION)).destructive(),
+    unsupported_variable("caller", UINT64, NO_STACKS),
+    action("chill", &[INT32], Err(NO_DESTRUCTION)).destructive(),
+    subroutine("cleanpath", STRING, &[CHARS], Err(UNWRITTEN)),
+    action("clear", &[ANY], Ok(ActionName::Clear)).records(),
+    action("commit", &[INT32], Err(NO_SPECULATION)),
+    subroutine("copyin", ValueType::Scratch, &[ADDRESS, SIZE], Ok(Subroutine::Copyin)),
+    subroutine("copyinstr", STRING, &[ADDRESS, optional(SIZE)], Ok(Subroutine::Copyinstr)),
+    subroutine("copyinto", ValueType::Void, &[ADDRESS, SIZE, MEMORY], Err(NO_SCRATCH)),
+    subroutine("copyout", ValueType::Void, &[MEMORY, ADDRESS, SIZE], Err(NO_DESTRUCTION)).destructive(),
+    subroutine("copyoutstr", ValueType::Void, &[CHARS, ADDRESS, SIZE], Err(NO_DESTRUCTION)).destructive(),
+    aggregating("count", &[], AggregatingName::Count),
+    variable("cpu", INT, Builtin::Cpu),
+    unsupported_variable("curcpu", OTHER, NO_KERNEL_TYPES),
+    unsupported_variable("curlwpsinfo", OTHER, NO_KERNEL_TYPES),
+    unsupported_variable("curpsinfo", OTHER, NO_KERNEL_TYPES),
+    variable("curthread", ValueType::Kernel("task_struct"), Builtin::Curthread),
+    unsupported_variable("cwd", STRING, NO_KERNEL_TYPES),
+    subroutine("d_path", STRING, &[MEMORY], Err(NO_KERNEL)),
+    subroutine("ddi_pathname", STRING, &[MEMORY, LONG], Err(NO_KERNEL)),
+    action("denormalize", &[ANY], Ok(ActionName::Denormalize)).records(),
+    subroutine("dirname", STRING, &[CHARS], Ok(Subroutine::Dirname)),
+    action("discard", &[INT32], Err(NO_SPECULATION)),
+    variable("epid", UINT, Builtin::Epid),
+    variable("errno", INT, Builtin::Errno),
+    unsupported_variable("execargs", STRING, NO_KERNEL_TYPES),
+    variable("execname", STRING, Builtin::Execname),
+    action("exit", &[INT32], Ok(ActionName::Exit)).records(),
+    array("fds", Err(NO_KERNEL_TYPES)),
+    action("freopen", &[ANY, MORE], Err(NO_COMMANDS)).records().destructive(),
+    action("ftruncate", &[], Err(NO_COMMANDS)).records(),
+    action("func", &[ADDRESS], Err(NO_SYMBOLS)).records(),
+    subroutine("getmajor", UINT, &[UINT32], Err(NO_KERNEL)),
+    subroutine("getminor", UINT, &[UINT32], Err(NO_KERNEL)),
+    variable("gid", UINT, Builtin::Gid),
+    subroutine("htonl", UINT, &[UINT32], Err(NO_NETWORK)),
+    subroutine("htonll", UINT64, &[ULONG], Err(NO_NETWORK)),
+    subroutine("htons", USHORT, &[UINT16], Err(NO_NETWORK)),
+    variable("id", UINT, Builtin::Id),
+    subroutine("index", INT, &[CHARS, CHARS, optional(INT32)], Ok(Subroutine::Index)),
+    subroutine("inet_ntoa", STRING, &[MEMORY], Err(NO_NETWORK)),
+    subroutine("inet_ntoa6", STRING, &[MEMORY, optional(INT32)], Err(NO_NETWORK)),
+    subroutine("inet_ntop", STRING, &[INT32, MEMORY], Err(NO_NETWORK)),
+    unsupported_variable("ipl", UINT, NO_REGISTERS),
+    unsupported_variable("jailname", STRING, NO_ZONES),
+    unsupported_variable("jid", INT, NO_ZONES),
+    subroutine("json", STRING, &[CHARS, CHARS], Err(UNWRITTEN)),
+    action("jstack", &[optional(UINT32), optional(UINT32)], Err(NO_STACKS)).records(),
+    subroutine("link_ntop", STRING, &[INT32, MEMORY], Err(NO_NETWORK)),
+    aggregating("llquantize", &[ANY, LEVEL, LEVEL, LEVEL, LEVEL, optional(ANY)], AggregatingName::Llquantize),
+    subroutine("lltostr", STRING, &[LONG, optional(BASE)], Ok(Subroutine::Lltostr)),
+    aggregating("lquantize", &[ANY, LEVEL, LEVEL, optional(ANY), optional(ANY)], AggregatingName::Lquantize),
+    aggregating("max", &[ANY], AggregatingName::Max),
+    subroutine("memref", OTHER, &[MEMORY, SIZE], Err(NO_SCRATCH)),
+    subroutine("memstr", STRING, &[MEMORY, CHAR, SIZE], Err(NO_SCRATCH)),
+    aggregating("min", &[ANY], AggregatingName::Min),
+    action("mod", &[ADDRESS], Err(NO_SYMBOLS)).records(),
+    subroutine("msgdsize", UINT64, &[MEMORY], Err(NO_KERNEL)),
+    subroutine("msgsize", UINT64, &[MEMORY], Err(NO_KERNEL)),
+    subroutine("mutex_owned", INT, &[MEMORY], Err(NO_KERNEL)),
+    subroutine("mutex_owner", ValueType::Kernel("task_struct"), &[MEMORY], Err(NO_KERNEL)),
+    subroutine("mutex_type_adaptive", INT, &[MEMORY], Err(NO_KERNEL)),
+    subroutine("mutex_type_spin", INT, &[MEMORY], Err(NO_KERNEL)),
+    action("normalize", &[ANY, ULONG], Ok(ActionName::Normalize)).records(),
+    subroutine("ntohl", UINT, &[UINT32], Err(NO_NETWORK)),
+    subroutine("ntohll", UINT64, &[ULONG], Err(NO_NETWORK)),
+    subroutine("ntohs", USHORT, &[UINT16], Err(NO_NETWORK)),
+    action("panic", &[], Err(NO_DESTRUCTION)).destructive(),
+    action("pcap", &[MEMORY, INT32], Err(NO_KERNEL)),
+    variable("pid", INT, Builtin::Pid),
+    variable("ppid", INT, Builtin::Ppid),
+    action("print", &[MEMORY], Err(NO_MEMORY_RECORDS)).records(),
+    action("printa", &[ANY, MORE], Ok(ActionName::Printa)).records(),
+    action("printf", &[ANY, MORE], Ok(ActionName::Printf)).records(),
+    action("printm", &[SIZE, MEMORY], Err(NO_MEMORY_RECORDS)).records(),
+    action("printt", &[SIZE, MEMORY], Err(NO_MEMORY_RECORDS)).records(),
+    variable("probefunc", STRING, Builtin::Probefunc),
+    variable("probemod", STRING, Builtin::Probemod),
+    variable("probename", STRING, Builtin::Probename),
+    variable("probeprov", STRING, Builtin::Probeprov),
+    subroutine("progenyof", INT, &[PID], Err(UNWRITTEN)),
+    aggregating("quantize", &[ANY, optional(ANY)], AggregatingName::Quantize),
+    action("raise", &[INT32], Err(NO_DESTRUCTION)).destructive(),
+    subroutine("rand", INT, &[], Err(UNWRITTEN)),
+    array("regs", Err(NO_REGISTERS)),
+    action("return", &[INT32], Err(NO_DESTRUCTION)).destructive(),
+    subroutine("rindex", INT, &[CHARS, CHARS, optional(INT32)], Ok(Subroutine::Rindex)),
+    unsupported_variable("root", STRING, NO_KERNEL_TYPES),
+    subroutine("rw_iswriter", INT, &[MEMORY], Err(NO_KERNEL)),
+    subroutine("rw_read_held", INT, &[MEMORY], Err(NO_KERNEL)),
+    subroutine("rw_write_held", INT, &[MEMORY], Err(NO_KERNEL)),
+    action("setopt", &[CHARS, optional(CHARS)], Err(NO_COMMANDS)),
+    action("speculate", &[INT32], Err(NO_SPECULATION)),
+    subroutine("speculation", INT, &[], Err(NO_SPECULATION)),
+    subroutine("stack", OTHER, &[optional(UINT32)], Err(NO_STACKS)),
+    unsupported_variable("stackdepth", UINT, NO_STACKS),
+    aggregating("stddev", &[ANY], AggregatingName::Stddev),
+    action("stop", &[], Err(NO_DESTRUCTION)).destructive(),
+    subroutine("strchr", STRING, &[CHARS, CHAR], Ok(Subroutine::Strchr)),
+    subroutine("strjoin", STRING, &[CHARS, CHARS], Ok(Subroutine::Strjoin)),
+    subroutine("strlen", UINT64, &[CHARS], Ok(Subroutine::Strlen)),
+    subroutine("strrchr", STRING, &[CHARS, CHAR], Ok(Subroutine::Strrchr)),
+    subroutine("strstr", STRING, &[CHARS, CHARS], Ok(Subroutine::Strstr)),
+    subroutine("strtok", STRING, &[CHARS, CHARS], Err(UNWRITTEN)),
+    subroutine("strtoll", INT64, &[CHARS, optional(INT32)], Err(UNWRITTEN)),
+    subroutine("substr", STRING, &[CHARS, INT32, optional(INT32)], Ok(Subroutine::Substr)),
+    aggregating("sum", &[ANY], AggregatingName::Sum),
+    action("sym", &[ADDRESS], Err(NO_SYMBOLS)).records(),
+    action("system", &[ANY, MORE], Err(NO_COMMANDS)).records().destructive(),
+    variable("tid", INT, Builtin::Tid),
+    variable("timestamp", UINT64, Builtin::Timestamp),
+    subroutine("tolower", STRING, &[CHARS], Err(UNWRITTEN)),
+    subroutine("toupper", STRING, &[CHARS], Err(UNWRITTEN)),
+    action("trace", &[ANY], Ok(ActionName::Trace)).records(),
+    action("tracemem", &[ANY, SIZE, optional(SIZE)], Err(NO_MEMORY_RECORDS)).records(),
+    action("trunc", &[ANY, optional(LONG)], Ok(ActionName::Trunc)).records(),
+    action("uaddr", &[ADDRESS], Err(NO_SYMBOLS)).records(),
+    unsupported_variable("ucaller", UINT64, NO_STACKS),
+    action("ufunc", &[ADDRESS], Err(NO_SYMBOLS)).records(),
+    variable("uid", UINT, Builtin::Uid),
+    action("umod", &[ADDRESS], Err(NO_SYMBOLS)).records(),
+    array("uregs", Err(NO_REGISTERS)),
+    subroutine("ustack", OTHER, &[optional(UINT32), optional(UINT32)], Err(NO_STACKS)),
+    unsupported_variable("ustackdepth", UINT, NO_STACKS),
+    action("usym", &[ADDRESS], Err(NO_SYMBOLS)).records(),
+    array("vmregs", Err(NO_REGISTERS)),
+    variable("vtimestamp", UINT64, Builtin::Vtimestamp),
+    variable("walltimestamp", INT64, Builtin::Walltimestamp),
+    unsupported_variable("zonename", STRING, NO_ZONES),
+];
+
+// Types of variables and values.
+const STRING: ValueType = ValueType::String;
+const INT: ValueType = ValueType::Int(Int::I32);
+const UINT: ValueType = ValueType::Int(Int::U32);
+const USHORT: ValueType = ValueType::Int(Int::U16);
+const INT64: ValueType = ValueType::Int(Int::I64);
+const UINT64: ValueType = ValueType::Int(Int::U64);
+const OTHER: ValueType = ValueType::Other;
+
+// Parameters.
+const CHARS: Parameter = parameter(Takes::Str, "char *");
+const ADDRESS: Parameter = parameter(Takes::Address, "uintptr_t");
+const MEMORY: Parameter = parameter(Takes::Memory, "void *");
+const SIZE: Parameter = parameter(Takes::Number(Int::U64), "size_t");
+const CHAR: Parameter = parameter(Takes::Number(Int::I8), "char");
+const INT32: Parameter = parameter(Takes::Number(Int::I32), "int");
+const PID: Parameter = parameter(Takes::Number(Int::I32), "pid_t");
+const UINT16: Parameter = parameter(Takes::Number(Int::U16), "uint16_t");
+const UINT32: Parameter = parameter(Takes::Number(Int::U32), "uint32_t");
+const LONG: Parameter = parameter(Takes::Number(Int::I64), "int64_t");
+const ULONG: Parameter = parameter(Takes::Number(Int::U64), "uint64_t");
+const LEVEL: Parameter = parameter(Takes::Number(Int::I32), "int32_t");
+const BASE: Parameter = parameter(Takes::Constant(2, 36), "int");
+const ANY: Parameter = parameter(Takes::Any, "@");
+const MORE: Parameter = parameter(Takes::More, "...");
+
+// Why rdtrace does not run a name.
+const NO_SPECULATION: &str = "rdtrace has no speculative tracing";
+const NO_STACKS: &str = "rdtrace does not walk stacks";
+const NO_SYMBOLS: &str = "rdtrace does not resolve addresses to symbols";
+const NO_KERNEL_TYPES: &str =
+    "it needs the kernel's own types; pid, tid, execname and cpu are available";
+const NO_REGISTERS: &str = "rdtrace does not read machine registers";
+const NO_ZONES: &str = "Linux has no zones or jails";
+const NO_MEMORY_RECORDS: &str = "rdtrace does not record memory; trace the members you need";
+const NO_SCRATCH: &str = "rdtrace has no scratch memory; copyin and copyinstr read the target's";
+const NO_COMMANDS: &str =
+    "rdtrace runs no commands from a program and changes no options while it traces";
+const NO_DESTRUCTION: &str = "rdtrace has no destructive actions";
+const UNWRITTEN: &str = "this subroutine is still to be written";
+const NO_NETWORK: &str = "rdtrace has no network subroutines";
+const NO_KERNEL: &str = "rdtrace traces programs, not the kernel";
+
+const NULL: Name = row("NULL", Kind::Variable(ValueType::Void, Ok(Variable::Null)));
+
+const fn row(name: &'static str, kind: Kind) -> Name {
+    let attributes = Attributes {
+        destructive: false,
+        records: false,
+    };
+    Name {
+        name,
+        kind,
+        attributes,
+    }
+}
+
+const fn variable(name: &'static str, ty: ValueType, builtin: Builtin) -> Name {
+    row(name, Kind::Variable(ty, Ok(Variable::Builtin(builtin))))
+}
+
+const fn argument(name: &'static str, number: u8) -> Name {
+    row(name, Kind::Variable(INT64, Ok(Variable::Argument(number))))
+}
+
+const fn unsupported_variable(name: &'static str, ty: ValueType, why: &'static str) -> Name {
+    row(name, Kind::Variable(ty, Err(why)))
+}
+
+const fn array(name: &'static str, runs: Result<Array, &'static str>) -> Name {
+    row(name, Kind::Array(runs))
+}
+
+const fn subroutine(
+    name: &'static str,
+    result: ValueType,
+    parameters: &'static [Parameter],
+    runs: Result<Subroutine, &'static str>,
+) -> Name {
+    let prototype = Prototype { result, parameters };
+    row(name, Kind::Subroutine(prototype, runs))
+}
+
+const fn action(
+    name: &'static str,
+    parameters: &'static [Parameter],
+    runs: Result<ActionName, &'static str>,
+) -> Name {
+    let result = ValueType::Void;
+    let prototype = Prototype { result, parameters };
+    row(name, Kind::Action(prototype, runs))
+}
+
+const fn aggregating(
+    name: &'static str,
+    parameters: &'static [Parameter],
+    function: AggregatingName,
+) -> Name {
+    let result = ValueType::Void;
+    let prototype = Prototype { result, parameters };
+    row(name, Kind::Aggregating(prototype, Ok(function)))
+}
+
+const fn parameter(takes: Takes, spelling: &'static str) -> Parameter {
+    Parameter {
+        takes,
+        spelling,
+        optional: false,
+    }
+}
+
+const fn optional(parameter: Parameter) -> Parameter {
+    Parameter {
+        optional: true,
+        ..parameter
+    }
+}
+
+impl Name {
+    const fn records(mut self) -> Self {
+        self.attributes.records = true;
+        self
+    }
+
+    const fn destructive(mut self) -> Self {
+        self.attributes.destructive = true;
+        self
+    }
+}
