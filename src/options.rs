@@ -4,7 +4,7 @@
 //! Names, defaults and the two error texts are libdtrace's. Options that only tune machinery which
 //! rdtrace does not have are accepted and do nothing, so that scripts that set them run.
 
-use actions::consume::OutputOptions;
+use actions::consume::{OutputFormat, OutputOptions};
 
 /// What the options say.
 #[derive(Clone, Debug)]
@@ -174,6 +174,11 @@ impl Options {
             "aggpercpu" => output.agg_per_cpu = switch()?,
             "rawbytes" => output.raw_bytes = switch()?,
             "droptags" => output.drop_tags = switch()?,
+            "oformat" => {
+                let name = text()?;
+                let found = OutputFormat::ALL.iter().find(|(known, _)| *known == name);
+                output.format = found.ok_or(BadOption::Value)?.1;
+            }
             "strsize" => {
                 let size = size()?.min(LARGEST_STRING.into());
                 output.strsize = u32::try_from(size)
@@ -310,6 +315,7 @@ mod tests {
             ("empty=1", BadOption::Value),
             ("temporal", BadOption::Name),
             ("strsize=4", BadOption::Value),
+            ("oformat=yaml", BadOption::Value),
         ] {
             assert_eq!(options.set_assignment(bad), Err(error), "{bad}");
         }

@@ -12,10 +12,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use actions::consume::Consumer;
 use actions::consume::pipeline::{Event, Pipeline, Sinks};
+use actions::consume::{Consumer, OutputFormat, OutputOptions};
 use actions::follow::FollowFields;
-use actions::lower::{Compiler, Enabled, LowerOptions, Object, uses};
+use actions::lower::{Compiler, Enabled, Extras, LowerOptions, Object, uses};
 use anyhow::{Context as _, Result, bail};
 use dlang::program::{Builtin, Program};
 use dlang::tags::Tag;
@@ -150,6 +150,7 @@ impl Run<'_> {
         let (program, in_files) = (&self.compiled.program, self.means_files());
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         // A key and its values on every CPU take some hundred bytes.
+        let output = &self.options.output;
         let keys = self.options.aggsize;
         let keys = keys.map(|size| (size / 256).clamp(64, 1 << 24));
         LowerOptions {
@@ -157,7 +158,10 @@ impl Run<'_> {
             ring_bytes: self.options.ring_bytes(cpus),
             aggregation_keys: keys.and_then(|keys| u32::try_from(keys).ok()),
             dynvarsize: u32::try_from(self.options.dynvarsize).unwrap_or(u32::MAX),
-            flow: self.options.output.flow_indent,
+            extras: Extras {
+                flow: output.flow_indent && output.format == OutputFormat::Text,
+                origin: output.format.shows_origin(),
+            },
             task: task_fields(in_files || uses(program, Builtin::Ppid)),
             may_goto: in_files && KernelFeatures::may_goto(),
             follow: self.follow,
@@ -232,7 +236,11 @@ impl Run<'_> {
                 maps.insert(*id, session.map(*id)?);
             }
         }
-        let mut consumer = Consumer::new(self.options.output.clone(), Box::new(KernelMaps(maps)));
+        let options = OutputOptions {
+            wall_offset: wall_offset(),
+            ..self.options.output.clone()
+        };
+        let mut consumer = Consumer::new(options, Box::new(KernelMaps(maps)));
         consumer.add_aggregations(layouts);
         consumer.add_ecbs(ecbs);
         Ok(consumer)

@@ -251,16 +251,22 @@ impl<'p> Record<'p> {
         for index in self.plan.flow.clone() {
             self.store(emit, index)?;
         }
-        if let Some(thread) = layout.thread
-            && let Field::Int { offset, .. } = layout.fields[usize::from(thread)]
-        {
+        for (field, shift) in [(layout.thread, 0), (layout.process, 32)] {
+            let Some(field) = field else { continue };
+            let Field::Int { offset, .. } = layout.fields[usize::from(field)] else {
+                continue;
+            };
+            // Process and thread are the halves of one word.
             emit.pid_tgid(Reg::R0, span)?;
-            let tid = emit.keep(Reg::R0, span)?;
+            if shift > 0 {
+                emit.asm.alu_imm(Alu::Rsh, Reg::R0, shift);
+            }
+            let id = emit.keep(Reg::R0, span)?;
             let base = self.base(emit, Reg::R1, span)?;
-            let reg = emit.reg(&tid, Reg::R0);
+            let reg = emit.reg(&id, Reg::R0);
             emit.asm
                 .store(Size::Word, Reg::R1, base + to_i16(offset), reg);
-            emit.stack.give(tid);
+            emit.stack.give(id);
         }
         if let Some(time) = layout.time
             && let Field::Int { offset, .. } = layout.fields[usize::from(time)]

@@ -11,6 +11,7 @@ use provider::probe::Probe;
 
 use crate::flow::{flow_name, flow_of};
 use crate::follow::{FollowFields, followed_map};
+pub use crate::plan::Extras;
 use crate::plan::{most_fixed, plan_record};
 use crate::record::{AggregationLayout, EpochPlace, KeySelector};
 use crate::tables;
@@ -28,8 +29,8 @@ pub struct LowerOptions {
     pub aggregation_keys: Option<u32>,
     /// Bytes for associative arrays, which bound their elements.
     pub dynvarsize: u32,
-    /// Whether records carry what `-F` needs.
-    pub flow: bool,
+    /// What records carry beside what their clauses say.
+    pub extras: Extras,
     /// What is known of the kernel's tasks.
     pub task: TaskFields,
     /// Whether the kernel has the instruction `may_goto` (Linux 6.9).
@@ -146,6 +147,7 @@ impl Compiler {
             .zip(0..)
             .map(|((agg, (maps, func)), id)| AggregationLayout {
                 id: AggId(id),
+                name: agg.name.clone(),
                 func: *func,
                 key: agg.key.clone(),
                 maps: maps.classes.iter().map(|&(_, map)| MapId(map.0)).collect(),
@@ -207,7 +209,7 @@ impl Compiler {
     ) -> crate::plan::RecordPlan {
         let constant = |builtin: Builtin| machine.of_ecb(builtin).is_some();
         let flow = flow_name(probe);
-        let mut plan = plan_record(&clause.body, flow, self.options.flow, &constant);
+        let mut plan = plan_record(&clause.body, flow, self.options.extras, &constant);
         plan.layout.flow = flow_of(probe);
         plan
     }

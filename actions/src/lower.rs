@@ -16,7 +16,7 @@ use provider::object::{
 use provider::probe::ProbeKind;
 
 use crate::compiler::COUNTERS_MAP;
-pub use crate::compiler::{Compiler, Enabled, LowerOptions};
+pub use crate::compiler::{Compiler, Enabled, Extras, LowerOptions};
 use crate::follow::Keeping;
 use crate::plan::each_clause_expr;
 use crate::record::Ecb;

@@ -23,7 +23,7 @@ use crate::record::{Field, HEADER_SIZE, Output, OutputKind, RecordLayout};
 pub(crate) struct RecordPlan {
     /// The layout that the consumer decodes by.
     pub(crate) layout: RecordLayout,
-    /// What to compute for each field; `None` for guards, the thread's id and the time.
+    /// What to compute for each field; `None` for guards, the ids of process and thread, and the time.
     pub(crate) sources: Vec<Option<Expr>>,
     /// The fields that `-F` needs, whatever the clause does.
     pub(crate) flow: std::ops::Range<usize>,
@@ -42,11 +42,20 @@ pub(crate) enum Step {
     Guards(Option<u16>, Option<u16>),
 }
 
+/// What a record carries beside what its clause says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extras {
+    /// What `-F` needs.
+    pub flow: bool,
+    /// When it was made, and in which process and thread.
+    pub origin: bool,
+}
+
 /// Plans the record of a clause. `constant` tells which built-ins the consumer knows for it.
 pub(crate) fn plan_record(
     body: &[Stmt],
     flow: Option<Expr>,
-    with_thread: bool,
+    extras: Extras,
     constant: &dyn Fn(Builtin) -> bool,
 ) -> RecordPlan {
     let mut planner = Planner {
@@ -56,12 +65,18 @@ pub(crate) fn plan_record(
     };
     planner.plan.recording = body.is_empty() || records(body);
     if planner.plan.recording {
-        if with_thread {
+        if extras.flow || extras.origin {
             planner.plan.layout.thread = Some(planner.int_field(Int::U32, None));
-            planner.plan.layout.flow_name = flow.map(|expr| planner.defer(&expr));
-            planner.plan.flow = 1..planner.plan.sources.len();
         }
-        if uses_aggregation(body) {
+        if extras.origin {
+            planner.plan.layout.process = Some(planner.int_field(Int::U32, None));
+        }
+        if extras.flow {
+            let first = planner.plan.sources.len();
+            planner.plan.layout.flow_name = flow.map(|expr| planner.defer(&expr));
+            planner.plan.flow = first..planner.plan.sources.len();
+        }
+        if extras.origin || uses_aggregation(body) {
             planner.plan.layout.time = Some(planner.int_field(Int::U64, None));
         }
     }

@@ -71,10 +71,13 @@ pub struct RecordLayout {
     pub fields: Vec<Field>,
     /// What to do, in program order.
     pub outputs: Vec<Output>,
-    /// The field with the thread's id, present when the run shows flow (`-F`).
+    /// The field with the thread's id, present when the run shows flow (`-F`), or the output shows
+    /// where a record comes from.
     pub thread: Option<u16>,
+    /// The field with the process's id, present when the output shows where a record comes from.
+    pub process: Option<u16>,
     /// The field with the firing's `timestamp`, present when the clause does something with an
-    /// aggregation: what one firing prints and clears must be the same.
+    /// aggregation (what one firing prints and clears must be the same), or the output shows it.
     pub time: Option<u16>,
     /// The aggregations that the clauses on this probe add to.
     pub adds: Vec<AggId>,
@@ -183,8 +186,10 @@ pub enum OutputKind {
 /// record with no hits on any CPU does not exist.
 #[derive(Clone, Debug)]
 pub struct AggregationLayout {
-    /// The aggregation's name and function are found by this id.
+    /// Its id.
     pub id: AggId,
+    /// The name without `@`; `_` for the anonymous one.
+    pub name: String,
     /// The function.
     pub func: AggFunc,
     /// The key's types in tuple order.

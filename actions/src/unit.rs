@@ -240,7 +240,7 @@ impl Unit<'_> {
         for clause in self.clauses_of(piece) {
             each_clause_expr(clause, &mut |expr| find(expr, &mut used));
         }
-        if self.compiler.options.flow
+        if self.compiler.options.extras.flow
             && let Some(expr) = flow_name(piece.first())
         {
             find(&expr, &mut used);

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use actions::follow::FollowFields;
-use actions::lower::{Compiler, LowerOptions};
+use actions::lower::{Compiler, Extras, LowerOptions};
 use dlang::check::UnknownArgs;
 use dlang::diag::{Origin, Source};
 use dlang::{CheckOptions, Macros};
@@ -45,7 +45,7 @@ impl Following {
             ring_bytes: 1 << 16,
             aggregation_keys: Some(1024),
             dynvarsize: 1 << 20,
-            flow: false,
+            extras: Extras::default(),
             task: TaskFields::default(),
             may_goto: false,
             grows: true,

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 
 use actions::active_frames::ActiveFrames;
 use actions::follow::FollowFields;
-use actions::lower::{Compiler, Enabled, LowerOptions, Object};
+use actions::lower::{Compiler, Enabled, Extras, LowerOptions, Object};
 use dlang::check::UnknownArgs;
 use dlang::diag::{Origin, Source};
 use dlang::program::ProbeDesc;
@@ -176,7 +176,7 @@ fn compile(
         ring_bytes: 1 << 16,
         aggregation_keys: Some(1024),
         dynvarsize: 1 << 20,
-        flow: false,
+        extras: Extras::default(),
         task: task_fields(),
         may_goto,
         grows: false,

@@ -122,7 +122,7 @@ fn run_shell(script: &Path) -> Outcome {
 }
 
 /// The value of a line `name: value` in the opening comment.
-fn directive<'s>(source: &'s str, name: &str) -> Option<&'s str> {
+pub(crate) fn directive<'s>(source: &'s str, name: &str) -> Option<&'s str> {
     let lines = source
         .lines()
         .take_while(|line| line.starts_with(['/', ' ', '#']));

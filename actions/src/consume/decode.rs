@@ -81,6 +81,32 @@ pub(super) struct Record<'a> {
     pub(super) corrupt: Cell<bool>,
 }
 
+impl Record<'_> {
+    /// When the firing was, in nanoseconds of the monotonic clock, if the record says.
+    pub(super) fn time(&self) -> Option<u64> {
+        self.number(self.ecb.layout.time).map(i64::cast_unsigned)
+    }
+
+    /// The process that the probe fired in, if the record says.
+    pub(super) fn process(&self) -> Option<u32> {
+        let number = self.number(self.ecb.layout.process)?;
+        u32::try_from(number).ok()
+    }
+
+    /// The thread that the probe fired in, if the record says.
+    pub(super) fn thread(&self) -> Option<u32> {
+        let number = self.number(self.ecb.layout.thread)?;
+        u32::try_from(number).ok()
+    }
+
+    fn number(&self, field: Option<u16>) -> Option<i64> {
+        match self.ecb.layout.fields.get(usize::from(field?))? {
+            Field::Int { offset, int: ty } => int(self.bytes, *offset, *ty),
+            Field::Str { .. } | Field::Bytes { .. } => None,
+        }
+    }
+}
+
 impl<'a> Env<'a> for Record<'a> {
     fn recorded(&self, index: u16) -> Value<'a> {
         let layout = self.ecb.layout.fields.get(usize::from(index));

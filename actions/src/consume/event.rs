@@ -20,6 +20,7 @@
 use std::fmt;
 
 use dlang::eval::{EvalError, Value};
+use dlang::program::Expr;
 use dlang::types::Type;
 
 use super::aggregate::{self, Table};
@@ -83,6 +84,8 @@ pub(super) enum Data<'e> {
     },
     /// `printf()`.
     Printf {
+        /// What computes the values, those of `*` among them.
+        args: &'e [Expr],
         /// The format, ready to be filled in.
         plan: &'e printf::Plan,
     },

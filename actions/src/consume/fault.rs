@@ -12,7 +12,7 @@ pub(super) struct FaultRecord {
     /// The ECB whose clause was ended.
     pub(super) epid: Epid,
     kind: u32,
-    pc: u64,
+    pub(super) pc: u64,
     address: u64,
 }
 
@@ -25,6 +25,18 @@ impl FaultRecord {
             pc: 0,
             address: 0,
         }
+    }
+}
+
+impl FaultRecord {
+    /// What happened, in libdtrace's words (`dtrace_faultstr`).
+    pub(super) fn words(self) -> &'static str {
+        words(self.kind)
+    }
+
+    /// The address that the fault is about, if it is about one.
+    pub(super) fn shown_address(self) -> Option<u64> {
+        shows_address(self.kind).then_some(self.address)
     }
 }
 
@@ -42,12 +54,7 @@ pub(super) fn decode_fault(bytes: &[u8]) -> Option<FaultRecord> {
 impl event::Fault<'_> {
     /// The message: what happened, in which clause on which probe, and at which instruction.
     pub(super) fn message(&self) -> String {
-        let FaultRecord {
-            epid,
-            kind,
-            pc,
-            address,
-        } = self.record;
+        let FaultRecord { epid, pc, .. } = self.record;
         let place = match self.ecb {
             Some(ecb) => {
                 let desc = &ecb.probe.desc;
@@ -63,11 +70,10 @@ impl event::Fault<'_> {
             }
             None => format!("error in enabled probe ID {}", epid.0),
         };
-        let what = words(kind);
-        if shows_address(kind) {
-            format!("{place}: {what} ({address:#x}) at BPF pc {pc}")
-        } else {
-            format!("{place}: {what} at BPF pc {pc}")
+        let what = self.record.words();
+        match self.record.shown_address() {
+            Some(address) => format!("{place}: {what} ({address:#x}) at BPF pc {pc}"),
+            None => format!("{place}: {what} at BPF pc {pc}"),
         }
     }
 }

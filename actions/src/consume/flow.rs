@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use dlang::eval::{self, Value};
 
 use super::convert;
-use super::decode::{self, Record};
+use super::decode::Record;
 use super::default::put_column;
 use crate::record::{Epid, Flow};
 
@@ -45,14 +45,9 @@ impl Threads {
     /// Prints what stands before the data of `record` and moves its thread.
     pub(super) fn put_prefix(&mut self, out: &mut Vec<u8>, record: &Record<'_>) {
         let (ecb, layout) = (record.ecb, &record.ecb.layout);
-        let field = layout
-            .thread
-            .and_then(|i| layout.fields.get(usize::from(i)));
-        let id = match field.and_then(|field| decode::field(record.bytes, *field)) {
-            Some(Value::Int(id)) => id,
-            // BEGIN and its like may not say; one negative id for each CPU is no real thread's.
-            _ => -1 - i64::from(record.cpu),
-        };
+        // BEGIN and its like may not say; one negative id for each CPU is no real thread's.
+        let none = || -1 - i64::from(record.cpu);
+        let id = record.thread().map_or_else(none, i64::from);
         if self.threads.len() >= MAX_THREADS && !self.threads.contains_key(&id) {
             self.threads.clear();
         }

@@ -17,6 +17,7 @@ mod drops;
 mod event;
 mod fault;
 mod flow;
+mod json;
 pub mod pipeline;
 mod printf;
 mod sys;
@@ -42,6 +43,7 @@ pub use self::drops::DropCounts;
 use self::drops::DropReporter;
 use self::event::{Data, Output};
 use self::fault::FaultRecord;
+use self::json::Json;
 use self::text::Text;
 use crate::record::{
     AggregationLayout, BEGUN_EPID, EXIT_EPID, Ecb, FAULT_EPID, FIRST_SPECIAL_EPID, Fault,
@@ -69,6 +71,35 @@ pub struct OutputOptions {
     pub drop_tags: bool,
     /// `-x strsize`: the size of strings, their NUL included.
     pub strsize: u32,
+    /// `-x oformat`: what events are shown as.
+    pub format: OutputFormat,
+    /// What the monotonic clock, which records have their time from, lacks to the time since 1970, in
+    /// nanoseconds.
+    pub wall_offset: i64,
+}
+
+/// What events are shown as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OutputFormat {
+    /// DTrace's text.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl OutputFormat {
+    /// All formats with their names.
+    pub const ALL: &[(&str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
+
+    /// Whether it shows when a record was made, and in which thread. Records do not say otherwise.
+    #[must_use]
+    pub fn shows_origin(self) -> bool {
+        match self {
+            Self::Text => false,
+            Self::Json => true,
+        }
+    }
 }
 
 impl Default for OutputOptions {
@@ -81,6 +112,8 @@ impl Default for OutputOptions {
             raw_bytes: false,
             drop_tags: false,
             strsize: 256,
+            format: OutputFormat::default(),
+            wall_offset: 0,
         }
     }
 }
@@ -151,7 +184,7 @@ struct PlannedOutput {
 #[derive(Debug)]
 enum Planned {
     Trace(Expr),
-    Printf(printf::Plan),
+    Printf(printf::Plan, Vec<Expr>),
     Printa(Option<aggregate::Plan>, Vec<AggId>),
     Exit,
     Clear(AggId),
@@ -195,7 +228,10 @@ impl Consumer {
         Self {
             aggregations: Aggregations::new(options.sort),
             drops: DropReporter::default(),
-            output: Box::new(Text::new(&options)),
+            output: match options.format {
+                OutputFormat::Text => Box::new(Text::new(&options)),
+                OutputFormat::Json => Box::new(Json::new(&options)),
+            },
             options,
             ecbs: Vec::new(),
             maps,
@@ -436,8 +472,9 @@ impl Consumer {
         }
         let maps = self.maps.as_mut();
         match &output.kind {
-            Planned::Printf(plan) => {
-                self.output.data(record, &Data::Printf { plan }, out)?;
+            Planned::Printf(plan, args) => {
+                self.output
+                    .data(record, &Data::Printf { plan, args }, out)?;
             }
             Planned::Trace(expr) => {
                 let (value, ty) = (eval::eval(expr, record)?, &expr.ty);
@@ -477,7 +514,7 @@ impl PlannedEcb {
         let plan = |kind: &OutputKind| match kind {
             OutputKind::Trace(expr) => Planned::Trace(expr.clone()),
             OutputKind::Printf(format, args) => {
-                Planned::Printf(printf::Plan::new(format, args, &ecb, strsize))
+                Planned::Printf(printf::Plan::new(format, args, &ecb, strsize), args.clone())
             }
             OutputKind::Printa(format, ids) => {
                 let plan = format
@@ -510,14 +547,7 @@ fn index(epid: u32) -> Option<usize> {
 
 /// When a record's actions are done; `count` is the number of the record.
 fn moment(count: u64, record: &Record<'_>) -> Moment {
-    let layout = &record.ecb.layout;
-    let field = layout
-        .time
-        .and_then(|index| layout.fields.get(usize::from(index)));
-    let firing = match field.and_then(|field| decode::field(record.bytes, *field)) {
-        Some(Value::Int(time)) => Some((time.cast_unsigned(), record.cpu)),
-        Some(Value::Str(_)) | None => None,
-    };
+    let firing = record.time().map(|time| (time, record.cpu));
     Moment {
         firing,
         record: count,

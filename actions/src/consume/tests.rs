@@ -435,6 +435,78 @@ fn drops_are_told_behind_the_last_record() {
     assert_eq!((told.len(), told[0].at), (1, 1));
 }
 
+/// What the records of `data` and `outputs` show as JSON, without the first and the last line.
+fn json(data: &[Datum], outputs: Vec<OutputKind>) -> String {
+    let mut consumer = consumer(OutputOptions {
+        format: OutputFormat::Json,
+        ..OutputOptions::default()
+    });
+    let mut ecb = ecb(1, data, outputs);
+    ecb.clause = 2;
+    consumer.add_ecbs([ecb]);
+    let mut out = Vec::new();
+    consumer.record(&lay_out(1, 3, data).2, &mut out);
+    consumer.finish(&mut out);
+    let out = String::from_utf8(out).unwrap();
+    let lines: Vec<&str> = out.lines().collect();
+    lines[1..lines.len() - 1].join("\n")
+}
+
+const JSON_PROBE: &str = r#"{"event":"probe","cpu":3,"clause":2,"id":1,"provider":"dtrace","module":"","function":"","name":"BEGIN","output":["#;
+
+#[test]
+fn json_has_values_with_their_types() {
+    let data = [int(-1), i(-1, Int::U64), Datum::S(b"a\"\xe9\n")];
+    let fields = || data.iter().enumerate().map(|(i, d)| recorded(i, *d));
+    let traces = fields().map(OutputKind::Trace).collect();
+    let values = r#"{"value":-1,"type":"int"},{"value":18446744073709551615,"type":"uint64_t"},{"value":"a\"\\xe9\n","type":"string","bytes":"6122e90a"}"#;
+    let traced = values.replace(r#"{"value""#, r#"{"action":"trace","value""#);
+    assert_eq!(json(&data, traces), format!("{JSON_PROBE}{traced}]}}"));
+    let printed = json(&data, vec![printf("%d %u %s", fields().collect())]);
+    let message = r#""-1 18446744073709551615 a\"\\xe9\n","bytes":"2d312031383434363734343037333730393535313631352061""#;
+    let start = format!(
+        r#"{JSON_PROBE}{{"action":"printf","message":{}"#,
+        &message[..message.len() - 1]
+    );
+    assert!(printed.starts_with(&start), "{printed}");
+    assert!(
+        printed.ends_with(&format!(r#","values":[{values}]}}]}}"#)),
+        "{printed}"
+    );
+    assert_eq!(
+        json(&[int(0)], vec![OutputKind::Exit]),
+        format!("{JSON_PROBE}]}}")
+    );
+}
+
+#[test]
+fn json_tells_of_faults_and_drops() {
+    let divide = expr(
+        ExprKind::Binary(
+            dlang::program::BinaryOp::Divide,
+            Box::new(constant(1)),
+            Box::new(recorded(0, int(0))),
+        ),
+        Type::INT,
+    );
+    let told = json(&[int(0)], vec![OutputKind::Trace(divide)]);
+    let expected = r#"{"event":"fault","fault":"divide-by-zero","pc":0,"clause":2,"id":1,"provider":"dtrace","module":"","function":"","name":"BEGIN","message":"error in dt_clause_2 for probe ID 1 (dtrace:::BEGIN): divide-by-zero at BPF pc 0"}"#;
+    assert_eq!(told, expected, "and nothing is left of the record");
+    let mut consumer = consumer(OutputOptions {
+        format: OutputFormat::Json,
+        ..OutputOptions::default()
+    });
+    consumer.drops(&DropCounts {
+        principal: vec![0, 2],
+        ..DropCounts::default()
+    });
+    let mut out = Vec::new();
+    consumer.finish(&mut out);
+    let drop = r#"{"event":"drop","tag":"DTRACEDROP_PRINCIPAL","count":2,"cpu":1,"message":"2 drops on CPU 1"}"#;
+    let out = String::from_utf8(out).unwrap();
+    assert_eq!(out.lines().nth(1), Some(drop));
+}
+
 #[test]
 fn cut_off_and_unknown_records_are_counted_and_left_out() {
     let data = [int(5), string("abc")];

@@ -82,7 +82,7 @@ impl Output for Text {
         out: &mut Vec<u8>,
     ) -> Result<(), EvalError> {
         match data {
-            Data::Printf { plan } => plan.print(record, &mut self.dates, out)?,
+            Data::Printf { plan, .. } => plan.print(record, &mut self.dates, out)?,
             Data::Trace { value, ty } => {
                 default::put_trace(out, value, ty, self.strings, self.quiet);
             }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use actions::lower::{Compiler, Enabled, LowerOptions};
+use actions::lower::{Compiler, Enabled, Extras, LowerOptions};
 use dlang::check::UnknownArgs;
 use dlang::diag::{Origin, Source};
 use dlang::program::ProbeDesc;
@@ -70,7 +70,7 @@ pub(crate) fn verify(text: &str) -> Verdict {
         ring_bytes: 1 << 16,
         aggregation_keys: Some(64),
         dynvarsize: 1 << 14,
-        flow: false,
+        extras: Extras::default(),
         task: TaskFields {
             real_parent: Some(1000),
             tgid: Some(1008),

@@ -79,6 +79,47 @@ fn buckets(func: AggFunc) -> (Vec<Bucket>, usize) {
     }
 }
 
+/// A bucket with its count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Counted {
+    /// The least value that counts here; `None` for no bound.
+    pub(crate) low: Option<i64>,
+    /// The largest.
+    pub(crate) high: Option<i64>,
+    /// How many, divided by what `normalize()` says.
+    pub(crate) count: i64,
+}
+
+/// The buckets of a value of `func` that are not empty.
+pub(super) fn filled(func: AggFunc, words: &[u64], normal: i64) -> Vec<Counted> {
+    let buckets = buckets(func).0;
+    let bound = |bucket: &Bucket| match *bucket {
+        Bucket::Below(n) | Bucket::AtMost(n) | Bucket::From(n) | Bucket::AtLeast(n) => n,
+        Bucket::Around(_) => 0,
+    };
+    // The label of a negative bucket is its far end, but for linear ones.
+    let linear = matches!(func, AggFunc::Lquantize { .. });
+    let filled = counts(words).take(buckets.len()).enumerate();
+    let filled = filled.filter(|(_, count)| *count != 0);
+    filled
+        .map(|(i, count)| {
+            let before = i.checked_sub(1).and_then(|i| buckets.get(i)).map(bound);
+            let after = buckets.get(i + 1).map(bound);
+            let (low, high) = match buckets[i] {
+                Bucket::Below(n) => (None, Some(n - 1)),
+                Bucket::AtMost(n) => (None, Some(n)),
+                Bucket::AtLeast(n) => (Some(n), None),
+                Bucket::Around(n) => (Some(1 - n), Some(n - 1)),
+                Bucket::From(n) if n < 0 && !linear => (before.map(|n| n + 1), Some(n)),
+                Bucket::From(0) if !linear => (Some(0), Some(0)),
+                Bucket::From(n) => (Some(n), after.map(|n| n - 1)),
+            };
+            let count = count.wrapping_div(if normal == 0 { 1 } else { normal });
+            Counted { low, high, count }
+        })
+        .collect()
+}
+
 /// What sorts histograms: the sum of the buckets' bounds times their counts, then the count at
 /// zero.
 pub(super) fn weight(func: AggFunc, words: &[u64]) -> (i128, i64) {
@@ -204,5 +245,68 @@ impl Bars {
     fn depth(&self, count: i64, len: usize) -> usize {
         let share = u128::from(count.unsigned_abs()) * 2 * len as u128 + self.total;
         usize::try_from(share / (2 * self.total).max(1)).map_or(len, |depth| depth.min(len))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bounds of the buckets that `counts` fills, from the bucket of the first on.
+    fn bounds(func: AggFunc, filled: &[usize]) -> Vec<(Option<i64>, Option<i64>)> {
+        let mut words = vec![0; crate::record::value_words(func) as usize];
+        for bucket in filled {
+            words[bucket + 1] = 6;
+        }
+        let counted = super::filled(func, &words, 3);
+        assert!(counted.iter().all(|counted| counted.count == 2));
+        let counted = counted.into_iter();
+        counted.map(|counted| (counted.low, counted.high)).collect()
+    }
+
+    #[test]
+    fn a_bucket_counts_from_low_to_high() {
+        let some = |low, high| (Some(low), Some(high));
+        assert_eq!(
+            bounds(AggFunc::Quantize, &[61, 62, 63, 64, 65]),
+            [
+                some(-3, -2),
+                some(-1, -1),
+                some(0, 0),
+                some(1, 1),
+                some(2, 3)
+            ]
+        );
+        let (low, high, step) = (-4, 8, 4);
+        let linear = AggFunc::Lquantize { low, high, step };
+        assert_eq!(
+            bounds(linear, &[0, 1, 2, 3, 4]),
+            [
+                (None, Some(-5)),
+                some(-4, -1),
+                some(0, 3),
+                some(4, 7),
+                (Some(8), None)
+            ]
+        );
+        let (factor, low, high, steps) = (10, 1, 1, 2);
+        let log = AggFunc::Llquantize {
+            factor,
+            low,
+            high,
+            steps,
+        };
+        assert_eq!(
+            bounds(log, &[0, 1, 2, 3, 4, 5, 6]),
+            [
+                (None, Some(-100)),
+                some(-99, -50),
+                some(-49, -10),
+                some(-9, 9),
+                some(10, 49),
+                some(50, 99),
+                (Some(100), None)
+            ]
+        );
     }
 }

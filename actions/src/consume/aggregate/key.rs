@@ -82,6 +82,14 @@ pub(super) fn compare(a: &Tuple, b: &Tuple, types: &[Type], first: usize) -> Ord
 }
 
 impl Tuple {
+    /// Its parts.
+    pub(super) fn values(&self) -> impl Iterator<Item = Value<'_>> {
+        self.0.iter().map(|part| match part {
+            Part::Int(n) => Value::Int(*n),
+            Part::Str(s) => Value::Str(Cow::Borrowed(s)),
+        })
+    }
+
     /// Prints the tuple in the columns of the default format. As libdtrace it goes by the size
     /// alone: one and two bytes have no sign, four and eight have one.
     pub(super) fn put(&self, out: &mut Vec<u8>, types: &[Type], strings: Strings) {

@@ -16,9 +16,12 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 
+use dlang::eval::Value;
 use dlang::program::AggId;
+use dlang::types::Type;
 
 use self::copied::Copied;
+pub(super) use self::histogram::Counted as Bucket;
 use self::key::Tuple;
 pub(super) use self::print::{Plan, Printer};
 pub use self::snapshot::AggregationMaps;
@@ -85,6 +88,54 @@ impl Moment {
 pub(super) struct Table<'a> {
     columns: Vec<Option<&'a Aggregation>>,
     rows: Vec<Row<'a>>,
+}
+
+/// One key of an aggregation with what has been aggregated for it.
+#[derive(Debug)]
+pub(super) struct Keyed<'a> {
+    /// The parts of the key with their types.
+    pub(super) key: Vec<(Value<'a>, &'a Type)>,
+    /// The value.
+    pub(super) result: Result,
+}
+
+/// What has been aggregated, divided by what `normalize()` says.
+#[derive(Debug)]
+pub(super) enum Result {
+    /// A number.
+    Number(i64),
+    /// The buckets that are not empty, ascending.
+    Buckets(Vec<Bucket>),
+}
+
+impl<'a> Table<'a> {
+    /// The aggregations with their numbers in the table.
+    pub(super) fn aggregations(&self) -> impl Iterator<Item = (usize, &'a AggregationLayout)> {
+        let columns = self.columns.iter().enumerate();
+        columns.filter_map(|(i, column)| Some((i, &(*column)?.data.layout)))
+    }
+
+    /// What aggregation `index` has, in the order of the table.
+    pub(super) fn entries(&self, index: usize) -> impl Iterator<Item = Keyed<'a>> {
+        let aggregation = self.columns.get(index).copied().flatten();
+        let rows = aggregation.into_iter().flat_map(|found| {
+            let rows = self.rows.iter();
+            rows.map(move |row| (found, row))
+        });
+        rows.filter_map(move |(aggregation, row)| {
+            let layout = &aggregation.data.layout;
+            let entry = row.values.get(index).copied().flatten()?;
+            let (func, words) = (layout.func, &entry.total);
+            let number = value::number(func, words, aggregation.normal);
+            Some(Keyed {
+                key: row.tuple.values().zip(&layout.key).collect(),
+                result: number.map_or_else(
+                    || Result::Buckets(histogram::filled(func, words, aggregation.normal)),
+                    Result::Number,
+                ),
+            })
+        })
+    }
 }
 
 /// A row of output: a key, and the value that each aggregation has for it.

@@ -33,6 +33,7 @@ impl Fixture {
             .zip(aggregations)
             .map(|(id, (func, key))| AggregationLayout {
                 id: AggId(id),
+                name: "a".into(),
                 func: *func,
                 key: key.to_vec(),
                 maps: vec![MapId(id)],
@@ -636,6 +637,7 @@ fn busy(func: AggFunc, hit: fn(&mut [u64]), actions: &[OutputKind], apart: bool)
     let mut consumer = Consumer::new(quiet(), Box::new(busy));
     consumer.add_aggregations([AggregationLayout {
         id: AggId(0),
+        name: "a".into(),
         func,
         key: TEXT.to_vec(),
         maps: vec![MapId(0)],
