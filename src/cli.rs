@@ -111,7 +111,7 @@ const SWITCHES: [(char, &str, &str); 5] = [
 ];
 
 /// Options with a value that are short for `-x` options.
-const SETTINGS: [(char, &str, &str, &str); 4] = [
+const SETTINGS: [(char, &str, &str, &str); 5] = [
     (
         'b',
         "bufsize",
@@ -124,6 +124,7 @@ const SETTINGS: [(char, &str, &str, &str); 4] = [
         "NAME[=VALUE]",
         "Define a name for the preprocessor",
     ),
+    ('L', "libdir", "DIR", "Add a directory of D libraries"),
     ('U', "undef", "NAME", "Undefine a name for the preprocessor"),
     (
         'I',
@@ -217,7 +218,6 @@ pub(crate) fn command() -> Command {
             .hide(true),
         )
         .arg(flag('H', "headers", "Print the names of included files").hide(true))
-        .arg(many('L', "libdir", "DIR", "Add a directory of D libraries").hide(true))
         .arg(
             Arg::new("dump")
                 .long("dump")

@@ -119,7 +119,7 @@ const CPP_NAMES: [&str; 6] = [
 ];
 
 /// Runs the C preprocessor over a script, as `-C` asks.
-fn preprocess(script: Vec<u8>, options: &Options) -> Result<Vec<u8>> {
+pub(crate) fn preprocess(script: Vec<u8>, options: &Options) -> Result<Vec<u8>> {
     let failed = || format!("failed to invoke C preprocessor {}", options.cpppath);
     // A first line `#!...` is for the kernel, and cpp would choke on it.
     let script = match script.strip_prefix(b"#!") {
@@ -199,6 +199,7 @@ fn sources_without_clause(ast: &Ast, sources: &[Source]) -> Vec<Diagnostic> {
         .collect();
     (0..)
         .zip(sources)
+        .filter(|(_, source)| !matches!(source.origin, Origin::Library(_)))
         .filter(|(index, _)| !clause_sources.contains(index))
         .map(|(index, source)| {
             let end = u32::try_from(source.text.len()).unwrap_or(u32::MAX);

@@ -13,6 +13,7 @@ mod compile;
 mod follow;
 mod kernel;
 mod late;
+mod library;
 mod list;
 mod manual;
 mod message;
@@ -113,6 +114,7 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
         choose_markers(&options, &mut catalog);
     }
     let sources = compile::read_sources(cli, &options, &mut catalog)?;
+    let sources = library::with_libraries(sources, &options)?;
     compile::set_early_pragmas(&sources, &mut options);
     if !options.pycheck {
         catalog.use_unchecked();
@@ -320,6 +322,7 @@ fn announce(compiled: &compile::Compiled, matches: &[Match], messages: &Messages
             .map(|found| found.all().count())
             .sum();
         let what = match &source.origin {
+            Origin::Library(_) => continue,
             Origin::Script(path) => format!("script '{path}'"),
             Origin::Specifier { text, .. } => {
                 let end = text.find(['/', '{']).unwrap_or(text.len());

@@ -39,6 +39,10 @@ pub(crate) struct Options {
     pub(crate) cpppath: String,
     /// Arguments for it, in order.
     pub(crate) cppargs: Vec<String>,
+    /// `libdir`, `-L`: directories of D libraries, searched in order.
+    pub(crate) libdirs: Vec<String>,
+    /// `nolibs`: no D library is read, but those that come with rdtrace.
+    pub(crate) nolibs: bool,
     /// `childstatus`: end with the target's own status.
     pub(crate) childstatus: bool,
     /// `pycheck`: a Python whose probes are synthesised is tested before its first use.
@@ -66,6 +70,8 @@ impl Default for Options {
             cpp: false,
             cpppath: "cpp".into(),
             cppargs: Vec::new(),
+            libdirs: Vec::new(),
+            nolibs: false,
             childstatus: false,
             pycheck: true,
             pyusdt: false,
@@ -115,14 +121,12 @@ const NO_EFFECT: &[&str] = &[
     "knodefs",
     "late",
     "lazyload",
-    "libdir",
     "linkmode",
     "linknommap",
     "linktype",
     "lockmem",
     "maxframes",
     "modpath",
-    "nolibs",
     "noresolve",
     "nspec",
     "pgmax",
@@ -199,6 +203,8 @@ impl Options {
             "pyusdt" => self.pyusdt = switch()?,
             "followfork" => self.followfork = switch()?,
             "statusrate" => self.statusrate = parse_rate(text()?).ok_or(BadOption::Value)?,
+            "libdir" => self.libdirs.push(text()?.into()),
+            "nolibs" => self.nolibs = switch()?,
             "cpp" => self.cpp = switch()?,
             "cpppath" => self.cpppath = text()?.into(),
             "cppargs" => self

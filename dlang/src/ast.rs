@@ -7,6 +7,8 @@ use crate::program::{BinaryOp, LogicOp, ProbeSpec, UnaryOp};
 /// A parsed D program, of one or more sources in order.
 #[derive(Clone, Debug, Default)]
 pub struct Ast {
+    /// What D libraries declare: inlines, types and translators, before all of the program.
+    pub library: Vec<Item>,
     /// Clauses, declarations and definitions in program order.
     pub items: Vec<Item>,
     /// The `#pragma D` lines in order.

@@ -29,6 +29,8 @@ pub struct Source {
 pub enum Origin {
     /// `-s FILE`: `failed to compile script FILE: line N: `.
     Script(String),
+    /// A D library, by its name or file: `failed to compile library NAME: line N: `.
+    Library(String),
     /// `-n TEXT` and the like: `invalid probe specifier TEXT: `.
     Specifier {
         /// The text as given, which messages show.

@@ -38,7 +38,11 @@ pub fn render(diagnostic: &Diagnostic, sources: &[Source], options: RenderOption
     let message = &diagnostic.message;
     // Writing to a String cannot fail.
     let _ = match source.map(|source| (source, &source.origin)) {
-        Some((source, Origin::Script(file))) => {
+        Some((source, Origin::Script(file) | Origin::Library(file))) => {
+            let what = match source.origin {
+                Origin::Library(_) => "library",
+                Origin::Script(_) | Origin::Specifier { .. } => "script",
+            };
             let at = line_of(&source.text, diagnostic.span.start);
             let included = at
                 .file
@@ -46,7 +50,7 @@ pub fn render(diagnostic: &Diagnostic, sources: &[Source], options: RenderOption
             let line = at.number;
             writeln!(
                 out,
-                "failed to compile script {file}: {tag}{included}line {line}: {message}"
+                "failed to compile {what} {file}: {tag}{included}line {line}: {message}"
             )
         }
         Some((_, Origin::Specifier { text, .. })) => {

@@ -233,6 +233,18 @@ pub enum Tag {
     PdescZero,
     /// A parameter of an inline has no name.
     DeclProtoName,
+    /// Two translators from one type to another.
+    XlateRedecl,
+    /// A translator's output is not a struct or union that is known.
+    XlateSou,
+    /// A translator defines a member that its output does not have.
+    XlateMemb,
+    /// A translator's member has another type than its expression.
+    XlateIncompat,
+    /// No translator leads from a value to a type.
+    XlateNone,
+    /// A translator does not define the member that is used.
+    XlateNoconv,
 }
 
 impl Tag {
@@ -355,6 +367,12 @@ impl Tag {
             Self::LlquantStepval => "D_LLQUANT_STEPVAL",
             Self::PdescZero => "D_PDESC_ZERO",
             Self::DeclProtoName => "D_DECL_PROTO_NAME",
+            Self::XlateRedecl => "D_XLATE_REDECL",
+            Self::XlateSou => "D_XLATE_SOU",
+            Self::XlateMemb => "D_XLATE_MEMB",
+            Self::XlateIncompat => "D_XLATE_INCOMPAT",
+            Self::XlateNone => "D_XLATE_NONE",
+            Self::XlateNoconv => "D_XLATE_NOCONV",
         }
     }
 }

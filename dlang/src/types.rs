@@ -114,6 +114,9 @@ pub enum Space {
     /// Memory of ours: what `alloca` and `copyin` give, and variables. The only one that a
     /// program may store into.
     Scratch,
+    /// None: the pointer leads to a struct that is nowhere in memory. Its value is what the translator
+    /// of this number reads, and `check` puts the translator's expressions in the place of members.
+    Translated(u16),
     /// An address tells at run time: one in the lower half of the address space is the traced
     /// program's, one in the upper half the kernel's or ours.
     #[default]

@@ -417,7 +417,8 @@ impl Emit<'_> {
         match space {
             Space::User => self.asm.call(user),
             Space::Kernel | Space::Scratch => self.asm.call(kernel),
-            Space::Unknown => {
+            // Nothing is ever read through a pointer to a translated struct; its members are.
+            Space::Unknown | Space::Translated(_) => {
                 let (upper, done) = (self.asm.label(), self.asm.label());
                 self.asm.jump_if_imm(Cond::SLt, Reg::R3, 0, upper);
                 self.asm.call(user);

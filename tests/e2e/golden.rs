@@ -41,7 +41,7 @@ macro_rules! areas {
 
 areas! {
     aggregations command control errors faults formats output probes python strings time
-    variables
+    translators variables
 }
 
 fn check_area(area: &str) {

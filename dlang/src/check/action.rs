@@ -162,6 +162,7 @@ impl Checker<'_> {
             return self.plain_error(tag, arg.span, &message);
         }
         let place = self.place(arg)?;
+        self.refuse_translated(&place)?;
         let value = match &place.ty {
             Type::Array(..) if super::convert::is_string_like(&place.ty) => {
                 super::convert::convert(place, &Type::String)

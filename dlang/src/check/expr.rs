@@ -19,8 +19,13 @@ impl Checker<'_> {
     }
 
     /// Checks an expression whose value may be a whole struct or union.
-    pub(super) fn object(&mut self, expr: &ast::Expr) -> Checked<Expr> {
+    pub(super) fn object_of(&mut self, expr: &ast::Expr) -> Checked<Expr> {
         let checked = self.place(expr)?;
+        self.object(checked)
+    }
+
+    /// The value of a checked expression, which may be a whole struct or union.
+    pub(super) fn object(&mut self, checked: Expr) -> Checked<Expr> {
         match checked.ty {
             Type::Struct(_) => Ok(checked),
             _ => self.value(checked),
@@ -129,10 +134,7 @@ impl Checker<'_> {
                 self.sizeof(&ty, span)
             }
             ast::ExprKind::Offsetof(ty, path) => self.offsetof(ty, path, span),
-            ast::ExprKind::Xlate(..) => self.unsupported(
-                span,
-                "xlate is not supported yet: rdtrace has no translators",
-            ),
+            ast::ExprKind::Xlate(ty, operand) => self.xlate(ty, operand, span),
         }
     }
 
@@ -192,11 +194,6 @@ impl Checker<'_> {
         arguments: Vec<Expr>,
         span: Span,
     ) -> Checked<Expr> {
-        const MAX_DEPTH: usize = 24;
-        if self.expanding >= MAX_DEPTH {
-            let message = format!("inline {} expands too far", inline.name.text);
-            return self.error(Tag::Nesting, span, &message);
-        }
         let ty = self.inline_type(inline)?;
         let mut frame = std::collections::HashMap::new();
         for (parameter, argument) in inline.parameters.iter().flatten().zip(arguments) {
@@ -206,25 +203,48 @@ impl Checker<'_> {
                 frame.insert(name.text.clone(), argument);
             }
         }
-        self.parameters.push(frame);
-        self.expanding += 1;
-        let body = self.expr(&inline.body);
-        self.expanding -= 1;
-        self.parameters.pop();
-        let body = body?;
+        let name = &inline.name.text;
+        let body =
+            self.with_parameters(frame, name, span, |checker| checker.object_of(&inline.body))?;
         self.count_expanded(&body, &inline.name.text, span)?;
         // As in libdtrace a constant keeps its own type and value: `inline int B = 5000000000`.
         let constant = ty.is_scalar() && matches!(body.kind, ExprKind::Int(_));
         if ty == Type::Void || constant {
             return Ok(Expr { span, ..body });
         }
+        // Where a pointer leads is known better from the value than from the declaration.
+        let ty = match &body.ty {
+            Type::Pointer(_, space) => ty.in_space(*space),
+            _no_pointer => ty,
+        };
         let converted = self.convert_to(body, &ty, "=")?;
         Ok(Expr { span, ..converted })
     }
 
+    /// Checks what is put in the place of a name, with its parameters bound.
+    pub(super) fn with_parameters(
+        &mut self,
+        frame: std::collections::HashMap<String, Expr>,
+        name: &str,
+        span: Span,
+        check: impl FnOnce(&mut Self) -> Checked<Expr>,
+    ) -> Checked<Expr> {
+        const MAX_DEPTH: usize = 24;
+        if self.expanding >= MAX_DEPTH {
+            let message = format!("inline {name} expands too far");
+            return self.error(Tag::Nesting, span, &message);
+        }
+        self.parameters.push(frame);
+        self.expanding += 1;
+        let checked = check(self);
+        self.expanding -= 1;
+        self.parameters.pop();
+        checked
+    }
+
     /// Takes account of what an inline or its parameter was expanded to: a text of one line can
     /// double at each level.
-    fn count_expanded(&mut self, made: &Expr, name: &str, span: Span) -> Checked<()> {
+    pub(super) fn count_expanded(&mut self, made: &Expr, name: &str, span: Span) -> Checked<()> {
         const MOST: usize = 200_000;
         if self.expanded > MOST {
             return Err(Reported);
@@ -274,7 +294,10 @@ impl Checker<'_> {
         if ty == Type::String {
             return self.stringof(operand, span);
         }
-        let operand = self.expr(operand)?;
+        let operand = self.object_of(operand)?;
+        if operand.ty == ty && matches!(ty, Type::Struct(_)) {
+            return Ok(Expr { span, ..operand });
+        }
         if ty == Type::Void {
             return Ok(Expr { span, ..operand });
         }

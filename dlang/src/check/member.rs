@@ -152,6 +152,9 @@ impl Checker<'_> {
                 }
             }
         };
+        if let Some(translated) = self.translated_member(&address, name, span) {
+            return translated;
+        }
         let Type::Pointer(of, _) = &address.ty else {
             return self.error(Tag::OpPtr, span, "operator -> must be applied to a pointer");
         };
@@ -274,7 +277,7 @@ impl Checker<'_> {
     pub(super) fn address_of(&mut self, operand: &ast::Expr, span: Span) -> Checked<Expr> {
         let place = self.place(operand)?;
         match place.kind.clone() {
-            ExprKind::Deref(address) => Ok(Expr {
+            ExprKind::Deref(address) if address.ty.is_scalar() => Ok(Expr {
                 span,
                 ..convert_pointer(*address, place.ty)
             }),
@@ -354,7 +357,7 @@ fn with_bits(object: Expr, member: &Member) -> Expr {
 }
 
 /// A member by its name, with its offset; members of anonymous members count as own ones.
-fn find_member<'s>(s: &'s Struct, name: &str) -> Option<(u32, &'s Member)> {
+pub(super) fn find_member<'s>(s: &'s Struct, name: &str) -> Option<(u32, &'s Member)> {
     s.members.iter().find_map(|member| match &member.ty {
         _ if member.name == name => Some((member.offset, member)),
         Type::Struct(inner) if member.name.is_empty() => {

@@ -17,6 +17,7 @@ mod expr;
 mod member;
 mod operator;
 mod printf;
+mod translate;
 mod types;
 mod variable;
 
@@ -88,6 +89,10 @@ pub fn check_with(
     options: &CheckOptions,
 ) -> Result<Program, Vec<Diagnostic>> {
     let mut checker = Checker::new(probes, kernel, *options);
+    for item in &ast.library {
+        // An error in a library is told as one of the program.
+        let _ = checker.library_item(item);
+    }
     for pragma in &ast.pragmas {
         checker.pragma(pragma);
     }
@@ -125,6 +130,8 @@ struct Checker<'a> {
     inlines: HashMap<String, &'a ast::Inline>,
     /// The parameters of the inlines that are being expanded, innermost last.
     parameters: Vec<HashMap<String, Expr>>,
+    /// The translators; a [`crate::types::Space::Translated`] is an index into these.
+    translators: Vec<translate::Translator<'a>>,
     /// How many expressions the expanding of inlines has made, and how deep they nest now.
     expanded: usize,
     expanding: usize,
@@ -147,6 +154,7 @@ impl<'a> Checker<'a> {
             spoiled: std::collections::HashSet::new(),
             inlines: HashMap::new(),
             parameters: Vec::new(),
+            translators: Vec::new(),
             expanded: 0,
             expanding: 0,
             region: Region::None,
@@ -172,13 +180,22 @@ impl<'a> Checker<'a> {
             }
             Item::Declaration(declaration) => self.declaration(declaration),
             Item::Inline(inline) => self.inline_definition(inline),
-            Item::Translator(translator) => {
-                self.unsupported(translator.span, "translators are not supported yet")
-            }
+            Item::Translator(translator) => self.translator(translator, false),
             Item::Provider(provider) => self.unsupported(
                 provider.span,
                 "provider declarations are for dtrace -h and -G, which are not supported yet",
             ),
+        }
+    }
+
+    fn library_item(&mut self, item: &'a Item) -> Checked<()> {
+        match item {
+            Item::Translator(translator) => self.translator(translator, true),
+            Item::Clause(clause) => {
+                let message = "a D library cannot contain probe clauses";
+                self.plain_error(Tag::Syntax, clause.span, message)
+            }
+            Item::Declaration(_) | Item::Inline(_) | Item::Provider(_) => self.item(item),
         }
     }
 

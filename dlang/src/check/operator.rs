@@ -275,7 +275,10 @@ impl Checker<'_> {
                 "an aggregation is assigned in a statement of its own: @name[keys] = func(...)";
             return self.error(Tag::AggComm, span, message);
         }
-        let value = match self.object(value) {
+        let value = match self.object_of(value).and_then(|value| {
+            self.refuse_translated(&value)?;
+            Ok(value)
+        }) {
             Ok(value) => value,
             Err(reported) => {
                 if let Some((scope, name)) = self.variable_name(base_of(target)) {

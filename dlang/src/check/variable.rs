@@ -281,6 +281,7 @@ impl Checker<'_> {
         }
         match unstorable(ty) {
             Some(why) => self.unsupported(span, why),
+            None if matches!(ty.space(), Space::Translated(_)) => Ok(ty.clone()),
             None => Ok(ty.clone().in_space(Space::Unknown)),
         }
     }
@@ -337,7 +338,7 @@ impl Checker<'_> {
 fn may_be_ours(address: &Expr) -> bool {
     match address.ty.space() {
         Space::Scratch => return true,
-        Space::User | Space::Kernel => return false,
+        Space::User | Space::Kernel | Space::Translated(_) => return false,
         Space::Unknown => {}
     }
     match &address.kind {

@@ -50,9 +50,13 @@ pub fn parse(sources: &[Source], macros: &Macros) -> Result<Ast, Vec<Diagnostic>
     let mut ast = Ast::default();
     let mut errors = Vec::new();
     let mut types = TypeNames::new();
-    for (index, source) in sources.iter().enumerate() {
-        let index = u16::try_from(index).unwrap_or(u16::MAX);
+    let is_library = |source: &Source| matches!(source.origin, Origin::Library(_));
+    let numbered = || (0u16..).zip(sources);
+    let libraries = numbered().filter(|(_, source)| is_library(source));
+    let own = numbered().filter(|(_, source)| !is_library(source));
+    for (index, source) in libraries.chain(own) {
         match parse_source(source, index, &expander, &mut types) {
+            Ok(mut part) if is_library(source) => ast.library.append(&mut part.items),
             Ok(mut part) => {
                 ast.items.append(&mut part.items);
                 ast.pragmas.append(&mut part.pragmas);
@@ -77,6 +81,7 @@ pub fn option_lines(sources: &[Source]) -> Vec<(String, Option<String>)> {
     let mut types = TypeNames::new();
     let scanned = sources
         .iter()
+        .filter(|source| !matches!(source.origin, Origin::Library(_)))
         .filter_map(|source| scan::scan(&source.text, 0, &mut types).ok());
     scanned
         .flat_map(|scanned| scanned.pragmas)
@@ -105,7 +110,7 @@ fn parse_source(
     let program = Grammar::parse(Rule::program, &scanned.text)
         .map_err(|error| vec![syntax_error(&source.text, index, &error)])?;
     let kind = match &source.origin {
-        Origin::Script(_) => SpecifierKind::Name,
+        Origin::Script(_) | Origin::Library(_) => SpecifierKind::Name,
         Origin::Specifier { kind, .. } => *kind,
     };
     let builder = Builder {
@@ -127,7 +132,8 @@ fn parse_source(
     if !errors.is_empty() {
         return Err(errors);
     }
-    if ast.items.is_empty() && ast.pragmas.is_empty() {
+    let is_library = matches!(source.origin, Origin::Library(_));
+    if ast.items.is_empty() && ast.pragmas.is_empty() && !is_library {
         let end = span(index, 0, 0);
         return Err(vec![Diagnostic::new(
             Tag::Empty,
