@@ -20,8 +20,8 @@ use provider::doctor::{Diagnosis, diagnose};
 use provider::features::KernelFeatures;
 use provider::interpreter::is_of_python;
 use provider::probe::{File, ProbeId};
-use provider::process::MappingWatch;
 use provider::process::files::{executable_files, gone_for_good};
+use provider::process::{MappingWatch, Whose};
 use provider::python::Refusal;
 use provider::session::LinkId;
 use provider::text::escaped;
@@ -52,6 +52,8 @@ pub(crate) struct Expectations {
     held: HashMap<u32, (Duration, Duration)>,
     /// The processes and files of which has been told that the probes came late, or nobody knows.
     told_late: HashSet<(u32, (u64, u64))>,
+    /// Whether it has been told how nothing would be missed.
+    advised: bool,
     /// How many programs had ended, and their files were gone, before anybody could look at them.
     unseen: usize,
     /// When it is looked for files among these that are gone; not before.
@@ -119,8 +121,11 @@ impl Run<'_> {
         if !self.grows() {
             return Ok(None);
         }
-        let watch = MappingWatch::start(&KernelFeatures::detect(), self.may_bring())?;
-        Ok(Some(watch))
+        let whose = Whose {
+            only: self.may_bring(),
+            roots: self.target.pids(),
+        };
+        Ok(Some(MappingWatch::start(&KernelFeatures::detect(), whose)?))
     }
 
     /// Lets the command go: for good, or as far as its next program, if that may have the probes
@@ -222,9 +227,17 @@ impl Run<'_> {
             } else {
                 "was a moment ahead of its probes: its first events"
             };
+            // Those in `PATH` are looked for when tracing begins, where a description may mean them.
+            let advice = if is_of_python(&file) && !expectations.advised && process.root.is_some() {
+                expectations.advised = true;
+                "; of a Python whose directory is in PATH, nothing is missed"
+            } else {
+                ""
+            };
             let file = file.shown.display();
-            self.messages
-                .say(&format!("process {pid} {fate} in {file} are not seen"));
+            self.messages.say(&format!(
+                "process {pid} {fate} in {file} are not seen{advice}"
+            ));
         }
     }
 
@@ -474,7 +487,10 @@ impl Live {
         let root = |pid| self.followed.as_ref().and_then(|all| all.root_of(pid));
         let mapped = mapped.unwrap_or_default().into_iter();
         mapped
-            .map(|(pid, mapped)| Started::after(pid, root(pid), mapped))
+            .map(|(pid, mapped)| {
+                let root = root(pid).or(mapped.root.filter(|_| self.followed.is_some()));
+                Started::after(pid, root, mapped)
+            })
             .collect()
     }
 

@@ -17,6 +17,7 @@ mod library;
 mod list;
 mod manual;
 mod message;
+mod notices;
 mod options;
 mod run;
 mod target;
@@ -29,14 +30,12 @@ use anyhow::Result;
 use dlang::program::Program;
 use provider::catalog::Catalog;
 use provider::features::KernelFeatures;
-use provider::interpreter::runs_python;
-use provider::process::files::hidden_processes;
-use provider::process::tree::descendants;
 
 use crate::cli::{Cli, Dump, Input, Wrong};
 use crate::compile::ProgramErrors;
 use crate::follow::follow_fields;
 use crate::message::Messages;
+use crate::notices::{tell_children, tell_hidden, tell_untraceable};
 use crate::options::Options;
 use crate::run::Run;
 use crate::target::{Match, Target, match_probes, may_come};
@@ -151,6 +150,7 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
     }
     let mut specs = specs;
     tell_hidden(specs.any(|spec| catalog.means_all(&spec.desc)), messages);
+    tell_untraceable(&compiled.program, &mut catalog, messages);
     if cli.list {
         return list::matching(cli, &compiled.program, &mut catalog, &mut target, messages);
     }
@@ -198,64 +198,6 @@ fn choose_markers(options: &Options, catalog: &mut Catalog) {
         catalog.prefer_markers("-x pyusdt asks for it");
     } else if KernelFeatures::lacks_may_goto() {
         catalog.prefer_markers("others would have no lines, on a kernel before Linux 6.9");
-    }
-}
-
-/// How many of several things are named in a message.
-const NAMED: usize = 5;
-
-/// Some of these, and how many more there are.
-fn first_few(all: &[String]) -> String {
-    let named = all[..all.len().min(NAMED)].join(", ");
-    match all.len().saturating_sub(NAMED) {
-        0 => named,
-        more => format!("{named} and {more} more"),
-    }
-}
-
-/// Tells which processes are left out of what is meant to be about all of them.
-fn tell_hidden(is_about_all: bool, messages: &Messages) {
-    if !is_about_all {
-        return;
-    }
-    let hidden = hidden_processes();
-    let names = hidden.iter().map(|(pid, name)| format!("{pid} ({name})"));
-    let names: Vec<_> = names.collect();
-    if let Some(first) = names.first() {
-        let count = names.len();
-        let which = if count == 1 {
-            first.clone()
-        } else {
-            first_few(&names)
-        };
-        let plural = if count == 1 { "" } else { "es" };
-        messages.say(&format!(
-            "{count} process{plural} of others could not be looked at: {which}; this needs root, or \
-             CAP_SYS_PTRACE"
-        ));
-    }
-}
-
-/// Tells that a process of `-p` has children that run Python and are left out: workers, usually, and
-/// just what was meant.
-fn tell_children(cli: &Cli, program: &Program, messages: &Messages) {
-    let pids: Vec<u32> = cli.pids.iter().filter_map(|pid| pid.parse().ok()).collect();
-    let specs = program.clauses.iter().flat_map(|clause| &clause.probes);
-    let providers: Vec<&str> = specs.map(|spec| &*spec.desc.provider).collect();
-    for pid in &pids {
-        if !providers.contains(&&*format!("python{pid}")) {
-            continue;
-        }
-        let children = descendants(*pid, &pids).into_iter();
-        let children: Vec<_> = children.filter(|pid| runs_python(*pid)).collect();
-        let names: Vec<_> = children.iter().map(u32::to_string).collect();
-        if !names.is_empty() {
-            let names = first_few(&names);
-            messages.say(&format!(
-                "process {pid} has children that run Python and are not traced ({names}): \
-                 -x followfork traces them, too"
-            ));
-        }
     }
 }
 

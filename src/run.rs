@@ -16,6 +16,7 @@ use actions::consume::pipeline::{Event, Pipeline, Sinks};
 use actions::consume::{Consumer, OutputFormat, OutputOptions};
 use actions::follow::FollowFields;
 use actions::lower::{Compiler, Enabled, Extras, LowerOptions, Object, uses};
+use actions::record::Ecb;
 use anyhow::{Context as _, Result, bail};
 use dlang::program::{Builtin, Program};
 use dlang::tags::Tag;
@@ -38,6 +39,7 @@ use crate::kernel::{
 };
 use crate::late::Expectations;
 use crate::message::Messages;
+use crate::notices::{means_python_of, tell_untraced_children};
 use crate::options::Options;
 use crate::target::{Match, Target};
 
@@ -85,6 +87,7 @@ impl Run<'_> {
         let object = self.lower(&mut compiler, &enabled(matches))?;
         let mut session = Session::new(KernelFeatures::detect());
         let (begin, end) = Self::load(&mut session, &compiler, &object)?;
+        let records = object.ecbs.iter().any(records_of_programs);
         let mut consumer = self.consumer(&session, &compiler, object.ecbs)?;
         consumer.begins();
         // Until here a signal ends rdtrace at once, whatever it is doing; from here on, in good order.
@@ -122,6 +125,7 @@ impl Run<'_> {
             program,
             followed,
             expectations,
+            records,
         };
         let ending = self
             .wait(&mut live, &signals, &mailbox)
@@ -218,12 +222,7 @@ impl Run<'_> {
         ))
     }
 
-    fn consumer(
-        &self,
-        session: &Session,
-        compiler: &Compiler,
-        ecbs: Vec<actions::record::Ecb>,
-    ) -> Result<Consumer> {
+    fn consumer(&self, session: &Session, compiler: &Compiler, ecbs: Vec<Ecb>) -> Result<Consumer> {
         let layouts = compiler.aggregation_layouts();
         let mut maps = HashMap::new();
         for layout in &layouts {
@@ -375,6 +374,18 @@ impl Run<'_> {
         }
     }
 
+    /// The Pythons that the targets have started and that nobody asked to follow.
+    fn untraced_children(&self, live: &Live) -> Vec<u32> {
+        let is_meant = |pid| means_python_of(&live.program, pid);
+        let mut targets = self.target.pid().into_iter();
+        match &live.watch {
+            Some(watch) if self.follow.is_none() && targets.any(is_meant) => {
+                watch.python_children()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// Tells how processes ended.
     fn report_ended(&mut self) {
         for (pid, exit) in self.target.ended() {
@@ -404,6 +415,8 @@ impl Run<'_> {
             live.unmatched()
         };
         let (refused, unseen) = (live.expectations.refused(), live.expectations.unseen());
+        let (records, counted) = (live.records, live.has_counted());
+        let children = self.untraced_children(&live);
         let mut pipeline = live.pipeline.stop();
         let ran = end.map_or(Ok(()), |end| live.session.run(end));
         pipeline.drain();
@@ -420,7 +433,8 @@ impl Run<'_> {
         if matches!(ending, Ending::Interrupted) {
             pipeline.interrupted();
         }
-        pipeline.finish();
+        let shown = pipeline.finish();
+        let is_silent = records && shown.consumer.in_programs == 0 && !counted;
         match ending {
             Ending::Exit => self.target.terminate(Duration::ZERO),
             // Ctrl-C at a terminal has reached the command too, which may be cleaning up.
@@ -429,6 +443,9 @@ impl Run<'_> {
         }
         self.report_ended();
         self.report_refused(refused, unseen);
+        if is_silent {
+            tell_untraced_children(&children, self.messages);
+        }
         let_go?;
         ran?;
         counts?;
@@ -469,6 +486,30 @@ pub(crate) struct Live {
     pub(crate) followed: Option<Followed>,
     /// What is expected of programs that start.
     pub(crate) expectations: Expectations,
+    /// Whether any clause on the probes of programs records something when it runs.
+    records: bool,
+}
+
+/// Whether a clause is on a probe of a program, and what it does shows.
+fn records_of_programs(ecb: &Ecb) -> bool {
+    let layout = &ecb.layout;
+    ecb.probe.kind.file().is_some() && !(layout.outputs.is_empty() && layout.adds.is_empty())
+}
+
+impl Live {
+    /// Whether any aggregation has a value.
+    fn has_counted(&self) -> bool {
+        let layouts = self.compiler.aggregation_layouts();
+        let mut maps = layouts.iter().flat_map(|layout| &layout.maps);
+        maps.any(|id| {
+            let mut any = false;
+            if let Ok(map) = self.session.map(*id) {
+                // One without keys is there from the start, all zeroes.
+                let _ = map.for_each(&mut |_, value| any |= value.iter().any(|byte| *byte != 0));
+            }
+            any
+        })
+    }
 }
 
 /// A process's end as a shell tells it: its status, or 128 and the signal.

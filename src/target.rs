@@ -17,11 +17,11 @@ use nix::time::{ClockId, clock_gettime};
 use provider::catalog::Catalog;
 use provider::features::KernelFeatures;
 use provider::probe::Probe;
-use provider::process::MappingWatch;
 use provider::process::command::split_command;
 use provider::process::files::executable_files;
 use provider::process::launch::{Stopped, launch_stopped};
 use provider::process::running::{Exit, Running};
+use provider::process::{MappingWatch, Whose};
 
 use crate::cli::Cli;
 
@@ -94,7 +94,13 @@ impl Target {
         let Some(stopped) = &mut self.stopped else {
             return Ok(false);
         };
-        let mut watch = MappingWatch::start(&KernelFeatures::detect(), Some(vec![stopped.pid()]))?;
+        let mut watch = MappingWatch::start(
+            &KernelFeatures::detect(),
+            Whose {
+                only: Some(vec![stopped.pid()]),
+                roots: Vec::new(),
+            },
+        )?;
         stopped.run_bound()?;
         loop {
             if stopped.arrived()? {

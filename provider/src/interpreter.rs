@@ -62,7 +62,11 @@ pub fn runs_python(pid: u32) -> bool {
 /// Whether a file is a Python's program or library, by its name.
 #[must_use]
 pub fn is_of_python(file: &File) -> bool {
-    let name = file.shown.file_name().unwrap_or_default();
+    is_python_name(&file.shown)
+}
+
+pub(crate) fn is_python_name(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
     let name = name.to_string_lossy();
     name.starts_with("python") || name.starts_with("libpython")
 }

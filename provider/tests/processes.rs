@@ -21,7 +21,9 @@ use provider::catalog::{Catalog, Started};
 use provider::features::KernelFeatures;
 use provider::object::{Attachment, Context, MapId, MapKind, Target, UprobeSite};
 use provider::probe::{Probe, ProbeKind, Scope};
-use provider::process::{Exit, Mapped, MappingWatch, Running, Stopped, files, launch_stopped};
+use provider::process::{
+    Exit, Mapped, MappingWatch, Running, Stopped, Whose, files, launch_stopped,
+};
 use provider::session::Session;
 
 /// Debian 12's, which has all eight markers.
@@ -498,8 +500,12 @@ fn what_is_mapped_is_noticed_though_the_process_has_ended() {
     if !root() {
         return;
     }
-    let mut watch = MappingWatch::start(&KernelFeatures::detect(), None).unwrap();
-    let mut others = MappingWatch::start(&KernelFeatures::detect(), Some(vec![1])).unwrap();
+    let mut watch = MappingWatch::start(&KernelFeatures::detect(), Whose::default()).unwrap();
+    let one = Whose {
+        only: Some(vec![1]),
+        roots: Vec::new(),
+    };
+    let mut others = MappingWatch::start(&KernelFeatures::detect(), one).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let copy = dir.path().join("true");
     install(Path::new("/bin/true"), &copy);
@@ -534,7 +540,7 @@ fn a_new_file_is_found_when_it_starts() {
     let everywhere = desc("python*:::gc-start");
     catalog.enable(&everywhere);
     let known = catalog.newest();
-    let mut watch = MappingWatch::start(&KernelFeatures::detect(), None).unwrap();
+    let mut watch = MappingWatch::start(&KernelFeatures::detect(), Whose::default()).unwrap();
     let child = Killed(
         Command::new(&copy)
             .args(["-c", "import time; time.sleep(9)"])

@@ -90,8 +90,10 @@ fn forked_children_and_theirs_are_traced() {
 fn without_the_option_they_are_not() {
     if can_trace_python() {
         let command = tree(PYTHON, "fork");
-        let output = run(rdtrace(["-qn", WORK, "-c", &command])).clean();
-        assert_eq!(calls(&output), "0 in 0");
+        let outcome = run(rdtrace(["-qn", WORK, "-c", &command]));
+        assert_eq!(calls(&outcome.stdout), "0 in 0");
+        let told = "nothing was recorded of the target, but what it started ran Python";
+        assert!(outcome.stderr.contains(told), "{outcome:?}");
         let command = format!("sh -c '{command}; true'");
         let message = run(rdtrace(["-qn", WORK, "-c", &command])).failure(1);
         assert!(

@@ -1,6 +1,7 @@
 //! Interpreters that come while tracing goes on: by exec, by dlopen, and for a moment only.
 
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -8,7 +9,7 @@ use nix::sys::signal::Signal;
 
 use crate::harness::{
     Background, Outcome, PYTHON, Running, can_trace_python, install, rdtrace, run, skipped,
-    trigger, wait_for_text,
+    trigger, wait_for_text, wait_until,
 };
 
 /// A Python of pyenv that has its interpreter in a library.
@@ -285,4 +286,120 @@ fn shells_that_become_pythons_are_told_nothing_wrong() {
     let twenty = format!("sh -c '{}true'", format!("{one}; ").repeat(20));
     let outcome = run(rdtrace(["-x", "followfork", "-qn", work, "-c", &twenty]));
     assert_eq!(outcome.clean().trim(), "20");
+}
+
+/// The work is done by children that nobody asked to follow.
+#[test]
+fn a_run_that_recorded_nothing_names_the_children_that_ran_python() {
+    if !can_trace_python() {
+        return;
+    }
+    let told = "what it started ran Python (";
+    let count = "python$target:::function-entry /copyinstr(arg1) == \"work\"/ { @ = count(); }";
+    let print = "python$target:::function-entry /copyinstr(arg1) == \"work\"/ { trace(1); } \
+        END { trace(2); }";
+    let silent = "python$target:::function-entry { calls++; }";
+    let tree = |what: &str| {
+        [
+            vec![PYTHON.to_owned()],
+            trigger(&format!("tree.py {what}"))[1..].to_vec(),
+        ]
+        .concat()
+        .join(" ")
+    };
+    let again = format!("run {}", tree("work"));
+    for (program, what, is_told) in [
+        (count, "fork", true),
+        (print, "fork", true),
+        (count, &*again, true),
+        (print, &*again, true),
+        (count, "run true", false),
+        (count, "work", false),
+        (print, "work", false),
+        (silent, "fork", false),
+    ] {
+        let outcome = run(rdtrace(["-qn", program, "-c", &tree(what)]));
+        assert_eq!(outcome.status, 0, "{outcome:?}");
+        assert_eq!(
+            outcome.stderr.contains(told),
+            is_told,
+            "{program} {what}: {outcome:?}"
+        );
+        let lines = outcome.stderr.lines().count();
+        assert_eq!(lines, usize::from(is_told), "{program} {what}: {outcome:?}");
+    }
+}
+
+#[test]
+fn the_python_that_a_shell_has_started_is_named() {
+    if !can_trace_python() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let ready = dir.path().join("ready");
+    let wait = format!("open({ready:?}, \"w\").write(\"ready\"); import time; time.sleep(60)");
+    let script = dir.path().join("wait.py");
+    fs::write(&script, wait).unwrap();
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &format!("{PYTHON} {}; true", script.display())])
+        .process_group(0);
+    let shell = Background::start(shell);
+    wait_for_text(&ready, "ready");
+    let pid = shell.pid();
+    let program = "python$target:::function-entry { }";
+    let outcome = run(rdtrace(["-qn", program, "-p", &pid.to_string()]));
+    let group = nix::unistd::Pid::from_raw(pid.cast_signed());
+    nix::sys::signal::killpg(group, Signal::SIGKILL).unwrap();
+    let children = format!("process {pid} has children that run Python and are not traced (");
+    assert!(outcome.stderr.contains(&children), "{outcome:?}");
+    assert!(
+        outcome.stderr.contains("it has started Python: "),
+        "{outcome:?}"
+    );
+    assert!(
+        outcome
+            .stderr
+            .contains("traces that process, -x followfork all of them")
+    );
+    assert_eq!(outcome.status, 1);
+}
+
+#[test]
+fn a_running_python_that_is_too_old_is_named_once() {
+    if !can_trace_python() {
+        return;
+    }
+    let old = std::env::home_dir()
+        .unwrap()
+        .join(".pyenv/versions/2.7.18/bin/python2.7");
+    if !old.exists() {
+        skipped("needs Python 2.7 of pyenv");
+        return;
+    }
+    let mut command = Command::new(old);
+    let target = Background::start({
+        command.args(["-c", "import time; time.sleep(60)"]);
+        command
+    });
+    wait_until("it runs", || {
+        let maps = fs::read_to_string(format!("/proc/{}/maps", target.pid()));
+        maps.is_ok_and(|maps| maps.contains("python2.7"))
+    });
+    let pid = target.pid();
+    let everywhere =
+        "python*:::function-entry { } python*:::function-return { } BEGIN { exit(0); }";
+    let tracing = run(rdtrace(["-Zqn", everywhere]));
+    assert_eq!(tracing.status, 0, "{tracing:?}");
+    let listing = run(rdtrace(["-ln", "python*:::function-entry"]));
+    for outcome in [tracing, listing] {
+        let lines = outcome.stderr.lines();
+        let count = lines
+            .filter(|line| line.contains("libpython2.7") && line.contains(&pid.to_string()))
+            .count();
+        assert_eq!(count, 1, "{outcome:?}");
+        assert!(outcome.stderr.contains("it is a CPython older than 3.6"));
+    }
+    let one = run(rdtrace(["-qn", "BEGIN { exit(0); }"]));
+    assert!(!one.stderr.contains("2.7"), "{one:?}");
 }

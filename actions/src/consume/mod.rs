@@ -141,6 +141,8 @@ pub struct Message {
 pub struct ConsumerStats {
     /// Records decoded and shown.
     pub records: u64,
+    /// Those of probes in programs, as against BEGIN, timers and their like.
+    pub in_programs: u64,
     /// Records of faults.
     pub faults: u64,
     /// Records left out because they were cut off or not of any ECB.
@@ -303,6 +305,7 @@ impl Consumer {
             strsize: self.options.strsize,
             corrupt: Cell::new(bytes.len() < planned.ecb.layout.fixed as usize),
         };
+        self.stats.in_programs += u64::from(planned.ecb.probe.kind.file().is_some());
         self.show(&planned.outputs, &record, out);
         self.restore(epid, planned);
         Outcome::Continue

@@ -21,6 +21,7 @@ mod probes;
 #[cfg(test)]
 mod python_tests;
 mod scopes;
+mod untraceable;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ use dlang::program::ProbeDesc;
 
 use self::probes::Probes;
 use self::scopes::Scopes;
+pub use self::untraceable::Untraceable;
 use crate::probe::{File, Probe, ProbeId, ProbeKind, Scope};
 use crate::process::Mapped;
 use crate::process::files::{all_processes, executable_files, files_beside, files_to_come};

@@ -10,9 +10,10 @@ use super::instead::{Analysis, instead};
 use super::missing::{Place, missing};
 use crate::catalog::Catalog;
 use crate::diagnosis::Diagnosis;
-use crate::interpreter::{Python, python_of};
+use crate::interpreter::{Python, python_of, runs_python};
 use crate::probe::Probe;
 use crate::process::files;
+use crate::process::tree::descendants;
 use crate::spelling::near;
 use crate::text::escaped;
 use crate::usdt::UsdtFile;
@@ -60,6 +61,8 @@ pub(super) fn diagnose(
     };
     let advice = if !advice.is_empty() {
         advice
+    } else if let Some(children) = is_python.then(|| python_children(pid)).flatten() {
+        vec![children]
     } else if !others.is_empty() {
         vec![format!("its providers: {}", others.join(", "))]
     } else if is_python {
@@ -79,6 +82,29 @@ pub(super) fn diagnose(
         advice,
     }
 }
+
+/// What there is to say of a process that is no Python and has started some.
+fn python_children(pid: u32) -> Option<String> {
+    let children = descendants(pid, &[]).into_iter();
+    let children: Vec<u32> = children.filter(|pid| runs_python(*pid)).collect();
+    let name = |pid: &u32| {
+        let program = files::program(*pid).unwrap_or_default();
+        format!("{pid} ({})", escaped(program))
+    };
+    let first = children.first()?;
+    let names: Vec<String> = children.iter().take(MOST_NAMED).map(name).collect();
+    let more = match children.len().saturating_sub(names.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Some(format!(
+        "it has started Python: {}{more}; `-p {first}` traces that process, -x followfork all of them",
+        names.join(", ")
+    ))
+}
+
+/// So many processes are named.
+const MOST_NAMED: usize = 5;
 
 /// What there is to say of a Python without any probes; nothing if it is none.
 fn without_probes(

@@ -26,6 +26,7 @@ use aya_obj::generated::perf_event_type;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
+use super::family::Family;
 use super::files::{Mapping, all_processes, same_mounts};
 use crate::error::Error;
 use crate::features::KernelFeatures;
@@ -42,6 +43,17 @@ pub struct Mapped {
     pub gone: Vec<PathBuf>,
     /// Whether the kernel may not have told everything.
     pub incomplete: bool,
+    /// The root of the tree that the process belongs to, or did.
+    pub root: Option<u32>,
+}
+
+/// Whose mappings are reported.
+#[derive(Clone, Debug, Default)]
+pub struct Whose {
+    /// These processes'; `None`: everybody's.
+    pub only: Option<Vec<u32>>,
+    /// What these processes start is to be known.
+    pub roots: Vec<u32>,
 }
 
 /// Reports of what is mapped to execute on the whole machine, from its making until it is dropped.
@@ -59,6 +71,8 @@ pub struct MappingWatch {
 struct Inbox {
     /// By process: as many as run, at most, and those that have ended since.
     mapped: Mutex<BTreeMap<u32, Mapped>>,
+    /// What the roots have started.
+    family: Mutex<Family>,
     /// Readable when there are any.
     filled: EventFd,
     /// Readable when the thread is to end.
@@ -82,12 +96,12 @@ impl Drop for MappingWatch {
 }
 
 impl MappingWatch {
-    /// Watches every process, or only these.
-    pub fn start(features: &KernelFeatures, only: Option<Vec<u32>>) -> Result<Self, Error> {
+    /// Begins to watch.
+    pub fn start(features: &KernelFeatures, whose: Whose) -> Result<Self, Error> {
         let failed = |source| Error::MappingWatch { source };
         let rings = features.online_cpus().iter();
         let rings: Vec<PerfRing> = rings
-            .map(|cpu| PerfRing::of(perf::mappings(*cpu)?))
+            .map(|cpu| PerfRing::of(perf::mappings(*cpu, !whose.roots.is_empty())?))
             .collect::<Result<_, _>>()
             .map_err(failed)?;
         let event = || {
@@ -96,12 +110,13 @@ impl MappingWatch {
         };
         let inbox = Arc::new(Inbox {
             mapped: Mutex::default(),
+            family: Mutex::new(Family::of(&whose.roots)),
             filled: event()?,
             stop: event()?,
         });
         let mut reader = Reader {
             rings,
-            only,
+            only: whose.only,
             inbox: Arc::clone(&inbox),
             found: HashMap::new(),
         };
@@ -111,6 +126,14 @@ impl MappingWatch {
             inbox,
             reader: Some(reader),
         })
+    }
+
+    /// The processes that the roots have started since the watch began, and that run Python, or did when
+    /// they ended.
+    #[must_use]
+    pub fn python_children(&self) -> Vec<u32> {
+        let family = self.inbox.family.lock();
+        family.map_or_else(|_| Vec::new(), |family| family.pythons())
     }
 
     /// The processes that have mapped something to execute since the last call, and what. Never waits.
@@ -157,19 +180,51 @@ impl Reader {
     fn read(&mut self) {
         const MMAP2: u32 = perf_event_type::PERF_RECORD_MMAP2 as u32;
         const LOST: u32 = perf_event_type::PERF_RECORD_LOST as u32;
-        let (mut records, mut lost) = (Vec::new(), false);
+        const FORK: u32 = perf_event_type::PERF_RECORD_FORK as u32;
+        const COMM: u32 = perf_event_type::PERF_RECORD_COMM as u32;
+        let (mut reports, mut lost) = (Vec::new(), false);
         for ring in &mut self.rings {
-            ring.drain(&mut |kind, bytes| match kind {
-                MMAP2 => records.extend(Record::parse(bytes)),
-                LOST => lost = true,
-                _ => {}
+            ring.drain(&mut |kind, flags, bytes| {
+                let report = match kind {
+                    MMAP2 => Record::parse(bytes).map(Report::Mapped),
+                    FORK => fork(bytes),
+                    COMM if flags & PERF_RECORD_MISC_COMM_EXEC != 0 => exec(bytes),
+                    LOST => {
+                        lost = true;
+                        None
+                    }
+                    _ => None,
+                };
+                reports.extend(report.and_then(|report| Some((time(bytes)?, report))));
             });
         }
-        records.retain(|record| self.is_meant(record.pid));
+        // A process goes from one CPU to another.
+        reports.sort_by_key(|(time, _)| *time);
+        let mut records = Vec::new();
+        let inbox = Arc::clone(&self.inbox);
+        let Ok(mut family) = inbox.family.lock() else {
+            return;
+        };
+        for (_, report) in reports {
+            match report {
+                Report::Forked { parent, child } => family.fork(parent, child),
+                Report::Became(pid) => family.exec(pid),
+                Report::Mapped(record) => {
+                    family.map(record.pid, &record.path);
+                    if self.is_meant(record.pid) {
+                        let root = family.root_of(record.pid);
+                        records.push((record, root));
+                    }
+                }
+            }
+        }
+        drop(family);
         let mut new: BTreeMap<u32, Mapped> = BTreeMap::new();
-        for record in records {
+        for (record, root) in records {
             let file = self.find(&record);
-            new.entry(record.pid).or_default().add(file, record);
+            let mapped = new.entry(record.pid).or_default();
+            mapped.root = root;
+            mapped.add(file, record);
         }
         if lost {
             let mut all = all_processes();
@@ -253,10 +308,46 @@ impl Mapped {
         }
         self.gone.extend(later.gone);
         self.incomplete |= later.incomplete;
+        self.root = later.root.or(self.root);
     }
 }
 
-/// A report of the kernel.
+/// Marks the report of a new name as that of an exec.
+const PERF_RECORD_MISC_COMM_EXEC: u16 = 1 << 13;
+
+/// What the kernel has reported.
+enum Report {
+    Mapped(Record),
+    Forked { parent: u32, child: u32 },
+    Became(u32),
+}
+
+/// A report of a new process: its id, and then its parent's. Of threads, both are the same.
+fn fork(bytes: &[u8]) -> Option<Report> {
+    let (child, parent) = (word(bytes, 8)?, word(bytes, 12)?);
+    (child != parent).then_some(Report::Forked { parent, child })
+}
+
+/// A report of a process that has become another program.
+fn exec(bytes: &[u8]) -> Option<Report> {
+    Some(Report::Became(word(bytes, 8)?))
+}
+
+/// When something that is reported happened: the last word of any report.
+fn time(bytes: &[u8]) -> Option<Duration> {
+    let last = bytes.len().checked_sub(8)?;
+    long(bytes, last).map(Duration::from_nanos)
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+fn long(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// The kernel's report of a mapping.
 ///
 /// ```text
 ///     0     header
@@ -282,8 +373,8 @@ struct Record {
 impl Record {
     /// Reads a report; `None` if it is of no file.
     fn parse(bytes: &[u8]) -> Option<Self> {
-        let word = |at| Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?));
-        let long = |at| Some(u64::from_ne_bytes(*bytes.get(at..)?.first_chunk()?));
+        let word = |at| word(bytes, at);
+        let long = |at| long(bytes, at);
         let end = bytes.len().checked_sub(8)?;
         let name = bytes.get(72..end)?.split(|byte| *byte == 0).next()?;
         let key = (word(40)?, word(44)?, long(48)?, long(56)?);
@@ -295,7 +386,7 @@ impl Record {
             length: long(24)?,
             key,
             path: OsString::from_vec(name.to_vec()).into(),
-            time: Duration::from_nanos(long(end)?),
+            time: time(bytes)?,
         })
     }
 

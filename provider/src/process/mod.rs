@@ -6,6 +6,7 @@
 
 pub mod command;
 pub mod confined;
+mod family;
 pub mod files;
 pub mod launch;
 pub mod mapped;
@@ -14,5 +15,5 @@ pub mod tree;
 
 pub use command::split_command;
 pub use launch::{Image, Stopped, launch_stopped};
-pub use mapped::{Mapped, MappingWatch};
+pub use mapped::{Mapped, MappingWatch, Whose};
 pub use running::{Exit, Running};

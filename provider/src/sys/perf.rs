@@ -56,11 +56,11 @@ pub(crate) fn cpu_clock(cpu: u32, period: u64) -> io::Result<OwnedFd> {
     unsafe { open(&attr, -1, cpu) }
 }
 
-/// An event that never fires; with it come records (`PERF_RECORD_MMAP2`) of all that is mapped
-/// executable on one CPU, each with the time by `CLOCK_MONOTONIC` behind it. Whoever reads them is
-/// woken by each.
+/// An event that never fires; with it come records of all that is mapped executable on one CPU
+/// (`PERF_RECORD_MMAP2`), and of forks and execs (`_FORK`, `_COMM`) if wanted, each with the time by
+/// `CLOCK_MONOTONIC` behind it. Whoever reads them is woken by each.
 #[doc(alias = "PERF_COUNT_SW_DUMMY")]
-pub(crate) fn mappings(cpu: u32) -> io::Result<OwnedFd> {
+pub(crate) fn mappings(cpu: u32, forks_and_execs: bool) -> io::Result<OwnedFd> {
     let mut attr = attr();
     attr.type_ = perf_type_id::PERF_TYPE_SOFTWARE as u32;
     attr.config = perf_sw_ids::PERF_COUNT_SW_DUMMY as u64;
@@ -70,6 +70,9 @@ pub(crate) fn mappings(cpu: u32) -> io::Result<OwnedFd> {
     attr.clockid = libc::CLOCK_MONOTONIC;
     attr.set_mmap(1);
     attr.set_mmap2(1);
+    attr.set_task(forks_and_execs.into());
+    attr.set_comm(forks_and_execs.into());
+    attr.set_comm_exec(forks_and_execs.into());
     attr.set_watermark(1);
     attr.__bindgen_anon_2.wakeup_watermark = 1;
     let cpu = i32::try_from(cpu).map_err(io::Error::other)?;

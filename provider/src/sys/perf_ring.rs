@@ -70,8 +70,8 @@ impl PerfRing {
         })
     }
 
-    /// Gives every record that is there to `f`, with its type, header included; oldest first.
-    pub(crate) fn drain(&mut self, f: &mut dyn FnMut(u32, &[u8])) {
+    /// Gives every record that is there to `f`, with its type and flags, header included; oldest first.
+    pub(crate) fn drain(&mut self, f: &mut dyn FnMut(u32, u16, &[u8])) {
         let head = self.position(offset_of!(perf_event_mmap_page, data_head));
         let tail = self.position(offset_of!(perf_event_mmap_page, data_tail));
         let end = head.load(Ordering::Acquire);
@@ -79,18 +79,17 @@ impl PerfRing {
         let mut record = Vec::new();
         while end.wrapping_sub(at) >= HEADER as u64 {
             self.copy(at, HEADER, &mut record);
-            let (kind, size) = match record[..] {
-                [a, b, c, d, _, _, e, f] => {
-                    (u32::from_ne_bytes([a, b, c, d]), u16::from_ne_bytes([e, f]))
-                }
-                _ => break,
+            let [a, b, c, d, e, f1, g, h] = record[..] else {
+                break;
             };
+            let kind = u32::from_ne_bytes([a, b, c, d]);
+            let (flags, size) = (u16::from_ne_bytes([e, f1]), u16::from_ne_bytes([g, h]));
             if usize::from(size) < HEADER || u64::from(size) > end.wrapping_sub(at) {
                 at = end; // not as the kernel writes it: nothing can be made of the rest
                 break;
             }
             self.copy(at, size.into(), &mut record);
-            f(kind, &record);
+            f(kind, flags, &record);
             at = at.wrapping_add(size.into());
         }
         tail.store(at, Ordering::Release);

@@ -1,0 +1,123 @@
+//! Who has been started by some processes, and which of them run Python: also those that have ended.
+//!
+//! Kept by the kernel's reports of forks, execs and mappings, in their order as far as one process is
+//! concerned.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::tree::descendants;
+use crate::interpreter::{is_python_name, runs_python};
+
+/// So many processes are remembered; after that, none that comes.
+const REMEMBERED: usize = 1 << 16;
+
+/// The processes that some processes, the roots, have started, and those that they started.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Family {
+    members: HashMap<u32, Member>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Member {
+    root: u32,
+    /// `None` of one that was there before: `/proc` knows.
+    python: Option<bool>,
+}
+
+impl Family {
+    /// What these have started so far.
+    pub(super) fn of(roots: &[u32]) -> Self {
+        let mut members = HashMap::new();
+        for &root in roots {
+            let python = None;
+            let theirs = descendants(root, roots).into_iter();
+            members.extend(
+                std::iter::once(root)
+                    .chain(theirs)
+                    .map(|pid| (pid, Member { root, python })),
+            );
+        }
+        Self { members }
+    }
+
+    /// A process has forked; the child goes on as what its parent is.
+    pub(super) fn fork(&mut self, parent: u32, child: u32) {
+        let Some(&member) = self.members.get(&parent) else {
+            return;
+        };
+        if self.members.len() < REMEMBERED {
+            let python = member.python.unwrap_or_else(|| runs_python(parent));
+            let python = Some(python);
+            self.members.insert(child, Member { python, ..member });
+        }
+    }
+
+    /// A process has become another program: it is no Python any more, until that is mapped.
+    pub(super) fn exec(&mut self, pid: u32) {
+        if let Some(member) = self.members.get_mut(&pid) {
+            member.python = Some(false);
+        }
+    }
+
+    /// A process has mapped a file to execute.
+    pub(super) fn map(&mut self, pid: u32, file: &Path) {
+        if let Some(member) = self.members.get_mut(&pid)
+            && is_python_name(file)
+        {
+            member.python = Some(true);
+        }
+    }
+
+    /// The root whose tree a process belongs to.
+    pub(super) fn root_of(&self, pid: u32) -> Option<u32> {
+        Some(self.members.get(&pid)?.root)
+    }
+
+    /// The processes that have been started, or have become another program, since this is kept, and
+    /// that run Python, or did when they ended.
+    pub(super) fn pythons(&self) -> Vec<u32> {
+        let members = self.members.iter();
+        let is_python =
+            |(pid, member): &(&u32, &Member)| **pid != member.root && member.python == Some(true);
+        let mut pids: Vec<u32> = members.filter(is_python).map(|(pid, _)| *pid).collect();
+        pids.sort_unstable();
+        pids
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Processes that do not exist.
+    const ROOT: u32 = 4_000_000_000;
+
+    #[test]
+    fn children_are_what_they_become() {
+        let mut family = Family::of(&[ROOT]);
+        family.map(ROOT, Path::new("/usr/bin/python3.11"));
+        family.fork(ROOT, 1_000_000_001); // a worker
+        family.fork(ROOT, 1_000_000_002); // runs `true`
+        family.exec(1_000_000_002);
+        family.map(1_000_000_002, Path::new("/usr/bin/true"));
+        family.fork(1_000_000_001, 1_000_000_003); // a worker's, runs another Python
+        family.exec(1_000_000_003);
+        family.map(1_000_000_003, Path::new("/opt/lib/libpython3.12.so.1.0"));
+        family.fork(77, 78); // strangers
+        assert_eq!(family.pythons(), [1_000_000_001, 1_000_000_003]);
+        assert_eq!(family.root_of(1_000_000_003), Some(ROOT));
+        assert_eq!(family.root_of(78), None);
+    }
+
+    #[test]
+    fn what_a_shell_starts_is_no_python_before_it_is_one() {
+        let mut family = Family::of(&[ROOT]);
+        family.exec(ROOT);
+        family.fork(ROOT, 1_000_000_001);
+        assert!(family.pythons().is_empty());
+        family.exec(1_000_000_001);
+        family.map(1_000_000_001, Path::new("/usr/bin/python3"));
+        assert_eq!(family.pythons(), [1_000_000_001]);
+    }
+}
