@@ -22,6 +22,7 @@ use dlang::diag::{Origin, Source};
 use dlang::program::Program;
 use nix::sys::signal::Signal;
 use provider::catalog::Catalog;
+use provider::features::KernelFeatures;
 use provider::probe::{File, Probe, ProbeKind, PythonEvent, PythonSites, Scope};
 use provider::process::Exit;
 use provider::process::confined::{Confined, Like, launch_confined};
@@ -236,7 +237,10 @@ fn test(like: Like, program: &Path, sites: Option<&PythonSites>) -> Outcome {
         Ok(seen) => seen,
         Err(error) => return Outcome::NotRun(format!("{error:#}")),
     };
-    let expected = expected(seen.minor, seen.imports);
+    let mut expected = expected(seen.minor, seen.imports);
+    if !KernelFeatures::may_goto() {
+        expected.iter_mut().for_each(forget_line);
+    }
     let events = match compare(&expected, &seen) {
         Outcome::Passed(events) => events,
         other @ (Outcome::Failed(_) | Outcome::NotRun(_)) => return other,
@@ -319,6 +323,11 @@ fn observe(
     let mut options = Options::default();
     options.output.quiet = true;
     options.childstatus = true;
+    let text = if KernelFeatures::may_goto() {
+        text.to_owned()
+    } else {
+        without_lines(text)
+    };
     let source = Source {
         origin: Origin::Script("self-test".into()),
         text: format!("{text}{}", time_limit(seconds)),
@@ -401,6 +410,24 @@ fn expected(minor: u8, imports: bool) -> Vec<String> {
             other => other.to_owned(),
         })
         .collect()
+}
+
+/// The D program, without the functions' lines: on a kernel that cannot tell them, nobody relies on
+/// them.
+fn without_lines(program: &str) -> String {
+    program.replace(
+        r#" %d\n", copyinstr(arg1), arg2)"#,
+        r#"\n", copyinstr(arg1))"#,
+    )
+}
+
+/// An expected event as [`without_lines`] shows it.
+fn forget_line(event: &mut String) {
+    if event.starts_with(['<', '>'])
+        && let Some(at) = event.rfind(' ')
+    {
+        event.truncate(at);
+    }
 }
 
 /// What came of it. Only an event that is not as it should be is a failure; a script that did not come to
@@ -586,6 +613,18 @@ mod tests {
             );
         }
         assert_eq!(expected(12, false).len(), expected(12, true).len() - 4);
+    }
+
+    #[test]
+    fn lines_are_left_out_on_both_sides_where_there_are_none() {
+        for program in [PROBES, ENTRIES] {
+            let text = without_lines(program);
+            assert!(program.contains("arg2") && !text.contains("arg2"), "{text}");
+        }
+        assert!(without_lines(PROBES).contains("\"> %s\\n\", copyinstr(arg1));"));
+        let mut events = ["> leaf 1", "< <module> 0", "- found 1"].map(String::from);
+        events.iter_mut().for_each(forget_line);
+        assert_eq!(events, ["> leaf", "< <module>", "- found 1"]);
     }
 
     #[test]

@@ -21,8 +21,13 @@ pub(crate) const RDTRACE: &str = env!("CARGO_BIN_EXE_rdtrace");
 /// The Python with all eight markers: Debian 12's 3.11.
 pub(crate) const PYTHON: &str = "/usr/bin/python3";
 
-/// How long one run may take, on a machine that is busy with other tests.
-const DEADLINE: Duration = Duration::from_secs(60);
+/// How long one run may take, on a machine that is busy with other tests: `RDTRACE_DEADLINE` seconds, or a
+/// minute.
+fn deadline() -> Duration {
+    let seconds = std::env::var("RDTRACE_DEADLINE");
+    let seconds = seconds.ok().and_then(|seconds| seconds.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(60))
+}
 
 /// What a run left behind.
 #[derive(Debug)]
@@ -131,7 +136,7 @@ impl Running {
 
     /// Waits for the end and checks what holds for every run.
     pub(crate) fn finish(mut self) -> Outcome {
-        let end = Instant::now() + DEADLINE;
+        let end = Instant::now() + deadline();
         let mut late = false;
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -147,7 +152,7 @@ impl Running {
         let stdout = text(self.stdout.join().unwrap());
         let stderr = text(self.stderr.join().unwrap());
         let all = || format!("{}\nstdout:\n{stdout}\nstderr:\n{stderr}", self.title);
-        assert!(!late, "did not end within {DEADLINE:?}: {}", all());
+        assert!(!late, "did not end within {:?}: {}", deadline(), all());
         for bad in ["panicked", "RUST_BACKTRACE", "verifier", "processed "] {
             assert!(!stderr.contains(bad), "says {bad:?}: {}", all());
         }
@@ -205,7 +210,7 @@ pub(crate) fn python(script: &Path, args: &[&str]) -> Command {
 
 /// Waits until something is the case.
 pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + DEADLINE;
+    let end = Instant::now() + deadline();
     while !is_so() {
         assert!(Instant::now() < end, "waited in vain until {what}");
         thread::sleep(Duration::from_millis(10));
