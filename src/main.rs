@@ -7,6 +7,7 @@
 //! Exit status, as `dtrace`'s: 0, or what `exit(n)` says; 1 when something cannot be compiled or
 //! enabled; 2 for a wrong command line.
 
+mod built_ins;
 mod check_python;
 mod cli;
 mod compile;

@@ -9,6 +9,7 @@ use provider::process::files::hidden_processes;
 use provider::process::tree::descendants;
 use provider::usdt::cpython::PROVIDER;
 
+use crate::built_ins;
 use crate::cli::Cli;
 use crate::message::Messages;
 
@@ -81,6 +82,22 @@ pub(crate) fn tell_untraced_children(children: &[u32], messages: &Messages) {
         messages.say(&format!(
             "nothing was recorded of the target, but what it started ran Python ({names}): -x followfork \
              traces that, too"
+        ));
+    }
+}
+
+/// Tells, at the end of a run that has recorded nothing, which functions were waited for in vain.
+pub(crate) fn tell_built_ins(program: &Program, messages: &Messages) {
+    let names = built_ins::compared(program);
+    if let Some(first) = names.first() {
+        let audit = if names.contains("open") {
+            "; the audit probe sees the files that are opened (\"open\")"
+        } else {
+            ""
+        };
+        messages.say(&format!(
+            "nothing was recorded of `{first}`: functions that are written in C, as Python's built-in \
+             ones are, have no function-entry and function-return{audit}"
         ));
     }
 }

@@ -39,7 +39,7 @@ use crate::kernel::{
 };
 use crate::late::Expectations;
 use crate::message::Messages;
-use crate::notices::{means_python_of, tell_untraced_children};
+use crate::notices::{means_python_of, tell_built_ins, tell_untraced_children};
 use crate::options::Options;
 use crate::target::{Match, Target};
 
@@ -445,6 +445,7 @@ impl Run<'_> {
         self.report_refused(refused, unseen);
         if is_silent {
             tell_untraced_children(&children, self.messages);
+            tell_built_ins(&self.compiled.program, self.messages);
         }
         let_go?;
         ran?;

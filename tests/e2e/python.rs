@@ -181,17 +181,12 @@ fn a_running_process_in_another_root_is_traced() {
     });
     let exe = format!("/proc/{}/cmdline", target.pid());
     wait_for_text(exe.as_ref(), "/work.python");
-    thread::sleep(Duration::from_millis(300));
-    let program = format!(
-        "{} tick-300ms /n++ == 3/ {{ exit(0); }}",
-        count_calls("python$target", "helper")
-    );
-    let output = run(rdtrace(["-qn", &program, "-p", &target.pid().to_string()])).clean();
-    let count: u64 = output
-        .trim()
-        .parse()
-        .unwrap_or_else(|_| panic!("no count: {output:?}"));
-    assert!(count > 20, "{count} calls in a second");
+    let maps = format!("/proc/{}/maps", target.pid());
+    wait_for_text(maps.as_ref(), "work.python"); // not yet when the command line is set up
+    let program = "python$target:::function-entry /copyinstr(arg1) == \"helper\" && n++ == 20/ \
+        { printf(\"twenty\"); exit(0); }";
+    let output = run(rdtrace(["-qn", program, "-p", &target.pid().to_string()])).clean();
+    assert_eq!(output.trim(), "twenty");
 }
 
 #[test]
@@ -201,15 +196,21 @@ fn a_python_that_starts_later_is_seen_system_wide() {
     }
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
-    let program = "BEGIN { printf(\"ready\\n\"); } \
+    let program = "tick-100ms /n++ == 0/ { printf(\"ready\\n\"); } \
         python*:::function-entry /copyinstr(arg1) == \"in_parent\"/ { printf(\"%d seen\\n\", pid); }";
     let tracer = Running::start(rdtrace(["-q", "-o", out.to_str().unwrap(), "-n", program]));
     wait_for_text(&out, "ready");
-    thread::sleep(Duration::from_millis(300));
-    let first = Running::start(python(&repository("tests/triggers/forks.py"), &[]));
-    let pid = first.pid();
-    first.finish().clean();
-    wait_for_text(&out, &format!("{pid} seen\n{pid} seen\n"));
+    // Its probes may come after the timer's.
+    wait_until("a Python is seen twice", || {
+        let first = Running::start(python(&repository("tests/triggers/forks.py"), &[]));
+        let pid = first.pid();
+        first.finish().clean();
+        let seen = || fs::read_to_string(&out).unwrap();
+        (0..100).any(|_| {
+            thread::sleep(Duration::from_millis(10));
+            seen().contains(&format!("{pid} seen\n{pid} seen\n"))
+        })
+    });
     tracer.signal(Signal::SIGTERM);
     tracer.finish().clean_but_late();
 }
@@ -305,20 +306,26 @@ fn signals_end_the_run_with_aggregations_printed() {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let dir = tempfile::tempdir().unwrap();
         let target = waiting_python(dir.path());
+        let out = dir.path().join("out");
+        let program = "python$target:::function-entry /copyinstr(arg1) == \"start\"/ \
+            { @ = count(); } \
+            python$target:::function-entry /copyinstr(arg1) == \"start\" && n++ == 5/ \
+            { printf(\"six\"); }";
         let tracer = Running::start(rdtrace([
-            "-qn",
-            &count_calls("python$target", "start"),
+            "-qo",
+            out.to_str().unwrap(),
+            "-n",
+            program,
             "-p",
             &target.pid().to_string(),
         ]));
-        thread::sleep(Duration::from_secs(1));
+        wait_for_text(&out, "six");
         tracer.signal(signal);
-        let output = tracer.finish().clean();
-        let count: u64 = output
-            .trim()
-            .parse()
-            .unwrap_or_else(|_| panic!("{signal}: {output:?}"));
-        assert!(count > 5, "{signal}: {count} calls");
+        tracer.finish().clean();
+        let output = fs::read_to_string(&out).unwrap();
+        let count = output.trim_start_matches("six").trim();
+        let count = count.parse::<u64>();
+        assert!(count.is_ok_and(|count| count > 5), "{signal}: {output:?}");
     }
 }
 
@@ -329,16 +336,23 @@ fn a_killed_target_ends_the_run() {
     }
     let dir = tempfile::tempdir().unwrap();
     let target = waiting_python(dir.path());
+    let out = dir.path().join("out");
+    let program = "python$target:::function-entry /copyinstr(arg1) == \"start\"/ \
+        { printf(\"called\\n\"); @ = count(); }";
     let tracer = Running::start(rdtrace([
-        "-qn",
-        &count_calls("python$target", "start"),
+        "-qo",
+        out.to_str().unwrap(),
+        "-n",
+        program,
         "-p",
         &target.pid().to_string(),
     ]));
-    thread::sleep(Duration::from_millis(800));
+    wait_for_text(&out, "called");
     drop(target);
-    let output = tracer.finish().clean();
-    assert!(output.trim().parse::<u64>().is_ok(), "{output:?}");
+    tracer.finish().clean();
+    let output = fs::read_to_string(&out).unwrap();
+    let count = output.split_whitespace().last().unwrap();
+    assert!(count.parse::<u64>().is_ok(), "{output:?}");
 }
 
 #[test]
@@ -462,5 +476,72 @@ fn python_3_15_has_its_function_probes_back() {
             output,
             " function-entry:<string>:start:1\nfunction-return:<string>:start:2\n\n"
         );
+    }
+}
+
+#[test]
+fn a_predicate_that_waits_for_a_built_in_function_is_told_why_it_never_holds() {
+    if !can_trace_python() {
+        return;
+    }
+    let command = format!("{PYTHON} -S -c \"len([])\"");
+    let traced = |name: &str, what: &str| {
+        let program = format!(
+            "python$target:::function-entry /pid == $target && copyinstr(arg1) == \"{name}\"/ {what}"
+        );
+        run(rdtrace(["-qn", &program, "-c", &command]))
+    };
+    for (name, what, told) in [
+        ("len", "{ @ = count(); }", true),
+        ("open", "{ trace(1); }", true),
+        ("lenient", "{ @ = count(); }", false),
+        ("<module>", "{ trace(1); }", false),
+        ("len", "{ n++; }", false),
+    ] {
+        let outcome = traced(name, what);
+        let hint = format!("nothing was recorded of `{name}`: functions that are written in C");
+        assert_eq!(
+            outcome.stderr.contains(&hint),
+            told,
+            "{name} {what}: {outcome:?}"
+        );
+        let audit = outcome.stderr.contains("the audit probe sees the files");
+        assert_eq!(audit, name == "open", "{outcome:?}");
+        assert_eq!(outcome.status, 0);
+    }
+}
+
+/// CPython's own markers make a program fail whose module's name they cannot encode.
+#[test]
+fn imports_of_names_that_are_no_utf_8_do_no_harm() {
+    if !can_trace_python() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let script = dir.path().join("surrogate.py");
+    let code = "try:\n  __import__(\"a\\ud800b\")\nexcept ImportError:\n  print(\"no such module\")\n\
+        exec(compile(\"def work(): pass\\nwork()\", \"c\\udcffd.py\", \"exec\"))\nprint(\"well\")\n";
+    fs::write(&script, code).unwrap();
+    let program = "python$target:::import-find-load-start, python$target:::import-find-load-done \
+        { @[probename] = count(); } \
+        python$target:::function-entry /copyinstr(arg1) == \"work\"/ { printf(\"%d bytes\", strlen(copyinstr(arg0))); }";
+    let imports = "python$target:::import-find-load-start";
+    let listing = run(rdtrace(["-ln", imports, "-c", &format!("{PYTHON} -V")])).clean();
+    if !listing.contains("(synthesised)") {
+        skipped("this kernel has CPython's own markers used");
+        return;
+    }
+    let command = format!("{PYTHON} -S {}", script.display());
+    let outcome = run(rdtrace(["-qn", program, "-c", &command]));
+    assert_eq!((outcome.status, &*outcome.stderr), (0, ""), "{outcome:?}");
+    // A byte that is no UTF-8 is that byte.
+    for text in [
+        "6 bytes",
+        "no such module",
+        "well",
+        "import-find-load-start",
+        "import-find-load-done",
+    ] {
+        assert!(outcome.stdout.contains(text), "{outcome:?}");
     }
 }

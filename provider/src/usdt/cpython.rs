@@ -73,6 +73,9 @@ pub fn drawback(version: Version, marker: &str) -> Option<&'static str> {
         (15, "function-entry" | "function-return") => {
             Some("is not balanced where generators and coroutines are made, thrown into or closed")
         }
+        (_, "import-find-load-start" | "import-find-load-done") => Some(
+            "raises SystemError in the program when it imports a name that is no UTF-8 (a lone surrogate)",
+        ),
         _ => None,
     }
 }
@@ -202,6 +205,10 @@ mod tests {
         }
         assert_eq!(drawback(version(10), "function-entry"), None);
         assert_eq!(drawback(version(11), "line"), None);
+        for minor in 7..=15 {
+            assert!(drawback(version(minor), "import-find-load-start").is_some());
+            assert!(drawback(version(minor), "import-find-load-done").is_some());
+        }
     }
 
     #[test]
