@@ -148,6 +148,7 @@ pub(crate) fn read_drops(session: &Session, compiler: &Compiler) -> Result<DropC
         };
         counts.principal.push(count(Counter::Drops));
         counts.aggregation.push(count(Counter::AggregationDrops));
+        counts.speculations += count(Counter::FailedSpeculations);
         counts.dynamic += count(Counter::DynamicDrops);
         counts.error_faults += count(Counter::ErrorFaults);
         counts.python_mismatches += count(Counter::PythonMismatches);

@@ -21,6 +21,8 @@ pub(crate) struct Options {
     pub(crate) aggsize: Option<u64>,
     /// `dynvarsize`: bytes for each associative array.
     pub(crate) dynvarsize: u64,
+    /// `nspec`: how many speculations there may be at a time.
+    pub(crate) nspec: u32,
     /// `errtags`: error messages with their tag.
     pub(crate) errtags: bool,
     /// `defaultargs`: missing macro arguments are 0 or empty.
@@ -61,6 +63,7 @@ impl Default for Options {
             bufsize: 4 << 20,
             aggsize: None,
             dynvarsize: 1 << 20,
+            nspec: 1,
             errtags: false,
             defaultargs: false,
             argref: false,
@@ -95,6 +98,9 @@ pub(crate) enum BadOption {
 /// more than any string has; what is computed in one firing must fit a thread's scratch.)
 const LARGEST_STRING: u32 = 16384;
 
+/// The most speculations at a time: more have this number.
+const MOST_SPECULATIONS: u32 = 1024;
+
 /// Options that libdtrace has and that change nothing here.
 const NO_EFFECT: &[&str] = &[
     "aggrate",
@@ -128,7 +134,6 @@ const NO_EFFECT: &[&str] = &[
     "maxframes",
     "modpath",
     "noresolve",
-    "nspec",
     "pgmax",
     "preallocate",
     "printsize",
@@ -136,7 +141,6 @@ const NO_EFFECT: &[&str] = &[
     "pspec",
     "quietresize",
     "scratchsize",
-    "specsize",
     "stackframes",
     "stackindent",
     "stdc",
@@ -178,6 +182,11 @@ impl Options {
             "aggpercpu" => output.agg_per_cpu = switch()?,
             "rawbytes" => output.raw_bytes = switch()?,
             "droptags" => output.drop_tags = switch()?,
+            "nspec" => {
+                let count = u32::try_from(number()?).unwrap_or(u32::MAX);
+                self.nspec = count.clamp(1, MOST_SPECULATIONS);
+            }
+            "specsize" => output.specsize = size()?,
             "oformat" => {
                 let name = text()?;
                 let found = OutputFormat::ALL.iter().find(|(known, _)| *known == name);

@@ -162,6 +162,7 @@ impl Run<'_> {
             ring_bytes: self.options.ring_bytes(cpus),
             aggregation_keys: keys.and_then(|keys| u32::try_from(keys).ok()),
             dynvarsize: u32::try_from(self.options.dynvarsize).unwrap_or(u32::MAX),
+            speculations: self.options.nspec,
             extras: Extras {
                 flow: output.flow_indent && output.format == OutputFormat::Text,
                 origin: output.format.shows_origin(),

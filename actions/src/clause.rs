@@ -5,6 +5,7 @@ use dlang::program::{Action, Expr, Stmt, StmtKind};
 use predicates::asm::{Label, MapRef};
 use predicates::emit::{Emit, Emitted, Refusal};
 use predicates::insn::{Alu, Cond, Helper, Reg, Size};
+use predicates::stack::Val;
 use predicates::storage::{Counter, TupleMaps, own_globals};
 
 use crate::agg::emit_aggregate;
@@ -43,7 +44,7 @@ pub(crate) fn emit_clause(
     }
     let mut record = Record::start(emit, plan)?;
     let mut steps = plan.steps.iter();
-    emit_body(emit, context, body, &mut steps, &record)?;
+    emit_body(emit, context, body, &mut steps, &record, end)?;
     if plan.recording {
         record.send(emit, context)?;
     }
@@ -57,6 +58,7 @@ fn emit_body<'p>(
     body: &[Stmt],
     steps: &mut impl Iterator<Item = &'p Step>,
     record: &Record<'_>,
+    end: Label,
 ) -> Emitted<()> {
     for stmt in body {
         match &stmt.kind {
@@ -73,12 +75,12 @@ fn emit_body<'p>(
                 emit.jump_when(cond, false, else_)?;
                 let known = emit.known();
                 record.set_guard(emit, *yes, stmt.span)?;
-                emit_body(emit, context, then, steps, record)?;
+                emit_body(emit, context, then, steps, record, end)?;
                 emit.asm.jump(end);
                 emit.asm.bind(else_);
                 emit.forget(&known);
                 record.set_guard(emit, *no, stmt.span)?;
-                emit_body(emit, context, otherwise, steps, record)?;
+                emit_body(emit, context, otherwise, steps, record, end)?;
                 emit.asm.bind(end);
                 emit.forget(&known);
             }
@@ -89,8 +91,28 @@ fn emit_body<'p>(
                 for index in fields.clone() {
                     record.store(emit, index)?;
                 }
-                if let Action::Exit(status) = action {
-                    exit(emit, status)?;
+                match action {
+                    Action::Exit(status) => exit(emit, status)?,
+                    Action::Speculate(id) => {
+                        // Without an active speculation, the clause is over.
+                        let found = emit.speculate(id, end)?;
+                        record.set_speculation(emit, fields.start, found, id.span)?;
+                    }
+                    Action::Commit(id) | Action::Discard(id) => {
+                        let none = emit.asm.label();
+                        let known = emit.known();
+                        let found = emit.end_speculation(id, none)?;
+                        record.set_speculation(emit, fields.start, found, id.span)?;
+                        emit.asm.bind(none);
+                        emit.forget(&known);
+                    }
+                    Action::Trace(_)
+                    | Action::Printf(..)
+                    | Action::Printa(..)
+                    | Action::Clear(_)
+                    | Action::Trunc(..)
+                    | Action::Normalize(..)
+                    | Action::Denormalize(_) => {}
                 }
             }
             StmtKind::Aggregate {
@@ -239,6 +261,26 @@ impl<'p> Record<'p> {
             let base = self.base(emit, Reg::R1, span)?;
             emit.asm
                 .store_imm(Size::of(int.size), Reg::R1, base + to_i16(offset), 1);
+        }
+        Ok(())
+    }
+
+    /// Stores number and state of a speculation in the fields from `first` on.
+    fn set_speculation(
+        &self,
+        emit: &mut Emit<'_>,
+        first: usize,
+        (number, state): (Val, Val),
+        span: Span,
+    ) -> Emitted<()> {
+        for (index, val) in [(first, number), (first + 1, state)] {
+            if let Field::Int { offset, int } = self.plan.layout.fields[index] {
+                let base = self.base(emit, Reg::R1, span)?;
+                let reg = emit.reg(&val, Reg::R0);
+                let size = Size::of(int.size);
+                emit.asm.store(size, Reg::R1, base + to_i16(offset), reg);
+            }
+            emit.stack.give(val);
         }
         Ok(())
     }

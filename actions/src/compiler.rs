@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use dlang::program::{AggFunc, AggId, Builtin, Clause, Program};
+use dlang::program::{
+    Action, AggFunc, AggId, Builtin, Clause, Expr, ExprKind, Program, StmtKind, Subroutine,
+};
 use predicates::asm::MapRef;
 use predicates::emit::MachineState;
 use predicates::storage::{CommonMaps, Sizes, Storage, TaskFields, TupleMaps};
@@ -12,7 +14,7 @@ use provider::probe::Probe;
 use crate::flow::{flow_name, flow_of};
 use crate::follow::{FollowFields, followed_map};
 pub use crate::plan::Extras;
-use crate::plan::{most_fixed, plan_record};
+use crate::plan::{each_clause_expr, each_statement, most_fixed, plan_record};
 use crate::record::{AggregationLayout, EpochPlace, KeySelector};
 use crate::tables;
 use crate::trampoline::PythonMaps;
@@ -29,6 +31,8 @@ pub struct LowerOptions {
     pub aggregation_keys: Option<u32>,
     /// Bytes for associative arrays, which bound their elements.
     pub dynvarsize: u32,
+    /// How many speculations there may be at a time.
+    pub speculations: u32,
     /// What records carry beside what their clauses say.
     pub extras: Extras,
     /// What is known of the kernel's tasks.
@@ -106,6 +110,7 @@ impl Compiler {
             switches: SWITCHES,
         };
         let sizes = Sizes {
+            speculations: speculations(&program, options.speculations),
             strsize,
             record,
             key: tables.largest_key,
@@ -213,6 +218,25 @@ impl Compiler {
         plan.layout.flow = flow_of(probe);
         plan
     }
+}
+
+/// How many speculations there may be: none, if the program has nothing to do with them.
+fn speculations(program: &Program, most: u32) -> u32 {
+    fn begins(expr: &Expr) -> bool {
+        matches!(expr.kind, ExprKind::Call(Subroutine::Speculation, _))
+            || expr.operands().into_iter().any(begins)
+    }
+    let mut found = false;
+    for clause in &program.clauses {
+        each_clause_expr(clause, &mut |expr| found |= begins(expr));
+        each_statement(&clause.body, &mut |stmt| {
+            found |= matches!(
+                stmt.kind,
+                StmtKind::Action(Action::Speculate(_) | Action::Commit(_) | Action::Discard(_))
+            );
+        });
+    }
+    if found { most.max(1) } else { 0 }
 }
 
 /// A name that the kernel takes for a map or program.

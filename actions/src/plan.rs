@@ -16,14 +16,14 @@ use dlang::program::{
 };
 use dlang::types::{Int, Type};
 
-use crate::record::{Field, HEADER_SIZE, Output, OutputKind, RecordLayout};
+use crate::record::{Field, HEADER_SIZE, Output, OutputKind, RecordLayout, Speculation};
 
 /// A clause's record and how its statements fill it.
 #[derive(Debug, Default)]
 pub(crate) struct RecordPlan {
     /// The layout that the consumer decodes by.
     pub(crate) layout: RecordLayout,
-    /// What to compute for each field; `None` for guards, the ids of process and thread, and the time.
+    /// What to compute for each field; `None` for guards, speculations, the ids of process and thread, and the time.
     pub(crate) sources: Vec<Option<Expr>>,
     /// The fields that `-F` needs, whatever the clause does.
     pub(crate) flow: std::ops::Range<usize>,
@@ -107,7 +107,10 @@ fn uses_aggregation(body: &[Stmt]) -> bool {
                 | Action::Printf(..)
                 | Action::Exit(_)
                 | Action::Normalize(..)
-                | Action::Denormalize(_) => false,
+                | Action::Denormalize(_)
+                | Action::Speculate(_)
+                | Action::Commit(_)
+                | Action::Discard(_) => false,
             },
             StmtKind::Expr(_) | StmtKind::If { .. } | StmtKind::Aggregate { .. } => false,
         };
@@ -165,6 +168,16 @@ impl Planner<'_> {
             }
             Action::Normalize(agg, factor) => OutputKind::Normalize(*agg, self.defer(factor)),
             Action::Denormalize(agg) => OutputKind::Denormalize(*agg),
+            Action::Speculate(_) => OutputKind::Speculate(self.speculation()),
+            Action::Commit(_) => OutputKind::Commit(self.speculation()),
+            Action::Discard(_) => OutputKind::Discard(self.speculation()),
+        }
+    }
+
+    fn speculation(&mut self) -> Speculation {
+        Speculation {
+            number: self.int_field(Int::U32, None),
+            state: self.int_field(Int::U32, None),
         }
     }
 
@@ -214,9 +227,10 @@ impl Planner<'_> {
                     || of.ty.is_scalar() && expr.ty.is_scalar()
             }
             ExprKind::Ternary(_, a, b) => self.is_known(a) && self.is_known(b),
-            ExprKind::Call(subroutine, _) => {
-                !matches!(subroutine, Subroutine::Copyin | Subroutine::Copyinstr)
-            }
+            ExprKind::Call(subroutine, _) => !matches!(
+                subroutine,
+                Subroutine::Copyin | Subroutine::Copyinstr | Subroutine::Speculation
+            ),
             _ => false,
         }
     }
@@ -232,9 +246,10 @@ impl Planner<'_> {
                     || matches!(divisor.kind, ExprKind::Int(value) if value != 0)
             }
             ExprKind::Cast(of) => (of.ty == Type::String) == (expr.ty == Type::String),
-            ExprKind::Call(subroutine, _) => {
-                !matches!(subroutine, Subroutine::Copyin | Subroutine::Copyinstr)
-            }
+            ExprKind::Call(subroutine, _) => !matches!(
+                subroutine,
+                Subroutine::Copyin | Subroutine::Copyinstr | Subroutine::Speculation
+            ),
             _ => false,
         };
         own && expr
@@ -336,7 +351,12 @@ pub(crate) fn each_expr<'s>(stmt: &'s Stmt, f: &mut dyn FnMut(&'s Expr)) {
     match &stmt.kind {
         StmtKind::Expr(expr) | StmtKind::If { cond: expr, .. } => f(expr),
         StmtKind::Action(action) => match action {
-            Action::Trace(expr) | Action::Exit(expr) | Action::Normalize(_, expr) => f(expr),
+            Action::Trace(expr)
+            | Action::Exit(expr)
+            | Action::Normalize(_, expr)
+            | Action::Speculate(expr)
+            | Action::Commit(expr)
+            | Action::Discard(expr) => f(expr),
             Action::Printf(_, args) => args.iter().for_each(f),
             Action::Trunc(_, count) => count.iter().for_each(f),
             Action::Printa(..) | Action::Clear(_) | Action::Denormalize(_) => {}

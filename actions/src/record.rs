@@ -154,6 +154,21 @@ pub enum OutputKind {
     Normalize(AggId, Expr),
     /// `denormalize(@a)`.
     Denormalize(AggId),
+    /// `speculate(id)`.
+    Speculate(Speculation),
+    /// `commit(id)`.
+    Commit(Speculation),
+    /// `discard(id)`.
+    Discard(Speculation),
+}
+
+/// The fields that say which speculation is meant. Both are 0 if none is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Speculation {
+    /// Its number, from 1.
+    pub number: u16,
+    /// Its state, which no earlier one with that number had.
+    pub state: u16,
 }
 
 /// Where an aggregation's data is and how to read it.

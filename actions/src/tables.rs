@@ -376,6 +376,7 @@ mod tests {
             ring_bytes: 1 << 16,
             aggregation_keys: None,
             dynvarsize: 1 << 20,
+            speculations: 4,
             extras: crate::plan::Extras::default(),
             task: TaskFields::default(),
             may_goto: false,

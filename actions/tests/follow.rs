@@ -45,6 +45,7 @@ impl Following {
             ring_bytes: 1 << 16,
             aggregation_keys: Some(1024),
             dynvarsize: 1 << 20,
+            speculations: 4,
             extras: Extras::default(),
             task: TaskFields::default(),
             may_goto: false,

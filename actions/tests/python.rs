@@ -176,6 +176,7 @@ fn compile(
         ring_bytes: 1 << 16,
         aggregation_keys: Some(1024),
         dynvarsize: 1 << 20,
+        speculations: 4,
         extras: Extras::default(),
         task: task_fields(),
         may_goto,

@@ -270,7 +270,9 @@ fn call<'a>(
             text.truncate(env.strsize().saturating_sub(1));
             Value::Str(Cow::Owned(text))
         }
-        Subroutine::Copyin | Subroutine::Copyinstr => return Err(EvalError::NotConstant),
+        Subroutine::Copyin | Subroutine::Copyinstr | Subroutine::Speculation => {
+            return Err(EvalError::NotConstant);
+        }
     })
 }
 

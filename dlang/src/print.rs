@@ -185,6 +185,9 @@ impl Printer<'_> {
             Action::Trunc(agg, Some(n)) => format!("trunc({}, {})", self.agg(*agg), self.expr(n)),
             Action::Normalize(agg, n) => format!("normalize({}, {})", self.agg(*agg), self.expr(n)),
             Action::Denormalize(agg) => format!("denormalize({})", self.agg(*agg)),
+            Action::Speculate(e) => format!("speculate({})", self.expr(e)),
+            Action::Commit(e) => format!("commit({})", self.expr(e)),
+            Action::Discard(e) => format!("discard({})", self.expr(e)),
         }
     }
 
@@ -348,7 +351,10 @@ impl Structs {
                     Action::Trace(e)
                     | Action::Exit(e)
                     | Action::Trunc(_, Some(e))
-                    | Action::Normalize(_, e) => self.expr(e),
+                    | Action::Normalize(_, e)
+                    | Action::Speculate(e)
+                    | Action::Commit(e)
+                    | Action::Discard(e) => self.expr(e),
                     Action::Printa(..)
                     | Action::Clear(_)
                     | Action::Trunc(_, None)

@@ -225,6 +225,12 @@ pub enum Action {
     Normalize(AggId, Expr),
     /// `denormalize(@a)`.
     Denormalize(AggId),
+    /// `speculate(id)`: the record is a part of a speculation.
+    Speculate(Expr),
+    /// `commit(id)`: the records of a speculation show.
+    Commit(Expr),
+    /// `discard(id)`: they do not.
+    Discard(Expr),
 }
 
 /// An expression with its type.
@@ -561,6 +567,8 @@ pub enum Subroutine {
     Rindex,
     /// `string lltostr(int64_t[, int base])`.
     Lltostr,
+    /// `int speculation(void)`: the id of a speculation that begins, or 0 if there is none to be had.
+    Speculation,
 }
 
 impl std::fmt::Display for ProbeDesc {

@@ -161,8 +161,26 @@ pub enum Tag {
     ArgsIdx,
     /// The types of `args[]` differ between the probes of a clause.
     ArgsMulti,
-    /// An aggregation stands in an expression, where only a statement may change it.
+    /// An aggregation stands in an expression, where only a statement may change it, or behind `commit()`.
     AggComm,
+    /// An aggregation behind `speculate()`.
+    AggSpec,
+    /// A second `commit()` in a clause.
+    CommComm,
+    /// `commit()` behind an action that records data.
+    CommDrec,
+    /// An action that records data behind `commit()`.
+    DrecComm,
+    /// `exit()` behind `speculate()`.
+    ExitSpec,
+    /// A destructive action behind `speculate()`.
+    ActSpec,
+    /// `speculate()` behind `commit()`.
+    SpecComm,
+    /// `speculate()` behind an action that records data.
+    SpecDrec,
+    /// A second `speculate()` in a clause.
+    SpecSpec,
     /// A type is not known.
     TypeErr,
     /// A constant expression divides by zero.
@@ -332,6 +350,15 @@ impl Tag {
             Self::ArgsIdx => "D_ARGS_IDX",
             Self::ArgsMulti => "D_ARGS_MULTI",
             Self::AggComm => "D_AGG_COMM",
+            Self::AggSpec => "D_AGG_SPEC",
+            Self::CommComm => "D_COMM_COMM",
+            Self::CommDrec => "D_COMM_DREC",
+            Self::DrecComm => "D_DREC_COMM",
+            Self::ExitSpec => "D_EXIT_SPEC",
+            Self::ActSpec => "D_ACT_SPEC",
+            Self::SpecComm => "D_SPEC_COMM",
+            Self::SpecDrec => "D_SPEC_DREC",
+            Self::SpecSpec => "D_SPEC_SPEC",
             Self::TypeErr => "D_TYPE_ERR",
             Self::DivZero => "D_DIV_ZERO",
             Self::DeclLocassc => "D_DECL_LOCASSC",

@@ -65,6 +65,7 @@ impl Emit<'_> {
             }
             ExprKind::Byte(of, index) => self.byte_of(of, index, span),
             ExprKind::Call(Subroutine::Copyin, args) => self.copyin(args, span),
+            ExprKind::Call(Subroutine::Speculation, _) => self.speculation(span),
             ExprKind::Call(subroutine, args) => self.int_subroutine(*subroutine, args, span),
             ExprKind::Comma(first, second) => {
                 self.effect(first)?;

@@ -16,6 +16,7 @@ mod scan;
 mod search;
 mod share;
 pub mod shared;
+mod speculation;
 pub mod stack;
 pub mod storage;
 pub mod string;

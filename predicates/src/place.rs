@@ -251,7 +251,11 @@ impl Emit<'_> {
         let outside = self.fault(Fault::BadAddress, address);
         let copied = self.storage.copied;
         let mut regions = vec![(Region::Scratch, self.storage.locals_at, copied.0 + copied.1)];
-        regions.push((Region::Globals, own_globals::END, self.storage.globals_size));
+        regions.push((
+            Region::Globals,
+            own_globals::END,
+            self.storage.speculations.0,
+        ));
         regions.push((Region::Thread, own_state::END, self.storage.temps));
         regions.retain(|(_, start, end)| end - start >= size);
         self.scratch(Reg::R1, span)?;

@@ -148,6 +148,8 @@ pub struct Storage {
     pub globals: MapRef,
     /// Bytes of its value.
     pub globals_size: u32,
+    /// Where the states of speculations are in it, behind the variables, and how many there are.
+    pub speculations: (u32, u32),
     /// The task storage map.
     pub thread: MapRef,
     /// The per-CPU array with a Timer program's scratch, laid out as a thread's state.
@@ -224,10 +226,12 @@ pub enum Counter {
     PythonCompiled = 7,
     /// Processes that are not followed since too many are.
     FollowDrops = 8,
+    /// Calls of `speculation()` when all that there may be at a time were active.
+    FailedSpeculations = 9,
 }
 
 /// Number of [`Counter`]s.
-pub const COUNTERS: u32 = 9;
+pub const COUNTERS: u32 = 10;
 
 /// The most `this->` scalars that live on the stack.
 const STACK_LOCALS: usize = 8;
@@ -251,6 +255,8 @@ pub struct Sizes {
     pub copied: u32,
     /// What is known of the kernel's tasks.
     pub task: TaskFields,
+    /// How many speculations there may be at a time.
+    pub speculations: u32,
 }
 
 /// The maps that every enabling has, numbered by the caller.
@@ -354,7 +360,8 @@ impl Storage {
         Self {
             strsize,
             globals: maps.globals,
-            globals_size,
+            globals_size: globals_size + 8 * sizes.speculations,
+            speculations: (globals_size, sizes.speculations),
             thread: maps.thread,
             timer_scratch: maps.timer_scratch,
             rodata: maps.rodata,

@@ -40,8 +40,8 @@ macro_rules! areas {
 }
 
 areas! {
-    aggregations command control errors faults formats output probes python strings time
-    translators variables
+    aggregations command control errors faults formats output probes python speculation strings
+    time translators variables
 }
 
 fn check_area(area: &str) {

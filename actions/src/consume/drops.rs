@@ -9,6 +9,10 @@ pub struct DropCounts {
     pub principal: Vec<u64>,
     /// Updates of an aggregation that found its map full, by CPU.
     pub aggregation: Vec<u64>,
+    /// Records of speculations that were larger than `specsize`, by CPU. Counted by the consumer.
+    pub speculative: Vec<u64>,
+    /// Calls of `speculation()` that found all in use.
+    pub speculations: u64,
     /// Dynamic variables (associative arrays, thread-locals) that found no room.
     pub dynamic: u64,
     /// Faults inside of ERROR's own clauses, which fire nothing more.
@@ -29,8 +33,13 @@ impl DropCounts {
     /// All drops together.
     #[must_use]
     pub fn total(&self) -> u64 {
-        let counts = self.principal.iter().chain(&self.aggregation);
+        let counts = self
+            .principal
+            .iter()
+            .chain(&self.aggregation)
+            .chain(&self.speculative);
         let rest = [
+            self.speculations,
             self.dynamic,
             self.error_faults,
             self.python_mismatches,
@@ -78,6 +87,12 @@ impl DropReporter {
                 &counts.aggregation,
                 &self.reported.aggregation,
             ),
+            (
+                "DTRACEDROP_SPEC",
+                "speculative drop",
+                &counts.speculative,
+                &self.reported.speculative,
+            ),
         ];
         for (tag, what, now, before) in per_cpu {
             for (cpu, count) in now.iter().enumerate() {
@@ -92,6 +107,12 @@ impl DropReporter {
                 "dynamic variable drop",
                 counts.dynamic,
                 old.dynamic,
+            ),
+            (
+                "DTRACEDROP_SPECUNAVAIL",
+                "failed speculation (no speculative buffer available)",
+                counts.speculations,
+                old.speculations,
             ),
             (
                 "DTRACEDROP_DBLERROR",
@@ -160,7 +181,7 @@ impl Drops {
 
 /// The plural of what is counted: of the word before a preposition, or of the last.
 fn plural(what: &str) -> String {
-    for preposition in [" in ", " dropped", " not "] {
+    for preposition in [" in ", " dropped", " not ", " ("] {
         if let Some((noun, rest)) = what.split_once(preposition) {
             return format!("{noun}s{preposition}{rest}");
         }

@@ -20,6 +20,7 @@ mod flow;
 mod json;
 pub mod pipeline;
 mod printf;
+mod speculation;
 mod sys;
 #[cfg(test)]
 mod testing;
@@ -32,7 +33,7 @@ use std::fmt;
 use std::io;
 use std::mem;
 
-use dlang::eval::{self, EvalError, Value};
+use dlang::eval::{self, Env as _, EvalError, Value};
 use dlang::program::{AggId, Expr};
 use provider::probe::ProbeKind;
 
@@ -44,10 +45,11 @@ use self::drops::DropReporter;
 use self::event::{Data, Output};
 use self::fault::FaultRecord;
 use self::json::Json;
+use self::speculation::{Fate, Id, Speculations};
 use self::text::Text;
 use crate::record::{
     AggregationLayout, BEGUN_EPID, EXIT_EPID, Ecb, FAULT_EPID, FIRST_SPECIAL_EPID, Fault,
-    OutputKind,
+    OutputKind, Speculation,
 };
 
 /// What the options say about the output.
@@ -71,6 +73,8 @@ pub struct OutputOptions {
     pub drop_tags: bool,
     /// `-x strsize`: the size of strings, their NUL included.
     pub strsize: u32,
+    /// `-x specsize`: the most bytes of a speculation's records.
+    pub specsize: u64,
     /// `-x oformat`: what events are shown as.
     pub format: OutputFormat,
     /// What the monotonic clock, which records have their time from, lacks to the time since 1970, in
@@ -112,6 +116,7 @@ impl Default for OutputOptions {
             raw_bytes: false,
             drop_tags: false,
             strsize: 256,
+            specsize: 4 << 20,
             format: OutputFormat::default(),
             wall_offset: 0,
         }
@@ -167,6 +172,7 @@ pub struct Consumer {
     count: u64,
     /// Records of ERROR while BEGIN is running: as with libdtrace, they show behind BEGIN's.
     held: Option<Vec<Vec<u8>>>,
+    speculations: Speculations,
     stats: ConsumerStats,
 }
 
@@ -175,6 +181,11 @@ pub struct Consumer {
 struct PlannedEcb {
     ecb: Ecb,
     outputs: Vec<PlannedOutput>,
+    /// The fields with the speculation that its records are of, if it has any: not those of a clause
+    /// that ends one.
+    tentative: Option<Speculation>,
+    /// Whether all that it does is to end speculations, which shows nothing of its own.
+    silent: bool,
 }
 
 #[derive(Debug)]
@@ -193,6 +204,9 @@ enum Planned {
     Trunc(AggId, Option<Expr>),
     Normalize(AggId, Expr),
     Denormalize(AggId),
+    Speculate,
+    /// `commit()`, or else `discard()`.
+    End(Speculation, bool),
 }
 
 /// Why a record could not be shown to its end.
@@ -229,6 +243,7 @@ impl Consumer {
     pub fn new(options: OutputOptions, maps: Box<dyn AggregationMaps + Send>) -> Self {
         Self {
             aggregations: Aggregations::new(options.sort),
+            speculations: Speculations::new(options.specsize),
             drops: DropReporter::default(),
             output: match options.format {
                 OutputFormat::Text => Box::new(Text::new(&options)),
@@ -306,9 +321,33 @@ impl Consumer {
             corrupt: Cell::new(bytes.len() < planned.ecb.layout.fixed as usize),
         };
         self.stats.in_programs += u64::from(planned.ecb.probe.kind.file().is_some());
-        self.show(&planned.outputs, &record, out);
+        let tentative = planned.tentative.and_then(|fields| meant(fields, &record));
+        let fate = tentative.map_or(Fate::Shown, |id| self.speculations.add(id, cpu, bytes));
+        if fate == Fate::Shown {
+            self.show(&planned, &record, out);
+        }
         self.restore(epid, planned);
         Outcome::Continue
+    }
+
+    /// Shows a record of a speculation that has been committed.
+    fn committed(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        let Some((epid, cpu)) = decode::header(bytes) else {
+            return;
+        };
+        let slot = index(epid).and_then(|index| self.ecbs.get_mut(index));
+        let Some(planned) = slot.and_then(Option::take) else {
+            return;
+        };
+        let record = Record {
+            bytes,
+            ecb: &planned.ecb,
+            cpu,
+            strsize: self.options.strsize,
+            corrupt: Cell::new(false),
+        };
+        self.show(&planned, &record, out);
+        self.restore(epid, planned);
     }
 
     fn restore(&mut self, epid: u32, planned: PlannedEcb) {
@@ -327,7 +366,11 @@ impl Consumer {
 
     /// Notes the drops that `counts` has beyond the last time. They are told behind the last record.
     pub fn drops(&mut self, counts: &DropCounts) {
-        self.lost.extend(self.drops.report(counts));
+        let counts = DropCounts {
+            speculative: self.speculations.dropped().to_vec(),
+            ..counts.clone()
+        };
+        self.lost.extend(self.drops.report(&counts));
     }
 
     fn tell_lost(&mut self, out: &mut Vec<u8>) {
@@ -418,9 +461,18 @@ impl Consumer {
     }
 
     /// Hands a record to the output. One that turns out corrupt leaves no trace.
-    fn show(&mut self, outputs: &[PlannedOutput], record: &Record<'_>, out: &mut Vec<u8>) {
+    fn show(&mut self, planned: &PlannedEcb, record: &Record<'_>, out: &mut Vec<u8>) {
         if record.corrupt.get() {
             self.corrupt();
+            return;
+        }
+        let outputs = &planned.outputs;
+        if planned.silent {
+            for output in outputs {
+                if let Err(error) = self.act(output, record, out) {
+                    self.push(out, format!("cannot read aggregations: {error:?}"));
+                }
+            }
             return;
         }
         if !self.begun {
@@ -507,6 +559,16 @@ impl Consumer {
                     .normalize(*id, printf::integer(normal, record)?);
             }
             Planned::Denormalize(id) => self.aggregations.normalize(*id, 1),
+            Planned::Speculate => {}
+            Planned::End(fields, committed) => {
+                let ended = meant(*fields, record);
+                let records = ended.map(|id| self.speculations.end(id, *committed));
+                if *committed {
+                    for record in records.unwrap_or_default() {
+                        self.committed(&record, out);
+                    }
+                }
+            }
         }
         Ok(())
     }
@@ -530,6 +592,9 @@ impl PlannedEcb {
             OutputKind::Trunc(id, keep) => Planned::Trunc(*id, keep.clone()),
             OutputKind::Normalize(id, normal) => Planned::Normalize(*id, normal.clone()),
             OutputKind::Denormalize(id) => Planned::Denormalize(*id),
+            OutputKind::Speculate(_) => Planned::Speculate,
+            OutputKind::Commit(fields) => Planned::End(*fields, true),
+            OutputKind::Discard(fields) => Planned::End(*fields, false),
         };
         let outputs = ecb.layout.outputs.iter();
         let outputs = outputs
@@ -538,7 +603,23 @@ impl PlannedEcb {
                 kind: plan(&output.kind),
             })
             .collect();
-        Self { ecb, outputs }
+        let kinds = || ecb.layout.outputs.iter().map(|output| &output.kind);
+        let ends =
+            |kind: &OutputKind| matches!(kind, OutputKind::Commit(_) | OutputKind::Discard(_));
+        let is_tentative = |kind: &OutputKind| match kind {
+            OutputKind::Speculate(fields) => Some(*fields),
+            _other => None,
+        };
+        let commits = kinds().any(|kind| matches!(kind, OutputKind::Commit(_)));
+        let tentative = kinds().find_map(is_tentative).filter(|_| !commits);
+        let silent = kinds().any(ends)
+            && kinds().all(|kind| ends(kind) || matches!(kind, OutputKind::Speculate(_)));
+        Self {
+            ecb,
+            outputs,
+            tentative,
+            silent,
+        }
     }
 }
 
@@ -546,6 +627,17 @@ impl PlannedEcb {
 fn index(epid: u32) -> Option<usize> {
     let index = epid.checked_sub(1).filter(|_| epid < FIRST_SPECIAL_EPID)?;
     usize::try_from(index).ok()
+}
+
+/// The speculation that the fields of a record name, if any.
+fn meant(fields: Speculation, record: &Record<'_>) -> Option<Id> {
+    let word = |field: u16| match record.recorded(field) {
+        Value::Int(word) => u32::try_from(word).ok(),
+        Value::Str(_) => None,
+    };
+    let number = word(fields.number).filter(|number| *number != 0)?;
+    let state = word(fields.state)?;
+    Some(Id { number, state })
 }
 
 /// When a record's actions are done; `count` is the number of the record.

@@ -507,6 +507,76 @@ fn json_tells_of_faults_and_drops() {
     assert_eq!(out.lines().nth(1), Some(drop));
 }
 
+/// A consumer with a clause that speculates, 1, and one that commits or discards, 2; and the record
+/// of a clause.
+fn speculating(
+    end: fn(Speculation) -> OutputKind,
+) -> (Consumer, impl Fn(u32, i64, i64) -> Vec<u8>) {
+    let data = [int(0), int(0), int(0)];
+    let fields = Speculation {
+        number: 0,
+        state: 1,
+    };
+    let mut consumer = consumer(OutputOptions {
+        specsize: 44,
+        ..quiet()
+    });
+    let print = printf("%d ", vec![recorded(2, data[2])]);
+    consumer.add_ecbs([
+        ecb(1, &data, vec![OutputKind::Speculate(fields), print]),
+        ecb(2, &data, vec![end(fields)]),
+    ]);
+    (consumer, |epid, state, n| {
+        let number = i64::from(state != 0);
+        lay_out(epid, 0, &[int(number), int(state), int(n)]).2
+    })
+}
+
+#[test]
+fn speculations_show_where_they_are_committed() {
+    let (mut consumer, record) = speculating(OutputKind::Commit);
+    let mut out = Vec::new();
+    for (epid, state, n) in [
+        (1, 1, 1),
+        (1, 0, 2),
+        (1, 1, 3),
+        (2, 0, 0),
+        (1, 3, 4),
+        (2, 1, 0),
+        // Written while the commit was.
+        (1, 1, 5),
+        (1, 3, 6),
+        (2, 3, 0),
+    ] {
+        consumer.record(&record(epid, state, n), &mut out);
+    }
+    assert_eq!(out, b"2 1 3 5 4 6 ");
+}
+
+#[test]
+fn speculations_that_are_discarded_do_not_show() {
+    let (mut consumer, record) = speculating(OutputKind::Discard);
+    let mut out = Vec::new();
+    for (epid, state, n) in [(1, 1, 1), (2, 1, 0), (1, 1, 2), (1, 3, 3)] {
+        consumer.record(&record(epid, state, n), &mut out);
+    }
+    assert_eq!(out, b"");
+}
+
+#[test]
+fn speculations_have_a_size() {
+    let (mut consumer, record) = speculating(OutputKind::Commit);
+    let mut out = Vec::new();
+    for n in 1..5 {
+        consumer.record(&record(1, 1, n), &mut out);
+    }
+    consumer.drops(&DropCounts::default());
+    consumer.record(&record(2, 1, 0), &mut out);
+    assert_eq!(out, b"1 2 ");
+    let told = consumer.take_messages(&mut out);
+    assert_eq!(told[0].text, "2 speculative drops on CPU 0");
+}
+
 #[test]
 fn cut_off_and_unknown_records_are_counted_and_left_out() {
     let data = [int(5), string("abc")];

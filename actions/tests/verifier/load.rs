@@ -70,6 +70,7 @@ pub(crate) fn verify(text: &str) -> Verdict {
         ring_bytes: 1 << 16,
         aggregation_keys: Some(64),
         dynvarsize: 1 << 14,
+        speculations: 4,
         extras: Extras::default(),
         task: TaskFields {
             real_parent: Some(1000),

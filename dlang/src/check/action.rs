@@ -81,7 +81,9 @@ impl Checker<'_> {
             ast::ExprKind::Assign(op, target, value)
                 if matches!(base_of(target).kind, ast::ExprKind::Aggregation(_)) =>
             {
-                self.aggregate(*op, target, value, span)?
+                let aggregate = self.aggregate(*op, target, value, span)?;
+                self.aggregation_follows(span)?;
+                aggregate
             }
             ast::ExprKind::Call(name, args) if names::is_action(&name.text) => {
                 StmtKind::Action(self.action(name, args, span)?)
@@ -118,7 +120,7 @@ impl Checker<'_> {
         };
         let aggregation =
             |checker: &mut Self, tag| checker.aggregation_argument(function, 1, &args[0], tag);
-        Ok(match *runs {
+        let action = match *runs {
             Ok(ActionName::Trace) => self.trace(&args[0])?,
             Ok(ActionName::Printf) => self.printf(args, span)?,
             Ok(ActionName::Printa) => self.printa(args, span)?,
@@ -138,11 +140,19 @@ impl Checker<'_> {
             Ok(ActionName::Denormalize) => {
                 Action::Denormalize(aggregation(self, Tag::NormalizeAggarg)?)
             }
+            Ok(ActionName::Speculate) => Action::Speculate(number(self, 0)?),
+            Ok(ActionName::Commit) => Action::Commit(number(self, 0)?),
+            Ok(ActionName::Discard) => Action::Discard(number(self, 0)?),
             Err(why) => {
                 self.check_typed_arguments(function, args, prototype)?;
                 return self.lacking(function, why, name.span);
             }
-        })
+        };
+        if let Ok(runs) = *runs {
+            let attributes = names::find(function).map(|name| name.attributes);
+            self.follows(runs, attributes.unwrap_or_default(), span)?;
+        }
+        Ok(action)
     }
 
     fn trace(&mut self, arg: &ast::Expr) -> Checked<Action> {

@@ -17,6 +17,7 @@ mod expr;
 mod member;
 mod operator;
 mod printf;
+mod speculation;
 mod translate;
 mod types;
 mod variable;
@@ -138,6 +139,8 @@ struct Checker<'a> {
     region: Region,
     /// The probes of the clause that is being checked.
     clause_probes: Vec<ProbeSpec>,
+    /// What the clause has done so far.
+    done: speculation::Done,
 }
 
 impl<'a> Checker<'a> {
@@ -159,6 +162,7 @@ impl<'a> Checker<'a> {
             expanding: 0,
             region: Region::None,
             clause_probes: Vec::new(),
+            done: speculation::Done::default(),
         }
     }
 
@@ -218,6 +222,7 @@ impl<'a> Checker<'a> {
 
     fn clause(&mut self, clause: &'a ast::Clause) {
         self.clause_probes.clone_from(&clause.probes);
+        self.done = speculation::Done::default();
         let first_error = self.errors.len();
         let spoiled = self.spoiled.clone();
         let mut predicate = self.clause_predicate(clause);

@@ -78,6 +78,9 @@ pub enum ActionName {
     Trunc,
     Normalize,
     Denormalize,
+    Speculate,
+    Commit,
+    Discard,
 }
 
 /// The aggregating functions; [`crate::program::AggFunc`] has their parameters as well.

@@ -35,7 +35,7 @@ pub const TABLE: &[Name] = &[
     action("chill", &[INT32], Err(NO_DESTRUCTION)).destructive(),
     subroutine("cleanpath", STRING, &[CHARS], Err(UNWRITTEN)),
     action("clear", &[ANY], Ok(ActionName::Clear)).records(),
-    action("commit", &[INT32], Err(NO_SPECULATION)),
+    action("commit", &[INT32], Ok(ActionName::Commit)),
     subroutine("copyin", ValueType::Scratch, &[ADDRESS, SIZE], Ok(Subroutine::Copyin)),
     subroutine("copyinstr", STRING, &[ADDRESS, optional(SIZE)], Ok(Subroutine::Copyinstr)),
     subroutine("copyinto", ValueType::Void, &[ADDRESS, SIZE, MEMORY], Err(NO_SCRATCH)),
@@ -49,7 +49,7 @@ pub const TABLE: &[Name] = &[
     subroutine("ddi_pathname", STRING, &[MEMORY, LONG], Err(NO_KERNEL)),
     action("denormalize", &[ANY], Ok(ActionName::Denormalize)).records(),
     subroutine("dirname", STRING, &[CHARS], Ok(Subroutine::Dirname)),
-    action("discard", &[INT32], Err(NO_SPECULATION)),
+    action("discard", &[INT32], Ok(ActionName::Discard)),
     variable("epid", UINT, Builtin::Epid),
     variable("errno", INT, Builtin::Errno),
     unsupported_variable("execargs", STRING, NO_KERNEL_TYPES),
@@ -118,8 +118,8 @@ pub const TABLE: &[Name] = &[
     subroutine("rw_read_held", INT, &[MEMORY], Err(NO_KERNEL)),
     subroutine("rw_write_held", INT, &[MEMORY], Err(NO_KERNEL)),
     action("setopt", &[CHARS, optional(CHARS)], Err(NO_COMMANDS)),
-    action("speculate", &[INT32], Err(NO_SPECULATION)),
-    subroutine("speculation", INT, &[], Err(NO_SPECULATION)),
+    action("speculate", &[INT32], Ok(ActionName::Speculate)),
+    subroutine("speculation", INT, &[], Ok(Subroutine::Speculation)),
     subroutine("stack", OTHER, &[optional(UINT32)], Err(NO_STACKS)),
     unsupported_variable("stackdepth", UINT, NO_STACKS),
     aggregating("stddev", &[ANY], AggregatingName::Stddev),
@@ -184,7 +184,6 @@ const ANY: Parameter = parameter(Takes::Any, "@");
 const MORE: Parameter = parameter(Takes::More, "...");
 
 // Why rdtrace does not run a name.
-const NO_SPECULATION: &str = "rdtrace has no speculative tracing";
 const NO_STACKS: &str = "rdtrace does not walk stacks";
 const NO_SYMBOLS: &str = "rdtrace does not resolve addresses to symbols";
 const NO_KERNEL_TYPES: &str =

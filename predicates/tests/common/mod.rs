@@ -293,6 +293,7 @@ pub fn make(program: &Program, rows: &[Row], options: Options) -> Emitted<Made> 
         switches: MapRef(5),
     };
     let sizes = Sizes {
+        speculations: 0,
         strsize,
         record: 64,
         key,

@@ -1,0 +1,2 @@
+/* Aggregations cannot be taken back. */
+BEGIN { speculate(1); @ = count(); }

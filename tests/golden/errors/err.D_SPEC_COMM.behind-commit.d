@@ -1,0 +1,2 @@
+/* What commits is not speculative. */
+BEGIN { commit(1); speculate(1); }

@@ -1,0 +1,2 @@
+/* One record is of one speculation. */
+BEGIN { speculate(1); speculate(2); }
