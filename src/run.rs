@@ -15,10 +15,10 @@ use std::time::{Duration, Instant};
 use actions::consume::pipeline::{Event, Pipeline, Sinks};
 use actions::consume::{Consumer, OutputFormat, OutputOptions};
 use actions::follow::FollowFields;
-use actions::lower::{Compiler, Enabled, Extras, LowerOptions, Object, uses};
+use actions::lower::{Compiler, Enabled, Extras, LowerOptions, Object, uses_ancestors};
 use actions::record::Ecb;
 use anyhow::{Context as _, Result, bail};
-use dlang::program::{Builtin, Program};
+use dlang::program::Program;
 use dlang::tags::Tag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
@@ -167,7 +167,7 @@ impl Run<'_> {
                 flow: output.flow_indent && output.format == OutputFormat::Text,
                 origin: output.format.shows_origin(),
             },
-            task: task_fields(in_files || uses(program, Builtin::Ppid)),
+            task: task_fields(in_files || uses_ancestors(program)),
             may_goto: in_files && KernelFeatures::may_goto(),
             follow: self.follow,
             grows: self.grows(),

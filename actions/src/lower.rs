@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use dlang::diag::Span;
-use dlang::program::{Builtin, Expr, ExprKind, Program};
+use dlang::program::{Builtin, Expr, ExprKind, Program, Subroutine};
 use predicates::asm::{Code, MapRef};
 use predicates::emit::{Refusal, Rodata};
 use predicates::storage::COUNTERS;
@@ -316,16 +316,31 @@ fn on_tracepoint(
 /// Whether any clause of a program reads a built-in variable.
 #[must_use]
 pub fn uses(program: &Program, builtin: Builtin) -> bool {
-    fn reads(expr: &Expr, builtin: Builtin) -> bool {
-        expr.kind == ExprKind::Builtin(builtin)
+    any_expr(program, &|expr| expr.kind == ExprKind::Builtin(builtin))
+}
+
+/// Whether any clause of a program asks for the ancestors of a process.
+#[must_use]
+pub fn uses_ancestors(program: &Program) -> bool {
+    any_expr(program, &|expr| {
+        matches!(
+            expr.kind,
+            ExprKind::Builtin(Builtin::Ppid) | ExprKind::Call(Subroutine::Progenyof, _)
+        )
+    })
+}
+
+fn any_expr(program: &Program, which: &dyn Fn(&Expr) -> bool) -> bool {
+    fn any(expr: &Expr, which: &dyn Fn(&Expr) -> bool) -> bool {
+        which(expr)
             || expr
                 .operands()
                 .into_iter()
-                .any(|operand| reads(operand, builtin))
+                .any(|operand| any(operand, which))
     }
     let mut found = false;
     for clause in &program.clauses {
-        each_clause_expr(clause, &mut |expr| found = found || reads(expr, builtin));
+        each_clause_expr(clause, &mut |expr| found = found || any(expr, which));
     }
     found
 }

@@ -11,9 +11,7 @@
 
 use std::sync::Arc;
 
-use dlang::program::{
-    Action, BinaryOp, Builtin, Clause, Expr, ExprKind, Stmt, StmtKind, Subroutine,
-};
+use dlang::program::{Action, BinaryOp, Builtin, Clause, Expr, ExprKind, Stmt, StmtKind};
 use dlang::types::{Int, Type};
 
 use crate::record::{Field, HEADER_SIZE, Output, OutputKind, RecordLayout, Speculation};
@@ -227,10 +225,7 @@ impl Planner<'_> {
                     || of.ty.is_scalar() && expr.ty.is_scalar()
             }
             ExprKind::Ternary(_, a, b) => self.is_known(a) && self.is_known(b),
-            ExprKind::Call(subroutine, _) => !matches!(
-                subroutine,
-                Subroutine::Copyin | Subroutine::Copyinstr | Subroutine::Speculation
-            ),
+            ExprKind::Call(subroutine, _) => subroutine.is_pure(),
             _ => false,
         }
     }
@@ -246,10 +241,7 @@ impl Planner<'_> {
                     || matches!(divisor.kind, ExprKind::Int(value) if value != 0)
             }
             ExprKind::Cast(of) => (of.ty == Type::String) == (expr.ty == Type::String),
-            ExprKind::Call(subroutine, _) => !matches!(
-                subroutine,
-                Subroutine::Copyin | Subroutine::Copyinstr | Subroutine::Speculation
-            ),
+            ExprKind::Call(subroutine, _) => subroutine.is_pure(),
             _ => false,
         };
         own && expr

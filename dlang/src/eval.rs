@@ -270,9 +270,28 @@ fn call<'a>(
             text.truncate(env.strsize().saturating_sub(1));
             Value::Str(Cow::Owned(text))
         }
-        Subroutine::Copyin | Subroutine::Copyinstr | Subroutine::Speculation => {
-            return Err(EvalError::NotConstant);
+        Subroutine::Toupper => Value::Str(Cow::Owned(string(0)?.to_ascii_uppercase())),
+        Subroutine::Tolower => Value::Str(Cow::Owned(string(0)?.to_ascii_lowercase())),
+        Subroutine::Strtoll => {
+            let base = optional(1)?.unwrap_or(10);
+            Value::Int(strings::strtoll(&string(0)?, base))
         }
+        Subroutine::Cleanpath => Value::Str(Cow::Owned(strings::cleanpath(&string(0)?))),
+        Subroutine::Getmajor => Value::Int(Int::U32.wrap(number(0)?) >> MINOR_BITS),
+        Subroutine::Getminor => Value::Int(number(0)? & ((1 << MINOR_BITS) - 1)),
+        Subroutine::Htons | Subroutine::Ntohs => {
+            Value::Int(i64::from(u16::from_be_bytes(low_bytes(number(0)?))))
+        }
+        Subroutine::Htonl | Subroutine::Ntohl => {
+            Value::Int(i64::from(u32::from_be_bytes(low_bytes(number(0)?))))
+        }
+        Subroutine::Htonll | Subroutine::Ntohll => Value::Int(number(0)?.swap_bytes()),
+        Subroutine::Copyin
+        | Subroutine::Copyinstr
+        | Subroutine::Strtok
+        | Subroutine::Rand
+        | Subroutine::Progenyof
+        | Subroutine::Speculation => return Err(EvalError::NotConstant),
     })
 }
 
@@ -292,6 +311,15 @@ fn eval_str<'a>(expr: &'a Expr, env: &impl Env<'a>) -> Result<Cow<'a, [u8]>, Eva
 
 fn int_of(ty: &Type) -> Result<Int, EvalError> {
     ty.as_int().ok_or(EvalError::NotConstant)
+}
+
+/// Bits of the minor number in the kernel's `dev_t`.
+pub const MINOR_BITS: u32 = 20;
+
+/// The lowest bytes of a value, from the lowest on, as memory has them.
+fn low_bytes<const N: usize>(value: i64) -> [u8; N] {
+    let bytes = value.to_le_bytes();
+    std::array::from_fn(|n| bytes[n])
 }
 
 /// A `char` argument's byte, whatever its sign.

@@ -569,6 +569,75 @@ pub enum Subroutine {
     Lltostr,
     /// `int speculation(void)`: the id of a speculation that begins, or 0 if there is none to be had.
     Speculation,
+    /// `string toupper(const char *)`: ASCII letters only.
+    Toupper,
+    /// `string tolower(const char *)`.
+    Tolower,
+    /// `int64_t strtoll(const char *[, int base])`: the number at the start, 0 if there is none.
+    Strtoll,
+    /// `string strtok(const char *, const char *)`: the next token of a string, or of the one
+    /// before when the first argument is NULL.
+    Strtok,
+    /// `string cleanpath(const char *)`: without `.`, `..` and empty components.
+    Cleanpath,
+    /// `int rand()`: a pseudo-random number of 32 bits.
+    Rand,
+    /// `int progenyof(pid_t)`: whether the process is that one or a descendant of it.
+    Progenyof,
+    /// `dev_t getmajor(dev_t)`.
+    Getmajor,
+    /// `dev_t getminor(dev_t)`.
+    Getminor,
+    /// `uint16_t htons(uint16_t)`: to network byte order.
+    Htons,
+    /// `uint32_t htonl(uint32_t)`.
+    Htonl,
+    /// `uint64_t htonll(uint64_t)`.
+    Htonll,
+    /// `uint16_t ntohs(uint16_t)`: from network byte order.
+    Ntohs,
+    /// `uint32_t ntohl(uint32_t)`.
+    Ntohl,
+    /// `uint64_t ntohll(uint64_t)`.
+    Ntohll,
+}
+
+impl Subroutine {
+    /// Whether its value depends on its arguments only, so that it can be computed anywhere.
+    #[must_use]
+    pub const fn is_pure(self) -> bool {
+        match self {
+            Self::Copyinstr
+            | Self::Copyin
+            | Self::Speculation
+            | Self::Strtok
+            | Self::Rand
+            | Self::Progenyof => false,
+            Self::Basename
+            | Self::Dirname
+            | Self::Strlen
+            | Self::Strjoin
+            | Self::Strstr
+            | Self::Strchr
+            | Self::Strrchr
+            | Self::Substr
+            | Self::Index
+            | Self::Rindex
+            | Self::Lltostr
+            | Self::Toupper
+            | Self::Tolower
+            | Self::Strtoll
+            | Self::Cleanpath
+            | Self::Getmajor
+            | Self::Getminor
+            | Self::Htons
+            | Self::Htonl
+            | Self::Htonll
+            | Self::Ntohs
+            | Self::Ntohl
+            | Self::Ntohll => true,
+        }
+    }
 }
 
 impl std::fmt::Display for ProbeDesc {

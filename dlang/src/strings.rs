@@ -169,6 +169,65 @@ pub fn lltostr(value: i64, base: u32) -> Vec<u8> {
     text
 }
 
+/// The number in `base` at the start of a string, as illumos' `strtoll`: behind blanks and a sign,
+/// in base 16 behind `0x`, too; 0 if there is none. It wraps where 64 bits do not hold it.
+#[must_use]
+pub fn strtoll(s: &[u8], base: i64) -> i64 {
+    let digit = |byte: u8| char::from(byte).to_digit(36).map(i64::from);
+    let blanks = s.iter().take_while(|byte| matches!(byte, b' ' | b'\t'));
+    let mut rest = &s[blanks.count()..];
+    let negative = rest.first() == Some(&b'-');
+    if let [b'-' | b'+', tail @ ..] = rest {
+        rest = tail;
+    }
+    if let [b'0', b'x' | b'X', first, ..] = rest
+        && base == 16
+        && first.is_ascii_hexdigit()
+    {
+        rest = &rest[2..];
+    }
+    let digits = rest
+        .iter()
+        .map_while(|&byte| digit(byte).filter(|&digit| digit < base));
+    let value = digits.fold(0i64, |value, digit| {
+        value.wrapping_mul(base).wrapping_add(digit)
+    });
+    if negative {
+        value.wrapping_neg()
+    } else {
+        value
+    }
+}
+
+/// The shortest path that means the same by its text alone: without `.` and empty components, and
+/// without those that a `..` takes back; `.` where nothing is left of a relative path.
+#[must_use]
+pub fn cleanpath(path: &[u8]) -> Vec<u8> {
+    let absolute = path.first() == Some(&b'/');
+    let mut kept: Vec<&[u8]> = Vec::new();
+    for component in path.split(|&byte| byte == b'/') {
+        match component {
+            b"" | b"." => {}
+            b".." => match kept.last() {
+                Some(&last) if last != b".." => {
+                    kept.pop();
+                }
+                None if absolute => {}
+                Some(_) | None => kept.push(component),
+            },
+            _ => kept.push(component),
+        }
+    }
+    let joined = kept.join(&b'/');
+    if absolute {
+        [b"/", &joined[..]].concat()
+    } else if joined.is_empty() && !path.is_empty() {
+        b".".to_vec()
+    } else {
+        joined
+    }
+}
+
 /// Applies a slicing function to a string that is borrowed or owned, copying only the latter.
 pub(crate) fn slice_cow<'a>(
     s: Cow<'a, [u8]>,
@@ -212,6 +271,51 @@ mod tests {
 
     fn text(s: &[u8]) -> &str {
         std::str::from_utf8(s).unwrap()
+    }
+
+    #[test]
+    fn paths_are_cleaned() {
+        for (path, clean) in [
+            ("/a/../b/./c", "/b/c"),
+            ("a//b", "a/b"),
+            ("/a/.", "/a"),
+            ("/a/..", "/"),
+            ("a/..", "."),
+            ("..", ".."),
+            ("/../..", "/"),
+            ("", ""),
+            ("//", "/"),
+            ("/a/b/../../c", "/c"),
+            ("/a/.b/..c/d", "/a/.b/..c/d"),
+            ("/a/b/../", "/a"),
+            ("./a", "a"),
+            ("../../a/../b", "../../b"),
+            ("a/../../b", "../b"),
+        ] {
+            let found = cleanpath(path.as_bytes());
+            assert_eq!(String::from_utf8_lossy(&found), clean, "{path}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_read() {
+        for (text, base, value) in [
+            ("42", 10, 42),
+            (" \t-42x", 10, -42),
+            ("+7", 10, 7),
+            ("", 10, 0),
+            ("x", 10, 0),
+            ("0x1F", 16, 31),
+            ("1f", 16, 31),
+            ("0x", 16, 0),
+            ("777", 8, 511),
+            ("9", 8, 0),
+            ("zz", 36, 1295),
+            ("-9223372036854775808", 10, i64::MIN),
+            ("18446744073709551617", 10, 1),
+        ] {
+            assert_eq!(strtoll(text.as_bytes(), base), value, "{text}");
+        }
     }
 
     #[test]

@@ -52,6 +52,10 @@ pub(crate) enum Fetched {
     Length(usize),
     /// The start that goes with `Length`.
     Start(usize),
+    /// Where in the heap the rest of the string is that `strtok` takes apart.
+    TokenStart,
+    /// How long that rest is.
+    TokenLen,
 }
 
 /// A way out of the straight path when a check fails. At the stub `r1` becomes the fault's

@@ -247,6 +247,7 @@ pub enum Helper {
     MapUpdateElem = 2,
     MapDeleteElem = 3,
     KtimeGetNs = 5,
+    GetPrandomU32 = 7,
     GetSmpProcessorId = 8,
     GetCurrentPidTgid = 14,
     GetCurrentUidGid = 15,
@@ -282,6 +283,7 @@ const CLASS_LD: u8 = 0x00;
 const CLASS_LDX: u8 = 0x01;
 const CLASS_ST: u8 = 0x02;
 const CLASS_STX: u8 = 0x03;
+const CLASS_ALU: u8 = 0x04;
 const CLASS_JMP: u8 = 0x05;
 const CLASS_ALU64: u8 = 0x07;
 const SOURCE_REG: u8 = 0x08;
@@ -291,6 +293,7 @@ const LD_IMM64: u8 = 0x18;
 const CALL: u8 = 0x85;
 const EXIT: u8 = 0x95;
 const JA: u8 = 0x05;
+const TO_BIG_ENDIAN: u8 = CLASS_ALU | SOURCE_REG | 0xd0;
 const MAY_GOTO: u8 = 0xe5;
 const ATOMIC_FETCH: i32 = 0x01;
 const ATOMIC_CMPXCHG: i32 = 0xf1;
@@ -321,6 +324,12 @@ impl Insn {
     #[must_use]
     pub const fn alu_imm(op: Alu, dst: Reg, imm: i32) -> Self {
         Self::new(CLASS_ALU64 | op.bits(), dst, Reg::R0, 0, imm)
+    }
+
+    /// `dst = the lowest bits of dst (16, 32 or 64) in big-endian order`, the others 0.
+    #[must_use]
+    pub const fn to_big_endian(dst: Reg, bits: i32) -> Self {
+        Self::new(TO_BIG_ENDIAN, dst, Reg::R0, 0, bits)
     }
 
     /// `dst = *(size *)(base + offset)`.
@@ -471,6 +480,7 @@ impl fmt::Display for Insn {
             (CALL, _) => write!(f, "call {imm}"),
             (EXIT, _) => f.write_str("exit"),
             (JA, _) => write!(f, "goto {offset:+}"),
+            (TO_BIG_ENDIAN, _) => write!(f, "{dst} = be{imm} {dst}"),
             (MAY_GOTO, _) => write!(f, "may_goto {offset:+}"),
             (_, CLASS_LDX) => write!(f, "{dst} = *(u{bits} *)({src} {offset:+})"),
             (_, CLASS_ST) => write!(f, "*(u{bits} *)({dst} {offset:+}) = {imm}"),
@@ -522,6 +532,7 @@ mod tests {
             Insn::atomic_add(Size::Double, Reg::R0, 8, Reg::R1, false).encode(),
             0x0008_10db
         );
+        assert_eq!(Insn::to_big_endian(Reg::R3, 16).encode(), 0x10_0000_03dc);
         let [low, high] = Insn::load_imm64(Reg::R1, PSEUDO_MAP_FD, 7);
         assert_eq!((low.encode(), high.encode()), (0x7_0000_1118, 0));
     }

@@ -53,6 +53,20 @@ impl Emit<'_> {
                 self.substr(of, index, length.first(), span)
             }
             (Subroutine::Lltostr, [value, base @ ..]) => self.lltostr(value, base.first(), span),
+            (Subroutine::Toupper, [of]) => {
+                self.with_letters(of, |byte| byte.to_ascii_uppercase(), span)
+            }
+            (Subroutine::Tolower, [of]) => {
+                self.with_letters(of, |byte| byte.to_ascii_lowercase(), span)
+            }
+            (Subroutine::Strtok, [of, delimiters]) => self.strtok(of, delimiters, span),
+            (Subroutine::Cleanpath, _) => Err(Refusal {
+                span,
+                message:
+                    "cleanpath() of what only the probe knows can be printed, and not be used \
+                          in predicates, keys and variables yet"
+                        .into(),
+            }),
             _ => Err(unknown(subroutine, span)),
         }
     }
@@ -74,6 +88,15 @@ impl Emit<'_> {
             (Subroutine::Rindex, [of, sub, start @ ..]) => {
                 self.rindex(of, sub, start.first(), span)
             }
+            (Subroutine::Strtoll, [of, base @ ..]) => self.strtoll(of, base.first(), span),
+            (Subroutine::Rand, []) => self.rand(span),
+            (Subroutine::Progenyof, [pid]) => self.progenyof(pid, span),
+            (Subroutine::Getmajor | Subroutine::Getminor, [of]) => {
+                self.device_part(subroutine, of, span)
+            }
+            (Subroutine::Htons | Subroutine::Ntohs, [of]) => self.swapped(of, 16, span),
+            (Subroutine::Htonl | Subroutine::Ntohl, [of]) => self.swapped(of, 32, span),
+            (Subroutine::Htonll | Subroutine::Ntohll, [of]) => self.swapped(of, 64, span),
             _ => Err(unknown(subroutine, span)),
         }
     }
@@ -450,7 +473,7 @@ impl Emit<'_> {
     }
 
     /// A copy of `r2` bytes of a string from byte `at` on.
-    fn part(&mut self, string: &Str, at: &Val, span: Span) -> Emitted<Str> {
+    pub(crate) fn part(&mut self, string: &Str, at: &Val, span: Span) -> Emitted<Str> {
         self.make_bounded(Reg::R2, Reg::R3, self.storage.strsize);
         self.asm.alu_imm(Alu::Add, Reg::R2, 1);
         self.heap_address_known(Reg::R3, &string.start);

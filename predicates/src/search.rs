@@ -226,7 +226,7 @@ impl Emit<'_> {
     }
 
     /// `dst = address of the table behind the heap`. The scratch has been fetched. Destroys `r5`.
-    fn table_behind_heap(&mut self, dst: Reg) {
+    pub(crate) fn table_behind_heap(&mut self, dst: Reg) {
         self.heap_used(Reg::R5);
         self.scratch_known(dst);
         self.asm.alu_imm(Alu::Add, dst, imm(self.storage.heap));

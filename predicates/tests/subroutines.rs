@@ -314,3 +314,113 @@ proptest! {
         fold_all(Options::default(), &rows);
     }
 }
+
+#[test]
+fn letters_change_their_case() {
+    let full = "xY".repeat(127);
+    for text in ["hello, World", "az{`AZ[@", "", &full, "\u{e9}E"] {
+        fold_all(
+            Options::default(),
+            &[
+                ("toupper(copyinstr(arg0))", &[s(text)]),
+                ("tolower(copyinstr(arg0))", &[s(text)]),
+                ("strlen(toupper(basename(copyinstr(arg0))))", &[s(text)]),
+                ("toupper(copyinstr(arg0)) == copyinstr(arg0)", &[s(text)]),
+            ],
+        );
+    }
+}
+
+#[test]
+fn numbers_are_read_from_strings() {
+    for text in [
+        "42",
+        " \t -42",
+        "\t-42x",
+        "+7",
+        "",
+        "-",
+        "0x1F",
+        "0xg",
+        "0x",
+        "1f",
+        "777",
+        "-9223372036854775808",
+        "99999999999999999999999999",
+    ] {
+        fold_all(
+            Options::default(),
+            &[
+                ("strtoll(copyinstr(arg0))", &[s(text)]),
+                ("strtoll(copyinstr(arg0), 16)", &[s(text)]),
+                ("strtoll(copyinstr(arg0), 8)", &[s(text)]),
+                ("strtoll(substr(copyinstr(arg0), 1), 36)", &[s(text)]),
+            ],
+        );
+    }
+}
+
+#[test]
+fn bytes_are_turned_around_and_device_numbers_taken_apart() {
+    for value in [0, 1, 0x1234, 0x1234_5678, 0x1234_5678_9abc_def0, -1] {
+        fold_all(
+            Options::default(),
+            &[
+                ("htons(arg0)", &[n(value)]),
+                ("htonl(arg0)", &[n(value)]),
+                ("htonll(arg0)", &[n(value)]),
+                ("ntohs(arg0) + ntohl(arg0)", &[n(value)]),
+                ("ntohll(arg0)", &[n(value)]),
+                ("getmajor(arg0)", &[n(value)]),
+                ("getminor(arg0)", &[n(value)]),
+            ],
+        );
+    }
+}
+
+#[test]
+fn tokens_come_one_after_the_other() {
+    let text = |t: &str| Out::Text(t.into());
+    let full = ",".repeat(100) + &"x".repeat(155);
+    check(&[
+        ("strtok(copyinstr(arg0), \",\")", &[s("a,b")], text("a")),
+        (
+            "strtok(copyinstr(arg0), \",;\")",
+            &[s(";,ab;c")],
+            text("ab"),
+        ),
+        ("strtok(copyinstr(arg0), \",\")", &[s("")], text("")),
+        ("strtok(copyinstr(arg0), \",\")", &[s(",,")], text("")),
+        ("strtok(copyinstr(arg0), \"\")", &[s("abc")], text("abc")),
+        (
+            "strtok(copyinstr(arg0), \",\")",
+            &[s(&full)],
+            text(&"x".repeat(155)),
+        ),
+        (
+            "strtok(copyinstr(arg0), copyinstr(arg1))",
+            &[s("a,b;c"), s(";")],
+            text("a,b"),
+        ),
+        (
+            "(strtok(copyinstr(arg0), \",\"), strtok(NULL, \",\"))",
+            &[s("a,,b,c")],
+            text("b"),
+        ),
+        (
+            "(strtok(copyinstr(arg0), \",\"), strtok(NULL, \",\"), strtok(NULL, \";\"))",
+            &[s("a,b,c;d")],
+            text(",c"),
+        ),
+        (
+            "(strtok(copyinstr(arg0), \",\"), strtok(NULL, \",\"))",
+            &[s("a,")],
+            text(""),
+        ),
+    ]);
+    check(&[(
+        "(strtok(copyinstr(arg0), \",\"), strtok(NULL, \",\") == NULL)",
+        &[s("a,")],
+        Out::Int(1),
+    )]);
+}

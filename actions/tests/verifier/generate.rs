@@ -383,7 +383,7 @@ impl Writer {
         let arguments: Vec<String> = prototype.parameters[..given]
             .iter()
             .map(|parameter| match parameter.takes {
-                Takes::Str => self.text(depth),
+                Takes::Str | Takes::StrOrNull => self.text(depth),
                 // What is read from memory has eight bytes at most.
                 Takes::Number(_) if to_memory => "8".into(),
                 Takes::Number(_) | Takes::Address | Takes::Any | Takes::More => self.int(depth),

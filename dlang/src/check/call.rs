@@ -77,12 +77,15 @@ impl Checker<'_> {
         parameter: Parameter,
     ) -> Checked<Expr> {
         let place = self.place(arg)?;
-        if parameter.takes == Takes::Str && is_string_like(&place.ty) {
+        if matches!(parameter.takes, Takes::Str | Takes::StrOrNull) && is_string_like(&place.ty) {
             return Ok(convert(place, &Type::String));
         }
         let value = self.value(place)?;
         match (parameter.takes, &value.ty) {
             (Takes::Address, Type::Int(_) | Type::Pointer(..)) => Ok(convert(value, &Type::U64)),
+            (Takes::StrOrNull, Type::Pointer(..)) if matches!(value.kind, ExprKind::Int(0)) => {
+                Ok(value)
+            }
             (Takes::Memory, Type::Pointer(..)) | (Takes::Any | Takes::More, _) => Ok(value),
             (Takes::Number(int), Type::Int(_)) => {
                 let value = stored(value, &Type::Int(int));
@@ -99,6 +102,7 @@ impl Checker<'_> {
             },
             (
                 Takes::Str
+                | Takes::StrOrNull
                 | Takes::Address
                 | Takes::Memory
                 | Takes::Number(_)

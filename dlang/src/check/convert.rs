@@ -3,7 +3,7 @@
 use super::{Checked, Checker};
 use crate::diag::Span;
 use crate::eval::{self, EvalError, Value};
-use crate::program::{Expr, ExprKind, Subroutine};
+use crate::program::{Expr, ExprKind};
 use crate::tags::Tag;
 use crate::types::{Int, Type};
 
@@ -105,8 +105,7 @@ fn has_constant_operands(expr: &Expr) -> bool {
         | ExprKind::Logic(_, a, b)
         | ExprKind::Byte(a, b)
         | ExprKind::Comma(a, b) => constant(a) && constant(b),
-        ExprKind::Call(Subroutine::Copyin | Subroutine::Copyinstr, _) => false,
-        ExprKind::Call(_, args) => args.iter().all(constant),
+        ExprKind::Call(subroutine, args) => subroutine.is_pure() && args.iter().all(constant),
         _ => false,
     }
 }

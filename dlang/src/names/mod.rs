@@ -132,6 +132,8 @@ pub struct Parameter {
 pub enum Takes {
     /// A string, a `char *` or a `char` array.
     Str,
+    /// What [`Takes::Str`] takes, or `NULL`.
+    StrOrNull,
     /// An address: an integer or a pointer.
     Address,
     /// A pointer to anything, or an address as an integer.
