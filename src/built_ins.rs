@@ -108,7 +108,8 @@ fn look<'p>(expr: &'p Expr, names: &mut BTreeSet<&'p str>) {
         for (function, name) in [(a, b), (b, a)] {
             if let ExprKind::Str(name) = &name.kind
                 && is_function_name(function)
-                && BUILT_INS.binary_search(&name.as_str()).is_ok()
+                && let Ok(name) = std::str::from_utf8(name)
+                && BUILT_INS.binary_search(&name).is_ok()
             {
                 names.insert(name);
             }

@@ -84,7 +84,7 @@ fn ecb() -> Ecb {
     );
     let probename = expr(ExprKind::Builtin(Builtin::Probename), Type::String);
     let width = expr(ExprKind::Int(15), Type::INT);
-    let empty = expr(ExprKind::Str(String::new()), Type::String);
+    let empty = expr(ExprKind::Str(Vec::new()), Type::String);
     let printf = |pieces, args| Output {
         guard: None,
         kind: OutputKind::Printf(Arc::new(Format { pieces }), args),

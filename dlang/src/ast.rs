@@ -256,7 +256,7 @@ pub enum ExprKind {
     /// A character constant's value, an `int`.
     Char(i32),
     /// A string literal, escapes resolved.
-    Str(String),
+    Str(Vec<u8>),
     /// A name: variable, built-in, inline or enumerator.
     Ident(String),
     /// `self->name`.

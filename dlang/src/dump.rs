@@ -122,7 +122,10 @@ impl Display for Expr {
         match &self.kind {
             ExprKind::Int { value, .. } => write!(f, "{value}"),
             ExprKind::Char(value) => write!(f, "{value}"),
-            ExprKind::Str(text) => write!(f, "{text:?}"),
+            ExprKind::Str(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => write!(f, "{text:?}"),
+                Err(_not_utf8) => write!(f, "\"{}\"", bytes.escape_ascii()),
+            },
             ExprKind::Ident(name) | ExprKind::Kernel(name) => f.write_str(name),
             ExprKind::SelfVar(name) => write!(f, "self->{name}"),
             ExprKind::ThisVar(name) => write!(f, "this->{name}"),

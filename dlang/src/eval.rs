@@ -71,9 +71,7 @@ impl<'a> Env<'a> for Constants {
 pub fn eval<'a>(expr: &'a Expr, env: &impl Env<'a>) -> Result<Value<'a>, EvalError> {
     Ok(match &expr.kind {
         ExprKind::Int(value) => Value::Int(*value),
-        ExprKind::Str(text) => {
-            Value::Str(Cow::Borrowed(strings::cut(text.as_bytes(), env.strsize())))
-        }
+        ExprKind::Str(text) => Value::Str(Cow::Borrowed(strings::cut(text, env.strsize()))),
         ExprKind::Recorded(index) => env.recorded(*index),
         ExprKind::Builtin(builtin) => env.builtin(*builtin).ok_or(EvalError::NotConstant)?,
         ExprKind::Unary(op, operand) => {

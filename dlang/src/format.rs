@@ -12,7 +12,7 @@ pub struct Format {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
     /// Bytes printed as they are, escapes resolved.
-    Literal(String),
+    Literal(Vec<u8>),
     /// A conversion.
     Conversion(Conversion),
 }

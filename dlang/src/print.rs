@@ -503,32 +503,44 @@ fn describe(desc: &ProbeDesc) -> String {
     desc.to_string()
 }
 
-fn format_text(format: &Format) -> String {
-    let mut text = String::new();
+fn format_text(format: &Format) -> Vec<u8> {
+    let mut text = Vec::new();
     for piece in &format.pieces {
         match piece {
-            Piece::Literal(literal) => text.push_str(&literal.replace('%', "%%")),
-            Piece::Conversion(conversion) => text.push_str(&conversion.text),
+            Piece::Literal(literal) => {
+                for &byte in literal {
+                    text.push(byte);
+                    if byte == b'%' {
+                        text.push(byte);
+                    }
+                }
+            }
+            Piece::Conversion(conversion) => text.extend_from_slice(conversion.text.as_bytes()),
         }
     }
     text
 }
 
-/// A string literal.
-fn quote(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
+/// A string literal. Bytes that are no text are written as octal escapes.
+fn quote(bytes: &[u8]) -> String {
+    let mut quoted = String::with_capacity(bytes.len() + 2);
     quoted.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => quoted.push_str("\\\""),
-            '\\' => quoted.push_str("\\\\"),
-            '\n' => quoted.push_str("\\n"),
-            '\t' => quoted.push_str("\\t"),
-            '\r' => quoted.push_str("\\r"),
-            c if c.is_ascii_control() => {
-                let _ = write!(quoted, "\\{:03o}", u32::from(c));
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '"' => quoted.push_str("\\\""),
+                '\\' => quoted.push_str("\\\\"),
+                '\n' => quoted.push_str("\\n"),
+                '\t' => quoted.push_str("\\t"),
+                '\r' => quoted.push_str("\\r"),
+                c if c.is_ascii_control() => {
+                    let _ = write!(quoted, "\\{:03o}", u32::from(c));
+                }
+                c => quoted.push(c),
             }
-            c => quoted.push(c),
+        }
+        for byte in chunk.invalid() {
+            let _ = write!(quoted, "\\{byte:03o}");
         }
     }
     quoted.push('"');

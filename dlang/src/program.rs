@@ -253,7 +253,7 @@ pub enum ExprKind {
     /// as the operator that it is the result of.
     Int(i64),
     /// A string literal, escapes resolved, without its terminating NUL.
-    Str(String),
+    Str(Vec<u8>),
     /// A scalar variable.
     Var(VarId),
     /// An element of an associative array; the key expressions have the array's key types.

@@ -27,7 +27,7 @@ fn with_pid(provider: String, span: Span) -> Expr {
     let pid = expr(ExprKind::Builtin(Builtin::Pid), Type::INT);
     let pid = expr(ExprKind::Cast(Box::new(pid)), Type::I64);
     let pid = expr(ExprKind::Call(Subroutine::Lltostr, vec![pid]), Type::String);
-    let provider = expr(ExprKind::Str(provider), Type::String);
+    let provider = expr(ExprKind::Str(provider.into_bytes()), Type::String);
     expr(
         ExprKind::Call(Subroutine::Strjoin, vec![provider, pid]),
         Type::String,

@@ -57,7 +57,7 @@ impl Plan {
         let mut args = args.iter();
         for piece in &format.pieces {
             match piece {
-                Piece::Literal(text) => planner.text.extend_from_slice(text.as_bytes()),
+                Piece::Literal(text) => planner.text.extend_from_slice(text),
                 Piece::Conversion(conversion) => {
                     let mut style = Style {
                         flags: conversion.flags,

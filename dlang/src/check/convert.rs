@@ -82,10 +82,7 @@ impl Checker<'_> {
         }
         let kind = match eval::eval(&expr, &self.constants()) {
             Ok(Value::Int(value)) => ExprKind::Int(value),
-            Ok(Value::Str(bytes)) => match std::str::from_utf8(&bytes) {
-                Ok(text) => ExprKind::Str(text.to_owned()),
-                Err(_cut_inside_a_character) => return Ok(expr),
-            },
+            Ok(Value::Str(bytes)) => ExprKind::Str(bytes.into_owned()),
             Err(EvalError::NotConstant) => return Ok(expr),
             Err(EvalError::DivideByZero) => {
                 let message = "expression contains division by zero";

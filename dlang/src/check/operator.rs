@@ -475,7 +475,7 @@ fn is_null(expr: &Expr) -> bool {
 /// Converts; the constant 0 becomes the null string, which reads as the empty one.
 fn convert_or_null(expr: Expr, ty: &Type) -> Expr {
     if *ty == Type::String && is_null(&expr) {
-        return node(ExprKind::Str(String::new()), Type::String, expr.span);
+        return node(ExprKind::Str(Vec::new()), Type::String, expr.span);
     }
     convert(expr, ty)
 }
@@ -487,8 +487,8 @@ fn compare_with_null(op: BinaryOp, s: Expr, span: Span) -> Expr {
         ExprKind::Call(Subroutine::Strstr, args) => Ok(args),
         ExprKind::Call(Subroutine::Strchr | Subroutine::Strrchr, ref args) => {
             match args.get(1).map(|c| &c.kind) {
-                Some(ExprKind::Int(c @ 1..=127)) => {
-                    let c = u8::try_from(*c).map_or(String::new(), |c| char::from(c).to_string());
+                Some(ExprKind::Int(c)) if *c != 0 => {
+                    let c = vec![c.to_le_bytes()[0]];
                     let at = args[1].span;
                     Ok(vec![
                         args[0].clone(),
@@ -505,7 +505,7 @@ fn compare_with_null(op: BinaryOp, s: Expr, span: Span) -> Expr {
             let at = node(ExprKind::Call(Subroutine::Index, args), Type::INT, span);
             (at, int_node(-1, Int::I32, span))
         }
-        Err(s) => (s, node(ExprKind::Str(String::new()), Type::String, span)),
+        Err(s) => (s, node(ExprKind::Str(Vec::new()), Type::String, span)),
     };
     node(
         ExprKind::Binary(op, Box::new(left), Box::new(right)),

@@ -18,21 +18,23 @@ const MAX_AMOUNT: u32 = 1 << 20;
 /// # Errors
 ///
 /// A conversion that does not exist, as libdtrace words it.
-pub fn parse_format(text: &str) -> Result<Format, String> {
+pub fn parse_format(text: &[u8]) -> Result<Format, String> {
     let mut format = Format::default();
-    let mut literal = String::new();
+    let mut literal = Vec::new();
     let mut rest = text;
     let mut number = 0;
-    while let Some(at) = rest.find('%') {
-        literal.push_str(&rest[..at]);
+    while let Some(at) = rest.iter().position(|&byte| byte == b'%') {
+        literal.extend_from_slice(&rest[..at]);
         rest = &rest[at..];
-        if let Some(after) = rest.strip_prefix("%%") {
-            literal.push('%');
+        if let Some(after) = rest.strip_prefix(b"%%") {
+            literal.push(b'%');
             rest = after;
             continue;
         }
         number += 1;
-        let (conversion, length) = parse_conversion(rest).map_err(|found| {
+        // A conversion is letters and digits; a byte that is no text ends it.
+        let readable = rest.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+        let (conversion, length) = parse_conversion(readable).map_err(|found| {
             let problem = if found.is_known {
                 "is not supported yet"
             } else {
@@ -48,7 +50,7 @@ pub fn parse_format(text: &str) -> Result<Format, String> {
         format.pieces.push(Piece::Conversion(conversion));
         rest = &rest[length..];
     }
-    literal.push_str(rest);
+    literal.extend_from_slice(rest);
     if !literal.is_empty() {
         format.pieces.push(Piece::Literal(literal));
     }

@@ -112,9 +112,9 @@ impl Builder<'_> {
             }
             Rule::number => self.number(text, span),
             Rule::character => self.constant(literal::character(text), span, ExprKind::Char),
-            Rule::string => self.constant(literal::string(text), span, ExprKind::Str),
+            Rule::string => ExprKind::Str(literal::string(text)),
             Rule::macro_string => match self.macros.lookup(text.trim_start_matches('$'), true) {
-                Some(value) => ExprKind::Str(value),
+                Some(value) => ExprKind::Str(value.into_bytes()),
                 None => self.fail(macros::undefined(&text[1..], span)),
             },
             Rule::macro_arg => match self.macros.lookup(&text[1..], false) {
@@ -256,7 +256,7 @@ impl Builder<'_> {
             return ExprKind::Ident(value);
         }
         let unquoted = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
-        ExprKind::Str(unquoted.map_or(value.clone(), str::to_owned))
+        ExprKind::Str(unquoted.unwrap_or(&value).as_bytes().to_vec())
     }
 
     fn number(&self, text: &str, span: Span) -> ExprKind {

@@ -67,7 +67,7 @@ fn is_exponent(lower: &str) -> bool {
 
 /// The value of `'a'`; several characters fill the `int` from the left, as in C compilers.
 pub(super) fn character(text: &str) -> Result<i32, (Tag, String)> {
-    let bytes = unescape(inside(text), b'\'');
+    let bytes = unescape(inside(text));
     match bytes.as_slice() {
         [] => Err((Tag::ChrNull, "empty character constant".into())),
         [one] => Ok(i32::from(*one)),
@@ -79,25 +79,20 @@ pub(super) fn character(text: &str) -> Result<i32, (Tag, String)> {
 }
 
 /// The text of `"..."`, up to a NUL if it has one.
-pub(super) fn string(text: &str) -> Result<String, (Tag, String)> {
-    let mut bytes = unescape(inside(text), b'"');
+pub(super) fn string(text: &str) -> Vec<u8> {
+    let mut bytes = unescape(inside(text));
     if let Some(nul) = bytes.iter().position(|&b| b == 0) {
         bytes.truncate(nul);
     }
-    String::from_utf8(bytes).map_err(|_bytes| {
-        (
-            Tag::Unsupported,
-            "a string literal that is not UTF-8 is not supported yet".into(),
-        )
-    })
+    bytes
 }
 
 fn inside(quoted: &str) -> &str {
     quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or("")
 }
 
-/// The bytes of a constant between two `quote`s.
-fn unescape(text: &str, quote: u8) -> Vec<u8> {
+/// The bytes of a constant between its quotes.
+fn unescape(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [byte, tail @ ..] = rest {
@@ -138,8 +133,8 @@ fn unescape(text: &str, quote: u8) -> Vec<u8> {
                 out.push(value);
             }
             b'\\' => out.push(b'\\'),
-            other if *other == quote => out.push(quote),
-            // As in libdtrace, what is no escape keeps its backslash.
+            b'"' => out.push(b'"'),
+            // As in libdtrace, what is no escape keeps its backslash: `\'`, too.
             other => out.extend([b'\\', *other]),
         }
     }

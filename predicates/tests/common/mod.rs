@@ -250,9 +250,7 @@ fn with_args(expr: &Expr, args: &[In]) -> Expr {
 
 fn text_of(args: &[In], n: u8, expr: &Expr) -> ExprKind {
     match args.get(usize::from(n)) {
-        Some(In::Text(text)) => {
-            String::from_utf8(text.clone()).map_or_else(|_| expr.kind.clone(), ExprKind::Str)
-        }
+        Some(In::Text(text)) => ExprKind::Str(text.clone()),
         _ => expr.kind.clone(),
     }
 }

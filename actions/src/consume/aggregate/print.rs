@@ -37,7 +37,7 @@ impl Plan {
         let (mut keys, mut values) = (0.., (0..count.max(1)).cycle());
         let steps = format.pieces.iter().filter_map(|piece| {
             Some(match piece {
-                Piece::Literal(text) => Step::Text(text.clone().into_bytes()),
+                Piece::Literal(text) => Step::Text(text.clone()),
                 Piece::Conversion(conversion) => {
                     let mut style = Style {
                         flags: conversion.flags,
