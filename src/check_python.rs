@@ -19,7 +19,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use dlang::diag::{Origin, Source};
-use dlang::program::Program;
 use nix::sys::signal::Signal;
 use provider::catalog::Catalog;
 use provider::features::KernelFeatures;
@@ -33,11 +32,12 @@ use provider::usdt::UsdtFile;
 use provider::usdt::cpython::{PROVIDER, drawback};
 
 use crate::cli::Cli;
-use crate::compile;
+use crate::compile::{self, Compiled, Parsed};
+use crate::matching::{KnownArgs, Match, match_probes};
 use crate::message::Messages;
 use crate::options::Options;
 use crate::run::Run;
-use crate::target::{Match, Target, match_probes};
+use crate::target::Target;
 
 /// What the interpreter runs.
 const SCRIPT: &str = include_str!("check_python.py");
@@ -114,7 +114,7 @@ pub(crate) fn before_use(
     options: &Options,
     messages: &Messages,
     catalog: &mut Catalog,
-    program: &Program,
+    parsed: &Parsed,
     matches: &mut [Match],
 ) {
     let found = matches.iter().flat_map(Match::all);
@@ -123,7 +123,7 @@ pub(crate) fn before_use(
         return;
     }
     for found in matches {
-        let desc = found.desc(program);
+        let desc = found.desc(parsed);
         found.probes = catalog.enable(desc);
         found.expect(catalog, desc);
     }
@@ -332,10 +332,15 @@ fn observe(
         origin: Origin::Script("self-test".into()),
         text: format!("{text}{}", time_limit(seconds)),
     };
-    let Ok(compiled) = compile::compile(&cli, &mut options, vec![source], target.pid())? else {
-        bail!("nothing was compiled");
+    let parsed = compile::parse_sources(&cli, &options, vec![source], target.pid())?;
+    let matches = match_probes(&parsed, &mut catalog, &mut target, |_| Ok(()))?;
+    let known = KnownArgs::of(&parsed, &matches);
+    let checked = compile::check_program(&parsed, &options, &known)
+        .map_err(|errors| compile::program_errors(&errors, &parsed.sources, &options))?;
+    let compiled = Compiled {
+        program: checked,
+        parsed,
     };
-    let matches = match_probes(&compiled.program, &mut catalog, &mut target)?;
     let build = matches
         .iter()
         .flat_map(|found| &found.probes)
@@ -360,6 +365,7 @@ fn observe(
         compiled,
         catalog,
         target,
+        known,
         follow: None,
         sink: Some(Box::new(output.clone())),
         is_part: true,

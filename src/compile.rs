@@ -11,23 +11,57 @@ use dlang::diag::{Diagnostic, Origin, Source, Span, SpecifierKind};
 use dlang::program::{ProbeDesc, ProbeSpec, Program};
 use dlang::render::{RenderOptions, render};
 use dlang::tags::Tag;
-use dlang::types::Type;
 use dlang::{Macros, parse};
 use provider::catalog::Catalog;
 use provider::doctor::diagnose;
 use provider::kernel_types::BtfTypes;
 use provider::probe::ProbeId;
 
-use crate::cli::{Cli, Dump, Input};
+use crate::cli::{Cli, Input};
 use crate::options::Options;
 
-/// A program and what its messages need.
+/// A program as it is written.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    /// Its tree.
+    pub(crate) ast: Ast,
+    /// The probe descriptions of its clauses.
+    pub(crate) clauses: Vec<Vec<ProbeSpec>>,
+    /// Its sources; spans point into them.
+    pub(crate) sources: Vec<Source>,
+}
+
+/// Which probe description: the number of its clause in the text, and its own in the clause.
+pub(crate) type Spec = (usize, usize);
+
+impl Parsed {
+    /// All probe descriptions.
+    pub(crate) fn specs(&self) -> impl Iterator<Item = (Spec, &ProbeSpec)> + Clone {
+        let clauses = self.clauses.iter().enumerate();
+        clauses.flat_map(|(clause, specs)| {
+            let specs = specs.iter().enumerate();
+            specs.map(move |(spec, probe)| ((clause, spec), probe))
+        })
+    }
+
+    /// All of them without their places.
+    pub(crate) fn descs(&self) -> impl Iterator<Item = &ProbeDesc> + Clone {
+        self.specs().map(|(_, spec)| &spec.desc)
+    }
+
+    /// One of them.
+    pub(crate) fn spec(&self, (clause, spec): Spec) -> &ProbeSpec {
+        &self.clauses[clause][spec]
+    }
+}
+
+/// A checked program and what its messages need.
 #[derive(Debug)]
 pub(crate) struct Compiled {
     /// The program.
     pub(crate) program: Program,
-    /// Its sources; spans point into them.
-    pub(crate) sources: Vec<Source>,
+    /// As it is written.
+    pub(crate) parsed: Parsed,
 }
 
 /// An error of the program: all that was found, ready to print, one message each.
@@ -152,37 +186,66 @@ pub(crate) fn preprocess(script: Vec<u8>, options: &Options) -> Result<Vec<u8>> 
     Ok(text)
 }
 
-/// Parses and checks. With `--dump ast`, gives the tree's text instead.
-pub(crate) fn compile(
+/// Parses.
+pub(crate) fn parse_sources(
     cli: &Cli,
-    options: &mut Options,
+    options: &Options,
     sources: Vec<Source>,
     target: Option<u32>,
-) -> Result<Result<Compiled, String>> {
+) -> Result<Parsed> {
     let macros = macros(cli, options, target);
-    let tell = |errors: Vec<Diagnostic>, options: &Options| {
-        ProgramErrors(
-            errors
-                .iter()
-                .map(|error| message(error, &sources, options))
-                .collect(),
-        )
-    };
-    let ast = parse(&sources, &macros).map_err(|errors| tell(errors, options))?;
-    if cli.dump == Some(Dump::Ast) {
-        return Ok(Err(dlang::dump::dump(&ast)));
+    match parse(&sources, &macros) {
+        Ok(ast) => Ok(Parsed {
+            clauses: clauses(&ast),
+            ast,
+            sources,
+        }),
+        Err(errors) => Err(program_errors(&errors, &sources, options)),
     }
-    let empty = sources_without_clause(&ast, &sources);
+}
+
+fn clauses(ast: &Ast) -> Vec<Vec<ProbeSpec>> {
+    let items = ast.items.iter();
+    items
+        .filter_map(|item| match item {
+            Item::Clause(clause) => Some(clause.probes.clone()),
+            Item::Declaration(_) | Item::Inline(_) | Item::Translator(_) | Item::Provider(_) => {
+                None
+            }
+        })
+        .collect()
+}
+
+/// Sets the options that the program sets; before it is matched and checked, which depend on some.
+pub(crate) fn set_program_options(parsed: &Parsed, options: &mut Options) -> Result<()> {
+    let Parsed { ast, sources, .. } = parsed;
+    let empty = sources_without_clause(ast, sources);
     if !empty.is_empty() {
-        return Err(tell(empty, options).into());
+        return Err(program_errors(&empty, sources, options));
     }
-    set_pragmas(&ast, options).map_err(|error| tell(vec![error], options))?;
+    set_pragmas(ast, options).map_err(|error| program_errors(&[error], sources, options))
+}
+
+/// Checks the program with what is known of its probes.
+pub(crate) fn check_program(
+    parsed: &Parsed,
+    options: &Options,
+    probes: &dyn ProbeArgs,
+) -> Result<Program, Vec<Diagnostic>> {
     let check_options = CheckOptions {
         strsize: options.output.strsize,
     };
-    let program = check_with(&ast, &KnownArgs, &BtfTypes::of_kernel(), &check_options)
-        .map_err(|errors| tell(errors, options))?;
-    Ok(Ok(Compiled { program, sources }))
+    check_with(&parsed.ast, probes, &BtfTypes::of_kernel(), &check_options)
+}
+
+/// The errors of a program, ready to print.
+pub(crate) fn program_errors(
+    errors: &[Diagnostic],
+    sources: &[Source],
+    options: &Options,
+) -> anyhow::Error {
+    let texts = errors.iter().map(|error| message(error, sources, options));
+    ProgramErrors(texts.collect()).into()
 }
 
 /// As in libdtrace each source must have a clause: declarations alone trace nothing.
@@ -257,9 +320,9 @@ pub(crate) fn message(error: &Diagnostic, sources: &[Source], options: &Options)
 }
 
 /// The error for a description that matches nothing.
-pub(crate) fn no_match(compiled: &Compiled, spec: &ProbeSpec, options: &Options) -> String {
+pub(crate) fn no_match(parsed: &Parsed, spec: &ProbeSpec, options: &Options) -> String {
     let text = format!("probe description {} does not match any probes", spec.desc);
-    let sources = &compiled.sources;
+    let sources = &parsed.sources;
     refusal(Tag::PdescZero, spec.span, &text, sources, options)
 }
 
@@ -306,19 +369,6 @@ fn macros(cli: &Cli, options: &Options, target: Option<u32>) -> Macros {
         sid: unistd::getsid(None).map_or(0, id),
         default_args: options.defaultargs,
         unreferenced_args: options.argref,
-    }
-}
-
-/// The argument types of probes that are known before any process is looked at.
-struct KnownArgs;
-
-impl ProbeArgs for KnownArgs {
-    fn args(&self, desc: &ProbeDesc) -> Option<Vec<Type>> {
-        let own = matches!(desc.provider.as_str(), "" | "dtrace")
-            && desc.module.is_empty()
-            && desc.function.is_empty()
-            && matches!(desc.name.as_str(), "BEGIN" | "END");
-        own.then(Vec::new)
     }
 }
 

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use actions::lower::Enabled;
 use anyhow::{Result, bail};
 use dlang::program::{ProbeDesc, Program};
+use dlang::tags::Tag;
 use predicates::storage::own_globals;
 use provider::catalog::{Catalog, Started};
 use provider::doctor::{Diagnosis, diagnose};
@@ -28,10 +29,13 @@ use provider::text::escaped;
 use provider::usdt::cpython::PROVIDER;
 
 use crate::check_python;
-use crate::compile::{explained, no_match, with_reason};
+use crate::compile::{
+    Compiled, Spec, check_program, explained, no_match, program_errors, refusal, with_reason,
+};
 use crate::follow::Followed;
+use crate::matching::{Found, KnownArgs, Match, awaits_next_program, enabled, may_come};
 use crate::run::{Live, Run, attachable, load_programs};
-use crate::target::{Match, Spec, awaits_next_program, may_come, monotonic};
+use crate::target::monotonic;
 
 /// What is expected of programs that start.
 #[derive(Debug, Default)]
@@ -77,8 +81,8 @@ impl Expectations {
         let files = files.filter_map(|probe| Some(probe.kind.file()?.0.identity));
         Self {
             from_start: files.collect(),
-            awaited: awaited.map(Match::spec).collect(),
-            expected: expected.map(Match::spec).collect(),
+            awaited: awaited.map(|found| found.spec).collect(),
+            expected: expected.map(|found| found.spec).collect(),
             ..Self::default()
         }
     }
@@ -103,7 +107,7 @@ impl Run<'_> {
     /// The processes that may bring more probes while tracing goes on; `None` if any may.
     fn may_bring(&self) -> Option<Vec<u32>> {
         let mut pids = Vec::new();
-        for (_, desc) in specs(&self.compiled.program) {
+        for desc in self.compiled.parsed.descs() {
             pids.extend(self.catalog.may_bring(desc)?);
         }
         let targets = self.target.pids();
@@ -130,10 +134,11 @@ impl Run<'_> {
 
     /// Lets the command go: for good, or as far as its next program, if that may have the probes
     /// that are missing in this one.
-    pub(crate) fn let_go(&mut self, program: &Program, missing: &[Spec]) -> Result<()> {
+    pub(crate) fn let_go(&mut self, missing: &[Spec]) -> Result<()> {
+        let parsed = &self.compiled.parsed;
         let missing: Vec<_> = missing
             .iter()
-            .map(|&(clause, spec)| &program.clauses[clause].probes[spec].desc)
+            .map(|&spec| &parsed.spec(spec).desc)
             .collect();
         if awaits_next_program(&missing, &mut self.catalog, &self.target) {
             self.target.run_on()
@@ -146,9 +151,11 @@ impl Run<'_> {
     pub(crate) fn enable_image(&mut self, live: &mut Live, pid: u32) -> Result<()> {
         let image = [Started::now(pid, Some(pid))];
         let found = self.enable_started(live, &image);
-        let program = Arc::clone(&live.program);
-        let missing: Vec<Spec> = specs(&program)
-            .filter(|(spec, desc)| !found.contains(spec) && !self.catalog.trees(desc).is_empty())
+        let specs = self.compiled.parsed.specs();
+        let missing: Vec<Spec> = specs
+            .filter(|(spec, probe)| {
+                !found.contains(spec) && !self.catalog.trees(&probe.desc).is_empty()
+            })
             .map(|(spec, _)| spec)
             .collect();
         if !self.options.zdefs {
@@ -156,12 +163,12 @@ impl Run<'_> {
                 .iter()
                 .filter(|spec| live.expectations.awaited.contains(spec))
             {
-                self.refuse_unmatchable(&program, *spec)?;
+                self.refuse_unmatchable(*spec)?;
             }
         }
         let held = (Duration::ZERO, monotonic());
         live.expectations.held.insert(pid, held);
-        self.let_go(&program, &missing)
+        self.let_go(&missing)
     }
 
     /// Enables what programs bring that run on meanwhile, and tells which of them got ahead.
@@ -296,7 +303,7 @@ impl Run<'_> {
         let runs_python = |process: &&Started| process.files.iter().any(|file| is_of_python(file));
         let pythons = followed.filter(runs_python);
         for process in pythons.filter(|_| !self.options.zdefs) {
-            for (why, key) in self.lacking(&live.program, process) {
+            for (why, key) in self.lacking(process) {
                 // By now it may be another program than the one that was looked at.
                 if process.is_as_it_was() && live.expectations.told.insert(key) {
                     self.messages.say(&why.to_string());
@@ -306,7 +313,7 @@ impl Run<'_> {
     }
 
     /// The descriptions that mean the Python that a followed process runs, and that it has no probe for.
-    fn lacking(&self, program: &Program, process: &Started) -> Vec<(Diagnosis, (Spec, PathBuf))> {
+    fn lacking(&self, process: &Started) -> Vec<(Diagnosis, (Spec, PathBuf))> {
         // What is looked at here must not count as found before it is enabled.
         let mut catalog = self.catalog.clone();
         let provider = |pid| format!("{PROVIDER}{pid}");
@@ -316,7 +323,8 @@ impl Run<'_> {
             Some((file, _)) => file,
         };
         let mut lacking = Vec::new();
-        for (spec, desc) in specs(program) {
+        for (spec, probe) in self.compiled.parsed.specs() {
+            let desc = &probe.desc;
             let meant = process
                 .root
                 .is_some_and(|root| desc.provider == provider(root));
@@ -337,12 +345,12 @@ impl Run<'_> {
 
     /// Ends the run, as if it had not begun, for a description that no probe of the command's program
     /// matches though it is what was meant, and that nothing has matched before.
-    fn refuse_unmatchable(&mut self, program: &Program, spec: Spec) -> Result<()> {
-        let probe = &program.clauses[spec.0].probes[spec.1];
+    fn refuse_unmatchable(&mut self, spec: Spec) -> Result<()> {
+        let probe = self.compiled.parsed.spec(spec);
         if may_come(&probe.desc, &mut self.catalog, &self.target) {
             return Ok(());
         }
-        let error = no_match(&self.compiled, probe, self.options);
+        let error = no_match(&self.compiled.parsed, probe, self.options);
         bail!(explained(&error, &mut self.catalog, &probe.desc))
     }
 
@@ -353,19 +361,17 @@ impl Run<'_> {
             return HashSet::new();
         }
         let known = self.catalog.newest();
+        let parsed = &self.compiled.parsed;
         let look = |catalog: &mut Catalog| {
             let mut matched = HashSet::new();
             let mut enabled = Vec::new();
-            for (spec, desc) in specs(&live.program) {
-                let found = catalog.enable_started(desc, started);
+            for (spec, described) in parsed.specs() {
+                let found = catalog.enable_started(&described.desc, started);
                 if !found.is_empty() {
                     matched.insert(spec);
                 }
                 let new = found.into_iter().filter(|probe| probe.id > known);
-                enabled.extend(new.map(|probe| Enabled {
-                    clause: spec.0,
-                    probe,
-                }));
+                enabled.extend(new.map(|probe| Found { spec, probe }));
             }
             (matched, enabled)
         };
@@ -395,13 +401,70 @@ impl Run<'_> {
     }
 
     /// Adds the clauses on new probes to what runs: all of them, or none and everything is as before.
-    fn join(&self, live: &mut Live, enabled: &[Enabled]) -> Result<Vec<LinkId>> {
+    fn join(&mut self, live: &mut Live, late: &[Found]) -> Result<Vec<LinkId>> {
         let before = live.compiler.clone();
-        let joined = self.try_to_join(live, enabled);
-        if joined.is_err() {
-            live.compiler.go_back(before);
+        let checked = self.check_late(late)?;
+        if let Some((program, _)) = &checked
+            && !live.compiler.adopt(Arc::new(program.clone()))
+        {
+            return Err(self.refuse_types(late));
+        }
+        let program = checked
+            .as_ref()
+            .map_or(&self.compiled.program, |(program, _)| program);
+        let joined = self.try_to_join(live, &enabled(&self.compiled.parsed, program, late));
+        match (&joined, checked) {
+            (Ok(_), Some((program, known))) => {
+                self.compiled.program = program;
+                self.known = known;
+            }
+            (Ok(_), None) => {}
+            (Err(_), _) => live.compiler.go_back(before),
         }
         joined
+    }
+
+    /// The program as it is with late probes, if their `args[]` have types that it was not checked
+    /// with, and what it was checked with then.
+    fn check_late(&self, late: &[Found]) -> Result<Option<(Program, KnownArgs)>> {
+        let Compiled { program, parsed } = &self.compiled;
+        let fits = |late: &Found| {
+            let types = late.probe.arg_types();
+            let clause = program.clause_for(late.spec.0, parsed.spec(late.spec), &types);
+            clause.is_some()
+        };
+        if late.iter().all(fits) {
+            return Ok(None);
+        }
+        let mut known = self.known.clone();
+        for late in late {
+            known.add(&parsed.spec(late.spec).desc, [&late.probe]);
+        }
+        match check_program(parsed, self.options, &known) {
+            Ok(program) => Ok(Some((program, known))),
+            Err(errors) => Err(program_errors(&errors, &parsed.sources, self.options)),
+        }
+    }
+
+    /// The error for late probes with whose arguments variables or aggregations would be others than
+    /// those that there are.
+    fn refuse_types(&self, late: &[Found]) -> anyhow::Error {
+        let parsed = &self.compiled.parsed;
+        let fits = |late: &&Found| {
+            let (spec, types) = (parsed.spec(late.spec), late.probe.arg_types());
+            let program = &self.compiled.program;
+            program.clause_for(late.spec.0, spec, &types).is_none()
+        };
+        let other = late.iter().find(fits).or(late.first());
+        let (span, desc) = other.map_or_else(Default::default, |late| {
+            (parsed.spec(late.spec).span, late.probe.desc.clone())
+        });
+        let text = format!(
+            "args[ ] may not be referenced because {desc} has other argument types than those that \
+             the variables and aggregations of the program were made for"
+        );
+        let sources = &parsed.sources;
+        anyhow::Error::msg(refusal(Tag::ArgsMulti, span, &text, sources, self.options))
     }
 
     fn try_to_join(&self, live: &mut Live, enabled: &[Enabled]) -> Result<Vec<LinkId>> {
@@ -471,9 +534,9 @@ impl Run<'_> {
 
     /// Tells which descriptions were awaited in vain.
     pub(crate) fn report_unmatched(&self, unmatched: &[Spec]) {
-        for &(clause, spec) in unmatched {
-            let spec = &self.compiled.program.clauses[clause].probes[spec];
-            let error = no_match(&self.compiled, spec, self.options);
+        for &spec in unmatched {
+            let parsed = &self.compiled.parsed;
+            let error = no_match(parsed, parsed.spec(spec), self.options);
             let why = "none of the programs that the target and its children ran had such a probe";
             self.messages.say(&with_reason(&error, why));
         }
@@ -517,8 +580,8 @@ impl Live {
 }
 
 /// The clauses on the probes of each file, in one scope: what one program is made of.
-fn by_file(enabled: Vec<Enabled>) -> Vec<(Arc<File>, Vec<Enabled>)> {
-    let mut files: Vec<(Arc<File>, Vec<Enabled>)> = Vec::new();
+fn by_file(enabled: Vec<Found>) -> Vec<(Arc<File>, Vec<Found>)> {
+    let mut files: Vec<(Arc<File>, Vec<Found>)> = Vec::new();
     let mut places = HashMap::new();
     for one in enabled {
         let Some((file, scope)) = one.probe.kind.file() else {
@@ -531,13 +594,4 @@ fn by_file(enabled: Vec<Enabled>) -> Vec<(Arc<File>, Vec<Enabled>)> {
         files[place].1.push(one);
     }
     files
-}
-
-/// All descriptions of a program.
-fn specs(program: &Program) -> impl Iterator<Item = (Spec, &ProbeDesc)> {
-    let clauses = program.clauses.iter().enumerate();
-    clauses.flat_map(|(clause, of)| {
-        let specs = of.probes.iter().enumerate();
-        specs.map(move |(spec, probe)| ((clause, spec), &probe.desc))
-    })
 }

@@ -4,14 +4,15 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use anyhow::Result;
-use dlang::program::{ProbeDesc, Program};
+use dlang::program::ProbeDesc;
 use provider::catalog::Catalog;
 use provider::probe::{Probe, ProbeKind};
 use provider::text::escaped;
 
 use crate::cli::Cli;
+use crate::compile::Parsed;
 use crate::message::Messages;
-use crate::target::{Target, match_probes};
+use crate::target::Target;
 
 /// Lists everything, or everything that the target has.
 pub(crate) fn everything(cli: &Cli, catalog: &mut Catalog, target: &mut Target) -> Result<i32> {
@@ -32,19 +33,16 @@ pub(crate) fn everything(cli: &Cli, catalog: &mut Catalog, target: &mut Target) 
 /// and is no failure.
 pub(crate) fn matching(
     cli: &Cli,
-    program: &Program,
+    parsed: &Parsed,
     catalog: &mut Catalog,
-    target: &mut Target,
     messages: &Messages,
 ) -> Result<i32> {
-    match_probes(program, catalog, target)?;
     let mut probes: Vec<Arc<Probe>> = Vec::new();
-    for spec in program.clauses.iter().flat_map(|clause| &clause.probes) {
-        let found = catalog.list(&spec.desc);
+    for desc in parsed.descs() {
+        let found = catalog.list(desc);
         if found.is_empty() {
             messages.say(&format!(
-                "failed to match {}: No probe matches description",
-                spec.desc
+                "failed to match {desc}: No probe matches description"
             ));
         }
         probes.extend(found);

@@ -17,6 +17,7 @@ mod late;
 mod library;
 mod list;
 mod manual;
+mod matching;
 mod message;
 mod notices;
 mod options;
@@ -29,17 +30,19 @@ use std::process::ExitCode;
 use actions::follow::FollowFields;
 use anyhow::Result;
 use dlang::program::Program;
+use dlang::tags::Tag;
 use provider::catalog::Catalog;
 use provider::features::KernelFeatures;
 
 use crate::cli::{Cli, Dump, Input, Wrong};
-use crate::compile::ProgramErrors;
+use crate::compile::{Compiled, Parsed, ProgramErrors};
 use crate::follow::follow_fields;
+use crate::matching::{KnownArgs, Match, match_once, match_probes, may_come};
 use crate::message::Messages;
 use crate::notices::{tell_children, tell_hidden, tell_untraceable};
 use crate::options::Options;
 use crate::run::Run;
-use crate::target::{Match, Target, match_probes, may_come};
+use crate::target::Target;
 
 fn main() -> ExitCode {
     provider::limits::raise();
@@ -131,51 +134,66 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
         tell_hidden(target.pid().is_none(), messages);
         return list::everything(cli, &mut catalog, &mut target);
     }
-    let compiled = match compile::compile(cli, &mut options, sources, target.pid())? {
-        Ok(compiled) => compiled,
-        Err(tree) => return print(&tree),
-    };
-    if cli.dump == Some(Dump::Typed) {
-        return print(&dlang::print::print(&compiled.program));
+    let parsed = compile::parse_sources(cli, &options, sources, target.pid())?;
+    if cli.dump == Some(Dump::Ast) {
+        return print(&dlang::dump::dump(&parsed.ast));
     }
-    if cli.check_only {
-        return Ok(0);
-    }
-    let specs = compiled
-        .program
-        .clauses
-        .iter()
-        .flat_map(|clause| &clause.probes);
-    if specs.clone().any(|spec| catalog.means_files(&spec.desc)) {
+    compile::set_program_options(&parsed, &mut options)?;
+    if parsed.descs().any(|desc| catalog.means_files(desc)) {
         choose_markers(&options, &mut catalog);
     }
-    let mut specs = specs;
-    tell_hidden(specs.any(|spec| catalog.means_all(&spec.desc)), messages);
-    tell_untraceable(&compiled.program, &mut catalog, messages);
+    if cli.check_only || cli.dump == Some(Dump::Typed) {
+        let known = KnownArgs::of(&parsed, &match_once(&parsed, &mut catalog));
+        let program = check(&parsed, &options, &known)?;
+        return match cli.dump {
+            Some(Dump::Typed) => print(&dlang::print::print(&program)),
+            Some(Dump::Ast | Dump::Bpf) | None => Ok(0),
+        };
+    }
+    tell_hidden(parsed.descs().any(|desc| catalog.means_all(desc)), messages);
+    tell_untraceable(&parsed, &mut catalog, messages);
+    if !cli.list && !options.followfork {
+        tell_children(cli, &parsed, messages);
+    }
+    let follow = if cli.list {
+        None
+    } else {
+        follow(&options, &parsed, &mut catalog, &target)?
+    };
+    let mut matches = match_probes(&parsed, &mut catalog, &mut target, |matches| {
+        check_early(&parsed, &options, matches)
+    })?;
     if cli.list {
-        return list::matching(cli, &compiled.program, &mut catalog, &mut target, messages);
+        check(&parsed, &options, &KnownArgs::of(&parsed, &matches))?;
+        return list::matching(cli, &parsed, &mut catalog, messages);
     }
-    if !options.followfork {
-        tell_children(cli, &compiled.program, messages);
-    }
-    let follow = follow(&options, &compiled.program, &mut catalog, &target)?;
-    let mut matches = match_probes(&compiled.program, &mut catalog, &mut target)?;
-    let program = &compiled.program;
-    check_python::before_use(&options, messages, &mut catalog, program, &mut matches);
+    check_python::before_use(&options, messages, &mut catalog, &parsed, &mut matches);
+    let missing = if options.zdefs {
+        None
+    } else {
+        first_missing(&parsed, &matches, &mut catalog, &target)
+    };
+    let known = KnownArgs::of(&parsed, &matches);
+    let known = known.without(missing.map(|missing| missing.desc(&parsed)));
+    let program = match compile::check_program(&parsed, &options, &known) {
+        Ok(program) => program,
+        Err(errors) => {
+            let texts = errors.iter().map(|error| match missing {
+                Some(missing) if error.tag == Tag::PdescZero => {
+                    no_match(&parsed, missing, &options, &mut catalog, &target)
+                }
+                _ => compile::message(error, &parsed.sources, &options),
+            });
+            return Err(ProgramErrors(texts.collect()).into());
+        }
+    };
     if options.zdefs {
-        tell_hopeless(program, &matches, &mut catalog, messages);
-    } else if let Some(missing) = first_missing(program, &matches, &mut catalog, &target) {
-        return Err(no_match(
-            &compiled,
-            missing,
-            &options,
-            &mut catalog,
-            &target,
-        ));
+        tell_hopeless(&parsed, &matches, &mut catalog, messages);
     }
     if !options.output.quiet {
-        announce(&compiled, &matches, messages);
+        announce(&parsed, &matches, messages);
     }
+    let compiled = Compiled { program, parsed };
     let run = Run {
         cli,
         options: &options,
@@ -183,6 +201,7 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
         compiled,
         catalog,
         target,
+        known,
         follow,
         sink: None,
         is_part: false,
@@ -191,6 +210,22 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
         return print(&run.listings(&matches)?);
     }
     run.trace(&matches)
+}
+
+/// Checks the program; its errors as they are printed.
+fn check(parsed: &Parsed, options: &Options, known: &KnownArgs) -> Result<Program> {
+    compile::check_program(parsed, options, known)
+        .map_err(|errors| compile::program_errors(&errors, &parsed.sources, options))
+}
+
+/// Checks the program with what is known before any of the command runs, so that it does not run for
+/// nothing: as far as that can be said without the probes that are still missing.
+fn check_early(parsed: &Parsed, options: &Options, matches: &[Match]) -> Result<()> {
+    let known = KnownArgs::of(parsed, matches);
+    match check(parsed, options, &known) {
+        Err(error) if !known.has_guessed() => Err(error),
+        Err(_) | Ok(_) => Ok(()),
+    }
 }
 
 /// Has the catalogue use the markers of Pythons where the options say so, or the kernel.
@@ -206,7 +241,7 @@ fn choose_markers(options: &Options, catalog: &mut Catalog) {
 /// what it takes to do it.
 fn follow(
     options: &Options,
-    program: &Program,
+    parsed: &Parsed,
     catalog: &mut Catalog,
     target: &Target,
 ) -> Result<Option<FollowFields>> {
@@ -214,8 +249,7 @@ fn follow(
         return Ok(None);
     }
     catalog.follow(&target.pids());
-    let mut specs = program.clauses.iter().flat_map(|clause| &clause.probes);
-    if specs.any(|spec| !catalog.trees(&spec.desc).is_empty()) {
+    if parsed.descs().any(|desc| !catalog.trees(desc).is_empty()) {
         return follow_fields().map(Some);
     }
     catalog.follow(&[]);
@@ -256,12 +290,12 @@ fn read_options(cli: &Cli) -> Result<Options> {
 }
 
 /// `description 'BEGIN' matched 1 probe`, for each source.
-fn announce(compiled: &compile::Compiled, matches: &[Match], messages: &Messages) {
+fn announce(parsed: &Parsed, matches: &[Match], messages: &Messages) {
     use dlang::diag::Origin;
-    for (index, source) in compiled.sources.iter().enumerate() {
+    for (index, source) in parsed.sources.iter().enumerate() {
         let count: usize = matches
             .iter()
-            .filter(|found| source_of(&compiled.program, found) == index)
+            .filter(|found| source_of(parsed, found) == index)
             .map(|found| found.all().count())
             .sum();
         let what = match &source.origin {
@@ -277,28 +311,28 @@ fn announce(compiled: &compile::Compiled, matches: &[Match], messages: &Messages
     }
 }
 
-fn source_of(program: &Program, found: &Match) -> usize {
-    usize::from(program.clauses[found.clause].probes[found.spec].span.source)
+fn source_of(parsed: &Parsed, found: &Match) -> usize {
+    usize::from(parsed.spec(found.spec).span.source)
 }
 
 /// A description that has found nothing and will not: one for which there is no hope, if there is such
 /// a one, before those that another program of the command might have had.
 fn first_missing<'m>(
-    program: &Program,
+    parsed: &Parsed,
     matches: &'m [Match],
     catalog: &mut Catalog,
     target: &Target,
 ) -> Option<&'m Match> {
     let missing: Vec<&Match> = matches.iter().filter(|found| found.is_missing()).collect();
     let mut all = missing.iter().copied();
-    let hopeless = all.find(|found| !may_come(found.desc(program), catalog, target));
+    let hopeless = all.find(|found| !may_come(found.desc(parsed), catalog, target));
     hopeless.or(missing.first().copied())
 }
 
 /// Tells, for `-Z`, which descriptions will never match anything.
-fn tell_hopeless(program: &Program, matches: &[Match], catalog: &mut Catalog, messages: &Messages) {
+fn tell_hopeless(parsed: &Parsed, matches: &[Match], catalog: &mut Catalog, messages: &Messages) {
     for found in matches.iter().filter(|found| found.probes.is_empty()) {
-        let desc = found.desc(program);
+        let desc = found.desc(parsed);
         if let Some(why) = provider::doctor::never(catalog, desc) {
             messages.say(&format!("{desc} will match no probe: {}", why.reason));
         }
@@ -308,29 +342,27 @@ fn tell_hopeless(program: &Program, matches: &[Match], catalog: &mut Catalog, me
 /// The error for a description that matches nothing: what it is, where it stands, and what the
 /// probe doctor found out.
 fn no_match(
-    compiled: &compile::Compiled,
+    parsed: &Parsed,
     missing: &Match,
     options: &Options,
     catalog: &mut Catalog,
     target: &Target,
-) -> anyhow::Error {
-    let spec = &compiled.program.clauses[missing.clause].probes[missing.spec];
-    let error = compile::no_match(compiled, spec, options);
+) -> String {
+    let spec = parsed.spec(missing.spec);
+    let error = compile::no_match(parsed, spec, options);
     let pid = target.pid();
     let is_complete = pid.is_some_and(|pid| catalog.is_complete(&spec.desc, pid));
-    anyhow::Error::msg(
-        if target.is_stopped() && !target.ended_early() && !is_complete {
-            // A program that makes its probes while it runs has none where -c looks.
-            let made_later = "probes that a program makes while it runs (libstapsdt) are not there when it \
+    if target.is_stopped() && !target.ended_early() && !is_complete {
+        // A program that makes its probes while it runs has none where -c looks.
+        let made_later = "probes that a program makes while it runs (libstapsdt) are not there when it \
              starts: start it first, then trace it with -p";
-            let error = compile::explained(&error, catalog, &spec.desc);
-            compile::with_reason(&error, made_later)
-        } else if target.ended_early() {
-            let reason = "the command has ended, and none of the programs that it became had such a probe\n\
+        let error = compile::explained(&error, catalog, &spec.desc);
+        compile::with_reason(&error, made_later)
+    } else if target.ended_early() {
+        let reason = "the command has ended, and none of the programs that it became had such a probe\n\
              what it started was not looked at: -x followfork traces that, too";
-            compile::with_reason(&error, reason)
-        } else {
-            compile::explained(&error, catalog, &spec.desc)
-        },
-    )
+        compile::with_reason(&error, reason)
+    } else {
+        compile::explained(&error, catalog, &spec.desc)
+    }
 }

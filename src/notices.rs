@@ -11,6 +11,7 @@ use provider::usdt::cpython::PROVIDER;
 
 use crate::built_ins;
 use crate::cli::Cli;
+use crate::compile::Parsed;
 use crate::message::Messages;
 
 /// How many of several things are named in a message.
@@ -50,9 +51,9 @@ pub(crate) fn tell_hidden(is_about_all: bool, messages: &Messages) {
 
 /// Tells that a process of `-p` has children that run Python and are left out: workers, usually, and
 /// just what was meant.
-pub(crate) fn tell_children(cli: &Cli, program: &Program, messages: &Messages) {
+pub(crate) fn tell_children(cli: &Cli, parsed: &Parsed, messages: &Messages) {
     let pids: Vec<u32> = cli.pids.iter().filter_map(|pid| pid.parse().ok()).collect();
-    for pid in pids.iter().filter(|pid| means_python_of(program, **pid)) {
+    for pid in pids.iter().filter(|pid| means_python_of(parsed, **pid)) {
         let children = descendants(*pid, &pids).into_iter();
         let children: Vec<_> = children.filter(|pid| runs_python(*pid)).collect();
         let names: Vec<_> = children.iter().map(u32::to_string).collect();
@@ -67,10 +68,9 @@ pub(crate) fn tell_children(cli: &Cli, program: &Program, messages: &Messages) {
 }
 
 /// Whether a description means Python's probes in this process.
-pub(crate) fn means_python_of(program: &Program, pid: u32) -> bool {
-    let mut specs = program.clauses.iter().flat_map(|clause| &clause.probes);
+pub(crate) fn means_python_of(parsed: &Parsed, pid: u32) -> bool {
     let provider = format!("{PROVIDER}{pid}");
-    specs.any(|spec| spec.desc.provider == provider)
+    parsed.descs().any(|desc| desc.provider == provider)
 }
 
 /// Tells, at the end of a run that has recorded nothing, that the Pythons which the target has started were
@@ -104,10 +104,10 @@ pub(crate) fn tell_built_ins(program: &Program, messages: &Messages) {
 
 /// Tells which Pythons that run are left out of what is meant to be about all of them: those that are too
 /// old, above all.
-pub(crate) fn tell_untraceable(program: &Program, catalog: &mut Catalog, messages: &Messages) {
+pub(crate) fn tell_untraceable(parsed: &Parsed, catalog: &mut Catalog, messages: &Messages) {
     let mut told = HashSet::new();
-    for spec in program.clauses.iter().flat_map(|clause| &clause.probes) {
-        for python in catalog.untraceable(&spec.desc) {
+    for desc in parsed.descs() {
+        for python in catalog.untraceable(desc) {
             if !told.insert(python.file.clone()) {
                 continue;
             }

@@ -18,7 +18,6 @@ use actions::follow::FollowFields;
 use actions::lower::{Compiler, Enabled, Extras, LowerOptions, Object, uses_ancestors};
 use actions::record::Ecb;
 use anyhow::{Context as _, Result, bail};
-use dlang::program::Program;
 use dlang::tags::Tag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
@@ -38,10 +37,11 @@ use crate::kernel::{
     KernelMaps, KernelRing, exit_status, free_dead_frames, read_drops, task_fields, wall_offset,
 };
 use crate::late::Expectations;
+use crate::matching::{KnownArgs, Match, all_found, enabled};
 use crate::message::Messages;
 use crate::notices::{means_python_of, tell_built_ins, tell_untraced_children};
 use crate::options::Options;
-use crate::target::{Match, Target};
+use crate::target::Target;
 
 /// How long a command has to answer Ctrl-C by itself.
 const GRACE: Duration = Duration::from_millis(500);
@@ -54,6 +54,8 @@ pub(crate) struct Run<'r> {
     pub(crate) compiled: Compiled,
     pub(crate) catalog: Catalog,
     pub(crate) target: Target,
+    /// The types of `args[]` that the program was checked with.
+    pub(crate) known: KnownArgs,
     /// What it takes to follow the target's children, if they are followed.
     pub(crate) follow: Option<FollowFields>,
     /// Where the output goes, if not where `-o` says.
@@ -84,7 +86,7 @@ impl Run<'_> {
         let output = self.open_output()?;
         let program = Arc::new(self.compiled.program.clone());
         let mut compiler = Compiler::new(Arc::clone(&program), self.lower_options());
-        let object = self.lower(&mut compiler, &enabled(matches))?;
+        let object = self.lower(&mut compiler, &self.enabled(matches))?;
         let mut session = Session::new(KernelFeatures::detect());
         let (begin, end) = Self::load(&mut session, &compiler, &object)?;
         let records = object.ecbs.iter().any(records_of_programs);
@@ -115,14 +117,13 @@ impl Run<'_> {
             followed.adopt(&self.target.pids())?;
         }
         let expectations = Expectations::of(matches);
-        self.let_go(&program, expectations.awaited())?;
+        self.let_go(expectations.awaited())?;
 
         let mut live = Live {
             session,
             compiler,
             pipeline,
             watch,
-            program,
             followed,
             expectations,
             records,
@@ -133,21 +134,25 @@ impl Run<'_> {
         self.end(live, end, ending, &mailbox)
     }
 
+    fn enabled(&self, matches: &[Match]) -> Vec<Enabled> {
+        let Compiled { program, parsed } = &self.compiled;
+        enabled(parsed, program, &all_found(matches))
+    }
+
     /// The generated programs as text, for `--dump bpf`.
     pub(crate) fn listings(&self, matches: &[Match]) -> Result<String> {
         let program = Arc::new(self.compiled.program.clone());
         let mut compiler = Compiler::new(program, self.lower_options());
         Ok(self
-            .lower(&mut compiler, &enabled(matches))?
+            .lower(&mut compiler, &self.enabled(matches))?
             .listings
             .join("\n"))
     }
 
     /// Whether any description may mean probes in files, found now or later.
     fn means_files(&self) -> bool {
-        let clauses = self.compiled.program.clauses.iter();
-        let mut specs = clauses.flat_map(|clause| &clause.probes);
-        specs.any(|spec| self.catalog.means_files(&spec.desc))
+        let mut descs = self.compiled.parsed.descs();
+        descs.any(|desc| self.catalog.means_files(desc))
     }
 
     fn lower_options(&self) -> LowerOptions {
@@ -176,7 +181,7 @@ impl Run<'_> {
 
     pub(crate) fn lower(&self, compiler: &mut Compiler, enabled: &[Enabled]) -> Result<Object> {
         let object = compiler.lower(enabled).map_err(|error| {
-            let (sources, options) = (&self.compiled.sources, self.options);
+            let (sources, options) = (&self.compiled.parsed.sources, self.options);
             let text = refusal(
                 Tag::Unsupported,
                 error.span,
@@ -377,7 +382,7 @@ impl Run<'_> {
 
     /// The Pythons that the targets have started and that nobody asked to follow.
     fn untraced_children(&self, live: &Live) -> Vec<u32> {
-        let is_meant = |pid| means_python_of(&live.program, pid);
+        let is_meant = |pid| means_python_of(&self.compiled.parsed, pid);
         let mut targets = self.target.pid().into_iter();
         match &live.watch {
             Some(watch) if self.follow.is_none() && targets.any(is_meant) => {
@@ -483,7 +488,6 @@ pub(crate) struct Live {
     pub(crate) compiler: Compiler,
     pub(crate) pipeline: Pipeline,
     pub(crate) watch: Option<MappingWatch>,
-    pub(crate) program: Arc<Program>,
     /// The processes that are followed, if any are.
     pub(crate) followed: Option<Followed>,
     /// What is expected of programs that start.
@@ -521,19 +525,6 @@ fn shell_status(exit: Exit) -> i32 {
         Exit::Signal(signal) => 128 + signal,
         Exit::Gone => 0,
     }
-}
-
-/// The clauses on the probes they matched.
-fn enabled(matches: &[Match]) -> Vec<Enabled> {
-    matches
-        .iter()
-        .flat_map(|found| {
-            found.all().map(|probe| Enabled {
-                clause: found.clause,
-                probe: Arc::clone(probe),
-            })
-        })
-        .collect()
 }
 
 /// The attachments with the session's program ids, of which `first` is the object's first.

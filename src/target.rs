@@ -1,22 +1,16 @@
-//! The processes that `-c` and `-p` name, and finding the probes of a program in them.
+//! The processes that `-c` and `-p` name.
 //!
-//! A command is stopped before its first instruction. It may be a shell script, `env`, `chroot` or
-//! a version manager's shim that only later becomes the program that is meant, so as long as a
-//! description finds nothing, the command goes on to its next exec and is looked at again; it is
-//! let go when everything has matched.
+//! A command is stopped before its first instruction, and may be stopped again each time it becomes
+//! another program.
 
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use dlang::program::{ProbeDesc, Program};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::time::{ClockId, clock_gettime};
-use provider::catalog::Catalog;
 use provider::features::KernelFeatures;
-use provider::probe::Probe;
 use provider::process::command::split_command;
 use provider::process::files::executable_files;
 use provider::process::launch::{Stopped, launch_stopped};
@@ -260,127 +254,4 @@ fn is_stopped(pid: u32) -> bool {
         let state = end.and_then(|end| stat.get(end + 2));
         state.is_none_or(|state| b"TtZX".contains(state))
     })
-}
-
-/// Indices of a clause and of one of its descriptions.
-pub(crate) type Spec = (usize, usize);
-
-/// A description of a clause and the probes it matched.
-#[derive(Clone, Debug)]
-pub(crate) struct Match {
-    /// Index of the clause.
-    pub(crate) clause: usize,
-    /// Index of the description in the clause.
-    pub(crate) spec: usize,
-    /// What it matched.
-    pub(crate) probes: Vec<Arc<Probe>>,
-    /// What else it matches in programs that followed processes may start.
-    pub(crate) expected: Vec<Arc<Probe>>,
-    /// Nothing that runs now has such a probe, but what followed processes start may.
-    pub(crate) awaited: bool,
-}
-
-/// Matches every description of a program, letting the command go on to its next program or library as
-/// long as some description finds nothing. Gives the matches of the last look.
-///
-/// A command that is followed is not let go on: what it starts meanwhile would not be traced. Instead,
-/// what it and its children may come to is awaited.
-pub(crate) fn match_probes(
-    program: &Program,
-    catalog: &mut Catalog,
-    target: &mut Target,
-) -> Result<Vec<Match>> {
-    let mut image = target.next_image()?;
-    loop {
-        let mut matches = match_once(program, catalog);
-        if catalog.follows() {
-            expect_more(program, catalog, target, &mut matches);
-            return Ok(matches);
-        }
-        let missing = matches.iter().filter(|found| found.probes.is_empty());
-        let missing: Vec<_> = missing.map(|found| found.desc(program)).collect();
-        if !(image && awaits_next_program(&missing, catalog, target)) {
-            return Ok(matches);
-        }
-        image = target.next_program_or_library()?;
-        if !image {
-            return Ok(matches);
-        }
-    }
-}
-
-impl Match {
-    /// The description.
-    pub(crate) fn desc<'p>(&self, program: &'p Program) -> &'p ProbeDesc {
-        &program.clauses[self.clause].probes[self.spec].desc
-    }
-
-    /// Which description it is.
-    pub(crate) fn spec(&self) -> Spec {
-        (self.clause, self.spec)
-    }
-
-    /// All probes to attach to for it.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Probe>> {
-        self.probes.iter().chain(&self.expected)
-    }
-
-    /// Looks for what it matches in programs that followed processes may start.
-    pub(crate) fn expect(&mut self, catalog: &mut Catalog, desc: &ProbeDesc) {
-        let is_here = |probe: &Arc<Probe>| self.probes.iter().any(|here| here.id == probe.id);
-        self.expected = catalog.expect(desc);
-        self.expected.retain(|probe| !is_here(probe));
-    }
-
-    /// Whether it has found nothing, and will not.
-    pub(crate) fn is_missing(&self) -> bool {
-        self.probes.is_empty() && !self.awaited
-    }
-}
-
-fn match_once(program: &Program, catalog: &mut Catalog) -> Vec<Match> {
-    let mut matches = Vec::new();
-    for (clause, of) in program.clauses.iter().enumerate() {
-        for (spec, probe) in of.probes.iter().enumerate() {
-            matches.push(Match {
-                clause,
-                spec,
-                probes: catalog.enable(&probe.desc),
-                expected: Vec::new(),
-                awaited: false,
-            });
-        }
-    }
-    matches
-}
-
-/// Adds the probes of what followed processes may start to those of what runs.
-fn expect_more(program: &Program, catalog: &mut Catalog, target: &Target, matches: &mut [Match]) {
-    for found in matches {
-        let desc = found.desc(program);
-        found.awaited = found.probes.is_empty() && may_come(desc, catalog, target);
-        found.expect(catalog, desc);
-    }
-}
-
-/// Whether a command goes on to its next program: if that may have all that this one lacks.
-pub(crate) fn awaits_next_program(
-    missing: &[&ProbeDesc],
-    catalog: &mut Catalog,
-    target: &Target,
-) -> bool {
-    !missing.is_empty() && missing.iter().all(|desc| may_come(desc, catalog, target))
-}
-
-/// Whether a description that finds nothing may find something in the command's next program:
-/// not if this one has its provider already, or is the Python that was meant and has no probes.
-pub(crate) fn may_come(desc: &ProbeDesc, catalog: &mut Catalog, target: &Target) -> bool {
-    let followed = catalog.trees(desc).first().copied();
-    let Some(pid) = followed.or(target.pid()) else {
-        return false;
-    };
-    if !desc.provider.ends_with(&pid.to_string()) {
-        return followed.is_some();
-    }
-    !catalog.is_settled(desc, pid)
 }

@@ -55,6 +55,12 @@ pub struct Enabled {
     pub probe: Arc<Probe>,
 }
 
+/// The most bytes that a record's fixed part takes.
+fn record_size(program: &Program) -> u32 {
+    let clauses = program.clauses.iter();
+    clauses.map(|c| most_fixed(&c.body)).max().unwrap_or(0) + 64
+}
+
 /// The maps that every enabling has.
 pub(crate) const RING: MapRef = MapRef(0);
 pub(crate) const GLOBALS: MapRef = MapRef(1);
@@ -94,13 +100,7 @@ impl Compiler {
         let mut own_maps = tables.specs;
         let mut next_map = FIRST_OWN + u32::try_from(own_maps.len()).expect("there are few maps");
         let strsize = options.strsize;
-        let record = program
-            .clauses
-            .iter()
-            .map(|c| most_fixed(&c.body))
-            .max()
-            .unwrap_or(0)
-            + 64;
+        let record = record_size(&program);
         let common = CommonMaps {
             globals: GLOBALS,
             thread: THREAD,
@@ -140,6 +140,32 @@ impl Compiler {
             python: None,
             followed,
         }
+    }
+
+    /// Goes on with the same program checked with the arguments of more probes: there may be other
+    /// clauses, but no others of the text. Refused if variables or aggregations differ, whose places
+    /// are given, or if a clause's record has grown.
+    #[must_use]
+    pub fn adopt(&mut self, program: Arc<Program>) -> bool {
+        let old = &self.program;
+        let fits = old.variables == program.variables
+            && old.aggregations == program.aggregations
+            && record_size(&program) <= record_size(old);
+        if !fits {
+            return false;
+        }
+        for error in &mut self.error_clauses {
+            let clause = &old.clauses[error.clause];
+            let args = error.probe.arg_types();
+            let specs = &mut clause.probes.iter();
+            let Some(now) = specs.find_map(|spec| program.clause_for(clause.number, spec, &args))
+            else {
+                return false;
+            };
+            error.clause = now;
+        }
+        self.program = program;
+        true
     }
 
     /// Where each aggregation's data is, for the consumer.

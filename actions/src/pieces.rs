@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use dlang::types::Int;
 use provider::probe::{ArgLocation, Moment, Probe, ProbeId, ProbeKind};
 
 use crate::compiler::Enabled;
@@ -43,7 +42,6 @@ impl Piece {
 struct Shape<'p> {
     clauses: &'p [usize],
     provider: &'p str,
-    types: Vec<Int>,
     args: &'p [ArgLocation],
     moment: Moment,
     flow: Flow,
@@ -106,7 +104,6 @@ fn shape<'p>(probe: &'p Probe, clauses: &'p [usize]) -> Option<Shape<'p>> {
     plain.then(|| Shape {
         clauses,
         provider: &probe.desc.provider,
-        types: probe.args.iter().map(|arg| arg.ty).collect(),
         args: &first.args,
         moment: sites.moment,
         flow: flow_of(probe),

@@ -16,7 +16,7 @@ pub mod strings;
 pub mod tags;
 pub mod types;
 
-pub use check::{CheckOptions, ProbeArgs, check, check_with};
+pub use check::{ArgKind, CheckOptions, Matched, ProbeArgs, check, check_with};
 pub use parse::{Macros, option_lines, parse};
 pub use print::print;
 pub use render::{RenderOptions, render};

@@ -26,14 +26,60 @@ pub struct Program {
 /// Probe descriptions, an optional predicate and what to do.
 #[derive(Clone, Debug)]
 pub struct Clause {
-    /// The comma-separated probe descriptions, macros expanded.
+    /// Which clause of the text it is, from 0. One that names `args[n]` whose types differ between
+    /// its probes is several here.
+    pub number: usize,
+    /// The probe descriptions, macros expanded.
     pub probes: Vec<ProbeSpec>,
+    /// The `args[n]` that it names, with the types that it was checked with: a probe runs it if it has
+    /// these.
+    pub args: Vec<(u8, Type)>,
     /// The predicate, of a scalar type.
     pub predicate: Option<Expr>,
     /// The statements; none means the default action.
     pub body: Vec<Stmt>,
     /// Where the clause starts (its probe descriptions).
     pub span: Span,
+}
+
+impl Program {
+    /// The clause that a probe runs: of those that the clause `number` of the text has become and that
+    /// have the description, the one that was checked with these types of `args[]`.
+    #[must_use]
+    pub fn clause_for(&self, number: usize, spec: &ProbeSpec, args: &[Type]) -> Option<usize> {
+        self.clauses_of(number, spec)
+            .find(|(_, clause)| clause.fits(args))
+            .map(|(index, _)| index)
+    }
+
+    /// The same; where none was checked with these types, the first one.
+    #[must_use]
+    pub fn nearest_clause_for(
+        &self,
+        number: usize,
+        spec: &ProbeSpec,
+        args: &[Type],
+    ) -> Option<usize> {
+        let first = || Some(self.clauses_of(number, spec).next()?.0);
+        self.clause_for(number, spec, args).or_else(first)
+    }
+
+    fn clauses_of(
+        &self,
+        number: usize,
+        spec: &ProbeSpec,
+    ) -> impl Iterator<Item = (usize, &Clause)> {
+        let clauses = self.clauses.iter().enumerate();
+        clauses.filter(move |(_, clause)| clause.number == number && clause.probes.contains(spec))
+    }
+}
+
+impl Clause {
+    /// Whether it was checked with these types of `args[]`, as far as it names them.
+    fn fits(&self, args: &[Type]) -> bool {
+        let same = |(n, ty): &(u8, Type)| args.get(usize::from(*n)) == Some(ty);
+        self.args.iter().all(same)
+    }
 }
 
 /// A probe description as written, and where.

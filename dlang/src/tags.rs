@@ -159,8 +159,10 @@ pub enum Tag {
     PrintaAggkey,
     /// The index of `args[]` is not known.
     ArgsIdx,
-    /// The types of `args[]` differ between the probes of a clause.
+    /// A probe has other types of `args[]` than its clause was compiled for.
     ArgsMulti,
+    /// `args[]` stands outside of a clause.
+    ArgsNone,
     /// An aggregation stands in an expression, where only a statement may change it, or behind `commit()`.
     AggComm,
     /// An aggregation behind `speculate()`.
@@ -349,6 +351,7 @@ impl Tag {
             Self::PrintaAggkey => "D_PRINTA_AGGKEY",
             Self::ArgsIdx => "D_ARGS_IDX",
             Self::ArgsMulti => "D_ARGS_MULTI",
+            Self::ArgsNone => "D_ARGS_NONE",
             Self::AggComm => "D_AGG_COMM",
             Self::AggSpec => "D_AGG_SPEC",
             Self::CommComm => "D_COMM_COMM",

@@ -2,9 +2,10 @@
 
 use dlang::check::UnknownArgs;
 use dlang::diag::{Diagnostic, Origin, Source};
-use dlang::program::Program;
+use dlang::program::{ProbeDesc, Program};
 use dlang::tags::Tag;
-use dlang::{CheckOptions, Macros, check, parse};
+use dlang::types::{Int, Space, Type};
+use dlang::{ArgKind, CheckOptions, Macros, Matched, ProbeArgs, check, parse};
 
 fn try_check(text: &str) -> Result<Program, Vec<Diagnostic>> {
     let source = Source {
@@ -484,4 +485,128 @@ fn inlines_of_inlines_do_not_double_without_end() {
     let text = format!("inline long d[long x] = x + x; BEGIN {{ trace({nested}); }}");
     let errors = try_check(&text).unwrap_err();
     assert_eq!((errors[0].tag, errors.len()), (Tag::Nesting, 1));
+}
+
+/// Probes of three kinds: `app:::text` has a text and an `int`, `app:::number` a `long` and an `int`,
+/// `app:::any` matches both, `app:::none` has no arguments, and `app:::missing` is not there.
+#[derive(Debug)]
+struct App;
+
+impl ProbeArgs for App {
+    fn matched(&self, desc: &ProbeDesc) -> Matched {
+        let kind = |name: &str, types: &[Type]| ArgKind {
+            types: types.to_vec(),
+            probe: ProbeDesc {
+                name: name.into(),
+                ..desc.clone()
+            },
+        };
+        let text = Type::pointer_in(Space::User, Type::Int(Int::I8));
+        let text = kind("text", &[text, Type::INT]);
+        let number = kind("number", &[Type::I64, Type::INT]);
+        match desc.name.as_str() {
+            "text" => Matched::Kinds(vec![text]),
+            "number" => Matched::Kinds(vec![number]),
+            "any" => Matched::Kinds(vec![text, number]),
+            "none" => Matched::Kinds(vec![kind("none", &[])]),
+            "missing" => Matched::Nothing,
+            _ => Matched::NothingYet,
+        }
+    }
+}
+
+fn check_app(text: &str) -> Result<Program, Vec<Diagnostic>> {
+    let source = Source {
+        origin: Origin::Script("x.d".into()),
+        text: text.into(),
+    };
+    let ast = parse(&[source], &Macros::default())?;
+    check(&ast, &App, &CheckOptions::default())
+}
+
+#[test]
+fn typed_arguments_have_the_types_of_their_probes() {
+    let program = check_app("app:::text { x = args[0]; y = args[1]; }").unwrap();
+    let types: Vec<_> = program.variables.iter().map(|v| v.ty.to_string()).collect();
+    assert_eq!(types, ["char *", "int"]);
+    assert_eq!(program.clauses[0].args.len(), 2);
+}
+
+#[test]
+fn a_clause_is_checked_once_for_each_kind_of_probe() {
+    let counts = [
+        ("app:::any { trace(arg0); }", 1, 1),
+        ("app:::any { trace(args[1]); }", 1, 1),
+        ("app:::any { trace(sizeof (args[0])); }", 2, 1),
+        ("app:::text, app:::number { trace(args[1]); }", 1, 2),
+        ("app:::text, app:::number { trace(args[0]); }", 2, 1),
+        // With the arguments of `number` it makes no sense: those do what `text` does.
+        ("app:::any { trace(*args[0]); }", 1, 1),
+    ];
+    for (text, clauses, probes) in counts {
+        let program = check_app(text).unwrap_or_else(|errors| panic!("{text}: {errors:#?}"));
+        assert_eq!(program.clauses.len(), clauses, "{text}");
+        assert_eq!(program.clauses[0].probes.len(), probes, "{text}");
+    }
+}
+
+#[test]
+fn errors_of_typed_arguments() {
+    let first = |text: &str| {
+        let errors = check_app(text).expect_err(text);
+        (
+            errors[0].tag,
+            errors[0].message.clone(),
+            errors[0].labels.clone(),
+        )
+    };
+    for (text, tag, words) in [
+        (
+            "app:::none { trace(args[0]); }",
+            Tag::ArgsIdx,
+            "index 0 is out of range for app:::none args[ ]",
+        ),
+        (
+            "app:::text, app:::none { trace(args[0]); }",
+            Tag::ArgsIdx,
+            "index 0 is out of range for app:::none args[ ]",
+        ),
+        (
+            "app:::other { trace(args[10]); }",
+            Tag::ArgsIdx,
+            "index 10 is out of range for app:::other args[ ]",
+        ),
+        (
+            "inline int a = args[0]; app:::text { }",
+            Tag::ArgsNone,
+            "args[ ] may not be referenced outside of a probe clause",
+        ),
+        (
+            "app:::missing { bogus }",
+            Tag::PdescZero,
+            "probe description app:::missing does not match any probes",
+        ),
+        (
+            "app:::missing { } app:::text { bogus }",
+            Tag::PdescZero,
+            "probe description app:::missing does not match any probes",
+        ),
+    ] {
+        let (found, message, _) = first(text);
+        assert_eq!((found, message.as_str()), (tag, words), "{text}");
+    }
+    let errors = check_app("app:::text { bogus } app:::missing { }").unwrap_err();
+    assert_eq!(
+        errors[0].tag,
+        Tag::IdentUndef,
+        "the first clause comes first"
+    );
+    let text = "app:::text, app:::number { trace(*args[0]); }";
+    let (_, _, labels) = first(text);
+    let (span, words) = labels.last().expect("the probe that does not fit is shown");
+    assert_eq!(
+        &text[span.start as usize..span.end as usize],
+        "app:::number"
+    );
+    assert_eq!(words, "with the arguments of this probe");
 }

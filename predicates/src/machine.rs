@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use dlang::eval::{Env, Value, eval};
 use dlang::program::{Builtin, Expr};
-use dlang::types::Int;
 
 use crate::emit::Emit;
 use crate::shared::Shared;
@@ -28,8 +27,6 @@ pub enum Argument {
 pub struct MachineState {
     /// Where `arg0` to `arg9` are.
     pub args: Vec<Argument>,
-    /// The types of `args[]`.
-    pub arg_types: Vec<Int>,
     /// `probeprov`, less the process id if `any_process`.
     pub provider: String,
     /// Whether any process may fire the probe, so that the firing one's id ends `probeprov`.

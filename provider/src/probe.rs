@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use dlang::program::ProbeDesc;
-use dlang::types::Int;
+use dlang::types::{Int, Space, Type};
 use python_analysis::Build;
 pub use python_analysis::{PythonEvent, Register};
 
@@ -46,10 +46,40 @@ pub struct SourceArgs {
 /// A probe argument as D sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeArg {
-    /// The type of `args[n]`: what the site stores, sign and width.
-    pub ty: Int,
-    /// Its name and what it points to, when the provider knows: `const char * (filename)`.
+    /// The type of `args[n]`. A pointer says which memory it is to; a struct of the kernel's behind it
+    /// may have only its tag.
+    pub ty: Type,
+    /// The type as it is shown, with the argument's name, where the provider knows more than `ty`
+    /// says: `const char * (filename)`.
     pub meaning: Option<&'static str>,
+}
+
+impl ProbeArg {
+    /// An argument of which only the size and the sign are known.
+    #[must_use]
+    pub fn int(int: Int) -> Self {
+        Self {
+            ty: Type::Int(int),
+            meaning: None,
+        }
+    }
+
+    /// The address of a text in the traced program's memory.
+    #[must_use]
+    pub fn user_text(meaning: &'static str) -> Self {
+        Self {
+            ty: Type::pointer_in(Space::User, Type::Int(Int::I8)),
+            meaning: Some(meaning),
+        }
+    }
+}
+
+impl Probe {
+    /// The types of `args[]`.
+    #[must_use]
+    pub fn arg_types(&self) -> Vec<Type> {
+        self.args.iter().map(|arg| arg.ty.clone()).collect()
+    }
 }
 
 /// What makes a probe fire: the ways there are, whichever provider has the probe.

@@ -8,7 +8,7 @@
 use dlang::types::Int;
 
 use crate::probe::{ProbeArg, PythonEvent};
-use crate::usdt::cpython::{self, PROVIDER};
+use crate::usdt::cpython;
 
 /// The arguments of the probe, typed as CPython's markers have them.
 #[must_use]
@@ -25,9 +25,6 @@ pub fn args(event: PythonEvent) -> Vec<ProbeArg> {
     types
         .iter()
         .enumerate()
-        .map(|(index, ty)| ProbeArg {
-            ty: *ty,
-            meaning: cpython::meaning(PROVIDER, event.name(), index),
-        })
+        .map(|(index, int)| cpython::argument(event.name(), index, *int))
         .collect()
 }

@@ -13,10 +13,11 @@ use provider::probe::{ArgLocation, Register, Site};
 pub(super) fn place_arguments(
     emit: &mut Emit<'_>,
     sites: &[Site],
-    count: usize,
     used: &BTreeSet<u8>,
     slots: &mut [Option<i16>; 10],
 ) -> Emitted<()> {
+    // Those that all sites have. Their types may not be known, as of `pid`'s.
+    let count = sites.iter().map(|site| site.args.len()).min().unwrap_or(0);
     for (n, place) in slots.iter_mut().enumerate().take(count) {
         let mut argument = Argument::Absent;
         if used.contains(&u8::try_from(n).unwrap_or(u8::MAX)) {

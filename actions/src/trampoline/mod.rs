@@ -28,7 +28,6 @@ use crate::follow;
 pub(crate) fn machine(probe: &Probe, timer: bool) -> MachineState {
     MachineState {
         args: Vec::new(),
-        arg_types: probe.args.iter().map(|arg| arg.ty).collect(),
         provider: probe.desc.provider.clone(),
         any_process: matches!(probe.kind.file(), Some((_, Scope::System | Scope::Tree(_)))),
         module: probe.desc.module.clone(),
@@ -67,9 +66,7 @@ pub(crate) fn place_arguments(
     maps: Option<PythonMaps>,
 ) -> Emitted<()> {
     match &probe.kind {
-        ProbeKind::Sites(sites) => {
-            locations::place_arguments(emit, &sites.sites, probe.args.len(), used, slots)
-        }
+        ProbeKind::Sites(sites) => locations::place_arguments(emit, &sites.sites, used, slots),
         ProbeKind::Python(sites) => python::place_arguments(emit, sites, used, slots, maps),
         ProbeKind::Timer(_) => perf::place_arguments(emit, used, slots),
         ProbeKind::Begin | ProbeKind::End | ProbeKind::Error => Ok(()),

@@ -134,13 +134,7 @@ fn app() -> Vec<Arc<Probe>> {
                 function: String::new(),
                 name: name.into(),
             },
-            args: vec![
-                ProbeArg {
-                    ty: Int::I64,
-                    meaning: None
-                };
-                6
-            ],
+            args: vec![ProbeArg::int(Int::I64); 6],
             kind: ProbeKind::Sites(Sites {
                 file: Arc::clone(&file),
                 scope: Scope::System,

@@ -6,17 +6,20 @@
 //! not run yet is refused by its name (see [`crate::names`]), never called unknown.
 //!
 //! As in libdtrace a program is read from top to bottom: a variable exists from its declaration
-//! or first assignment on.
+//! or first assignment on, and a probe description that matches nothing is an error before anything is
+//! that stands in its clause.
 
 mod action;
 mod aggregation;
 mod call;
+mod clause;
 mod convert;
 mod declare;
 mod expr;
 mod member;
 mod operator;
 mod printf;
+mod probe_args;
 mod speculation;
 mod translate;
 mod types;
@@ -27,30 +30,15 @@ use std::collections::HashMap;
 use crate::ast::{self, Ast, Item};
 use crate::diag::{Diagnostic, Region, Span};
 use crate::eval::Constants;
-use crate::program::{AggId, Clause, Expr, ProbeDesc, ProbeSpec, Program, Scope, VarId};
+use crate::program::{AggId, Expr, Program, Scope, VarId};
 use crate::tags::Tag;
-use crate::types::{KernelTypes, NoKernelTypes, Type};
+use crate::types::{KernelTypes, NoKernelTypes};
 
+use clause::ClauseProbes;
 use types::TypeTable;
 
 pub use printf::parse_format;
-
-/// What `check` asks about probes.
-pub trait ProbeArgs {
-    /// The types of `args[]` of the probes that match a description; `None` when nothing is
-    /// known about them, and then each argument is an `int64_t`.
-    fn args(&self, desc: &ProbeDesc) -> Option<Vec<Type>>;
-}
-
-/// Nothing is known about any probe.
-#[derive(Clone, Copy, Debug)]
-pub struct UnknownArgs;
-
-impl ProbeArgs for UnknownArgs {
-    fn args(&self, _desc: &ProbeDesc) -> Option<Vec<Type>> {
-        None
-    }
-}
+pub use probe_args::{ArgKind, Matched, ProbeArgs, UnknownArgs};
 
 /// Options that change what a program means.
 #[derive(Clone, Copy, Debug)]
@@ -97,10 +85,17 @@ pub fn check_with(
     for pragma in &ast.pragmas {
         checker.pragma(pragma);
     }
+    let mut clauses = 0;
     for item in &ast.items {
-        if checker.item(item).is_err() {
+        if let Item::Clause(clause) = item {
+            checker.clause(clauses, clause);
+            clauses += 1;
+        } else if checker.definition(item).is_err() {
             // The error is noted; its names give no further errors.
             checker.spoil(item);
+        }
+        if checker.is_over {
+            break;
         }
     }
     if checker.errors.is_empty() {
@@ -137,10 +132,12 @@ struct Checker<'a> {
     expanded: usize,
     expanding: usize,
     region: Region,
-    /// The probes of the clause that is being checked.
-    clause_probes: Vec<ProbeSpec>,
+    /// The probes that the clause is being checked for; none outside of clauses.
+    clause_probes: Option<ClauseProbes>,
     /// What the clause has done so far.
     done: speculation::Done,
+    /// Whether a description matches nothing, which ends the checking.
+    is_over: bool,
 }
 
 impl<'a> Checker<'a> {
@@ -161,8 +158,9 @@ impl<'a> Checker<'a> {
             expanded: 0,
             expanding: 0,
             region: Region::None,
-            clause_probes: Vec::new(),
+            clause_probes: None,
             done: speculation::Done::default(),
+            is_over: false,
         }
     }
 
@@ -176,12 +174,9 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn item(&mut self, item: &'a Item) -> Checked<()> {
+    fn definition(&mut self, item: &'a Item) -> Checked<()> {
         match item {
-            Item::Clause(clause) => {
-                self.clause(clause);
-                Ok(())
-            }
+            Item::Clause(_) => Ok(()),
             Item::Declaration(declaration) => self.declaration(declaration),
             Item::Inline(inline) => self.inline_definition(inline),
             Item::Translator(translator) => self.translator(translator, false),
@@ -199,7 +194,7 @@ impl<'a> Checker<'a> {
                 let message = "a D library cannot contain probe clauses";
                 self.plain_error(Tag::Syntax, clause.span, message)
             }
-            Item::Declaration(_) | Item::Inline(_) | Item::Provider(_) => self.item(item),
+            Item::Declaration(_) | Item::Inline(_) | Item::Provider(_) => self.definition(item),
         }
     }
 
@@ -218,57 +213,6 @@ impl<'a> Checker<'a> {
                 self.spoiled.insert(variable::shown_name(scope, &name.text));
             }
         }
-    }
-
-    fn clause(&mut self, clause: &'a ast::Clause) {
-        self.clause_probes.clone_from(&clause.probes);
-        self.done = speculation::Done::default();
-        let first_error = self.errors.len();
-        let spoiled = self.spoiled.clone();
-        let mut predicate = self.clause_predicate(clause);
-        let again = predicate == Some(Err(Reported));
-        if again {
-            // A predicate may use what only the clause's own body assigns.
-            self.errors.truncate(first_error);
-            self.spoiled = spoiled;
-        }
-        self.region = Region::Actions;
-        let mut body = Vec::new();
-        self.statements(&clause.body, &mut body);
-        if again {
-            let mut of_body = self.errors.split_off(first_error);
-            predicate = self.clause_predicate(clause);
-            self.errors.append(&mut of_body);
-        }
-        self.region = Region::None;
-        self.program.clauses.push(Clause {
-            probes: clause.probes.clone(),
-            predicate: predicate.and_then(Result::ok),
-            body,
-            span: clause.span,
-        });
-    }
-
-    fn clause_predicate(&mut self, clause: &'a ast::Clause) -> Option<Checked<Expr>> {
-        self.region = Region::Predicate;
-        let predicate = clause.predicate.as_ref()?;
-        Some(self.predicate(predicate))
-    }
-
-    fn predicate(&mut self, predicate: &'a ast::Expr) -> Checked<Expr> {
-        let checked = self.expr(predicate)?;
-        if checked.ty.is_scalar() {
-            return Ok(checked);
-        }
-        let mut error = self.diagnostic(
-            Tag::PredScalar,
-            predicate.span,
-            "predicate result must be of scalar type",
-        );
-        if checked.ty == Type::String {
-            error.hint = Some("compare the string: /s != \"\"/".into());
-        }
-        self.reject(error)
     }
 
     fn constants(&self) -> Constants {

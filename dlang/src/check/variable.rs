@@ -5,11 +5,14 @@ use super::declare::unstorable;
 use super::member::is_in_variable;
 use super::{Checked, Checker, Reported};
 use crate::ast::{self, Name};
-use crate::diag::Span;
+use crate::diag::{Diagnostic, Span};
 use crate::names;
 use crate::program::{Expr, ExprKind, Scope, Subroutine, VarId, Variable};
 use crate::tags::Tag;
-use crate::types::{Int, Space, Type};
+use crate::types::{Space, Type};
+
+/// How many arguments a probe has at most.
+pub(super) const ARGUMENTS: u8 = 10;
 
 impl Checker<'_> {
     pub(super) fn new_variable(&mut self, variable: Variable, span: Span) -> VarId {
@@ -286,50 +289,36 @@ impl Checker<'_> {
         }
     }
 
-    /// `args[n]`, with the type that all probes of the clause agree on.
+    /// `args[n]`, with the type that the probes have which the clause is being checked for.
     pub(super) fn typed_argument(&mut self, index: &ast::Expr, span: Span) -> Checked<Expr> {
         let index = self.expr(index)?;
-        let n = if let ExprKind::Int(n) = index.kind {
-            u8::try_from(n).ok().filter(|n| *n < 10)
-        } else {
+        let ExprKind::Int(number) = index.kind else {
             let message = "args[ ] must be indexed by an integer constant";
             return self.error(Tag::ArgsType, index.span, message);
         };
-        let probes = self.probes;
-        let mut agreed: Option<(Type, usize)> = None;
-        for (at, spec) in self.clause_probes.clone().iter().enumerate() {
-            let ty = match (probes.args(&spec.desc), n) {
-                (None, Some(_)) => Type::Int(Int::I64),
-                (Some(types), Some(n)) if usize::from(n) < types.len() => {
-                    types[usize::from(n)].clone()
-                }
-                _ => {
-                    let n = n.map_or("that large".to_owned(), |n| n.to_string());
-                    let message = format!("index {n} is out of range for {} args[ ]", spec.desc);
-                    return self.error(Tag::ArgsIdx, index.span, &message);
-                }
-            };
-            match &agreed {
-                Some((known, first)) if *known != ty => {
-                    let first = &self.clause_probes[*first].desc;
-                    let message = format!(
-                        "args[ ] may not be referenced because probe description {} and {first} \
-                         have different argument types",
-                        spec.desc
-                    );
-                    let spec_span = spec.span;
-                    let error = self
-                        .diagnostic(Tag::ArgsMulti, span, &message)
-                        .with_label(spec_span, "this probe differs")
-                        .with_hint("use arg0, arg1, ..., or a clause for each probe");
-                    return self.reject(error);
-                }
-                Some(_) => {}
-                None => agreed = Some((ty, at)),
-            }
+        let Some(probes) = &mut self.clause_probes else {
+            let message = "args[ ] may not be referenced outside of a probe clause";
+            return self.error(Tag::ArgsNone, span, message);
+        };
+        let n = u8::try_from(number).ok().filter(|n| *n < ARGUMENTS);
+        let Some((n, ty)) = n.and_then(|n| Some((n, probes.ty(n)?))) else {
+            let desc = &probes.spec.desc;
+            let message = format!("index {number} is out of range for {desc} args[ ]");
+            let other = probes.kind.as_ref().filter(|kind| kind.probe != *desc);
+            let hint = other.map(|kind| match kind.types.len() {
+                0 => format!("{} has none", kind.probe),
+                count => format!("{} has args[0] to args[{}]", kind.probe, count - 1),
+            });
+            let error = self.diagnostic(Tag::ArgsIdx, index.span, &message);
+            return self.reject(Diagnostic { hint, ..error });
+        };
+        if probes.kind.is_none() {
+            self.probes.guessed();
         }
-        let ty = agreed.map_or(Type::I64, |(ty, _)| ty);
-        Ok(node(ExprKind::TypedArg(n.unwrap_or(0)), ty, span))
+        if !probes.named.iter().any(|(known, _)| *known == n) {
+            probes.named.push((n, ty.clone()));
+        }
+        Ok(node(ExprKind::TypedArg(n), ty, span))
     }
 }
 

@@ -321,7 +321,6 @@ pub fn make(program: &Program, rows: &[Row], options: Options) -> Emitted<Made> 
     let mut rodata = Rodata::default();
     let machine = MachineState {
         args: Vec::new(),
-        arg_types: Vec::new(),
         provider: "dtrace".into(),
         any_process: false,
         module: String::new(),

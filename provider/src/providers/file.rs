@@ -260,11 +260,11 @@ impl FileProbes {
     }
 
     /// The arguments that all sites of a marker have. Where the copies of a site differ, the widest
-    /// type holds them all. `meaning` says what one of them is, if that is known.
+    /// integer holds them all. `argument` says what it is.
     pub(crate) fn arguments(
         &self,
         group: &Group,
-        meaning: impl Fn(usize) -> Option<&'static str>,
+        argument: impl Fn(usize, Int) -> ProbeArg,
     ) -> Vec<ProbeArg> {
         let types: Vec<Vec<Int>> = self
             .markers(group)
@@ -279,10 +279,7 @@ impl FileProbes {
                 .unwrap_or(Int::I64)
         };
         (0..count)
-            .map(|index| ProbeArg {
-                ty: widest(index),
-                meaning: meaning(index),
-            })
+            .map(|index| argument(index, widest(index)))
             .collect()
     }
 
@@ -423,8 +420,12 @@ mod tests {
             functions: OnceLock::new(),
         };
         let types = |group: &Group| -> Vec<Int> {
-            let arguments = file.arguments(group, |_| None).into_iter();
-            arguments.map(|argument| argument.ty).collect()
+            let arguments = file
+                .arguments(group, |_, int| ProbeArg::int(int))
+                .into_iter();
+            arguments
+                .filter_map(|argument| argument.ty.as_int())
+                .collect()
         };
         assert_eq!(types(&groups[0]), [Int::I64], "as many as all have");
         assert!(types(&groups[2]).is_empty());

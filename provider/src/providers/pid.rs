@@ -29,7 +29,7 @@ use super::names::{full_name, means};
 use super::part::{Made, Offer, Origin, Provider, Search};
 use crate::diagnosis::Diagnosis;
 use crate::glob::Glob;
-use crate::probe::{ArgLocation, Moment, ProbeArg, ProbeKind, Register, Scope, Site, Sites};
+use crate::probe::{ArgLocation, Moment, ProbeKind, Register, Scope, Site, Sites};
 use crate::process::files;
 use crate::spelling::near;
 use crate::usdt::symbols::Function;
@@ -219,23 +219,20 @@ fn make(file: &FileProbes, scope: Scope, function: &Function, point: Point) -> M
         semaphore: None,
         args,
     };
-    let (sites, moment, count) = match point {
-        Point::Entry => (vec![site(0, arguments())], Moment::Reached, ARGUMENTS),
-        Point::Offset(offset) => (vec![site(offset, Vec::new())], Moment::Reached, 0),
+    let (sites, moment) = match point {
+        Point::Entry => (vec![site(0, arguments())], Moment::Reached),
+        Point::Offset(offset) => (vec![site(offset, Vec::new())], Moment::Reached),
         Point::Return => match read_code(file, function).and_then(|code| code.returns) {
             Some(returns) => {
                 let sites = returns.into_iter().map(|offset| site(offset, result()));
-                (sites.collect(), Moment::Reached, 2)
+                (sites.collect(), Moment::Reached)
             }
-            None => (vec![site(0, result())], Moment::Returned, 2),
+            None => (vec![site(0, result())], Moment::Returned),
         },
     };
-    let argument = ProbeArg {
-        ty: Int::I64,
-        meaning: None,
-    };
     Made {
-        args: vec![argument; count],
+        // As in DTrace, only `arg0` and its like: nobody knows their types.
+        args: Vec::new(),
         kind: ProbeKind::Sites(Sites {
             file: Arc::clone(&file.file),
             scope,

@@ -100,7 +100,7 @@ fn marker<'f>(search: &Search<'f>, name: ProbeDesc, group: &'f Group) -> Offer<'
                 sites.raises.clone_from(&file.usdt.entry_raises);
             }
             Made {
-                args: file.arguments(group, |n| cpython::meaning(NAME, &group.name, n)),
+                args: file.arguments(group, |n, int| cpython::argument(&group.name, n, int)),
                 kind: ProbeKind::Sites(sites),
                 source: source_args(&group.name),
             }

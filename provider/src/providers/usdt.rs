@@ -6,7 +6,7 @@ use dlang::program::ProbeDesc;
 use super::file::Group;
 use super::names::{d_name, fits, full_name, means};
 use super::part::{Made, Offer, Origin, Provider, Search};
-use crate::probe::ProbeKind;
+use crate::probe::{ProbeArg, ProbeKind};
 
 /// The markers in files.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ fn offer<'f>(search: &Search<'f>, group: &'f Group) -> Offer<'f> {
     Offer {
         key: search.key(name(search, group), Origin::Marker),
         make: Box::new(move || Made {
-            args: file.arguments(group, |_| None),
+            args: file.arguments(group, |_, int| ProbeArg::int(int)),
             kind: ProbeKind::Sites(file.sites(group, scope)),
             source: None,
         }),

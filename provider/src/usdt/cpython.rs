@@ -19,12 +19,14 @@
 //! A probe that is made from the interpreter's code ([`crate::python`]) needs neither, so the marker
 //! is used only where none can be made: see [`drawback`].
 
+use dlang::types::Int;
 use object::ReadRef;
 
 use super::UsdtSite;
 use super::elf::Elf;
 use super::symbols;
 use crate::object::UprobeSite;
+use crate::probe::ProbeArg;
 
 /// The provider's name.
 pub const PROVIDER: &str = "python";
@@ -52,12 +54,19 @@ const FUNCTION: &[&str] = &[
     "const char * (qualified name)",
 ];
 
-/// What argument `index` of a marker is; `None` for other providers' probes.
+/// Argument `index` of a probe named like a marker, of which the site says that it is an `int`.
 #[must_use]
-pub fn meaning(provider: &str, name: &str, index: usize) -> Option<&'static str> {
-    if provider != PROVIDER {
-        return None;
+pub fn argument(name: &str, index: usize, int: Int) -> ProbeArg {
+    match meaning(name, index) {
+        Some(text) if text.starts_with("const char *") => ProbeArg::user_text(text),
+        meaning => ProbeArg {
+            meaning,
+            ..ProbeArg::int(int)
+        },
     }
+}
+
+fn meaning(name: &str, index: usize) -> Option<&'static str> {
     let (_, arguments) = MARKERS.iter().find(|(marker, _)| *marker == name)?;
     arguments.get(index).copied()
 }
@@ -182,13 +191,14 @@ mod tests {
 
     #[test]
     fn arguments_have_meanings() {
-        assert_eq!(
-            meaning("python", "line", 1),
-            Some("const char * (function)")
-        );
-        assert_eq!(meaning("python", "gc-start", 0), Some("int (generation)"));
-        assert_eq!(meaning("python", "gc-start", 1), None);
-        assert_eq!(meaning("libc", "line", 1), None);
+        let text = ProbeArg::user_text("const char * (function)");
+        assert_eq!(argument("line", 1, Int::U64), text);
+        let generation = ProbeArg {
+            meaning: Some("int (generation)"),
+            ..ProbeArg::int(Int::I32)
+        };
+        assert_eq!(argument("gc-start", 0, Int::I32), generation);
+        assert_eq!(argument("gc-start", 1, Int::I32), ProbeArg::int(Int::I32));
     }
 
     #[test]

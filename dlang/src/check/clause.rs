@@ -1,0 +1,195 @@
+//! Clauses: checked once for each different set of types that `args[n]` has on their probes.
+//!
+//! libdtrace compiles a clause once for each of its descriptions, with the argument types of the first
+//! probe that the description matches. Here a clause that names no `args[n]` is checked once. One that
+//! does becomes as many clauses of the checked program as there are different types of the arguments
+//! that it names; their order among the other clauses is that of the text, and a probe runs one of them.
+//! A clause that makes no sense for any probe of a description is an error, that of the first one. If it
+//! makes sense for some, the others run the same, as in libdtrace, which looks at one probe only.
+
+use super::variable::ARGUMENTS;
+use super::{ArgKind, Checked, Checker, Matched, Reported, speculation};
+use crate::ast;
+use crate::diag::Region;
+use crate::program::{Clause, Expr, ProbeSpec};
+use crate::tags::Tag;
+use crate::types::Type;
+
+/// The probes that a clause is being checked for.
+#[derive(Clone, Debug)]
+pub(super) struct ClauseProbes {
+    /// Their description.
+    pub(super) spec: ProbeSpec,
+    /// What the arguments of these probes are; `None` if that is not known.
+    pub(super) kind: Option<ArgKind>,
+    /// The `args[n]` that the clause has named so far, with their types.
+    pub(super) named: Vec<(u8, Type)>,
+}
+
+impl ClauseProbes {
+    /// The type of `args[n]`; `None` if there is no such argument.
+    pub(super) fn ty(&self, n: u8) -> Option<Type> {
+        match &self.kind {
+            None => (n < ARGUMENTS).then_some(Type::I64),
+            Some(kind) => kind.types.get(usize::from(n)).cloned(),
+        }
+    }
+
+    fn agree(&self, named: &[(u8, Type)]) -> bool {
+        let same = |(n, ty): &(u8, Type)| self.ty(*n).as_ref() == Some(ty);
+        named.iter().all(same)
+    }
+}
+
+impl<'a> Checker<'a> {
+    /// The clause that is the `number`th of the text.
+    pub(super) fn clause(&mut self, number: usize, clause: &'a ast::Clause) {
+        let (first, errors) = (self.program.clauses.len(), self.errors.len());
+        let Ok(kinds) = self.kinds(clause) else {
+            self.is_over = true;
+            return;
+        };
+        let by_spec = kinds.chunk_by(|one, other| one.spec.span == other.spec.span);
+        for (index, kinds) in by_spec.enumerate() {
+            if !self.clause_on(number, clause, first, kinds) {
+                if index > 0 {
+                    self.label_last_errors(errors, kinds);
+                }
+                return;
+            }
+        }
+    }
+
+    /// The clause on the probes of one description; whether it is right for any of them. Those clauses
+    /// from `first` on are for other descriptions and kinds.
+    fn clause_on(
+        &mut self,
+        number: usize,
+        clause: &'a ast::Clause,
+        first: usize,
+        kinds: &[ClauseProbes],
+    ) -> bool {
+        let (errors, spoiled) = (self.errors.len(), self.spoiled.clone());
+        let mut of_first = None;
+        let mut fits = false;
+        for probes in kinds {
+            let mut made = self.program.clauses[first..].iter_mut();
+            if let Some(made) = made.find(|made| probes.agree(&made.args)) {
+                if !made.probes.contains(&probes.spec) {
+                    made.probes.push(probes.spec.clone());
+                }
+                fits = true;
+                continue;
+            }
+            let checked = self.clause_for(number, clause, probes.clone());
+            if self.errors.len() == errors {
+                self.program.clauses.push(checked);
+                fits = true;
+            } else {
+                let found = self.errors.split_off(errors);
+                of_first.get_or_insert(found);
+                self.spoiled.clone_from(&spoiled);
+            }
+        }
+        if !fits {
+            self.errors.extend(of_first.into_iter().flatten());
+        }
+        fits
+    }
+
+    /// Says of the errors from the `from`th on which probe they are about.
+    fn label_last_errors(&mut self, from: usize, kinds: &[ClauseProbes]) {
+        let Some(spec) = kinds.first().map(|probes| &probes.spec) else {
+            return;
+        };
+        for error in &mut self.errors[from..] {
+            let text = "with the arguments of this probe";
+            error.labels.push((spec.span, text.to_owned()));
+        }
+    }
+
+    /// The kinds of probes that a clause is for; an error if a description matches nothing.
+    fn kinds(&mut self, clause: &ast::Clause) -> Checked<Vec<ClauseProbes>> {
+        let mut kinds = Vec::new();
+        for spec in &clause.probes {
+            let mut add = |kind| {
+                kinds.push(ClauseProbes {
+                    spec: spec.clone(),
+                    kind,
+                    named: Vec::new(),
+                });
+            };
+            match self.probes.matched(&spec.desc) {
+                Matched::Nothing => {
+                    let desc = &spec.desc;
+                    let message = format!("probe description {desc} does not match any probes");
+                    return self.plain_error(Tag::PdescZero, spec.span, &message);
+                }
+                Matched::NothingYet => add(None),
+                Matched::Kinds(kinds) if kinds.is_empty() => add(None),
+                Matched::Kinds(kinds) => kinds.into_iter().map(Some).for_each(add),
+            }
+        }
+        Ok(kinds)
+    }
+
+    fn clause_for(
+        &mut self,
+        number: usize,
+        clause: &'a ast::Clause,
+        probes: ClauseProbes,
+    ) -> Clause {
+        let spec = probes.spec.clone();
+        self.clause_probes = Some(probes);
+        self.done = speculation::Done::default();
+        let first_error = self.errors.len();
+        let spoiled = self.spoiled.clone();
+        let mut predicate = self.clause_predicate(clause);
+        let again = predicate == Some(Err(Reported));
+        if again {
+            // A predicate may use what only the clause's own body assigns.
+            self.errors.truncate(first_error);
+            self.spoiled = spoiled;
+        }
+        self.region = Region::Actions;
+        let mut body = Vec::new();
+        self.statements(&clause.body, &mut body);
+        if again {
+            let mut of_body = self.errors.split_off(first_error);
+            predicate = self.clause_predicate(clause);
+            self.errors.append(&mut of_body);
+        }
+        self.region = Region::None;
+        let named = self.clause_probes.take().map(|probes| probes.named);
+        Clause {
+            number,
+            probes: vec![spec],
+            args: named.unwrap_or_default(),
+            predicate: predicate.and_then(Result::ok),
+            body,
+            span: clause.span,
+        }
+    }
+
+    fn clause_predicate(&mut self, clause: &'a ast::Clause) -> Option<Checked<Expr>> {
+        self.region = Region::Predicate;
+        let predicate = clause.predicate.as_ref()?;
+        Some(self.predicate(predicate))
+    }
+
+    fn predicate(&mut self, predicate: &'a ast::Expr) -> Checked<Expr> {
+        let checked = self.expr(predicate)?;
+        if checked.ty.is_scalar() {
+            return Ok(checked);
+        }
+        let mut error = self.diagnostic(
+            Tag::PredScalar,
+            predicate.span,
+            "predicate result must be of scalar type",
+        );
+        if checked.ty == Type::String {
+            error.hint = Some("compare the string: /s != \"\"/".into());
+        }
+        self.reject(error)
+    }
+}
