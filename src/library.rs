@@ -43,7 +43,12 @@ fn read_directory(directory: &str, options: &Options) -> Result<Vec<Source>> {
         )
     };
     let mut paths = Vec::new();
-    for entry in std::fs::read_dir(directory).map_err(|error| failed(&error))? {
+    let entries = match std::fs::read_dir(directory) {
+        // As in libdtrace, a directory that is not there has no libraries.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(|error| failed(&error))?,
+    };
+    for entry in entries {
         let path = entry.map_err(|error| failed(&error))?.path();
         if path.extension().is_some_and(|end| end == "d") && path.is_file() {
             paths.push(path);

@@ -89,8 +89,14 @@ pub enum Tag {
     DeclIdred,
     /// The specifiers of a declaration do not go together.
     DeclCombo,
-    /// Both `self` and `this` in one declaration.
-    DeclScope,
+    /// Two storage classes in one declaration.
+    DeclClass,
+    /// An array is declared without its size.
+    DeclArrnull,
+    /// `void` stands beside other parameters.
+    DeclProtoVoid,
+    /// Two parameters of one name.
+    DeclProtoForm,
     /// A storage class that D does not have.
     DeclBadclass,
     /// A struct, union or enum is incomplete here.
@@ -251,8 +257,26 @@ pub enum Tag {
     LlquantStepval,
     /// A probe description matches no probe (given by the command).
     PdescZero,
-    /// A parameter of an inline has no name.
-    DeclProtoName,
+    /// An enumerator's value is outside of an `int`.
+    DeclEnoflow,
+    /// A bit-field is of no integer type.
+    DeclBftype,
+    /// A parameter has a storage class.
+    DeclParmclass,
+    /// `short` or `long` with `char`.
+    DeclCharattr,
+    /// `signed` or `unsigned` with a type that is no integer.
+    DeclSignint,
+    /// `short` or `long` with a type that has no such sizes.
+    DeclLongint,
+    /// What libdtrace has no tag for: a member that is defined twice, type words without a type.
+    Unknown,
+    /// `#pragma D attributes` or the like of a name that is built in.
+    PragmaScope,
+    /// What `#pragma D depends_on` names is not there.
+    PragmaDepend,
+    /// `#pragma D attributes` or the like of a name that the program does not define.
+    PragmaUnused,
     /// Two translators from one type to another.
     XlateRedecl,
     /// A translator's output is not a struct or union that is known.
@@ -315,7 +339,10 @@ impl Tag {
             Self::OpArrfun => "D_OP_ARRFUN",
             Self::DeclIdred => "D_DECL_IDRED",
             Self::DeclCombo => "D_DECL_COMBO",
-            Self::DeclScope => "D_DECL_SCOPE",
+            Self::DeclClass => "D_DECL_CLASS",
+            Self::DeclArrnull => "D_DECL_ARRNULL",
+            Self::DeclProtoVoid => "D_DECL_PROTO_VOID",
+            Self::DeclProtoForm => "D_DECL_PROTO_FORM",
             Self::DeclBadclass => "D_DECL_BADCLASS",
             Self::DeclIncomplete => "D_DECL_INCOMPLETE",
             Self::DeclBfsize => "D_DECL_BFSIZE",
@@ -396,7 +423,16 @@ impl Tag {
             Self::LlquantSteptype => "D_LLQUANT_STEPTYPE",
             Self::LlquantStepval => "D_LLQUANT_STEPVAL",
             Self::PdescZero => "D_PDESC_ZERO",
-            Self::DeclProtoName => "D_DECL_PROTO_NAME",
+            Self::DeclParmclass => "D_DECL_PARMCLASS",
+            Self::DeclCharattr => "D_DECL_CHARATTR",
+            Self::DeclSignint => "D_DECL_SIGNINT",
+            Self::DeclLongint => "D_DECL_LONGINT",
+            Self::DeclEnoflow => "D_DECL_ENOFLOW",
+            Self::DeclBftype => "D_DECL_BFTYPE",
+            Self::Unknown => "D_UNKNOWN",
+            Self::PragmaScope => "D_PRAGMA_SCOPE",
+            Self::PragmaDepend => "D_PRAGMA_DEPEND",
+            Self::PragmaUnused => "D_PRAGMA_UNUSED",
             Self::XlateRedecl => "D_XLATE_REDECL",
             Self::XlateSou => "D_XLATE_SOU",
             Self::XlateMemb => "D_XLATE_MEMB",

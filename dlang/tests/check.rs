@@ -471,11 +471,97 @@ fn what_dtrace_refuses_is_refused() {
         ("BEGIN { printf(\"%hhd\", 5); }", Tag::Syntax, "\"%hhd\""),
         (
             "enum { E = -9223372036854775807L - 1 }; BEGIN { }",
-            Tag::DeclEnconst,
-            "-9223372036854775807L - 1",
+            Tag::DeclEnoflow,
+            "E",
         ),
     ] {
         check_err(text, tag, near);
+    }
+}
+
+#[test]
+fn declarations_are_refused_as_libdtrace_refuses_them() {
+    for (text, tag, near) in [
+        ("typedef int t; typedef int t; BEGIN", Tag::DeclIdred, "t"),
+        ("enum { A, A }; BEGIN", Tag::DeclIdred, "A"),
+        ("enum e { A }; enum f { A }; BEGIN", Tag::DeclIdred, "A"),
+        ("int A; enum { A }; BEGIN", Tag::DeclIdred, "A"),
+        ("enum { A }; int A; BEGIN", Tag::DeclIdred, "A"),
+        ("enum { A = 2147483647, B }; BEGIN", Tag::DeclEnoflow, "B"),
+        ("enum { A = \"a\" }; BEGIN", Tag::DeclEnconst, "\"a\""),
+        ("struct s { int a; char a; }; BEGIN", Tag::Unknown, "a"),
+        ("struct s { void a; }; BEGIN", Tag::DeclVoidobj, "a"),
+        ("void a; BEGIN", Tag::DeclVoidobj, "a"),
+        ("void a[2]; BEGIN", Tag::DeclVoidobj, "2"),
+        ("int a[]; BEGIN", Tag::DeclArrnull, "a"),
+        ("int a[0]; BEGIN", Tag::DeclArrsub, "0"),
+        ("int a[\"a\"]; BEGIN", Tag::DeclArrsub, "\"a\""),
+        ("struct s { int a : 33; }; BEGIN", Tag::DeclBfsize, "33"),
+        ("struct s { int a : 0; }; BEGIN", Tag::DeclBfconst, "0"),
+        ("struct s { int *a : 3; }; BEGIN", Tag::DeclBftype, "3"),
+        ("self this int a; BEGIN", Tag::DeclClass, "self this int"),
+        (
+            "typedef static int a; BEGIN",
+            Tag::DeclClass,
+            "typedef static int",
+        ),
+        ("int a; typedef int a; BEGIN", Tag::DeclIdred, "a"),
+        ("typedef int pid; BEGIN", Tag::DeclIdred, "pid"),
+        ("struct s { static int a; }; BEGIN", Tag::Syntax, "static"),
+        (
+            "int f(static int a); BEGIN",
+            Tag::DeclParmclass,
+            "static int",
+        ),
+        ("long char a; BEGIN", Tag::DeclCharattr, "long char"),
+        (
+            "unsigned string a; BEGIN",
+            Tag::DeclSignint,
+            "unsigned string",
+        ),
+        ("long string a; BEGIN", Tag::DeclLongint, "long string"),
+        ("unsigned signed a; BEGIN", Tag::Unknown, "unsigned signed"),
+        ("short long a; BEGIN", Tag::Unknown, "short long"),
+        ("int char a; BEGIN", Tag::DeclCombo, "int char"),
+        ("inline void a = 3; BEGIN", Tag::DeclVoidobj, "a"),
+        (
+            "inline int f[int a, int a] = a; BEGIN",
+            Tag::DeclProtoForm,
+            "a",
+        ),
+        ("int f(void, int); BEGIN", Tag::DeclProtoVoid, "void"),
+        ("int f(int a, int a); BEGIN", Tag::DeclProtoForm, "a"),
+    ] {
+        check_err(text, tag, near);
+    }
+    check_ok(
+        "inline int a = 3; int a; inline int f[int] = 3; BEGIN { trace(sizeof (struct s { int a[2]; })); }",
+    );
+    check_ok("int f(int a, char *b, ...); int g(void); struct s { int : 0; int a : 3; }; BEGIN");
+}
+
+#[test]
+fn pragmas_are_checked() {
+    let with = |pragma: &str| format!("#pragma D {pragma}\nint x; BEGIN");
+    for (pragma, tag) in [
+        ("attributes Stable/Stable/Common", Tag::PragmaMalform),
+        ("attributes Stable/Stable x", Tag::PragmaInval),
+        ("attributes Good/Stable/Common x", Tag::PragmaInval),
+        ("attributes Stable/Stable/Common y", Tag::PragmaUnused),
+        ("attributes Stable/Stable/Common pid", Tag::PragmaScope),
+        ("binding 1.0 x", Tag::PragmaMalform),
+        ("binding \"1.x\" x", Tag::PragmaInval),
+        ("depends_on library", Tag::PragmaMalform),
+        ("depends_on nothing x", Tag::PragmaInval),
+    ] {
+        check_err(&with(pragma), tag, &format!("#pragma D {pragma}"));
+    }
+    for pragma in [
+        "attributes Evolving/evolving/ISA x",
+        "binding \"1.6.1\" x",
+        "depends_on provider sched",
+    ] {
+        check_ok(&with(pragma));
     }
 }
 

@@ -5,15 +5,20 @@ use std::sync::Arc;
 use super::types::{Layout, is_incomplete, words_type};
 use super::{Checked, Checker};
 use crate::ast::{
-    BaseType, Declaration, Declarator, DeclaratorPart, Expr, Inline, MemberDecl, Name, Specifiers,
-    TypeName,
+    BaseType, Declaration, Declarator, DeclaratorPart, Expr, Inline, MemberDecl, Name, Parameter,
+    Specifiers, TypeName,
 };
 use crate::diag::Span;
 use crate::eval::Value;
 use crate::names;
 use crate::program::{Scope, Variable};
 use crate::tags::Tag;
-use crate::types::{Int, NameKind, Type};
+use crate::types::{NameKind, Type};
+
+/// The words for how a variable is kept; a declaration has at most one.
+const STORAGE_CLASSES: [&str; 7] = [
+    "self", "this", "static", "auto", "register", "extern", "typedef",
+];
 
 /// The largest array that may be declared.
 const MAX_ELEMENTS: i64 = 1 << 24;
@@ -28,13 +33,16 @@ impl<'a> Checker<'a> {
                 .iter()
                 .any(|q| q.text == word)
         };
-        if has("self") && has("this") {
+        let classes = &declaration.specifiers.qualifiers;
+        if classes
+            .iter()
+            .filter(|q| STORAGE_CLASSES.contains(&q.text.as_str()))
+            .count()
+            > 1
+        {
             let at = declaration.specifiers.span;
-            return self.plain_error(
-                Tag::DeclScope,
-                at,
-                "self and this cannot be used in one declaration",
-            );
+            let message = "only one storage class allowed in a declaration";
+            return self.plain_error(Tag::DeclClass, at, message);
         }
         let scope = if has("self") {
             Scope::ThreadLocal
@@ -53,8 +61,23 @@ impl<'a> Checker<'a> {
                 continue;
             };
             let (ty, key) = self.declared_type(base.clone(), declarator)?;
+            let is_function = matches!(declarator.parts.first(), Some(DeclaratorPart::Function(_)));
+            if is_function && !has("typedef") {
+                // A function that some program has: D cannot call it, so there is nothing to keep.
+                continue;
+            }
             if has("typedef") {
-                self.types.define_typedef(&name.text, ty);
+                let is_variable = self
+                    .variables
+                    .contains_key(&(Scope::Global, name.text.clone()));
+                if is_variable || names::find(&name.text).is_some() {
+                    let message = format!("global variable identifier redeclared: {}", name.text);
+                    return self.plain_error(Tag::DeclIdred, name.span, &message);
+                }
+                if !self.types.define_typedef(&name.text, ty) {
+                    let message = format!("typedef redeclared: {}", name.text);
+                    return self.plain_error(Tag::DeclIdred, name.span, &message);
+                }
             } else {
                 self.declare_variable(name, scope, ty, key)?;
             }
@@ -78,7 +101,7 @@ impl<'a> Checker<'a> {
             format!("{kind} {ty}")
         };
         if scope == Scope::Global && names::find(&name.text).is_some() {
-            let message = format!("identifier redeclared: {}", name.text);
+            let message = format!("built-in identifier redeclared: {}", name.text);
             let error = self
                 .diagnostic(Tag::DeclIdred, name.span, &message)
                 .with_hint("this name is built into D");
@@ -101,22 +124,36 @@ impl<'a> Checker<'a> {
                 .with_label(self.variable_spans[index], "first declared here");
             return self.reject(error);
         }
+        if scope == Scope::Global && self.types.enumerator(&name.text).is_some() {
+            let message = format!("identifier redeclared: {}", name.text);
+            return self.plain_error(Tag::DeclIdred, name.span, &message);
+        }
+        if scope == Scope::Global && self.inlines.contains_key(&name.text) {
+            // As in libdtrace the inline stays what the name means.
+            return Ok(());
+        }
         let ty = self.types.complete(&ty);
+        if matches!(ty, Type::Array(_, 0)) {
+            let message = format!(
+                "array declaration requires array dimension or tuple signature: {}",
+                name.text
+            );
+            return self.plain_error(Tag::DeclArrnull, name.span, &message);
+        }
+        if ty == Type::Void {
+            let message = format!("cannot have void object: {}", name.text);
+            return self.plain_error(Tag::DeclVoidobj, name.span, &message);
+        }
         if let Some(reason) = unstorable(&ty) {
             let message = format!("{}: {reason}", name.text);
-            let tag = if ty == Type::Void {
-                Tag::DeclVoidobj
-            } else {
-                Tag::Unsupported
-            };
-            return self.plain_error(tag, name.span, &message);
+            return self.unsupported(name.span, &message);
         }
         if is_incomplete(&ty) {
             let message = format!("incomplete struct/union/enum {ty}: {}", name.text);
             return self.plain_error(Tag::DeclIncomplete, name.span, &message);
         }
         if key.is_some() && scope == Scope::ClauseLocal {
-            let message = "clause-local associative arrays are not permitted";
+            let message = "associative arrays may not be declared as local variables";
             return self.plain_error(Tag::DeclLocassc, name.span, message);
         }
         self.new_variable(
@@ -139,16 +176,16 @@ impl<'a> Checker<'a> {
                 .contains_key(&(Scope::Global, name.text.clone()))
             || names::find(&name.text).is_some();
         if known {
-            let message = format!("identifier redeclared: {}", name.text);
+            let message = format!("identifier redefined: {}", name.text);
             return self.plain_error(Tag::DeclIdred, name.span, &message);
         }
-        self.inline_type(inline)?;
+        if self.inline_type(inline)? == Type::Void {
+            let message = format!("cannot declare void inline: {}", name.text);
+            return self.plain_error(Tag::DeclVoidobj, name.span, &message);
+        }
+        self.check_prototype(inline.parameters.as_deref().unwrap_or_default(), "array")?;
         for parameter in inline.parameters.iter().flatten() {
             self.parameter_type(&parameter.specifiers, &parameter.declarator)?;
-            if parameter.declarator.name.is_none() {
-                let at = parameter.specifiers.span;
-                return self.plain_error(Tag::DeclProtoName, at, "inline parameter needs a name");
-            }
         }
         if inline.parameters.is_none() {
             // A plain inline is checked where it stands, so that errors show here and once.
@@ -182,8 +219,7 @@ impl<'a> Checker<'a> {
         match &specifiers.base {
             BaseType::Words(words) => match words_type(words) {
                 Ok(ty) => Ok(ty),
-                Err(why) if why.contains("supported") => self.unsupported(span, why),
-                Err(why) => self.plain_error(Tag::DeclCombo, span, why),
+                Err((tag, why)) => self.plain_error(tag, span, &why),
             },
             BaseType::Named(name) => match self.types.typedef(name) {
                 Some(ty) => Ok(ty.clone()),
@@ -229,6 +265,11 @@ impl<'a> Checker<'a> {
     ) -> Checked<Type> {
         let mut layout = Layout::new(union);
         for line in members {
+            let bad = |q: &&Name| STORAGE_CLASSES.contains(&q.text.as_str());
+            if let Some(class) = line.specifiers.qualifiers.iter().find(bad) {
+                let message = format!("syntax error near \"{}\"", class.text);
+                return self.plain_error(Tag::Syntax, class.span, &message);
+            }
             let base = self.base_type(&line.specifiers)?;
             if line.declarators.is_empty() {
                 layout.add("", base.clone(), self.options.strsize);
@@ -272,19 +313,17 @@ impl<'a> Checker<'a> {
         let span = declarator.map_or(Span::default(), |d| d.span);
         let text = name.map_or("", |name| name.text.as_str());
         if let Some(width) = width {
-            let bits = self.constant_int(width, Tag::DeclBfconst, "positive integral constant")?;
-            return match (&ty, u8::try_from(bits)) {
-                (Type::Int(int), Ok(bits))
-                    if bits <= int.size * 8 && (bits > 0 || name.is_none()) =>
-                {
-                    layout.add_bits(text, *int, bits);
-                    Ok(())
-                }
-                _ => {
-                    let message = format!("bit-field has a bad type or size: {text}");
-                    self.plain_error(Tag::DeclBfsize, width.span, &message)
-                }
-            };
+            return self.bit_field(layout, &ty, name, width);
+        }
+        if ty == Type::Void {
+            let message = format!("cannot have void member: {text}");
+            return self.plain_error(Tag::DeclVoidobj, span, &message);
+        }
+        if layout.has(text) {
+            let message = format!(
+                "failed to define member '{text}': Duplicate member, enumerator, or variable name"
+            );
+            return self.plain_error(Tag::Unknown, span, &message);
         }
         if is_incomplete(&self.types.complete(&ty)) {
             let message = format!("incomplete struct/union/enum {ty}: {text}");
@@ -294,29 +333,75 @@ impl<'a> Checker<'a> {
         Ok(())
     }
 
+    fn bit_field(
+        &mut self,
+        layout: &mut Layout,
+        ty: &Type,
+        name: Option<&Name>,
+        width: &Expr,
+    ) -> Checked<()> {
+        let text = name.map_or("", |name| name.text.as_str());
+        // An unnamed field of no bits ends its unit, as in C.
+        let least = i64::from(name.is_some());
+        let bits = self.constant_value(width)?.filter(|bits| *bits >= least);
+        let Some(bits) = bits else {
+            let message = "positive integral constant expression expected as bit-field size";
+            return self.plain_error(Tag::DeclBfconst, width.span, message);
+        };
+        let Type::Int(int) = ty else {
+            let message = format!("invalid type for bit-field: {text}");
+            return self.plain_error(Tag::DeclBftype, width.span, &message);
+        };
+        match u8::try_from(bits) {
+            Ok(bits) if bits <= int.size * 8 => {
+                layout.add_bits(text, *int, bits);
+                Ok(())
+            }
+            _ => {
+                let message = format!("bit-field too big for type: {text}");
+                self.plain_error(Tag::DeclBfsize, width.span, &message)
+            }
+        }
+    }
+
     fn define_enumerators(&mut self, list: &[(Name, Option<Expr>)]) -> Checked<()> {
         let mut next = 0;
         for (name, value) in list {
+            let text = &name.text;
             if let Some(value) = value {
-                next = self.constant_int(value, Tag::DeclEnconst, "enumerator")?;
+                let Some(given) = self.constant_value(value)? else {
+                    let message = format!(
+                        "enumerator '{text}' must be assigned to an integral constant expression"
+                    );
+                    return self.plain_error(Tag::DeclEnconst, value.span, &message);
+                };
+                next = given;
             }
-            self.types
-                .define_enumerator(&name.text, Int::I32.wrap(next));
+            if i32::try_from(next).is_err() {
+                let message = format!("enumerator '{text}' value overflows INT_MAX ({})", i32::MAX);
+                return self.plain_error(Tag::DeclEnoflow, name.span, &message);
+            }
+            let taken = self.types.enumerator(text).is_some()
+                || self.inlines.contains_key(text)
+                || self.variables.contains_key(&(Scope::Global, text.clone()))
+                || names::find(text).is_some();
+            if taken {
+                let message = format!("identifier redeclared: {text}");
+                return self.plain_error(Tag::DeclIdred, name.span, &message);
+            }
+            self.types.define_enumerator(text, next);
             next += 1;
         }
         Ok(())
     }
 
-    /// The value of an expression that must be an integer constant.
-    pub(super) fn constant_int(&mut self, expr: &Expr, tag: Tag, what: &str) -> Checked<i64> {
+    /// The value of an expression, if it is an integer constant.
+    fn constant_value(&mut self, expr: &Expr) -> Checked<Option<i64>> {
         let checked = self.expr(expr)?;
-        match crate::eval::eval(&checked, &self.constants()) {
-            Ok(Value::Int(value)) if u32::try_from(value.unsigned_abs()).is_ok() => Ok(value),
-            _ => {
-                let message = format!("{what} value must be an integer constant expression");
-                self.plain_error(tag, expr.span, &message)
-            }
-        }
+        Ok(match crate::eval::eval(&checked, &self.constants()) {
+            Ok(Value::Int(value)) => Some(value),
+            Ok(Value::Str(_)) | Err(_) => None,
+        })
     }
 
     /// Puts a declarator around a type; associative arrays give their key types beside it.
@@ -333,9 +418,7 @@ impl<'a> Checker<'a> {
                 DeclaratorPart::Array(None) => ty = Type::Array(Arc::new(ty), 0),
                 DeclaratorPart::Array(Some(size)) => ty = self.array_of(ty, size)?,
                 DeclaratorPart::Function(parameters) => {
-                    for parameter in parameters {
-                        self.parameter_type(&parameter.specifiers, &parameter.declarator)?;
-                    }
+                    self.check_prototype(parameters, "function")?;
                     ty = Type::Void;
                 }
                 DeclaratorPart::Keys(types) => match self.size_in_disguise(types) {
@@ -355,8 +438,49 @@ impl<'a> Checker<'a> {
         Ok((ty, key))
     }
 
+    /// The parameters of a function's type.
+    fn check_prototype(&mut self, parameters: &[Parameter], of: &str) -> Checked<()> {
+        let mut known: Vec<&str> = Vec::new();
+        for (n, parameter) in parameters.iter().enumerate() {
+            let span = parameter.specifiers.span;
+            let classes = &parameter.specifiers.qualifiers;
+            let bad = |q: &Name| STORAGE_CLASSES.contains(&q.text.as_str());
+            if classes.iter().any(bad) {
+                let message =
+                    "inappropriate storage class for function or associative array parameter";
+                return self.plain_error(Tag::DeclParmclass, span, message);
+            }
+            let ty = self.parameter_type(&parameter.specifiers, &parameter.declarator)?;
+            if ty == Type::Void && parameter.declarator.parts.is_empty() && parameters.len() > 1 {
+                let message = "void must be sole parameter";
+                return self.plain_error(Tag::DeclProtoVoid, span, message);
+            }
+            let Some(name) = &parameter.declarator.name else {
+                continue;
+            };
+            if known.contains(&name.text.as_str()) {
+                let message = format!(
+                    "parameter is already declared in {of} prototype: {}, parameter #{}",
+                    name.text,
+                    n + 1
+                );
+                return self.plain_error(Tag::DeclProtoForm, name.span, &message);
+            }
+            known.push(&name.text);
+        }
+        Ok(())
+    }
+
     fn array_of(&mut self, of: Type, size: &Expr) -> Checked<Type> {
-        let count = self.constant_int(size, Tag::DeclArrsub, "array size")?;
+        if of == Type::Void {
+            let message = "cannot declare array of void";
+            return self.plain_error(Tag::DeclVoidobj, size.span, message);
+        }
+        let Some(count) = self.constant_value(size)?.filter(|count| *count > 0) else {
+            let message = "positive integral constant expression or tuple signature expected as \
+                           array declaration subscript";
+            return self.plain_error(Tag::DeclArrsub, size.span, message);
+        };
         match u32::try_from(count) {
             Ok(count)
                 if i64::from(count) * i64::from(of.size(self.options.strsize).max(1))

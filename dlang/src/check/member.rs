@@ -324,8 +324,16 @@ impl Checker<'_> {
                 let message = "offsetof operand must be a struct or union type";
                 return self.error(Tag::OffsetofType, span, message);
             };
+            if s.members.is_empty() {
+                let message = "offsetof operand must be a struct or union type";
+                return self.error(Tag::OffsetofType, span, message);
+            }
             let Some((offset, member)) = find_member(&s, &name.text) else {
-                return self.unknown_member(&s, name);
+                let message = format!(
+                    "failed to determine offset of {}: Member name not found.",
+                    name.text
+                );
+                return self.error(Tag::Unknown, name.span, &message);
             };
             if member.bits.is_some() {
                 let message = format!("cannot take offset of a bit-field: {}", name.text);

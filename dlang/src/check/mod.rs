@@ -18,6 +18,7 @@ mod declare;
 mod expr;
 mod member;
 mod operator;
+mod pragma;
 mod printf;
 mod probe_args;
 mod speculation;
@@ -96,6 +97,11 @@ pub fn check_with(
         }
         if checker.is_over {
             break;
+        }
+    }
+    if checker.errors.is_empty() {
+        for pragma in &ast.pragmas {
+            let _ = checker.checked_pragma(ast, pragma);
         }
     }
     if checker.errors.is_empty() {

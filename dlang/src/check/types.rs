@@ -4,9 +4,10 @@
 //! has only a tag; [`TypeTable::complete`] finds its members when they are wanted. What the program
 //! does not define, the running kernel is asked for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use crate::tags::Tag;
 use crate::types::{Int, KernelTypes, Member, NameKind, Struct, Type};
 
 /// What the program's type names mean.
@@ -14,6 +15,8 @@ use crate::types::{Int, KernelTypes, Member, NameKind, Struct, Type};
 pub(super) struct TypeTable<'k> {
     kernel: &'k dyn KernelTypes,
     typedefs: HashMap<String, Type>,
+    /// The names of the program's own typedefs.
+    own: HashSet<String>,
     tags: HashMap<String, Arc<Struct>>,
     enumerators: HashMap<String, i64>,
 }
@@ -32,6 +35,7 @@ impl<'k> TypeTable<'k> {
         Self {
             kernel,
             typedefs,
+            own: HashSet::new(),
             tags: HashMap::new(),
             enumerators: HashMap::new(),
         }
@@ -45,8 +49,11 @@ impl<'k> TypeTable<'k> {
         self.typedefs.keys().map(String::as_str)
     }
 
-    pub(super) fn define_typedef(&mut self, name: &str, ty: Type) {
+    /// Defines a typedef; false when the program has defined it already. Those of D itself can be
+    /// defined again.
+    pub(super) fn define_typedef(&mut self, name: &str, ty: Type) -> bool {
         self.typedefs.insert(name.to_owned(), ty);
+        self.own.insert(name.to_owned())
     }
 
     pub(super) fn enumerator(&self, name: &str) -> Option<i64> {
@@ -181,35 +188,61 @@ const STANDARD: [(Int, &[&str]); 8] = [
     ),
 ];
 
-/// The type of `unsigned long` and the like; `None` for words that do not go together.
-pub(super) fn words_type(words: &[String]) -> Result<Type, &'static str> {
+/// The type of `unsigned long` and the like, or libdtrace's error for words that do not go together.
+pub(super) fn words_type(words: &[String]) -> Result<Type, (Tag, String)> {
     let count = |word: &str| words.iter().filter(|w| *w == word).count();
-    let only = |allowed: &[&str]| words.iter().all(|w| allowed.contains(&w.as_str()));
-    if count("float") + count("double") > 0 {
-        return Err("floating point is not supported yet");
-    }
-    if only(&["void"]) && words.len() == 1 {
-        return Ok(Type::Void);
-    }
-    if only(&["string"]) && words.len() == 1 {
-        return Ok(Type::String);
-    }
+    let refuse = |tag, why: &str| Err((tag, format!("invalid type declaration: {why}")));
+    let kinds = ["char", "double", "float", "int", "string", "void"];
+    let named: Vec<&str> = kinds.into_iter().filter(|kind| count(kind) > 0).collect();
     let signs = count("signed") + count("unsigned");
-    let fits = |kind: &[&str], longs: usize| {
-        let mut allowed = vec!["signed", "unsigned"];
-        allowed.extend(kind);
-        only(&allowed) && count("long") <= longs && signs <= 1 && count("int") <= 1
-    };
-    let size = if count("char") == 1 && fits(&["char"], 0) {
-        1
-    } else if count("short") == 1 && fits(&["short", "int"], 0) {
-        2
-    } else if count("long") > 0 && fits(&["long", "int"], 2) {
-        8
-    } else if !words.is_empty() && fits(&["int"], 0) {
-        4
-    } else {
-        return Err("invalid type declaration: these type words do not go together");
+    let (shorts, longs) = (count("short"), count("long"));
+    if named.len() > 1 || named.iter().any(|kind| count(kind) > 1) {
+        return Err((Tag::DeclCombo, "invalid type combination".to_owned()));
+    }
+    let named = named.first().copied().unwrap_or("int");
+    match named {
+        "string" | "void" | "float" | "double" if signs > 0 => {
+            return refuse(
+                Tag::DeclSignint,
+                "signed and unsigned may only be used with integer type",
+            );
+        }
+        "char" if shorts + longs > 0 => {
+            return refuse(
+                Tag::DeclCharattr,
+                "short and long may not be used with char type",
+            );
+        }
+        "string" | "void" if shorts + longs > 0 => {
+            return refuse(
+                Tag::DeclLongint,
+                "short and long may only be used with integer and floating-point types",
+            );
+        }
+        _ => {}
+    }
+    let unknown = signs > 1
+        || shorts > 1
+        || longs > 2
+        || (shorts > 0 && longs > 0)
+        || (named == "float" && longs > 0)
+        || (matches!(named, "float" | "double") && (shorts > 0 || longs > 1));
+    if unknown {
+        let words = words.join(" ");
+        let message = format!("failed to resolve type {words}: Unknown type name");
+        return Err((Tag::Unknown, message));
+    }
+    let size = match named {
+        "void" => return Ok(Type::Void),
+        "string" => return Ok(Type::String),
+        "float" | "double" => {
+            let message = "floating point is not supported yet".to_owned();
+            return Err((Tag::Unsupported, message));
+        }
+        "char" => 1,
+        _ if shorts > 0 => 2,
+        _ if longs > 0 => 8,
+        _ => 4,
     };
     Ok(Type::Int(Int {
         size,
@@ -282,6 +315,11 @@ impl Layout {
             start / unit * u64::from(int.size),
             Some((first, width)),
         );
+    }
+
+    /// Whether there is a member of this name already; those without a name do not count.
+    pub(super) fn has(&self, name: &str) -> bool {
+        !name.is_empty() && self.members.iter().any(|member| member.name == name)
     }
 
     fn push(&mut self, name: &str, ty: Type, offset: u64, bits: Option<(u8, u8)>) {

@@ -136,8 +136,8 @@ impl Builder<'_> {
             match part.as_rule() {
                 Rule::qualifier => qualifiers.push(self.name(&part)),
                 Rule::basic => words.push(part.as_str().to_owned()),
-                Rule::struct_spec | Rule::struct_ref => base = Some(self.struct_spec(part)),
-                Rule::enum_spec | Rule::enum_ref => base = Some(self.enum_spec(part)),
+                Rule::struct_spec => base = Some(self.struct_spec(part)),
+                Rule::enum_spec => base = Some(self.enum_spec(part)),
                 _ => base = Some(BaseType::Named(part.as_str().trim().to_owned())),
             }
         }

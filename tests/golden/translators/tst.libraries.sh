@@ -13,6 +13,6 @@ program='BEGIN { printf("%d %d\n", TWICE, xlate <struct shown> (3).x); exit(0); 
 $rdtrace -L lib -qn "$program"
 $rdtrace -x libdir=lib -qn "$program"
 $rdtrace -x nolibs -L lib -xerrtags -qn "$program" 2>&1 | head -1
-$rdtrace -L nosuch -qn "$program" 2>&1
+$rdtrace -L nosuch -qn "BEGIN { exit(0); }" 2>&1; echo "status $?"
 echo 'inline int BAD = nosuch;' > lib/c.d
 $rdtrace -L lib -xerrtags -qn "$program" 2>&1 | head -1

@@ -1,0 +1,100 @@
+//! `#pragma D attributes`, `binding` and `depends_on`: they change nothing here, but one that is
+//! wrong is told as libdtrace tells it.
+
+use super::{Checked, Checker};
+use crate::ast::{Ast, Item, Pragma};
+use crate::names;
+use crate::program::Scope;
+use crate::tags::Tag;
+
+/// The words for how stable a name or its data is.
+const STABILITIES: [&str; 8] = [
+    "Internal", "Private", "Obsolete", "External", "Unstable", "Evolving", "Stable", "Standard",
+];
+
+/// The words for what a name depends on.
+const CLASSES: [&str; 6] = ["Unknown", "CPU", "Platform", "Group", "ISA", "Common"];
+
+impl Checker<'_> {
+    /// Checks a pragma after the whole program, so that it may stand before what it names.
+    pub(super) fn checked_pragma(&mut self, ast: &Ast, pragma: &Pragma) -> Checked<()> {
+        let words: Vec<&str> = pragma.rest.split_whitespace().collect();
+        match (pragma.word.as_str(), words.as_slice()) {
+            ("attributes", [attributes, name, ..]) => {
+                if !are_attributes(attributes) {
+                    let message = "invalid attributes specified by #pragma attributes";
+                    return self.plain_error(Tag::PragmaInval, pragma.span, message);
+                }
+                self.check_pragma_name(ast, pragma, name)
+            }
+            ("binding", [version, name]) if is_quoted(version) => {
+                if !is_version(version.trim_matches('"')) {
+                    let message = "invalid version string specified by #pragma binding";
+                    return self.plain_error(Tag::PragmaInval, pragma.span, message);
+                }
+                self.check_pragma_name(ast, pragma, name)
+            }
+            ("depends_on", ["library" | "module" | "provider", _]) => Ok(()),
+            ("depends_on", [class, _]) => {
+                let message = format!("invalid class {class} specified by #pragma depends_on");
+                self.plain_error(Tag::PragmaInval, pragma.span, &message)
+            }
+            (word @ ("attributes" | "binding" | "depends_on"), _) => {
+                let expected = match word {
+                    "attributes" => "<attributes> <ident>",
+                    "binding" => "\"version\" <ident>",
+                    _ => "<class> <name>",
+                };
+                let message = format!("malformed #pragma {word}: expected {expected}");
+                self.plain_error(Tag::PragmaMalform, pragma.span, &message)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The name must be one that the program itself defines.
+    fn check_pragma_name(&mut self, ast: &Ast, pragma: &Pragma, name: &str) -> Checked<()> {
+        let own = self
+            .variables
+            .contains_key(&(Scope::Global, name.to_owned()))
+            || self.inlines.contains_key(name)
+            || match name {
+                "provider" => true,
+                "translator" => ast.items.iter().any(|i| matches!(i, Item::Translator(_))),
+                _ => false,
+            };
+        if own {
+            return Ok(());
+        }
+        let word = &pragma.word;
+        if names::find(name).is_some() {
+            let message =
+                format!("#pragma {word} cannot modify entity defined outside program scope");
+            return self.plain_error(Tag::PragmaScope, pragma.span, &message);
+        }
+        let message = format!("unused #pragma {word}: {name} is not defined");
+        self.plain_error(Tag::PragmaUnused, pragma.span, &message)
+    }
+}
+
+/// `Stable/Evolving/Common`: of the name, of its data, and what it depends on.
+fn are_attributes(text: &str) -> bool {
+    let known = |words: &[&str], word: &str| words.iter().any(|w| w.eq_ignore_ascii_case(word));
+    match text.split('/').collect::<Vec<_>>()[..] {
+        [name, data, class] => {
+            known(&STABILITIES, name) && known(&STABILITIES, data) && known(&CLASSES, class)
+        }
+        _ => false,
+    }
+}
+
+fn is_quoted(text: &str) -> bool {
+    text.len() >= 2 && text.starts_with('"') && text.ends_with('"')
+}
+
+/// `1.2` or `1.2.3`.
+fn is_version(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('.').collect();
+    let number = |part: &&str| part.parse::<u16>().is_ok_and(|n| n < 4096);
+    (2..=3).contains(&parts.len()) && parts.iter().all(number)
+}

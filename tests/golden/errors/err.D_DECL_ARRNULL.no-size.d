@@ -1,0 +1,3 @@
+/* An array variable has a size. */
+int numbers[];
+BEGIN { exit(0); }

@@ -1,0 +1,3 @@
+/* A size is positive. */
+int numbers[-1];
+BEGIN { exit(0); }

@@ -1,0 +1,3 @@
+/* A bit-field is an integer. */
+struct s { int *bits : 3; };
+BEGIN { exit(0); }

@@ -1,0 +1,3 @@
+/* A declaration has one storage class. */
+self this int x;
+BEGIN { exit(0); }

@@ -1,0 +1,3 @@
+/* An enumerator is an int. */
+enum { LARGEST = 2147483647, MORE };
+BEGIN { exit(0); }

@@ -1,0 +1,4 @@
+/* A typedef is defined once. */
+typedef int number;
+typedef int number;
+BEGIN { exit(0); }

@@ -1,0 +1,3 @@
+/* Only integers have a sign. */
+unsigned string x;
+BEGIN { exit(0); }
