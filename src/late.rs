@@ -21,7 +21,7 @@ use provider::doctor::{Diagnosis, diagnose};
 use provider::features::KernelFeatures;
 use provider::interpreter::is_of_python;
 use provider::probe::{File, ProbeId};
-use provider::process::files::{executable_files, gone_for_good};
+use provider::process::files::{executable_files, gone_for_good, may_look_into_all, runs};
 use provider::process::{MappingWatch, Whose};
 use provider::python::Refusal;
 use provider::session::LinkId;
@@ -56,6 +56,8 @@ pub(crate) struct Expectations {
     held: HashMap<u32, (Duration, Duration)>,
     /// The processes and files of which has been told that the probes came late, or nobody knows.
     told_late: HashSet<(u32, (u64, u64))>,
+    /// Whether it has been told that there is no right to look into others' processes.
+    told_hidden: bool,
     /// Whether it has been told how nothing would be missed.
     advised: bool,
     /// How many programs had ended, and their files were gone, before anybody could look at them.
@@ -229,10 +231,10 @@ impl Run<'_> {
             if !expectations.told_late.insert((pid, file.identity)) {
                 continue;
             }
-            let fate = if executable_files(pid).is_empty() {
-                "had ended before its probes were attached: its events"
-            } else {
+            let fate = if runs(pid) {
                 "was a moment ahead of its probes: its first events"
+            } else {
+                "had ended before its probes were attached: its events"
             };
             // Those in `PATH` are looked for when tracing begins, where a description may mean them.
             let advice = if is_of_python(&file) && !expectations.advised && process.root.is_some() {
@@ -285,6 +287,17 @@ impl Run<'_> {
             let Some(name) = names.next() else {
                 continue;
             };
+            // Of another user's it is not known whether it has ended.
+            if !may_look_into_all() {
+                if !std::mem::replace(&mut expectations.told_hidden, true) {
+                    self.messages.say(&format!(
+                        "process {} has started {name}, which could not be looked at, nor will others of \
+                         other users be: this needs root, or CAP_SYS_PTRACE",
+                        process.pid,
+                    ));
+                }
+                continue;
+            }
             expectations.unseen += 1;
             if expectations.unseen <= TOLD {
                 self.messages.say(&format!(

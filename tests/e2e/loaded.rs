@@ -1,6 +1,7 @@
 //! Interpreters that come while tracing goes on: by exec, by dlopen, and for a moment only.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,8 +9,8 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 
 use crate::harness::{
-    Background, Outcome, PYTHON, Running, can_trace_python, install, rdtrace, run, skipped,
-    trigger, wait_for_text, wait_until,
+    Background, Outcome, PYTHON, RDTRACE, Running, can_trace_python, install, rdtrace, run,
+    skipped, trigger, wait_for_text, wait_until,
 };
 
 /// A Python of pyenv that has its interpreter in a library.
@@ -402,4 +403,61 @@ fn a_running_python_that_is_too_old_is_named_once() {
     }
     let one = run(rdtrace(["-qn", "BEGIN { exit(0); }"]));
     assert!(!one.stderr.contains("2.7"), "{one:?}");
+}
+
+/// With the rights to trace alone, another user's Python may be one that cannot be looked at.
+#[test]
+fn the_right_that_is_missing_for_programs_of_others_is_named() {
+    if !can_trace_python() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (open, closed) = (dir.path().join("open"), dir.path().join("closed"));
+    for (path, mode) in [(dir.path(), 0o755), (&*open, 0o777), (&*closed, 0o700)] {
+        let _ = fs::create_dir(path);
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let (tracer, python) = (open.join("rdtrace"), closed.join("python-closed"));
+    install(RDTRACE.as_ref(), &tracer);
+    install("/usr/bin/python3".as_ref(), &python);
+    let out = open.join("out");
+    let program = "tick-100ms /n++ == 0/ { printf(\"ready\"); } \
+        python*:::function-entry /copyinstr(arg1) == \"nosuch\"/ { @ = count(); }";
+    let caps = "-all,+bpf,+perfmon";
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .args([
+            &format!("--inh-caps={caps}"),
+            &format!("--ambient-caps={caps}"),
+        ])
+        .args([format!("--bounding-set={caps}")])
+        .arg(&tracer)
+        .args(["-qo", out.to_str().unwrap(), "-n", program])
+        .env("HOME", &open)
+        .current_dir("/");
+    let tracer = Running::start(command);
+    wait_for_text(&out, "ready");
+    let mut command = Command::new(&python);
+    command.args(["-S", "-c", "pass"]);
+    for _ in 0..3 {
+        let mut again = Command::new(&python);
+        again.args(command.get_args());
+        run(again).clean();
+    }
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    tracer.signal(Signal::SIGTERM);
+    let outcome = tracer.finish();
+    let lines = outcome
+        .stderr
+        .lines()
+        .filter(|line| line.contains("could not be looked at, nor"));
+    let lines: Vec<&str> = lines.collect();
+    assert_eq!(lines.len(), 1, "{outcome:?}");
+    assert!(
+        lines[0].ends_with("this needs root, or CAP_SYS_PTRACE"),
+        "{outcome:?}"
+    );
+    let wrong = |line: &str| line.contains("had ended") && line.contains("python-closed");
+    assert!(!outcome.stderr.lines().any(wrong), "{outcome:?}");
 }

@@ -32,6 +32,21 @@ pub fn all_processes() -> Vec<u32> {
     pids
 }
 
+/// Whether we have the right to look into every process.
+#[must_use]
+pub fn may_look_into_all() -> bool {
+    remedy::may_look_into_processes()
+}
+
+/// Whether a process is there that has not ended.
+#[must_use]
+pub fn runs(pid: u32) -> bool {
+    let stat = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let end = stat.iter().rposition(|byte| *byte == b')');
+    let state = end.and_then(|end| stat.get(end + 2));
+    state.is_some_and(|state| !b"ZX".contains(state))
+}
+
 /// The processes that we have no right to look into, with their names. Empty for those who have every
 /// right, though a security module may hide some.
 #[must_use]
