@@ -19,7 +19,7 @@ use predicates::storage::own_globals;
 use provider::catalog::{Catalog, Started};
 use provider::doctor::{Diagnosis, diagnose};
 use provider::features::KernelFeatures;
-use provider::interpreter::is_of_python;
+use provider::interpreter::{is_of_python, is_python_name};
 use provider::probe::{File, ProbeId};
 use provider::process::files::{executable_files, gone_for_good, may_look_into_all, runs};
 use provider::process::{MappingWatch, Whose};
@@ -275,7 +275,9 @@ impl Run<'_> {
     fn tell_unseen(&mut self, expectations: &mut Expectations, started: &[Started]) {
         let vanished = self.catalog.vanished();
         for process in started {
-            let gone = process.mapped.gone.iter().map(escaped);
+            // Of others it matters little: in another root, all that has ended looks like this.
+            let gone = process.mapped.gone.iter();
+            let gone = gone.filter(|path| is_python_name(path)).map(escaped);
             let mapped = process.mapped.files.iter().map(|(file, _)| file);
             let told = &mut expectations.told_late;
             let mapped = mapped.filter(|file| {

@@ -65,7 +65,9 @@ pub fn is_of_python(file: &File) -> bool {
     is_python_name(&file.shown)
 }
 
-pub(crate) fn is_python_name(path: &Path) -> bool {
+/// Whether a name is that of a Python's program or library.
+#[must_use]
+pub fn is_python_name(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default();
     let name = name.to_string_lossy();
     name.starts_with("python") || name.starts_with("libpython")
