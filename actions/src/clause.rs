@@ -107,6 +107,7 @@ fn emit_body<'p>(
                         emit.forget(&known);
                     }
                     Action::Trace(_)
+                    | Action::Tracemem(..)
                     | Action::Printf(..)
                     | Action::Printa(..)
                     | Action::Clear(_)

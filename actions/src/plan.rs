@@ -106,6 +106,7 @@ fn uses_aggregation(body: &[Stmt]) -> bool {
                 | Action::Exit(_)
                 | Action::Normalize(..)
                 | Action::Denormalize(_)
+                | Action::Tracemem(..)
                 | Action::Speculate(_)
                 | Action::Commit(_)
                 | Action::Discard(_) => false,
@@ -166,6 +167,10 @@ impl Planner<'_> {
             }
             Action::Normalize(agg, factor) => OutputKind::Normalize(*agg, self.defer(factor)),
             Action::Denormalize(agg) => OutputKind::Denormalize(*agg),
+            Action::Tracemem(memory, shown) => {
+                let memory = self.defer(memory);
+                OutputKind::Tracemem(memory, shown.as_ref().map(|shown| self.defer(shown)))
+            }
             Action::Speculate(_) => OutputKind::Speculate(self.speculation()),
             Action::Commit(_) => OutputKind::Commit(self.speculation()),
             Action::Discard(_) => OutputKind::Discard(self.speculation()),
@@ -308,7 +313,7 @@ pub(crate) fn most_fixed(body: &[Stmt]) -> u32 {
     let (mut fields, mut bytes) = (4, 0);
     each_statement(body, &mut |stmt| {
         fields += 2;
-        if let StmtKind::Action(Action::Trace(expr)) = &stmt.kind {
+        if let StmtKind::Action(Action::Trace(expr) | Action::Tracemem(expr, _)) = &stmt.kind {
             bytes += recorded_bytes(expr).next_multiple_of(8);
         }
         each_expr(stmt, &mut |expr| fields += nodes(expr));
@@ -349,6 +354,10 @@ pub(crate) fn each_expr<'s>(stmt: &'s Stmt, f: &mut dyn FnMut(&'s Expr)) {
             | Action::Speculate(expr)
             | Action::Commit(expr)
             | Action::Discard(expr) => f(expr),
+            Action::Tracemem(memory, shown) => {
+                f(memory);
+                shown.iter().for_each(f);
+            }
             Action::Printf(_, args) => args.iter().for_each(f),
             Action::Trunc(_, count) => count.iter().for_each(f),
             Action::Printa(..) | Action::Clear(_) | Action::Denormalize(_) => {}

@@ -154,6 +154,8 @@ pub enum OutputKind {
     Normalize(AggId, Expr),
     /// `denormalize(@a)`.
     Denormalize(AggId),
+    /// `tracemem`: the memory, and how much of it shows.
+    Tracemem(Expr, Option<Expr>),
     /// `speculate(id)`.
     Speculate(Speculation),
     /// `commit(id)`.

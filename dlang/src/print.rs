@@ -185,6 +185,20 @@ impl Printer<'_> {
             Action::Trunc(agg, Some(n)) => format!("trunc({}, {})", self.agg(*agg), self.expr(n)),
             Action::Normalize(agg, n) => format!("normalize({}, {})", self.agg(*agg), self.expr(n)),
             Action::Denormalize(agg) => format!("denormalize({})", self.agg(*agg)),
+            Action::Tracemem(memory, shown) => {
+                let size = memory.ty.size(0);
+                // The check has made a pointer to so many bytes of the address.
+                let address = match &memory.kind {
+                    ExprKind::Deref(pointer) => match &pointer.kind {
+                        ExprKind::Cast(address) => self.expr(address),
+                        _no_cast => self.expr(pointer),
+                    },
+                    _no_memory => self.expr(memory),
+                };
+                let shown = shown.iter().map(|shown| self.expr(shown));
+                let args = [address, size.to_string()].into_iter().chain(shown);
+                format!("tracemem({})", args.collect::<Vec<_>>().join(", "))
+            }
             Action::Speculate(e) => format!("speculate({})", self.expr(e)),
             Action::Commit(e) => format!("commit({})", self.expr(e)),
             Action::Discard(e) => format!("discard({})", self.expr(e)),
@@ -348,6 +362,12 @@ impl Structs {
                 }
                 StmtKind::Action(action) => match action {
                     Action::Printf(_, args) => args.iter().for_each(|arg| self.expr(arg)),
+                    Action::Tracemem(memory, shown) => {
+                        self.expr(memory);
+                        if let Some(shown) = shown {
+                            self.expr(shown);
+                        }
+                    }
                     Action::Trace(e)
                     | Action::Exit(e)
                     | Action::Trunc(_, Some(e))

@@ -271,6 +271,8 @@ pub enum Action {
     Normalize(AggId, Expr),
     /// `denormalize(@a)`.
     Denormalize(AggId),
+    /// `tracemem(address, size[, shown])`: the memory as a struct of that size, and how much of it shows.
+    Tracemem(Expr, Option<Expr>),
     /// `speculate(id)`: the record is a part of a speculation.
     Speculate(Expr),
     /// `commit(id)`: the records of a speculation show.

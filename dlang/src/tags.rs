@@ -171,6 +171,10 @@ pub enum Tag {
     ArgsNone,
     /// An aggregation stands in an expression, where only a statement may change it, or behind `commit()`.
     AggComm,
+    /// `tracemem`'s address is no pointer or integer.
+    TracememAddr,
+    /// `tracemem`'s size is not a positive constant.
+    TracememSize,
     /// An aggregation behind `speculate()`.
     AggSpec,
     /// A second `commit()` in a clause.
@@ -380,6 +384,8 @@ impl Tag {
             Self::ArgsMulti => "D_ARGS_MULTI",
             Self::ArgsNone => "D_ARGS_NONE",
             Self::AggComm => "D_AGG_COMM",
+            Self::TracememAddr => "D_TRACEMEM_ADDR",
+            Self::TracememSize => "D_TRACEMEM_SIZE",
             Self::AggSpec => "D_AGG_SPEC",
             Self::CommComm => "D_COMM_COMM",
             Self::CommDrec => "D_COMM_DREC",

@@ -19,7 +19,7 @@ EVENTS = {
     "aggregations": {"aggregations"},
     "end": {"interrupted", "records", "faults", "corrupt"},
 }
-ACTIONS = {"trace": {"value", "type"}, "printf": {"message", "values"}, "printa": {"aggregations"}}
+ACTIONS = {"trace": {"value", "type"}, "tracemem": {"bytes"}, "printf": {"message", "values"}, "printa": {"aggregations"}}
 
 def value(v):
     assert {"value", "type"} <= v.keys() <= {"value", "type", "bytes", "action"}, v

@@ -122,7 +122,7 @@ fn is_text(s: &[u8]) -> bool {
 }
 
 /// Sixteen bytes a line, in hexadecimal and as ASCII, `s` filled up with zeros to `size`.
-fn put_dump(out: &mut Vec<u8>, s: &[u8], size: usize) {
+pub(super) fn put_dump(out: &mut Vec<u8>, s: &[u8], size: usize) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     out.extend_from_slice(b"\n            ");
     for digit in DIGITS {

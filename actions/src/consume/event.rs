@@ -82,6 +82,8 @@ pub(super) enum Data<'e> {
         /// Its type.
         ty: &'e Type,
     },
+    /// `tracemem()`: memory, as much of it as shows.
+    Tracemem(&'e [u8]),
     /// `printf()`.
     Printf {
         /// What computes the values, those of `*` among them.

@@ -103,7 +103,18 @@ impl Output for Json {
             Data::Trace { value, ty } => {
                 let typed = Typed::of(value, ty);
                 let action = "trace";
-                self.put_output(&Traced { action, typed }, out);
+                self.put_output(&Traced { action, of: typed }, out);
+            }
+            Data::Tracemem(memory) => {
+                let action = "tracemem";
+                let bytes = Hex(memory);
+                self.put_output(
+                    &Traced {
+                        action,
+                        of: Memory { bytes },
+                    },
+                    out,
+                );
             }
             Data::Printf { plan, args } => {
                 self.message.clear();
@@ -254,10 +265,15 @@ impl<'a> Probe<'a> {
 }
 
 #[derive(Serialize)]
-struct Traced<'a> {
+struct Traced<T> {
     action: &'static str,
     #[serde(flatten)]
-    typed: Typed<'a>,
+    of: T,
+}
+
+#[derive(Serialize)]
+struct Memory<'a> {
+    bytes: Hex<'a>,
 }
 
 #[derive(Serialize)]

@@ -204,6 +204,7 @@ enum Planned {
     Trunc(AggId, Option<Expr>),
     Normalize(AggId, Expr),
     Denormalize(AggId),
+    Tracemem(Expr, Option<Expr>),
     Speculate,
     /// `commit()`, or else `discard()`.
     End(Speculation, bool),
@@ -559,6 +560,19 @@ impl Consumer {
                     .normalize(*id, printf::integer(normal, record)?);
             }
             Planned::Denormalize(id) => self.aggregations.normalize(*id, 1),
+            Planned::Tracemem(memory, shown) => {
+                let Value::Str(memory) = eval::eval(memory, record)? else {
+                    return Err(Stop::Eval(EvalError::NotConstant));
+                };
+                let shown = match shown {
+                    Some(shown) => usize::try_from(printf::integer(shown, record)?).ok(),
+                    None => None,
+                };
+                // As in libdtrace, less than nothing is all, as is more than there is.
+                let shown = shown.and_then(|shown| memory.get(..shown));
+                let data = Data::Tracemem(shown.unwrap_or(&memory));
+                self.output.data(record, &data, out)?;
+            }
             Planned::Speculate => {}
             Planned::End(fields, committed) => {
                 let ended = meant(*fields, record);
@@ -592,6 +606,7 @@ impl PlannedEcb {
             OutputKind::Trunc(id, keep) => Planned::Trunc(*id, keep.clone()),
             OutputKind::Normalize(id, normal) => Planned::Normalize(*id, normal.clone()),
             OutputKind::Denormalize(id) => Planned::Denormalize(*id),
+            OutputKind::Tracemem(memory, shown) => Planned::Tracemem(memory.clone(), shown.clone()),
             OutputKind::Speculate(_) => Planned::Speculate,
             OutputKind::Commit(fields) => Planned::End(*fields, true),
             OutputKind::Discard(fields) => Planned::End(*fields, false),

@@ -86,6 +86,8 @@ impl Output for Text {
             Data::Trace { value, ty } => {
                 default::put_trace(out, value, ty, self.strings, self.quiet);
             }
+            Data::Tracemem([]) => {}
+            Data::Tracemem(memory) => default::put_dump(out, memory, memory.len()),
             Data::Printa { plan, table } => {
                 if plan.is_none() {
                     out.push(b'\n');

@@ -1,13 +1,16 @@
 //! Statements and actions.
 
+use std::sync::Arc;
+
+use super::convert::node;
 use super::operator::{base_of, constant_choice};
 use super::{Checked, Checker};
 use crate::ast::{self, Name};
 use crate::diag::Span;
-use crate::names::{self, ActionName, Kind};
-use crate::program::{Action, AggId, Stmt, StmtKind};
+use crate::names::{self, ActionName, Kind, Prototype};
+use crate::program::{Action, AggId, ExprKind, Stmt, StmtKind};
 use crate::tags::Tag;
-use crate::types::Type;
+use crate::types::{Space, Struct, Type};
 
 /// The largest struct that is recorded as a whole, in bytes.
 const LARGEST_RECORDED: u32 = 4096;
@@ -140,6 +143,7 @@ impl Checker<'_> {
             Ok(ActionName::Denormalize) => {
                 Action::Denormalize(aggregation(self, Tag::NormalizeAggarg)?)
             }
+            Ok(ActionName::Tracemem) => self.tracemem(args, prototype)?,
             Ok(ActionName::Speculate) => Action::Speculate(number(self, 0)?),
             Ok(ActionName::Commit) => Action::Commit(number(self, 0)?),
             Ok(ActionName::Discard) => Action::Discard(number(self, 0)?),
@@ -188,6 +192,56 @@ impl Checker<'_> {
             _no_struct => self.value(place)?,
         };
         Ok(Action::Trace(value))
+    }
+
+    /// `tracemem(address, size[, shown])`. The memory is that of a struct of `size` bytes.
+    fn tracemem(&mut self, args: &[ast::Expr], prototype: &Prototype) -> Checked<Action> {
+        let mut number =
+            |n: usize| self.argument("tracemem", n + 1, &args[n], prototype.parameters[n]);
+        let size = number(1)?;
+        let shown = if args.len() > 2 {
+            Some(number(2)?)
+        } else {
+            None
+        };
+        let address = self.expr(&args[0])?;
+        let space = match &address.ty {
+            Type::Pointer(_, space) => *space,
+            Type::Int(_) => Space::Unknown,
+            Type::Void | Type::String | Type::Array(..) | Type::Struct(_) => {
+                let message = format!(
+                    "tracemem( ) argument #1 is incompatible with prototype:\n\tprototype: pointer or integer\n\t argument: {}",
+                    address.ty
+                );
+                return self.plain_error(Tag::TracememAddr, address.span, &message);
+            }
+        };
+        let size = match size.kind {
+            ExprKind::Int(size) if size > 0 => size,
+            _no_such_constant => {
+                let message = "tracemem( ) argument #2 must be a non-zero positive integral constant expression";
+                return self.plain_error(Tag::TracememSize, args[1].span, message);
+            }
+        };
+        let Some(size) = u32::try_from(size)
+            .ok()
+            .filter(|size| *size <= LARGEST_RECORDED)
+        else {
+            let message = format!("tracemem( ) of more than {LARGEST_RECORDED} bytes");
+            return self.unsupported(args[1].span, &message);
+        };
+        let memory = Type::Struct(Arc::new(Struct {
+            size,
+            ..Struct::declared("memory", false)
+        }));
+        let span = address.span;
+        let pointer = node(
+            ExprKind::Cast(Box::new(address)),
+            Type::pointer_in(space, memory.clone()),
+            span,
+        );
+        let memory = node(ExprKind::Deref(Box::new(pointer)), memory, span);
+        Ok(Action::Tracemem(memory, shown))
     }
 
     /// An argument that must be `@name` without keys.

@@ -70,7 +70,8 @@ impl Checker<'_> {
             | ActionName::Clear
             | ActionName::Trunc
             | ActionName::Normalize
-            | ActionName::Denormalize => {
+            | ActionName::Denormalize
+            | ActionName::Tracemem => {
                 self.done.data |= attributes.records;
                 [
                     (

@@ -78,6 +78,7 @@ pub enum ActionName {
     Trunc,
     Normalize,
     Denormalize,
+    Tracemem,
     Speculate,
     Commit,
     Discard,

@@ -140,7 +140,7 @@ pub const TABLE: &[Name] = &[
     subroutine("tolower", STRING, &[CHARS], Ok(Subroutine::Tolower)),
     subroutine("toupper", STRING, &[CHARS], Ok(Subroutine::Toupper)),
     action("trace", &[ANY], Ok(ActionName::Trace)).records(),
-    action("tracemem", &[ANY, SIZE, optional(SIZE)], Err(NO_MEMORY_RECORDS)).records(),
+    action("tracemem", &[ANY, SIZE, optional(SIZE)], Ok(ActionName::Tracemem)).records(),
     action("trunc", &[ANY, optional(LONG)], Ok(ActionName::Trunc)).records(),
     action("uaddr", &[ADDRESS], Err(NO_SYMBOLS)).records(),
     unsupported_variable("ucaller", UINT64, NO_STACKS),

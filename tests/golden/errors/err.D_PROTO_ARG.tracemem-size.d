@@ -1,0 +1,2 @@
+/* A size is a number. */
+BEGIN { tracemem(1, "a"); }

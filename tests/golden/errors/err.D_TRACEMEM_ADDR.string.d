@@ -1,0 +1,2 @@
+/* A string has no address. */
+BEGIN { tracemem("a", 4); }
