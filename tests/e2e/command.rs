@@ -113,6 +113,14 @@ fn whoever_may_not_see_everything_is_told() {
     let told = outcome.stderr;
     assert!(told.contains("could not be looked at: 1 ("), "{told}");
     assert_eq!(told.lines().count(), 1, "once: {told}");
+    for desc in ["pid1::malloc:entry", "python1:::line", "foo1:::bar"] {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+        command.arg(&copy).args(["-n", desc]);
+        let message = run(command).failure(1);
+        let (who, why) = ("process 1 (", ") may not be looked at: this needs root");
+        assert!(message.contains(who) && message.contains(why), "{message}");
+    }
 }
 
 #[test]

@@ -56,13 +56,13 @@ pub fn diagnose(catalog: &mut Catalog, desc: &ProbeDesc) -> Diagnosis {
     let readings = split_provider(&desc.provider);
     let living = readings.iter().find(|(_, pid)| process::exists(*pid));
     match (living, readings.first()) {
-        (Some((provider, pid)), _) => {
+        (Some((provider, pid)), _) => process::hidden(*pid).unwrap_or_else(|| {
             let files = catalog.files_of(*pid);
             let mut parts = PROVIDERS.iter();
             parts
                 .find_map(|part| part.why_not_in(&files, desc, provider, *pid))
                 .unwrap_or_else(|| process::diagnose(catalog, desc, provider, *pid))
-        }
+        }),
         (None, Some((_, pid))) => Diagnosis {
             reason: format!("there is no process {pid}"),
             ..Diagnosis::default()

@@ -25,6 +25,17 @@ pub(super) fn exists(pid: u32) -> bool {
     Path::new(&format!("/proc/{pid}")).exists()
 }
 
+/// What there is to say of a process of which nothing can be seen.
+pub(super) fn hidden(pid: u32) -> Option<Diagnosis> {
+    files::is_hidden(pid).then(|| Diagnosis {
+        reason: format!(
+            "process {pid} ({}) may not be looked at: this needs root, or CAP_SYS_PTRACE",
+            files::command_name(pid)
+        ),
+        ..Diagnosis::default()
+    })
+}
+
 /// Finds out why the process `pid` has no probe for `desc`, whose provider is `provider` there.
 pub(super) fn diagnose(
     catalog: &mut Catalog,

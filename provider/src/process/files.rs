@@ -54,16 +54,21 @@ pub fn hidden_processes() -> Vec<(u32, String)> {
     if remedy::may_look_into_processes() {
         return Vec::new();
     }
-    let hidden = |pid: &u32| {
-        let maps = fs::read(format!("/proc/{pid}/maps"));
-        maps.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
-    };
-    let name = |pid: u32| {
-        let comm = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
-        escaped(OsString::from_vec(comm.trim_ascii_end().to_vec()))
-    };
-    let pids = all_processes().into_iter().filter(hidden);
-    pids.map(|pid| (pid, name(pid))).collect()
+    let pids = all_processes().into_iter();
+    let hidden = pids.filter(|pid| is_hidden(*pid));
+    hidden.map(|pid| (pid, command_name(pid))).collect()
+}
+
+/// Whether we may not see what a process executes.
+pub(crate) fn is_hidden(pid: u32) -> bool {
+    let maps = fs::read(format!("/proc/{pid}/maps"));
+    maps.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+}
+
+/// The name that the kernel shows of a process to everybody, as it is shown to people.
+pub(crate) fn command_name(pid: u32) -> String {
+    let comm = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+    escaped(OsString::from_vec(comm.trim_ascii_end().to_vec()))
 }
 
 /// The PID namespace that we are in, as the kernel's programs name it (device and inode); `None` if it
