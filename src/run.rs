@@ -362,7 +362,8 @@ impl Run<'_> {
             }
             let started = live.started();
             // At the start of a program the command is stopped: what that brings comes in time.
-            if let Some(pid) = self.target.arrived()? {
+            let moved = started.iter().map(|process| process.pid);
+            if let Some(pid) = self.target.arrived_soon(moved)? {
                 self.enable_image(live, pid)?;
             }
             self.enable_late(live, &started)?;

@@ -152,6 +152,24 @@ impl Target {
         Ok(None)
     }
 
+    /// As [`arrived`](Self::arrived), for when these processes have mapped something: if the command is
+    /// among them, it may be about to stop there.
+    pub(crate) fn arrived_soon(
+        &mut self,
+        mut moved: impl Iterator<Item = u32>,
+    ) -> Result<Option<u32>> {
+        let command = self.stopped.as_ref().map(Stopped::pid);
+        let may_stop = command.is_some_and(|command| moved.any(|pid| pid == command));
+        let end = monotonic() + Duration::from_millis(1);
+        loop {
+            let arrived = self.arrived()?;
+            if arrived.is_some() || !may_stop || !self.is_stopped() || monotonic() > end {
+                return Ok(arrived);
+            }
+            std::thread::sleep(Duration::from_micros(50));
+        }
+    }
+
     /// Lets the command run.
     pub(crate) fn resume(&mut self) -> Result<()> {
         if let Some(stopped) = self.stopped.take() {
