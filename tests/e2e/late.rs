@@ -189,3 +189,31 @@ fn limits_of_ours_are_named() {
         }
     }
 }
+
+#[test]
+fn arguments_of_what_comes_late_have_their_types() {
+    if !can_trace() {
+        return;
+    }
+    let program = "one*:::hit { printf(\"%s seen, %d of %d\\n\", execname, args[0], sizeof (args[0])); } \
+        two*:::hit { kept = args[0]; printf(\"two seen\\n\"); } \
+        three*:::hit { printf(\"%d\\n\", args[1]); }";
+    let tracer = Tracer::start(&[], program);
+    let [two, three] = ["two", "three"].map(|name| tracer.program(name, "-4@$7"));
+    let _one = tracer.program("one", "-4@$7");
+    wait_for_text(&tracer.out, "one seen, 7 of 4\n");
+    // Another version of it, in another file.
+    let _other = tracer.program("one2", "-2@$-7");
+    wait_for_text(&tracer.out, "one2 seen, -7 of 2\n");
+    drop((two, three));
+    let text = fs::read_to_string(&tracer.out).unwrap();
+    assert!(!text.contains("two seen"), "{text}");
+    let outcome = tracer.end();
+    let two = told(&outcome, "two");
+    assert!(two.contains("has other argument types than those"), "{two}");
+    let three = told(&outcome, "three");
+    assert!(
+        three.contains("index 1 is out of range for three"),
+        "{three}"
+    );
+}
