@@ -19,6 +19,8 @@ pub(crate) struct Options {
     pub(crate) bufsize: u64,
     /// `aggsize`: bytes for each aggregation, `None` for no limit but memory.
     pub(crate) aggsize: Option<u64>,
+    /// `scratchsize`: the most bytes that `alloca` and `copyin` give in one clause.
+    pub(crate) scratchsize: u32,
     /// `dynvarsize`: bytes for each associative array.
     pub(crate) dynvarsize: u64,
     /// `nspec`: how many speculations there may be at a time.
@@ -62,6 +64,7 @@ impl Default for Options {
             output: OutputOptions::default(),
             bufsize: 4 << 20,
             aggsize: None,
+            scratchsize: 256,
             dynvarsize: 1 << 20,
             nspec: 1,
             errtags: false,
@@ -100,6 +103,8 @@ const LARGEST_STRING: u32 = 16384;
 
 /// The most speculations at a time: more have this number.
 const MOST_SPECULATIONS: u32 = 1024;
+/// The most that `scratchsize` may be: it is a part of each thread's state.
+const LARGEST_SCRATCH: u32 = 8192;
 
 /// Options that libdtrace has and that change nothing here.
 const NO_EFFECT: &[&str] = &[
@@ -140,7 +145,6 @@ const NO_EFFECT: &[&str] = &[
     "procfspath",
     "pspec",
     "quietresize",
-    "scratchsize",
     "stackframes",
     "stackindent",
     "stdc",
@@ -198,6 +202,10 @@ impl Options {
                     .ok()
                     .filter(|size| *size >= 8)
                     .ok_or(BadOption::Value)?;
+            }
+            "scratchsize" => {
+                let size = size()?.next_multiple_of(8).min(LARGEST_SCRATCH.into());
+                self.scratchsize = u32::try_from(size).or(Err(BadOption::Value))?;
             }
             "bufsize" => self.bufsize = size().and_then(not_zero)?,
             "aggsize" => self.aggsize = Some(size().and_then(not_zero)?),

@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 use actions::consume::pipeline::{Event, Pipeline, Sinks};
 use actions::consume::{Consumer, OutputFormat, OutputOptions};
 use actions::follow::FollowFields;
-use actions::lower::{Compiler, Enabled, Extras, LowerOptions, Object, uses_ancestors};
+use actions::lower::{
+    Compiler, Enabled, Extras, LowerOptions, Object, uses_ancestors, wants_may_goto,
+};
 use actions::record::Ecb;
 use anyhow::{Context as _, Result, bail};
 use dlang::tags::Tag;
@@ -164,6 +166,7 @@ impl Run<'_> {
         let keys = keys.map(|size| (size / 256).clamp(64, 1 << 24));
         LowerOptions {
             strsize: self.options.output.strsize,
+            scratchsize: self.options.scratchsize,
             ring_bytes: self.options.ring_bytes(cpus),
             aggregation_keys: keys.and_then(|keys| u32::try_from(keys).ok()),
             dynvarsize: u32::try_from(self.options.dynvarsize).unwrap_or(u32::MAX),
@@ -173,7 +176,8 @@ impl Run<'_> {
                 origin: output.format.shows_origin(),
             },
             task: task_fields(in_files || uses_ancestors(program)),
-            may_goto: in_files && KernelFeatures::may_goto(),
+            may_goto: (in_files || wants_may_goto(program, self.options.output.strsize))
+                && KernelFeatures::may_goto(),
             follow: self.follow,
             grows: self.grows(),
         }

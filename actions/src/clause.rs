@@ -1,15 +1,16 @@
 //! One clause on one probe: predicate, statements, record.
 
 use dlang::diag::Span;
-use dlang::program::{Action, Expr, Stmt, StmtKind};
+use dlang::program::{Action, Clause, Expr, Stmt, StmtKind};
 use predicates::asm::{Label, MapRef};
 use predicates::emit::{Emit, Emitted, Refusal};
 use predicates::insn::{Alu, Cond, Helper, Reg, Size};
+use predicates::scratch::allocates;
 use predicates::stack::Val;
 use predicates::storage::{Counter, TupleMaps, own_globals};
 
 use crate::agg::emit_aggregate;
-use crate::plan::{RecordPlan, Step};
+use crate::plan::{RecordPlan, Step, each_clause_expr};
 use crate::record::Field;
 
 /// `BPF_RB_NO_WAKEUP`: the consumer comes by itself. Waking it for each record costs the traced
@@ -27,24 +28,33 @@ pub(crate) struct ClauseContext<'c> {
     pub(crate) aggregations: &'c [(TupleMaps, dlang::program::AggFunc)],
     /// The number that the clause's records carry; of probes that share code, the first one's.
     pub(crate) epid: u32,
+    /// Where the clause's faults lead.
+    pub(crate) fault: Label,
 }
 
 /// Emits a clause; control leaves it at its end, or at `end` when the predicate is false.
 pub(crate) fn emit_clause(
     emit: &mut Emit<'_>,
     context: &ClauseContext<'_>,
-    predicate: Option<&Expr>,
-    body: &[Stmt],
+    clause: &Clause,
     plan: &RecordPlan,
     end: Label,
 ) -> Emitted<()> {
+    let predicate = clause.predicate.as_ref();
+    let mut asks = false;
+    each_clause_expr(clause, &mut |expr| asks = asks || allocates(expr));
+    if asks {
+        emit.free_allocated(Span::default())?;
+    }
     if let Some(predicate) = predicate {
         emit.asm.note("predicate");
+        emit.asm.place(predicate.span);
         emit.jump_when(predicate, false, end)?;
     }
     let mut record = Record::start(emit, plan)?;
     let mut steps = plan.steps.iter();
-    emit_body(emit, context, body, &mut steps, &record, end)?;
+    emit_body(emit, context, &clause.body, &mut steps, &record, end)?;
+    emit.asm.place(clause.span);
     if plan.recording {
         record.send(emit, context)?;
     }
@@ -61,6 +71,8 @@ fn emit_body<'p>(
     end: Label,
 ) -> Emitted<()> {
     for stmt in body {
+        emit.emit_distant_faults(context.fault);
+        emit.asm.place(stmt.span);
         match &stmt.kind {
             StmtKind::Expr(expr) => emit.effect(expr)?,
             StmtKind::If {
@@ -369,15 +381,14 @@ pub(crate) fn send(emit: &mut Emit<'_>, ring: MapRef, span: Span) -> Emitted<()>
 
 /// Stack slots that hold a fault while it is reported: what ERROR's `arg1` to `arg5` are.
 pub(crate) struct FaultSlots {
-    /// The EPID, the kind, the instruction, the address; and the number of the clause.
+    /// The EPID, the kind, the instruction, the address.
     pub(crate) epid: i16,
     pub(crate) kind: i16,
     pub(crate) pc: i16,
     pub(crate) address: i16,
-    pub(crate) clause: i16,
 }
 
-/// Reports a fault: `r1` to `r3` as the stubs leave them, `r4` the EPID, `r5` the clause.
+/// Reports a fault: `r1` to `r3` as the stubs leave them, `r4` the EPID.
 pub(crate) fn emit_fault_record(
     emit: &mut Emit<'_>,
     ring: MapRef,
@@ -390,7 +401,6 @@ pub(crate) fn emit_fault_record(
         (slots.pc, Reg::R2),
         (slots.address, Reg::R3),
         (slots.epid, Reg::R4),
-        (slots.clause, Reg::R5),
     ];
     for (slot, reg) in pairs {
         emit.asm.store(Size::Double, Reg::FP, slot, reg);

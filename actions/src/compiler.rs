@@ -5,8 +5,10 @@ use std::sync::Arc;
 use dlang::program::{
     Action, AggFunc, AggId, Builtin, Clause, Expr, ExprKind, Program, StmtKind, Subroutine,
 };
+use dlang::types::Type;
 use predicates::asm::MapRef;
 use predicates::emit::MachineState;
+use predicates::scratch::allocates;
 use predicates::storage::{CommonMaps, Sizes, Storage, TaskFields, TupleMaps};
 use provider::object::{MapId, MapSpec};
 use provider::probe::Probe;
@@ -25,6 +27,8 @@ use crate::unit::exits;
 pub struct LowerOptions {
     /// `strsize`, in bytes, NUL included.
     pub strsize: u32,
+    /// `scratchsize`: the most bytes that `alloca` and `copyin` give in one clause.
+    pub scratchsize: u32,
     /// Size of the ring buffer in bytes: a power of two and a multiple of the page size.
     pub ring_bytes: u32,
     /// The most keys in an aggregation, if the user has said.
@@ -70,8 +74,34 @@ pub(crate) const COUNTERS_MAP: MapRef = MapRef(4);
 pub(crate) const SWITCHES: MapRef = MapRef(5);
 const FIRST_OWN: u32 = 6;
 
-/// Bytes that the literals of `copyin` may bring in one firing.
-const COPYIN_BYTES: u32 = 1024;
+/// Loops over strings that the verifier is to follow turn by turn in one program: some thousand
+/// instructions each.
+const CLOSED_LOOPS: u32 = 6;
+
+/// Whether a program may have loops that need `may_goto`: it goes through many strings, or long ones.
+#[must_use]
+pub fn wants_may_goto(program: &Program, strsize: u32) -> bool {
+    fn loops(expr: &Expr) -> u32 {
+        let own = match &expr.kind {
+            ExprKind::Call(..) | ExprKind::Binary(..) | ExprKind::Logic(..) => expr
+                .operands()
+                .iter()
+                .any(|operand| operand.ty == Type::String),
+            _no_loop => false,
+        };
+        // `dirname` has three.
+        let inner = expr.operands().into_iter().map(loops);
+        inner.sum::<u32>() + 3 * u32::from(own)
+    }
+    let mut all = 0;
+    for clause in &program.clauses {
+        let probes = u32::try_from(clause.probes.len()).unwrap_or(u32::MAX);
+        each_clause_expr(clause, &mut |expr| {
+            all += loops(expr).saturating_mul(probes);
+        });
+    }
+    all > CLOSED_LOOPS || all > 0 && strsize > 1024
+}
 
 /// Compiles the clauses of a program for the probes that are found, now and later.
 #[derive(Clone, Debug)]
@@ -101,6 +131,10 @@ impl Compiler {
         let mut next_map = FIRST_OWN + u32::try_from(own_maps.len()).expect("there are few maps");
         let strsize = options.strsize;
         let record = record_size(&program);
+        let mut asks = false;
+        for clause in &program.clauses {
+            each_clause_expr(clause, &mut |expr| asks = asks || allocates(expr));
+        }
         let common = CommonMaps {
             globals: GLOBALS,
             thread: THREAD,
@@ -114,7 +148,8 @@ impl Compiler {
             strsize,
             record,
             key: tables.largest_key,
-            copied: COPYIN_BYTES,
+            open_loops_after: options.may_goto.then_some(CLOSED_LOOPS),
+            copied: if asks { options.scratchsize } else { 0 },
             task: options.task,
         };
         let mut arrays = tables.arrays;

@@ -16,7 +16,7 @@ use provider::object::{
 use provider::probe::ProbeKind;
 
 use crate::compiler::COUNTERS_MAP;
-pub use crate::compiler::{Compiler, Enabled, Extras, LowerOptions};
+pub use crate::compiler::{Compiler, Enabled, Extras, LowerOptions, wants_may_goto};
 use crate::follow::Keeping;
 use crate::plan::each_clause_expr;
 use crate::record::Ecb;
@@ -230,9 +230,8 @@ impl Compiler {
     fn state_for(&self, heap: u32) -> u32 {
         let storage = &self.storage;
         (storage.heap + heap + storage.strsize)
-            .max(storage.key + 2 * (storage.heap - storage.key))
+            .max(storage.least_state())
             .next_multiple_of(8)
-            .max(64)
     }
 
     /// What a thread's state may need when all clauses run in one firing: which of them a probe

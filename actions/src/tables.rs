@@ -373,6 +373,7 @@ mod tests {
     fn tables(source: &str) -> Tables {
         let options = LowerOptions {
             strsize: 256,
+            scratchsize: 256,
             ring_bytes: 1 << 16,
             aggregation_keys: None,
             dynvarsize: 1 << 20,

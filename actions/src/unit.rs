@@ -8,7 +8,7 @@
 //!   entry      save the context; goto prologue
 //!   probe A    clause 1; clause 2; ...; leave
 //!   probe B    ...
-//!   faults     what stubs lead to: report, run ERROR's clauses, go on after the faulting clause
+//!   faults     for each clause, what its stubs lead to: report, run ERROR's clauses, go on behind it
 //!   give up    count and leave
 //!   prologue   zero what is tested before it is set; leave if exit() ran;
 //!              by site: load its arguments, goto its probe
@@ -65,6 +65,8 @@ pub(crate) struct Made {
 /// A clause whose faults are still to be handled.
 struct Faulting {
     faults: Faults,
+    /// Where all of them lead.
+    handler: Label,
     epid: u32,
     /// The probes that share the clause, if there are several.
     shared: Option<Shared>,
@@ -134,11 +136,13 @@ impl Unit<'_> {
             let mut layouts = Vec::new();
             for (index, &clause) in piece.clauses.iter().enumerate() {
                 let epid = first_epid + count(ecbs.len() + index);
+                emit.empty_heap_if_full(compiler.program.clauses[clause].span)?;
                 let heap = emit.heap_max();
                 layouts.push(self.clause(&mut emit, (clause, probe), epid, &mut faulting)?);
                 if emit.heap_max() > heap {
                     heaviest = compiler.program.clauses[clause].span;
                 }
+                check_length(&emit, compiler.program.clauses[clause].span)?;
                 if exits(&compiler.program.clauses[clause]) && self.source != Source::End {
                     leave_if_exited(&mut emit, leave);
                 }
@@ -286,18 +290,19 @@ impl Unit<'_> {
         let mut heading = String::new();
         let _ = write!(heading, "clause {number} on {}, epid {epid}", probe.desc);
         emit.asm.note(heading);
-        let end = emit.asm.label();
+        let (end, handler) = (emit.asm.label(), emit.asm.label());
+        let start = emit.asm.here();
         let known = emit.known();
-        let context = self.context(epid);
-        let predicate = clause.predicate.as_ref();
-        emit_clause(emit, &context, predicate, &clause.body, &plan, end)?;
+        let context = self.context(epid, handler);
+        emit_clause(emit, &context, clause, &plan, end)?;
         emit.asm.bind(end);
         emit.forget(&known);
         debug_assert!(emit.stack.idle(), "a clause gives its registers back");
         let faults = emit.take_faults();
-        if !faults.is_empty() {
+        if !faults.is_empty() || emit.asm.leads_to(handler, start) {
             faulting.push(Faulting {
                 faults,
+                handler,
                 epid,
                 shared: emit.machine.shared.clone(),
                 end,
@@ -306,15 +311,18 @@ impl Unit<'_> {
         Ok(plan.layout)
     }
 
-    fn context(&self, epid: u32) -> ClauseContext<'_> {
+    fn context(&self, epid: u32, fault: Label) -> ClauseContext<'_> {
         ClauseContext {
             ring: RING,
             aggregations: &self.compiler.aggregations,
             epid,
+            fault,
         }
     }
 
-    /// Emits what all faults of the program lead to.
+    /// Emits what the faults lead to: for each clause a copy of its own. If all went through one, the
+    /// verifier would take the program for one great loop, from a fault to the end of its clause, the
+    /// next clause and its faults, and could not see that the turns of a loop in it are alike.
     fn handle_faults(
         &self,
         emit: &mut Emit<'_>,
@@ -331,42 +339,30 @@ impl Unit<'_> {
             kind: buffer()?,
             pc: buffer()?,
             address: buffer()?,
-            clause: buffer()?,
         };
-        let report = emit.asm.label();
-        let mut ends = Vec::new();
-        for (number, clause) in (0..).zip(faulting) {
-            let handler = emit.asm.label();
-            emit.emit_faults(clause.faults, handler);
-            emit.asm.bind(handler);
+        let program = &self.compiler.program;
+        let mut errors = self.compiler.error_clauses.iter();
+        let may_exit = errors.any(|error| exits(&program.clauses[error.clause]));
+        emit.start_errors();
+        for clause in faulting {
+            emit.emit_faults(clause.faults, clause.handler);
+            emit.asm.bind(clause.handler);
+            emit.asm.note("fault");
             match &clause.shared {
                 Some(shared) => shared.load_epid(emit, Reg::R4, clause.epid),
                 None => emit.asm.mov_imm(Reg::R4, i64::from(clause.epid)),
             }
-            emit.asm.mov_imm(Reg::R5, i64::from(number));
-            emit.asm.jump(report);
-            ends.push((number, clause.end));
+            // From here on all faults of the clause are alike.
+            for reg in [Reg::R1, Reg::R2, Reg::R3, Reg::R4] {
+                emit.make_unknown(reg, Reg::R0, span)?;
+            }
+            emit_fault_record(emit, RING, &slots)?;
+            self.error_clauses(emit, &slots)?;
+            if may_exit && self.source != Source::End {
+                leave_if_exited(emit, leave);
+            }
+            emit.asm.jump(clause.end);
         }
-        emit.asm.bind(report);
-        emit.asm.note("fault");
-        // From here on the faults of a clause are alike. Not so the clauses, since the verifier
-        // must see that the way from a fault leads on and never back.
-        for reg in [Reg::R1, Reg::R2, Reg::R3, Reg::R4] {
-            emit.make_unknown(reg, Reg::R0, span)?;
-        }
-        emit_fault_record(emit, RING, &slots)?;
-        self.error_clauses(emit, &slots)?;
-        let program = &self.compiler.program;
-        let mut errors = self.compiler.error_clauses.iter();
-        if errors.any(|error| exits(&program.clauses[error.clause])) && self.source != Source::End {
-            leave_if_exited(emit, leave);
-        }
-        emit.asm.load(Size::Double, Reg::R0, Reg::FP, slots.clause);
-        let (last, others) = ends.split_last().expect("there is a faulting clause");
-        for &(number, end) in others {
-            emit.asm.jump_if_imm(Cond::Eq, Reg::R0, number, end);
-        }
-        emit.asm.jump(last.1);
         Ok(())
     }
 
@@ -378,7 +374,6 @@ impl Unit<'_> {
         }
         let outer = emit.machine.clone();
         let heap = emit.save_heap(Span::default())?;
-        emit.start_error();
         for (enabled, &epid) in compiler.error_clauses.iter().zip(self.error_epids) {
             let clause = &compiler.program.clauses[enabled.clause];
             let mut machine = trampoline::error_machine(&enabled.probe, Some(slots));
@@ -386,19 +381,12 @@ impl Unit<'_> {
             machine.timer = outer.timer;
             let plan = compiler.plan(clause, &enabled.probe, &machine);
             emit.enter_error(machine);
-            let end = emit.asm.label();
-            let context = self.context(epid);
-            emit_clause(
-                emit,
-                &context,
-                clause.predicate.as_ref(),
-                &clause.body,
-                &plan,
-                end,
-            )?;
+            let (end, handler) = (emit.asm.label(), emit.asm.label());
+            let start = emit.asm.here();
+            let context = self.context(epid, handler);
+            emit_clause(emit, &context, clause, &plan, end)?;
             let faults = emit.take_faults();
-            if !faults.is_empty() {
-                let handler = emit.asm.label();
+            if !faults.is_empty() || emit.asm.leads_to(handler, start) {
                 emit.asm.jump(end);
                 emit.emit_faults(faults, handler);
                 emit.asm.bind(handler);
@@ -408,8 +396,27 @@ impl Unit<'_> {
         }
         emit.machine = outer;
         emit.restore_heap(heap, Span::default())?;
+        emit.end_error();
         Ok(())
     }
+}
+
+/// The most instructions of a program. The kernel's time to load one grows with the square of them:
+/// so many take it half a minute.
+const LONGEST: usize = 100_000;
+
+fn check_length(emit: &Emit<'_>, span: Span) -> Emitted<()> {
+    let length = emit.asm.here();
+    if length <= LONGEST {
+        return Ok(());
+    }
+    Err(Refusal {
+        span,
+        message: format!(
+            "with this clause the program for its probe has {length} instructions, and {LONGEST} is \
+             the most: the kernel would take minutes to load it; enable fewer or smaller clauses"
+        ),
+    })
 }
 
 /// Whether a clause may end the run.

@@ -42,6 +42,7 @@ impl Following {
         let program = dlang::check(&ast, &UnknownArgs, &CheckOptions::default()).unwrap();
         let options = LowerOptions {
             strsize: 256,
+            scratchsize: 256,
             ring_bytes: 1 << 16,
             aggregation_keys: Some(1024),
             dynvarsize: 1 << 20,

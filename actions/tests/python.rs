@@ -173,6 +173,7 @@ fn compile(
         .collect();
     let options = LowerOptions {
         strsize: 256,
+        scratchsize: 256,
         ring_bytes: 1 << 16,
         aggregation_keys: Some(1024),
         dynvarsize: 1 << 20,

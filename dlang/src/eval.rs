@@ -286,6 +286,9 @@ fn call<'a>(
         Subroutine::Htonll | Subroutine::Ntohll => Value::Int(number(0)?.swap_bytes()),
         Subroutine::Copyin
         | Subroutine::Copyinstr
+        | Subroutine::Copyinto
+        | Subroutine::Alloca
+        | Subroutine::Bcopy
         | Subroutine::Strtok
         | Subroutine::Rand
         | Subroutine::Progenyof

@@ -593,6 +593,12 @@ pub enum Subroutine {
     Copyinstr,
     /// `void *copyin(uintptr_t addr, size_t size)`.
     Copyin,
+    /// `void copyinto(uintptr_t addr, size_t size, void *to)`.
+    Copyinto,
+    /// `void *alloca(size_t size)`.
+    Alloca,
+    /// `void bcopy(const void *from, void *to, size_t size)`.
+    Bcopy,
     /// `string basename(const char *)`.
     Basename,
     /// `string dirname(const char *)`.
@@ -657,6 +663,9 @@ impl Subroutine {
         match self {
             Self::Copyinstr
             | Self::Copyin
+            | Self::Copyinto
+            | Self::Alloca
+            | Self::Bcopy
             | Self::Speculation
             | Self::Strtok
             | Self::Rand

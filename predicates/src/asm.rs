@@ -3,10 +3,13 @@
 //! Jumps name labels, which may be bound before or after them. Maps are numbers that mean
 //! something to the caller; `finish` lists where they stand, and nothing here opens one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 
+use dlang::diag::Span;
+
 use crate::insn::{Alu, Cond, Helper, Insn, PSEUDO_MAP_FD, PSEUDO_MAP_VALUE, Reg, Size};
+use crate::layout::{Jump, Layout, lay_out};
 
 /// A place to jump to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,9 +39,12 @@ pub struct Code {
     pub maps: Vec<MapUse>,
     /// What the code from an instruction on computes, for listings.
     pub notes: Vec<(usize, String)>,
+    /// From which instruction on the code belongs to a statement or predicate, and where that stands
+    /// in the D program.
+    pub places: Vec<(usize, Span)>,
 }
 
-/// A jump that does not fit its 16 bits: the program is too long.
+/// A jump that neither fits its 16 bits nor is helped by islands: the program is too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the generated program is too long: a jump over {distance} instructions")]
 pub struct JumpTooFar {
@@ -54,6 +60,8 @@ pub struct Asm {
     labels: Vec<Option<usize>>,
     /// Jumps and the labels they lead to.
     jumps: Vec<(usize, Label)>,
+    /// Labels behind which a firing or a clause soon ends.
+    ending: HashSet<Label>,
     /// Instructions whose immediate is the index of another one.
     indexes: Vec<(usize, usize)>,
 }
@@ -75,6 +83,25 @@ impl Asm {
     pub fn bind(&mut self, label: Label) {
         debug_assert!(self.labels[label.0].is_none(), "a label is bound once");
         self.labels[label.0] = Some(self.here());
+    }
+
+    /// Whether a jump of those from the instruction `since` on leads to `label`.
+    #[must_use]
+    pub fn leads_to(&self, label: Label, since: usize) -> bool {
+        let jumps = self.jumps.iter().rev();
+        let mut jumps = jumps.take_while(|(at, _)| *at >= since);
+        jumps.any(|(_, to)| *to == label)
+    }
+
+    /// Says that the firing or the clause soon ends behind `label`: it is where a check leads that
+    /// has failed.
+    pub fn ends(&mut self, label: Label) {
+        self.ending.insert(label);
+    }
+
+    /// Says where what follows stands in the D program.
+    pub fn place(&mut self, span: Span) {
+        self.code.places.push((self.here(), span));
     }
 
     /// Says what follows, for listings.
@@ -206,24 +233,19 @@ impl Asm {
             })
             .collect();
         let live = reachable(&self.code.insns, &targets);
-        // Where each instruction goes; what is left out goes to where the next one does.
-        let mut moved = Vec::with_capacity(live.len() + 1);
-        let mut kept = 0;
-        for &live in &live {
-            moved.push(kept);
-            kept += usize::from(live);
-        }
-        moved.push(kept);
-        let mut code = Code::default();
-        for (at, mut insn) in self.code.insns.into_iter().enumerate() {
-            if !live[at] {
-                continue;
-            }
-            if let Some(&target) = targets.get(&at) {
-                insn.offset = distance(moved[at] + 1, moved[target])?;
-            }
-            code.insns.push(insn);
-        }
+        let jumps: BTreeMap<usize, Jump> = self
+            .jumps
+            .iter()
+            .map(|(at, label)| {
+                let (target, ends) = (targets[at], self.ending.contains(label));
+                (*at, Jump { target, ends })
+            })
+            .collect();
+        let Layout { insns, moved } = lay_out(&self.code.insns, &live, &jumps)?;
+        let mut code = Code {
+            insns,
+            ..Code::default()
+        };
         for (at, index) in self.indexes {
             if live[at] {
                 code.insns[moved[at]].imm = i32::try_from(moved[index]).unwrap_or(i32::MAX);
@@ -236,6 +258,8 @@ impl Asm {
                 ..used
             })
             .collect();
+        let places = self.code.places.into_iter();
+        code.places = places.map(|(at, span)| (moved[at], span)).collect();
         let notes = self.code.notes.into_iter();
         code.notes = notes.map(|(at, text)| (moved[at], text)).collect();
         Ok(code)
@@ -261,14 +285,6 @@ fn reachable(insns: &[Insn], targets: &HashMap<usize, usize>) -> Vec<bool> {
         }
     }
     live
-}
-
-fn distance(from: usize, to: usize) -> Result<i16, JumpTooFar> {
-    let distance = from.abs_diff(to);
-    i16::try_from(distance)
-        .map(|offset| if to < from { -offset } else { offset })
-        .ok()
-        .ok_or(JumpTooFar { distance })
 }
 
 impl Code {
@@ -304,17 +320,64 @@ mod tests {
         assert_eq!((code.insns[0].offset, code.insns[1].offset), (1, -2));
     }
 
+    /// Where a program's `n`th jump leads, from jump to jump.
+    fn led_to(code: &Code, mut at: usize) -> usize {
+        loop {
+            at = at.wrapping_add_signed(isize::from(code.insns[at].offset) + 1);
+            if code.insns[at].code != Insn::jump().code {
+                return at;
+            }
+        }
+    }
+
     #[test]
-    fn a_jump_that_is_too_far_is_an_error() {
+    fn long_jumps_go_from_island_to_island() {
+        let mut asm = Asm::default();
+        let (start, end) = (asm.label(), asm.label());
+        asm.bind(start);
+        asm.mov_imm(Reg::R3, 3);
+        asm.jump_if_imm(Cond::Eq, Reg::R1, 0, end);
+        for _ in 0..50_000 {
+            asm.mov_imm(Reg::R0, 1 << 40);
+        }
+        asm.jump_if_imm(Cond::Eq, Reg::R2, 0, start);
+        asm.bind(end);
+        asm.mov_imm(Reg::R4, 4);
+        asm.push(Insn::exit());
+        let code = asm.finish().unwrap();
+        let last = code.insns.len() - 3;
+        assert_eq!(code.insns[led_to(&code, 1)].dst, Reg::R4);
+        assert_eq!(code.insns[led_to(&code, last)].dst, Reg::R3);
+        // On the straight path nothing is left out.
+        let (mut at, mut wide) = (2, 0);
+        while at < last {
+            match code.insns[at] {
+                insn if insn.is_wide() => (at, wide) = (at + 2, wide + 1),
+                insn => at = at.wrapping_add_signed(isize::from(insn.offset) + 1),
+            }
+        }
+        assert_eq!((at, wide), (last, 50_000));
+    }
+
+    #[test]
+    fn of_many_branches_those_that_end_soon_are_turned_round() {
         let mut asm = Asm::default();
         let end = asm.label();
-        asm.jump_if_imm(Cond::Eq, Reg::R1, 0, end);
-        for _ in 0..40_000 {
-            asm.mov_imm(Reg::R0, 0);
+        asm.ends(end);
+        for _ in 0..4_000 {
+            asm.jump_if_imm(Cond::Gt, Reg::R1, 7, end);
         }
         asm.bind(end);
         asm.push(Insn::exit());
-        assert_eq!(asm.finish().unwrap_err(), JumpTooFar { distance: 40_000 });
+        let code = asm.finish().unwrap();
+        assert_eq!(
+            code.insns[0],
+            Insn {
+                offset: 1,
+                ..Insn::jump_if_imm(Cond::Le, Reg::R1, 7)
+            }
+        );
+        assert_eq!(code.insns[led_to(&code, 1)], Insn::exit());
     }
 
     #[test]

@@ -102,6 +102,8 @@ pub enum Fault {
     TupleOverflow = 8,
     /// A stack that cannot be walked.
     BadStack = 9,
+    /// A size that is out of bounds.
+    BadSize = 10,
 }
 
 /// Code generation for one program.
@@ -131,9 +133,10 @@ pub struct Emit<'a> {
     pub(crate) heap: Heap,
     /// The slot with a zero that the verifier does not know; see [`crate::join`].
     pub(crate) zero: Option<i16>,
-    /// Bytes of `copyin` memory given out in this firing, and in a firing of any probe.
-    pub(crate) copied: u32,
-    copied_max: u32,
+    /// The slot with the number of bytes that the clause was given of the memory in `scratch`.
+    pub(crate) allocated: Option<i16>,
+    /// How many loops over strings there are so far.
+    pub(crate) loops: u32,
     /// Whether an argument may be the address of a text in the thread's scratch: one that the
     /// traced program has in another encoding, converted to UTF-8 by the trampoline.
     pub converted_text: bool,
@@ -152,6 +155,7 @@ impl<'a> Emit<'a> {
     pub fn new(storage: &'a Storage, rodata: &'a mut Rodata, machine: MachineState) -> Self {
         let mut asm = Asm::default();
         let give_up = asm.label();
+        asm.ends(give_up);
         let mut emit = Self {
             asm,
             stack: Stack::default(),
@@ -165,17 +169,23 @@ impl<'a> Emit<'a> {
             cleared: BTreeSet::new(),
             heap: Heap::default(),
             zero: None,
-            copied: 0,
-            copied_max: 0,
+            allocated: None,
+            loops: 0,
             converted_text: false,
             stubs: Vec::new(),
             give_up,
             gave_up: false,
         };
         let context = emit.stack.buffer(8).expect("the stack is empty");
+        if storage.open_loops_after.is_some() {
+            emit.stack.reserve_end(Self::LOOP_STACK);
+        }
         debug_assert_eq!(context, Self::CONTEXT, "the context has the first slot");
         emit
     }
+
+    /// The stack that the kernel needs for `may_goto` beyond the program's own, in bytes.
+    pub const LOOP_STACK: i16 = 16;
 
     /// The slot that holds the context.
     pub const CONTEXT: i16 = -8;
@@ -186,17 +196,18 @@ impl<'a> Emit<'a> {
         self.machine = machine;
         self.known.clear();
         self.strings.clear();
-        self.copied_max = self.copied_max.max(self.copied);
-        self.copied = 0;
         self.heap.start_probe();
     }
 
-    /// Starts the clauses of ERROR, which run in the middle of any probe of this program: all
+    /// Before all code for ERROR, whose clauses run in the middle of any probe of this program: all
     /// that any of them may have on the heap is there.
-    pub fn start_error(&mut self) {
-        self.copied_max = self.copied_max.max(self.copied);
-        self.copied = self.copied_max;
-        self.heap.start_error();
+    pub fn start_errors(&mut self) {
+        self.heap.start_errors();
+    }
+
+    /// After one copy of ERROR's clauses: they left the heap as it was.
+    pub fn end_error(&mut self) {
+        self.heap.end_error();
     }
 
     /// Starts a clause of ERROR: its arguments are others than those of the probe that faulted,
@@ -311,6 +322,7 @@ impl<'a> Emit<'a> {
     /// A label to jump to when a check fails. `address` must still be where it is at the jump.
     pub fn fault(&mut self, kind: Fault, address: &Val) -> Label {
         let label = self.asm.label();
+        self.asm.ends(label);
         self.stubs.push(FaultStub {
             label,
             kind,
@@ -318,6 +330,20 @@ impl<'a> Emit<'a> {
             address: address.alias(),
         });
         label
+    }
+
+    /// Emits the stubs of the faults so far if they get far from what leads to them, and goes on
+    /// behind them; all lead to `handler`. For between two statements.
+    pub fn emit_distant_faults(&mut self, handler: Label) {
+        let first = self.stubs.first().map_or(usize::MAX, |stub| stub.pc);
+        if self.asm.here().saturating_sub(first) < DISTANT {
+            return;
+        }
+        let on = self.asm.label();
+        self.asm.jump(on);
+        let faults = self.take_faults();
+        self.emit_faults(faults, handler);
+        self.asm.bind(on);
     }
 
     /// The faults since the last call, whose stubs are still to be emitted.
@@ -389,6 +415,7 @@ impl<'a> Emit<'a> {
         let pointers: Vec<i16> = pointers.into_iter().map(|(_, &slot)| slot).collect();
         let mut numbers: Vec<i16> = numbers.into_iter().map(|(_, &slot)| slot).collect();
         numbers.extend(self.locals.iter().flatten());
+        numbers.extend(self.allocated);
         for slot in pointers {
             self.asm.store_imm(Size::Double, Reg::FP, slot, 0);
         }
@@ -414,6 +441,9 @@ impl<'a> Emit<'a> {
         std::mem::take(&mut self.asm).finish()
     }
 }
+
+/// Instructions between a check and the stub of its fault, at which all stubs are emitted.
+const DISTANT: usize = 4_000;
 
 /// So many numbers that may have been fetched or not are no burden to the verifier, and the
 /// prologue is shorter if it zeroes them one by one.

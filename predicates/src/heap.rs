@@ -12,10 +12,13 @@
 
 use dlang::diag::Span;
 
-use crate::emit::{Emit, Emitted, imm};
+use crate::emit::{Emit, Emitted, Fetched, imm};
 use crate::insn::{Alu, Cond, Reg, Size};
 use crate::stack::Val;
 use crate::storage::own_state;
+
+/// So many bytes of strings may one clause leave for the next.
+const FULL: u32 = 12_288;
 
 /// How full the heap may be.
 #[derive(Debug, Default)]
@@ -24,6 +27,8 @@ pub(crate) struct Heap {
     now: u32,
     /// The most that a firing of any probe uses.
     max: u32,
+    /// The most that a firing uses without ERROR.
+    before_errors: u32,
     /// Bytes behind the heap that may be read or written.
     beyond: u32,
     /// The comparisons with `max`, by their instructions.
@@ -35,12 +40,47 @@ impl Heap {
         self.now = 0;
     }
 
-    pub(crate) fn start_error(&mut self) {
+    pub(crate) fn start_errors(&mut self) {
+        self.before_errors = self.max;
         self.now = self.max;
+    }
+
+    pub(crate) fn end_error(&mut self) {
+        self.now = self.before_errors;
     }
 }
 
 impl Emit<'_> {
+    /// Between two clauses: where many strings may be on the heap, empties it, so that a firing of
+    /// any number of clauses needs no more. Strings that clauses share are read again then.
+    pub fn empty_heap_if_full(&mut self, span: Span) -> Emitted<()> {
+        if self.heap.now < FULL {
+            return Ok(());
+        }
+        let unused = self.asm.label();
+        let scratch = self.scratch_slot(span)?;
+        self.load_zero(Reg::R0, span)?;
+        let lengths: Vec<i16> = self
+            .slots
+            .iter()
+            .filter(|(what, _)| matches!(what, Fetched::Length(_)))
+            .map(|(_, &slot)| slot)
+            .collect();
+        for slot in lengths {
+            self.unlink(Reg::R0);
+            self.asm.store(Size::Double, Reg::FP, slot, Reg::R0);
+        }
+        self.known
+            .retain(|what| !matches!(what, Fetched::Length(_)));
+        self.asm.load(Size::Double, Reg::R1, Reg::FP, scratch);
+        self.asm.jump_if_imm(Cond::Eq, Reg::R1, 0, unused);
+        self.asm
+            .store(Size::Double, Reg::R1, own_state::HEAP_USED, Reg::R0);
+        self.asm.bind(unused);
+        self.heap.now = 0;
+        Ok(())
+    }
+
     /// Notes that a string of at most `size` bytes is put on the heap.
     pub(crate) fn heap_grows(&mut self, size: u32) {
         self.heap.now += size;

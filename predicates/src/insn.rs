@@ -431,6 +431,34 @@ impl Insn {
         ]
     }
 
+    /// The jump that is taken exactly when this one is not; `None` for what is no such jump.
+    #[must_use]
+    pub const fn opposite(self) -> Option<Self> {
+        const CLASSES: u8 = 0x07;
+        const OPERATIONS: u8 = 0xf0;
+        let op = match (self.code & CLASSES, self.code & OPERATIONS) {
+            (0x05 | 0x06, op) => op,
+            _no_jump => return None,
+        };
+        let opposite = match op {
+            0x10 => 0x50, // == and !=
+            0x50 => 0x10,
+            0x20 => 0xb0, // > and <=
+            0xb0 => 0x20,
+            0x30 => 0xa0, // >= and <
+            0xa0 => 0x30,
+            0x60 => 0xd0, // the same, signed
+            0xd0 => 0x60,
+            0x70 => 0xc0,
+            0xc0 => 0x70,
+            _no_condition => return None,
+        };
+        Some(Self {
+            code: self.code & !OPERATIONS | opposite,
+            ..self
+        })
+    }
+
     /// Whether this is the first half of an `ld_imm64`.
     #[must_use]
     pub const fn is_wide(self) -> bool {

@@ -66,6 +66,7 @@ impl Emit<'_> {
             ExprKind::Byte(of, index) => self.byte_of(of, index, span),
             ExprKind::Call(Subroutine::Copyin, args) => self.copyin(args, span),
             ExprKind::Call(Subroutine::Speculation, _) => self.speculation(span),
+            ExprKind::Call(Subroutine::Alloca, args) => self.alloca(args, span),
             ExprKind::Call(subroutine, args) => self.int_subroutine(*subroutine, args, span),
             ExprKind::Comma(first, second) => {
                 self.effect(first)?;
@@ -105,6 +106,8 @@ impl Emit<'_> {
                 }
                 Ok(())
             }
+            ExprKind::Call(Subroutine::Copyinto, args) => self.copyinto(args, expr.span),
+            ExprKind::Call(Subroutine::Bcopy, args) => self.bcopy(args, expr.span),
             _ if expr.ty == Type::Void => Ok(()),
             _ => {
                 let val = self.int(expr)?;

@@ -30,6 +30,12 @@
 //!   compared as a number of its own ([`Emit::unlink`]).
 //! * A pointer that may be there or not (the thread's state) can be made neither known nor unknown:
 //!   it is the one thing that ways may differ in, so that all code is looked at twice at most.
+//! * A loop over a string is followed turn by turn: 256 turns or, with a larger `strsize`, many more.
+//!   The first few loops of a program are left so, since that is the quickest code. In all others
+//!   ([`Emit::turn`]) what counts the turns is made unknown in each, so that the third turn is to the verifier
+//!   what the second was, and the instruction `may_goto` (Linux 6.9) vouches for the end. Everything
+//!   else in such a loop must be the same in each turn, too: addresses are a start that does not
+//!   change plus the count.
 //! * In a loop the way out is the branch that falls through (to a `goto`), and going on is the one
 //!   that jumps: the verifier follows the former first, so no more than one branch waits at any
 //!   time.
@@ -44,6 +50,18 @@ use crate::insn::{Alu, Cond, Reg, Size};
 use crate::stack::Val;
 use crate::storage::own_state;
 use crate::string::Str;
+
+/// A string of more bytes than these is looked through by open loops only.
+const LONG_STRING: u32 = 1024;
+
+/// How a loop over a string is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loop {
+    /// The verifier follows each turn.
+    Closed,
+    /// The verifier sees that all turns are alike.
+    Open,
+}
 
 impl Emit<'_> {
     /// `reg = reg`, of which the verifier knows nothing any more. Destroys `spare`.
@@ -128,10 +146,45 @@ impl Emit<'_> {
         self.asm.bind(more);
     }
 
-    /// Ends a loop's turn: as many turns as a string can have bytes.
-    pub(crate) fn next_turn(&mut self, turn: Reg, again: Label) {
-        self.asm.alu_imm(Alu::Add, turn, 1);
-        let strsize = imm(self.storage.strsize);
-        self.asm.jump_if_imm(Cond::Lt, turn, strsize, again);
+    /// How the next loop over a string is made.
+    pub(crate) fn next_loop(&mut self) -> Loop {
+        let open = match self.storage.open_loops_after {
+            Some(closed) => self.loops >= closed || self.storage.strsize > LONG_STRING,
+            None => false,
+        };
+        self.loops += 1;
+        if open { Loop::Open } else { Loop::Closed }
+    }
+
+    /// Begins a loop's turn at `again`. `at` is below `limit` in every turn, and in an open loop the
+    /// only thing that differs between turns; such a loop is left for `out` if it never ends. The
+    /// scratch has been fetched; destroys `spare`.
+    pub(crate) fn turn(
+        &mut self,
+        kind: Loop,
+        (at, limit): (Reg, u32),
+        spare: Reg,
+        (again, out): (Label, Label),
+    ) {
+        self.asm.bind(again);
+        if kind == Loop::Open {
+            self.asm.may_goto(out);
+            self.make_bounded(at, spare, limit);
+        }
+    }
+
+    /// Ends a loop's turn. `turn`, which counts the turns from 0, is `step` more in the next. A closed
+    /// loop has no more turns than `limit` allows; an open one ends by what its turns ask.
+    pub(crate) fn next_turn(
+        &mut self,
+        kind: Loop,
+        (turn, step, limit): (Reg, i32, u32),
+        again: Label,
+    ) {
+        self.asm.alu_imm(Alu::Add, turn, step);
+        match kind {
+            Loop::Closed => self.asm.jump_if_imm(Cond::Lt, turn, imm(limit), again),
+            Loop::Open => self.asm.jump(again),
+        }
     }
 }

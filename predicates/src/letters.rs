@@ -11,6 +11,7 @@ use dlang::types::Type;
 use crate::asm::Label;
 use crate::emit::{Emit, Emitted, Fetched, Refusal, imm};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
+use crate::join::Loop;
 use crate::stack::Val;
 use crate::string::Str;
 
@@ -52,7 +53,7 @@ impl Emit<'_> {
         self.letter_in_table(Reg::R1, Reg::R4);
         self.asm.store(Size::Byte, Reg::R1, 0, Reg::R0);
         self.asm.alu_imm(Alu::Add, Reg::R1, 1);
-        self.next_turn(Reg::R3, again);
+        self.next_turn(Loop::Closed, (Reg::R3, 1, self.storage.strsize), again);
         self.asm.bind(done);
         Ok(copy)
     }
@@ -121,7 +122,7 @@ impl Emit<'_> {
         self.asm.alu_imm(Alu::Mul, Reg::R2, base);
         self.asm.alu(Alu::Add, Reg::R2, Reg::R0);
         self.asm.alu_imm(Alu::Add, Reg::R1, 1);
-        self.next_turn(Reg::R3, again);
+        self.next_turn(Loop::Closed, (Reg::R3, 1, self.storage.strsize), again);
         self.asm.bind(done);
         // (value ^ -1) - -1 is -value, (value ^ 0) - 0 the value.
         let sign = self.reg(&negative, Reg::R1);
@@ -210,7 +211,7 @@ impl Emit<'_> {
         let cond = if within { Cond::Ne } else { Cond::Eq };
         self.go_on_if_imm(cond, Reg::R0, 0, done);
         self.asm.alu_imm(Alu::Add, Reg::R1, 1);
-        self.next_turn(Reg::R3, again);
+        self.next_turn(Loop::Closed, (Reg::R3, 1, self.storage.strsize), again);
         self.asm.bind(done);
         self.make_bounded(Reg::R3, Reg::R1, self.storage.strsize);
         self.keep(Reg::R3, span)
@@ -315,7 +316,7 @@ impl Emit<'_> {
         self.asm.alu(Alu::Add, Reg::R5, Reg::R0);
         self.asm.store_imm(Size::Byte, Reg::R5, 0, 1);
         self.asm.alu_imm(Alu::Add, Reg::R1, 1);
-        self.next_turn(Reg::R3, again);
+        self.next_turn(Loop::Closed, (Reg::R3, 1, self.storage.strsize), again);
         self.asm.bind(done);
         self.stack.give(count);
         Ok(())

@@ -241,6 +241,7 @@ impl Emit<'_> {
     }
 
     /// `r1 = the address in address`, of `size` bytes in memory of ours; anywhere else is a fault.
+    /// What `alloca` and `copyin` gave ends where the clause was given no more.
     ///
     /// ```text
     ///     for each region:  r3 = address - start;  if (r3 <= length - size) r1 = start + r3, done
@@ -250,17 +251,23 @@ impl Emit<'_> {
         let done = self.asm.label();
         let outside = self.fault(Fault::BadAddress, address);
         let copied = self.storage.copied;
-        let mut regions = vec![(Region::Scratch, self.storage.locals_at, copied.0 + copied.1)];
+        let mut regions = vec![(Region::Scratch, self.storage.locals_at, copied.0 - 8)];
         regions.push((
             Region::Globals,
             own_globals::END,
             self.storage.speculations.0,
         ));
         regions.push((Region::Thread, own_state::END, self.storage.temps));
-        regions.retain(|(_, start, end)| end - start >= size);
+        regions.retain(|(_, start, end)| end > start && end - start >= size);
         self.scratch(Reg::R1, span)?;
-        // An address in the first region leaves before the thread's state is fetched.
+        // A timer looks for the thread's state only where nothing else is meant.
         let known = self.known();
+        if copied.1 >= size && copied.1 > 0 {
+            let next = self.asm.label();
+            self.in_allocated(address, &Val::Const(size.into()), next, span)?;
+            self.asm.jump(done);
+            self.asm.bind(next);
+        }
         for (region, start, end) in regions {
             let next = self.asm.label();
             match region {
@@ -451,7 +458,7 @@ impl Emit<'_> {
 /// A piece of memory that a program may store into.
 #[derive(Clone, Copy)]
 enum Region {
-    /// `this->` variables, and what `alloca` and `copyin` gave.
+    /// `this->` variables.
     Scratch,
     Globals,
     /// `self->` variables.

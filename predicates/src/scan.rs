@@ -5,6 +5,7 @@
 //! here:
 //!
 //! * the turn is counted in a register that starts at a constant;
+//! * an address is the string's start, which stays the same, plus a number;
 //! * the result is made one unknown number behind the loop, so that it is not one case per turn;
 //! * what a turn compares is no plain copy of a value that lives on ([`Emit::copy_apart`]), or
 //!   the verifier would know that value in every case, too.
@@ -18,6 +19,7 @@ use dlang::types::Int;
 
 use crate::emit::{Emit, Emitted, Refusal, imm};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
+use crate::join::Loop;
 use crate::stack::Val;
 use crate::string::Str;
 
@@ -406,12 +408,14 @@ impl Emit<'_> {
         self.load(Reg::R4, byte);
         self.asm.alu_imm(Alu::And, Reg::R4, 0xff);
         self.asm.mov_imm(Reg::R3, 0);
-        self.asm.bind(again);
+        let (kind, strsize) = (self.next_loop(), self.storage.strsize);
+        self.turn(kind, (Reg::R3, strsize), Reg::R0, (again, done));
         self.go_on_if(Cond::Gt, Reg::R2, Reg::R3, done);
-        self.asm.load(Size::Byte, Reg::R0, Reg::R1, 0);
+        self.asm.mov(Reg::R5, Reg::R1);
+        self.asm.alu(Alu::Add, Reg::R5, Reg::R3);
+        self.asm.load(Size::Byte, Reg::R0, Reg::R5, 0);
         self.go_on_if(Cond::Ne, Reg::R0, Reg::R4, done);
-        self.asm.alu_imm(Alu::Add, Reg::R1, 1);
-        self.next_turn(Reg::R3, again);
+        self.next_turn(kind, (Reg::R3, 1, strsize), again);
         self.asm.bind(done);
         self.make_bounded(Reg::R3, Reg::R1, self.storage.strsize);
         self.keep(Reg::R3, span)
@@ -434,7 +438,8 @@ impl Emit<'_> {
         self.load(Reg::R4, byte);
         self.asm.alu_imm(Alu::And, Reg::R4, 0xff);
         self.asm.mov_imm(Reg::R3, 0);
-        self.asm.bind(again);
+        let (kind, strsize) = (self.next_loop(), self.storage.strsize);
+        self.turn(kind, (Reg::R2, strsize), Reg::R0, (again, done));
         self.go_on_if_imm(Cond::Ge, Reg::R2, 1, done);
         self.asm.mov(Reg::R5, Reg::R1);
         self.asm.alu(Alu::Add, Reg::R5, Reg::R2);
@@ -442,7 +447,10 @@ impl Emit<'_> {
         let cond = if equal { Cond::Eq } else { Cond::Ne };
         self.go_on_if(cond, Reg::R0, Reg::R4, done);
         self.asm.alu_imm(Alu::Add, Reg::R2, -1);
-        self.next_turn(Reg::R3, again);
+        match kind {
+            Loop::Closed => self.next_turn(kind, (Reg::R3, 1, strsize), again),
+            Loop::Open => self.asm.jump(again),
+        }
         self.asm.bind(done);
         self.make_bounded(Reg::R2, Reg::R1, self.storage.strsize);
         self.keep(Reg::R2, span)

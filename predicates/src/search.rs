@@ -199,27 +199,27 @@ impl Emit<'_> {
         self.asm.mov_imm(Reg::R2, i64::from(TABLE));
         self.asm.map_value(Reg::R3, rodata, ones);
         self.asm.call(Helper::ProbeReadKernel);
-        // r1 = byte, r2 = table, r3 = j, r4 = 1 << j
+        // r1 = start, r2 = table, r3 = j, r4 = 1 << j
         self.heap_address_known(Reg::R1, &sub.start);
         self.table_behind_heap(Reg::R2);
         self.asm.mov_imm(Reg::R3, 0);
-        self.asm.mov_imm(Reg::R4, 1);
-        self.asm.bind(again);
+        let (kind, most) = (self.next_loop(), u32::from(MOST));
+        self.turn(kind, (Reg::R3, most + 1), Reg::R0, (again, done));
         let len = self.reg(&count, Reg::R0);
         self.go_on_if(Cond::Gt, len, Reg::R3, done);
-        self.asm.load(Size::Byte, Reg::R5, Reg::R1, 0);
+        self.asm.mov(Reg::R5, Reg::R1);
+        self.asm.alu(Alu::Add, Reg::R5, Reg::R3);
+        self.asm.load(Size::Byte, Reg::R5, Reg::R5, 0);
         self.asm.alu_imm(Alu::Lsh, Reg::R5, 3);
         self.asm.alu(Alu::Add, Reg::R5, Reg::R2);
         self.asm.load(Size::Double, Reg::R0, Reg::R5, 0);
         self.asm.alu_imm(Alu::Xor, Reg::R0, -1);
+        self.asm.mov_imm(Reg::R4, 1);
+        self.asm.alu(Alu::Lsh, Reg::R4, Reg::R3);
         self.asm.alu(Alu::Or, Reg::R0, Reg::R4);
         self.asm.alu_imm(Alu::Xor, Reg::R0, -1);
         self.asm.store(Size::Double, Reg::R5, 0, Reg::R0);
-        self.asm.alu_imm(Alu::Lsh, Reg::R4, 1);
-        self.asm.alu_imm(Alu::Add, Reg::R1, 1);
-        self.asm.alu_imm(Alu::Add, Reg::R3, 1);
-        self.asm
-            .jump_if_imm(Cond::Lt, Reg::R3, i32::from(MOST), again);
+        self.next_turn(kind, (Reg::R3, 1, most), again);
         self.asm.bind(done);
         self.stack.give(count);
         Ok(())
@@ -272,13 +272,16 @@ impl Emit<'_> {
         self.put_imm(&result, -1);
         self.copy_apart(Reg::R3, count);
         let most = self.keep(Reg::R3, span)?;
-        // r1 = byte, r2 = table, r3 = d, r4 = bytes seen
+        // r1 = start, r2 = table, r3 = d, r4 = bytes seen
         self.asm.mov_imm(Reg::R3, -1);
         self.asm.mov_imm(Reg::R4, 0);
-        self.asm.bind(again);
+        let kind = self.next_loop();
+        self.turn(kind, (Reg::R4, strsize), Reg::R0, (again, nothing));
         let limit = self.reg(&most, Reg::R0);
         self.go_on_if(Cond::Gt, limit, Reg::R4, nothing);
-        self.asm.load(Size::Byte, Reg::R0, Reg::R1, 0);
+        self.asm.mov(Reg::R5, Reg::R1);
+        self.asm.alu(Alu::Add, Reg::R5, Reg::R4);
+        self.asm.load(Size::Byte, Reg::R0, Reg::R5, 0);
         self.asm.alu_imm(Alu::Lsh, Reg::R0, 3);
         self.asm.alu(Alu::Add, Reg::R0, Reg::R2);
         self.asm.load(Size::Double, Reg::R0, Reg::R0, 0);
@@ -300,8 +303,7 @@ impl Emit<'_> {
         } else {
             self.go_on_if_imm(Cond::Ne, Reg::R0, 0, done);
         }
-        self.asm.alu_imm(Alu::Add, Reg::R1, 1);
-        self.next_turn(Reg::R4, again);
+        self.next_turn(kind, (Reg::R4, 1, strsize), again);
         self.asm.bind(nothing);
         self.stack.give(most);
         self.stack.give(bit);

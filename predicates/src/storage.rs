@@ -15,7 +15,7 @@
 //!   32         self-> variables
 //!   temps      loop results, pointers that must become plain numbers
 //!   locals     this-> variables that the stack cannot hold, cleared in each firing
-//!   copied     what copyin() brought
+//!   copied     what alloca() and copyin() gave
 //!   texts      arguments that were converted to UTF-8
 //!   element    an element that is made, a struct that is copied
 //!   key        one tuple
@@ -161,6 +161,9 @@ pub struct Storage {
     /// Per-CPU: when this CPU last changed threads, in monotonic nanoseconds; kept by a program
     /// on `sched_switch` while `vtimestamp` is in use.
     pub switches: MapRef,
+    /// How many loops of a program the verifier is to follow turn by turn, where the kernel knows
+    /// `may_goto` for the others; see [`crate::join`].
+    pub open_loops_after: Option<u32>,
     /// What is known of the kernel's `struct task_struct`.
     pub task: TaskFields,
     /// A place for each variable, by [`VarId`].
@@ -171,7 +174,7 @@ pub struct Storage {
     pub temps: u32,
     /// Where the `this->` variables in the scratch start.
     pub locals_at: u32,
-    /// Offset and size of what `copyin` may fill in one firing.
+    /// Offset and size of what `alloca` and `copyin` may give in one clause.
     pub copied: (u32, u32),
     /// Offset of the [`TEXTS`] that a trampoline may convert, and the size of each.
     pub texts: (u32, u32),
@@ -180,6 +183,8 @@ pub struct Storage {
     pub element: (u32, u32),
     /// Offset of the tuple under construction.
     pub key: u32,
+    /// Bytes of the largest.
+    pub key_size: u32,
     /// Offset of the heap; the record's fixed part ends here.
     pub heap: u32,
 }
@@ -251,8 +256,10 @@ pub struct Sizes {
     pub record: u32,
     /// The largest key of any aggregation or associative array.
     pub key: u32,
-    /// Bytes for `copyin` in one firing.
+    /// Bytes for `alloca` and `copyin` in one clause.
     pub copied: u32,
+    /// See [`Storage::open_loops_after`].
+    pub open_loops_after: Option<u32>,
     /// What is known of the kernel's tasks.
     pub task: TaskFields,
     /// How many speculations there may be at a time.
@@ -349,9 +356,10 @@ impl Storage {
             places[index] = Place::Scratch(end);
             end += size;
         }
-        let copied = (end, sizes.copied.next_multiple_of(8));
+        // Some bytes between them, so that one before an allocation is no variable.
+        let copied = (end + 8, sizes.copied.next_multiple_of(8));
         let texts = (
-            end + copied.1,
+            copied.0 + copied.1,
             strsize.clamp(8, LONGEST_TEXT).next_multiple_of(8),
         );
         let element = (texts.0 + TEXTS * texts.1, largest_struct(program, strsize));
@@ -367,6 +375,7 @@ impl Storage {
             rodata: maps.rodata,
             counters: maps.counters,
             switches: maps.switches,
+            open_loops_after: sizes.open_loops_after,
             task: sizes.task,
             places,
             locals,
@@ -376,8 +385,16 @@ impl Storage {
             texts,
             element,
             key,
+            key_size: sizes.key.next_multiple_of(8),
             heap,
         }
+    }
+
+    /// Bytes that a thread's state has at least, for the verifier to be sure of every access.
+    #[must_use]
+    pub fn least_state(&self) -> u32 {
+        let tuple = self.key + 2 * self.key_size;
+        tuple.max(self.copied.0 + 2 * self.copied.1).max(64)
     }
 }
 

@@ -457,9 +457,13 @@ impl Emit<'_> {
         self.heap_at(Reg::R1, &a.start, span)?;
         self.heap_address_known(Reg::R2, &b.start);
         self.asm.mov_imm(Reg::R3, 0);
-        self.asm.bind(words);
-        self.asm.load(Size::Double, Reg::R0, Reg::R1, 0);
-        self.asm.load(Size::Double, Reg::R4, Reg::R2, 0);
+        let kind = self.next_loop();
+        self.turn(kind, (Reg::R3, strsize + 8), Reg::R0, (words, word));
+        for (word, start) in [(Reg::R0, Reg::R1), (Reg::R4, Reg::R2)] {
+            self.asm.mov(word, start);
+            self.asm.alu(Alu::Add, word, Reg::R3);
+            self.asm.load(Size::Double, word, word, 0);
+        }
         self.go_on_if(Cond::Eq, Reg::R0, Reg::R4, word);
         // (x - 0x0101...) & ~x & 0x8080... is 0 when no byte of x is.
         self.asm.mov_imm(Reg::R5, 0x0101_0101_0101_0101);
@@ -469,10 +473,7 @@ impl Emit<'_> {
         self.asm.alu_imm(Alu::Lsh, Reg::R5, 7);
         self.asm.alu(Alu::And, Reg::R4, Reg::R5);
         self.go_on_if_imm(Cond::Eq, Reg::R4, 0, word);
-        for reg in [Reg::R1, Reg::R2, Reg::R3] {
-            self.asm.alu_imm(Alu::Add, reg, 8);
-        }
-        self.asm.jump_if_imm(Cond::Lt, Reg::R3, imm(strsize), words);
+        self.next_turn(kind, (Reg::R3, 8, strsize), words);
         self.asm.bind(word);
         self.make_bounded(Reg::R3, Reg::R1, strsize + 8);
         for (pointer, string) in [(Reg::R1, a), (Reg::R2, b)] {

@@ -42,6 +42,59 @@ fn members_of_variables_of_every_scope() {
 }
 
 #[test]
+fn scratch_memory() {
+    check_with(
+        options(),
+        &[
+            (
+                "this->p = (int *)alloca(12); this->p[arg0] = 7; this->p[2]",
+                &[n(2)],
+                7,
+            ),
+            (
+                "this->p = (int *)alloca(arg0); this->r = (int *)alloca(arg0); \
+                 *this->p = 1; *this->r = 2; *this->p * 10 + *this->r",
+                &[n(5)],
+                12,
+            ),
+            (
+                "this->c = (char *)alloca(16); bcopy(\"hello\", this->c, arg0); this->c[4]",
+                &[n(6)],
+                i64::from(b'o'),
+            ),
+            (
+                "this->c = (char *)copyin(arg0, arg1); this->c[1]",
+                &[s("hello"), n(6)],
+                i64::from(b'e'),
+            ),
+            (
+                "this->c = (char *)alloca(8); copyinto(arg0, arg1, this->c); this->c[2]",
+                &[s("halt"), n(5)],
+                i64::from(b'l'),
+            ),
+            ("x.a = arg0; bcopy(&x.a, &y.a, 4); y.a", &[n(77)], 77),
+        ],
+    );
+    check_with(
+        options(),
+        &[
+            (
+                "this->c = (char *)alloca(arg1); bcopy(copyinstr(arg0), this->c, arg1); \
+                 this->c[0] = 'J'; strjoin(stringof(this->c), (string)(this->c + 2))",
+                &[s("hello"), n(6)],
+                "Jellollo",
+            ),
+            (
+                "this->c = (char *)alloca(8); bcopy(\"abc\", this->c, 4); \
+                 this->d = (char *)alloca(8); bcopy(this->c, this->d, arg0); stringof(this->d)",
+                &[n(4)],
+                "abc",
+            ),
+        ],
+    );
+}
+
+#[test]
 fn arrays_of_every_scope() {
     check_with(
         options(),

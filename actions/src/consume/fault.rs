@@ -80,7 +80,7 @@ impl event::Fault<'_> {
 
 /// A fault in libdtrace's words (`dtrace_faultstr`).
 fn words(kind: u32) -> &'static str {
-    const FAULTS: [(Fault, &str); 9] = [
+    const FAULTS: [(Fault, &str); 10] = [
         (Fault::BadAddress, "invalid address"),
         (Fault::BadAlign, "invalid alignment"),
         (Fault::IllegalOperation, "illegal operation"),
@@ -90,6 +90,7 @@ fn words(kind: u32) -> &'static str {
         (Fault::UserAddress, "invalid user access"),
         (Fault::TupleOverflow, "tuple stack overflow"),
         (Fault::BadStack, "bad stack"),
+        (Fault::BadSize, "invalid size"),
     ];
     let found = FAULTS.iter().find(|(fault, _)| *fault as u32 == kind);
     found.map_or("unknown fault", |(_, words)| words)
@@ -101,6 +102,7 @@ fn shows_address(kind: u32) -> bool {
         Fault::BadAlign,
         Fault::KernelAddress,
         Fault::BadStack,
+        Fault::BadSize,
     ]
     .iter()
     .any(|fault| *fault as u32 == kind)

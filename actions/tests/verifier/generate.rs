@@ -388,6 +388,7 @@ impl Writer {
                 Takes::Number(_) if to_memory => "8".into(),
                 Takes::Number(_) | Takes::Address | Takes::Any | Takes::More => self.int(depth),
                 Takes::Memory => format!("(void *){}", self.int(depth)),
+                Takes::Scratch => "alloca(8)".into(),
                 Takes::Constant(from, to) => {
                     let span = usize::try_from(to - from + 1).unwrap();
                     let at = i64::try_from(self.random.below(span)).unwrap();

@@ -67,6 +67,7 @@ pub(crate) fn verify(text: &str) -> Verdict {
     }
     let options = LowerOptions {
         strsize: 256,
+        scratchsize: 256,
         ring_bytes: 1 << 16,
         aggregation_keys: Some(64),
         dynvarsize: 1 << 14,
@@ -77,7 +78,7 @@ pub(crate) fn verify(text: &str) -> Verdict {
             tgid: Some(1008),
             ..TaskFields::default()
         },
-        may_goto: false,
+        may_goto: KernelFeatures::may_goto(),
         follow: None,
         grows: false,
     };

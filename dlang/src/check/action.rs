@@ -189,6 +189,10 @@ impl Checker<'_> {
                 return self.unsupported(arg.span, &message);
             }
             Type::Struct(_) => place,
+            Type::Void if matches!(place.kind, ExprKind::Call(..)) => {
+                let message = "trace( ) may not be applied to a void expression";
+                return self.plain_error(Tag::TraceVoid, arg.span, message);
+            }
             _no_struct => self.value(place)?,
         };
         Ok(Action::Trace(value))

@@ -2,6 +2,7 @@
 //! libdtrace's order: how many there are, then their types, then whether the function can be used.
 
 use super::convert::{convert, is_string_like, node, stored};
+use super::variable::may_be_ours;
 use super::{Checked, Checker};
 use crate::ast::{self, Name};
 use crate::diag::{Diagnostic, Span};
@@ -80,9 +81,23 @@ impl Checker<'_> {
         if matches!(parameter.takes, Takes::Str | Takes::StrOrNull) && is_string_like(&place.ty) {
             return Ok(convert(place, &Type::String));
         }
+        if parameter.takes == Takes::Memory && place.ty == Type::String {
+            return Ok(place);
+        }
         let value = self.value(place)?;
         match (parameter.takes, &value.ty) {
             (Takes::Address, Type::Int(_) | Type::Pointer(..)) => Ok(convert(value, &Type::U64)),
+            (Takes::Scratch, Type::Pointer(..)) if may_be_ours(&value) => Ok(value),
+            (Takes::Scratch, _) => {
+                let message = format!(
+                    "{function}( ) argument #{n} is incompatible with prototype:\n\tprototype: {}\n\t argument: non-alloca pointer",
+                    parameter.spelling
+                );
+                let error = self.diagnostic(Tag::ProtoArg, value.span, &message);
+                self.reject(error.with_hint(
+                    "memory that a program may store into comes from alloca(), copyin() or a variable",
+                ))
+            }
             (Takes::StrOrNull, Type::Pointer(..)) if matches!(value.kind, ExprKind::Int(0)) => {
                 Ok(value)
             }

@@ -169,7 +169,7 @@ impl Checker<'_> {
                     .diagnostic(Tag::OpWrite, expr.span, &message)
                     .with_hint(
                         "memory of the traced program and the kernel is read only; a pointer to \
-                         store through comes from copyin() or a variable",
+                         store through comes from alloca(), copyin() or a variable",
                     );
                 self.reject(error)
             }
@@ -324,7 +324,7 @@ impl Checker<'_> {
 
 /// Whether an address may be one in memory of ours, which a program may store into. What a
 /// variable holds is known at run time only.
-fn may_be_ours(address: &Expr) -> bool {
+pub(super) fn may_be_ours(address: &Expr) -> bool {
     match address.ty.space() {
         Space::Scratch => return true,
         Space::User | Space::Kernel | Space::Translated(_) => return false,
@@ -337,7 +337,7 @@ fn may_be_ours(address: &Expr) -> bool {
         | ExprKind::Index { .. }
         | ExprKind::Deref(_)
         | ExprKind::AddressOf(_)
-        | ExprKind::Call(Subroutine::Copyin, _) => true,
+        | ExprKind::Call(Subroutine::Copyin | Subroutine::Alloca, _) => true,
         ExprKind::Call(..)
         | ExprKind::Int(_)
         | ExprKind::Str(_)

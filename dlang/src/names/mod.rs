@@ -139,6 +139,8 @@ pub enum Takes {
     Address,
     /// A pointer to anything, or an address as an integer.
     Memory,
+    /// The address of memory that a program may store into: a pointer that may lead there.
+    Scratch,
     /// An integer, converted to this type.
     Number(Int),
     /// An integer constant from the first to the second of these.

@@ -15,7 +15,7 @@ use crate::types::Int;
 #[rustfmt::skip]
 pub const TABLE: &[Name] = &[
     NULL,
-    subroutine("alloca", ValueType::Scratch, &[SIZE], Err(NO_SCRATCH)),
+    subroutine("alloca", ValueType::Scratch, &[SIZE], Ok(Subroutine::Alloca)),
     argument("arg0", 0),
     argument("arg1", 1),
     argument("arg2", 2),
@@ -29,7 +29,7 @@ pub const TABLE: &[Name] = &[
     array("args", Ok(Array::Args)),
     aggregating("avg", &[ANY], AggregatingName::Avg),
     subroutine("basename", STRING, &[CHARS], Ok(Subroutine::Basename)),
-    subroutine("bcopy", ValueType::Void, &[MEMORY, MEMORY, SIZE], Err(NO_SCRATCH)),
+    subroutine("bcopy", ValueType::Void, &[MEMORY, SCRATCH, SIZE], Ok(Subroutine::Bcopy)),
     action("breakpoint", &[], Err(NO_DESTRUCTION)).destructive(),
     unsupported_variable("caller", UINT64, NO_STACKS),
     action("chill", &[INT32], Err(NO_DESTRUCTION)).destructive(),
@@ -38,7 +38,7 @@ pub const TABLE: &[Name] = &[
     action("commit", &[INT32], Ok(ActionName::Commit)),
     subroutine("copyin", ValueType::Scratch, &[ADDRESS, SIZE], Ok(Subroutine::Copyin)),
     subroutine("copyinstr", STRING, &[ADDRESS, optional(SIZE)], Ok(Subroutine::Copyinstr)),
-    subroutine("copyinto", ValueType::Void, &[ADDRESS, SIZE, MEMORY], Err(NO_SCRATCH)),
+    subroutine("copyinto", ValueType::Void, &[ADDRESS, SIZE, SCRATCH], Ok(Subroutine::Copyinto)),
     subroutine("copyout", ValueType::Void, &[MEMORY, ADDRESS, SIZE], Err(NO_DESTRUCTION)).destructive(),
     subroutine("copyoutstr", ValueType::Void, &[CHARS, ADDRESS, SIZE], Err(NO_DESTRUCTION)).destructive(),
     aggregating("count", &[], AggregatingName::Count),
@@ -172,6 +172,7 @@ const ADDRESS: Parameter = parameter(Takes::Address, "uintptr_t");
 const CHARS_OR_NULL: Parameter = parameter(Takes::StrOrNull, "char *");
 const DEVICE: Parameter = parameter(Takes::Number(Int::U32), "dev_t");
 const MEMORY: Parameter = parameter(Takes::Memory, "void *");
+const SCRATCH: Parameter = parameter(Takes::Scratch, "alloca pointer");
 const SIZE: Parameter = parameter(Takes::Number(Int::U64), "size_t");
 const CHAR: Parameter = parameter(Takes::Number(Int::I8), "char");
 const INT32: Parameter = parameter(Takes::Number(Int::I32), "int");
@@ -193,7 +194,7 @@ const NO_KERNEL_TYPES: &str =
 const NO_REGISTERS: &str = "rdtrace does not read machine registers";
 const NO_ZONES: &str = "Linux has no zones or jails";
 const NO_MEMORY_RECORDS: &str = "rdtrace does not record memory; trace the members you need";
-const NO_SCRATCH: &str = "rdtrace has no scratch memory; copyin and copyinstr read the target's";
+const NO_SCRATCH: &str = "alloca, bcopy, copyin and copyinto bring memory to a program";
 const NO_COMMANDS: &str =
     "rdtrace runs no commands from a program and changes no options while it traces";
 const NO_DESTRUCTION: &str = "rdtrace has no destructive actions";

@@ -296,6 +296,8 @@ pub fn make(program: &Program, rows: &[Row], options: Options) -> Emitted<Made> 
         record: 64,
         key,
         copied: 512,
+        // A timer's code has no loop that the verifier follows turn by turn.
+        open_loops_after: (options.timer && KernelFeatures::may_goto()).then_some(0),
         task: TaskFields::default(),
     };
     let storage = Storage::plan(program, common, sizes, |var| {
@@ -404,7 +406,7 @@ pub fn make(program: &Program, rows: &[Row], options: Options) -> Emitted<Made> 
         e.asm.store_imm(Size::Double, Reg::FP, slot, 0);
     }
     e.asm.jump(body);
-    let state = storage.heap + e.heap_max() + strsize;
+    let state = (storage.heap + e.heap_max() + strsize).max(storage.least_state());
     let code = e.finish().unwrap();
     drop(e);
     rodata.put(vec![0; 8]);

@@ -48,9 +48,6 @@ pub(super) use self::events::{EventSite, Events};
 pub(super) use self::imports::{ImportHit, Imports};
 use super::locations::load_register;
 
-/// The stack that `may_goto` needs beyond the program's own, in bytes.
-pub(crate) const LOOP_STACK: i16 = 16;
-
 /// Why there is no arg2 on a kernel without `may_goto`.
 const NO_LINE: &str = "the line of a Python that has no probes in it takes Linux 6.9 or later";
 
@@ -140,7 +137,7 @@ pub(super) fn place_arguments(
         return imports::place_arguments(emit, sites.event, used, slots);
     }
     if is_function(sites.event) {
-        emit.stack.reserve_end(LOOP_STACK);
+        emit.stack.reserve_end(Emit::LOOP_STACK);
         if [0, 1, 3].iter().any(|n| used.contains(n)) {
             emit.plan_thread_state(Span::default())?;
             emit.converted_text = true;
