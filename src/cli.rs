@@ -50,6 +50,8 @@ pub(crate) struct Cli {
     pub(crate) verbose: bool,
     /// `-V`.
     pub(crate) version: bool,
+    /// `-h`.
+    pub(crate) header: bool,
     /// `-e`.
     pub(crate) check_only: bool,
     /// `-S`.
@@ -80,13 +82,7 @@ pub(crate) enum Wrong {
 }
 
 /// Options of `dtrace` for building and anonymous tracing, without and with a value.
-const UNSUPPORTED: [(char, bool); 5] = [
-    ('G', false),
-    ('h', false),
-    ('A', false),
-    ('a', false),
-    ('B', false),
-];
+const UNSUPPORTED: [(char, bool); 4] = [('G', false), ('A', false), ('a', false), ('B', false)];
 
 /// The digits of `-32` and `-64`, which say for which data model a program is compiled: types are
 /// those of 64 bits here, as DTrace for Linux has them with either.
@@ -204,6 +200,11 @@ pub(crate) fn command() -> Command {
             "With -l, show each probe's arguments and sites",
         ))
         .arg(flag('V', "version", "Print the version"))
+        .arg(flag(
+            'h',
+            "header",
+            "Write a C header with a macro for each probe that a script declares",
+        ))
         .arg(flag('e', "check", "Compile only, do not trace"))
         .arg(flag('S', "code", "Show the generated code"))
         .arg(one('o', "output", "FILE", "Append the output to a file"))
@@ -268,7 +269,6 @@ pub(crate) fn command() -> Command {
     for (short, _) in UNSUPPORTED {
         let name: &'static str = match short {
             'G' => "link",
-            'h' => "header",
             'A' => "anonymous",
             'a' => "claim",
             _ => "break",
@@ -289,6 +289,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Resul
         list: matches.get_count("list") > 0,
         verbose: matches.get_count("verbose") > 0,
         version: matches.get_count("version") > 0,
+        header: matches.get_count("header") > 0,
         check_only: matches.get_count("check") > 0,
         show_code: matches.get_count("code") > 0,
         output: matches.get_one("output").cloned(),
@@ -320,7 +321,6 @@ pub(crate) fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Resul
     for (short, _) in UNSUPPORTED {
         let name = match short {
             'G' => "link",
-            'h' => "header",
             'A' => "anonymous",
             'a' => "claim",
             _ => "break",

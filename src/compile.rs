@@ -223,6 +223,12 @@ pub(crate) fn set_program_options(parsed: &Parsed, options: &mut Options) -> Res
     if !empty.is_empty() {
         return Err(program_errors(&empty, sources, options));
     }
+    set_pragma_options(parsed, options)
+}
+
+/// Sets the options of `#pragma D option` lines.
+pub(crate) fn set_pragma_options(parsed: &Parsed, options: &mut Options) -> Result<()> {
+    let Parsed { ast, sources, .. } = parsed;
     set_pragmas(ast, options).map_err(|error| program_errors(&[error], sources, options))
 }
 

@@ -12,6 +12,7 @@ mod check_python;
 mod cli;
 mod compile;
 mod follow;
+mod header;
 mod kernel;
 mod late;
 mod library;
@@ -29,6 +30,7 @@ use std::process::ExitCode;
 
 use actions::follow::FollowFields;
 use anyhow::Result;
+use dlang::check::UnknownArgs;
 use dlang::program::Program;
 use dlang::tags::Tag;
 use provider::catalog::Catalog;
@@ -87,7 +89,13 @@ fn usage(messages: &Messages, text: &str) -> u8 {
 
 /// The whole way: options, target, program, probes, tracing.
 fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
-    if cli.version && cli.list {
+    let modes = [
+        cli.version,
+        cli.list,
+        cli.header,
+        cli.unsupported.contains(&'G'),
+    ];
+    if modes.into_iter().filter(|mode| *mode).count() > 1 {
         let text = "only one of the [-GhlV] options can be specified at a time";
         return Ok(i32::from(usage(messages, text)));
     }
@@ -102,10 +110,13 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
         return check_python::command(file);
     }
     if let Some(letter) = cli.unsupported.first() {
-        anyhow::bail!("option -{letter} is not supported: rdtrace traces, it builds no probes");
+        anyhow::bail!("option -{letter} is not supported: rdtrace traces, it links no programs");
     }
     if let Some(limit) = provider::limits::reached() {
         anyhow::bail!("{limit}");
+    }
+    if cli.header {
+        return write_header(cli, messages);
     }
     if cli.inputs.is_empty() && !cli.list {
         return Ok(i32::from(usage(messages, "no probes specified")));
@@ -210,6 +221,28 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
         return print(&run.listings(&matches)?);
     }
     run.trace(&matches)
+}
+
+/// `-h`.
+fn write_header(cli: &Cli, messages: &Messages) -> Result<i32> {
+    let path = match header::file_name(cli) {
+        Ok(path) => path,
+        Err(text) => return Ok(i32::from(usage(messages, text))),
+    };
+    let mut options = read_options(cli)?;
+    let sources = compile::read_sources(cli, &options, &mut Catalog::new())?;
+    let sources = library::with_libraries(sources, &options)?;
+    compile::set_early_pragmas(&sources, &mut options);
+    let parsed = compile::parse_sources(cli, &options, sources, None)?;
+    compile::set_pragma_options(&parsed, &mut options)?;
+    let program = compile::check_program(&parsed, &options, &UnknownArgs)
+        .and_then(|program| match header::first_error(&program) {
+            Some(error) => Err(vec![error]),
+            None => Ok(program),
+        })
+        .map_err(|errors| compile::program_errors(&errors, &parsed.sources, &options))?;
+    header::write(&program, &path)?;
+    Ok(0)
 }
 
 /// Checks the program; its errors as they are printed.

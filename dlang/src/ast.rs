@@ -138,9 +138,31 @@ pub struct Translator {
 pub struct Provider {
     /// The provider.
     pub name: Name,
-    /// Its probes: name, native arguments and, when they differ, translated ones.
-    pub probes: Vec<(Name, Vec<Parameter>, Option<Vec<Parameter>>)>,
+    /// Its probes.
+    pub probes: Vec<ProviderProbe>,
     /// The whole definition.
+    pub span: Span,
+}
+
+/// `probe name(args) : (args);` of a provider definition.
+#[derive(Clone, Debug)]
+pub struct ProviderProbe {
+    /// The name, with `__` for each `-`.
+    pub name: Name,
+    /// What the program gives to the probe: its input prototype.
+    pub input: Prototype,
+    /// What `args[]` are, where it is not the same: its output prototype.
+    pub output: Option<Prototype>,
+}
+
+/// The parameters of a probe.
+#[derive(Clone, Debug)]
+pub struct Prototype {
+    /// The parameters, in order.
+    pub parameters: Vec<Parameter>,
+    /// Whether `...` stands behind them.
+    pub variadic: bool,
+    /// All of it, with its parentheses.
     pub span: Span,
 }
 

@@ -59,10 +59,11 @@ fn dump_item(out: &mut String, item: &Item) {
         }
         Item::Provider(provider) => {
             let _ = write!(out, "(provider {}", provider.name);
-            for (name, args, translated) in &provider.probes {
-                let _ = write!(out, "\n  (probe {name}{}", List(args));
-                if let Some(translated) = translated {
-                    let _ = write!(out, " :{}", List(translated));
+            for probe in &provider.probes {
+                let input = List(&probe.input.parameters);
+                let _ = write!(out, "\n  (probe {}{input}", probe.name);
+                if let Some(output) = &probe.output {
+                    let _ = write!(out, " :{}", List(&output.parameters));
                 }
                 let _ = write!(out, ")");
             }

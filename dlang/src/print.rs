@@ -11,8 +11,8 @@ use std::sync::Arc;
 use crate::format::{Format, Piece};
 use crate::names::{builtin_name, subroutine_name};
 use crate::program::{
-    Action, AggFunc, AggId, Clause, Expr, ExprKind, ProbeDesc, Program, Scope, Stmt, StmtKind,
-    UnaryOp, VarId, Variable,
+    Action, AggFunc, AggId, Clause, DeclaredProvider, Expr, ExprKind, ProbeDesc, Program, Scope,
+    Stmt, StmtKind, UnaryOp, VarId, Variable,
 };
 use crate::types::{Int, Struct, Type};
 
@@ -43,6 +43,9 @@ impl Printer<'_> {
             self.line(&format!("#pragma D option {name}{value}"));
         }
         self.out.push_str(&Structs::of(self.program).print());
+        for provider in &self.program.providers {
+            self.provider(provider);
+        }
         for variable in &self.program.variables {
             let text = Self::variable(variable);
             self.line(&text);
@@ -50,6 +53,25 @@ impl Printer<'_> {
         for clause in &self.program.clauses {
             self.clause(clause);
         }
+    }
+
+    /// Parameters are named by their numbers.
+    fn provider(&mut self, provider: &DeclaredProvider) {
+        self.line(&format!("provider {} {{", provider.name));
+        self.level += 1;
+        for probe in &provider.probes {
+            let list = |parameters: &mut dyn Iterator<Item = (usize, &Type)>| {
+                let shown: Vec<_> = parameters
+                    .map(|(n, ty)| format!("{} arg{n}", type_name(ty)))
+                    .collect();
+                shown.join(", ")
+            };
+            let input = list(&mut probe.input.iter().enumerate());
+            let output = list(&mut probe.output.iter().map(|(n, ty)| (*n, ty)));
+            self.line(&format!("probe {}({input}) : ({output});", probe.name));
+        }
+        self.level -= 1;
+        self.line("};");
     }
 
     fn variable(variable: &Variable) -> String {
@@ -315,6 +337,10 @@ impl Structs {
         for variable in &program.variables {
             structs.ty(&variable.ty);
             variable.key.iter().flatten().for_each(|ty| structs.ty(ty));
+        }
+        for probe in program.providers.iter().flat_map(|p| &p.probes) {
+            probe.input.iter().for_each(|ty| structs.ty(ty));
+            probe.output.iter().for_each(|(_, ty)| structs.ty(ty));
         }
         for clause in &program.clauses {
             clause.predicate.iter().for_each(|e| structs.expr(e));

@@ -21,6 +21,30 @@ pub struct Program {
     pub aggregations: Vec<Aggregation>,
     /// `#pragma D option` lines in order: name and value, if one was given.
     pub options: Vec<(String, Option<String>)>,
+    /// `provider` declarations in order.
+    pub providers: Vec<DeclaredProvider>,
+}
+
+/// A provider that the program declares: what `-h` writes a header for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeclaredProvider {
+    /// Its name, without a process id.
+    pub name: String,
+    /// Its probes, in order.
+    pub probes: Vec<DeclaredProbe>,
+}
+
+/// A probe of a declared provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeclaredProbe {
+    /// The name as it is written, with `__` for `-`.
+    pub name: String,
+    /// What the program gives: `arg0` and so on.
+    pub input: Vec<Type>,
+    /// What `args[]` are: which input each one is, and its type.
+    pub output: Vec<(usize, Type)>,
+    /// Where its name stands.
+    pub span: Span,
 }
 
 /// Probe descriptions, an optional predicate and what to do.

@@ -95,7 +95,7 @@ pub enum Tag {
     DeclArrnull,
     /// `void` stands beside other parameters.
     DeclProtoVoid,
-    /// Two parameters of one name.
+    /// Two parameters have one name, or one is not declared.
     DeclProtoForm,
     /// A storage class that D does not have.
     DeclBadclass,
@@ -293,6 +293,18 @@ pub enum Tag {
     XlateNone,
     /// A translator does not define the member that is used.
     XlateNoconv,
+    /// The name of a declared provider or probe is too long, or ends with a digit.
+    ProvBadname,
+    /// A provider declares a probe twice.
+    ProvPrdup,
+    /// A provider is declared again, and otherwise.
+    ProvIncompat,
+    /// A declared probe's argument cannot become what the output prototype says.
+    ProvPrxlator,
+    /// A parameter has no name, or `void` has one.
+    DeclProtoName,
+    /// `...` where the number of parameters is fixed.
+    DeclProtoVarargs,
 }
 
 impl Tag {
@@ -445,6 +457,12 @@ impl Tag {
             Self::XlateIncompat => "D_XLATE_INCOMPAT",
             Self::XlateNone => "D_XLATE_NONE",
             Self::XlateNoconv => "D_XLATE_NOCONV",
+            Self::ProvBadname => "D_PROV_BADNAME",
+            Self::ProvPrdup => "D_PROV_PRDUP",
+            Self::ProvIncompat => "D_PROV_INCOMPAT",
+            Self::ProvPrxlator => "D_PROV_PRXLATOR",
+            Self::DeclProtoName => "D_DECL_PROTO_NAME",
+            Self::DeclProtoVarargs => "D_DECL_PROTO_VARARGS",
         }
     }
 }

@@ -148,6 +148,92 @@ fn names_must_be_known() {
 }
 
 #[test]
+fn declared_providers_must_be_as_libdtrace_wants_them() {
+    let long = "p".repeat(64);
+    for (probes, tag, near) in [
+        ("probe t(int a, int a);", Tag::DeclProtoForm, "a"),
+        ("probe t(int a) : (int b);", Tag::DeclProtoForm, "int"),
+        ("probe t(int) : (int);", Tag::DeclProtoName, "int"),
+        ("probe t(void x);", Tag::DeclProtoName, "x"),
+        ("probe t(int a[], void);", Tag::DeclProtoVoid, "void"),
+        ("probe t(int, ...);", Tag::DeclProtoVarargs, "(int, ...)"),
+        (
+            "probe t(int a) : (int a, ...);",
+            Tag::DeclProtoVarargs,
+            "(int a, ...)",
+        ),
+        (&format!("probe {long}(int);"), Tag::ProvBadname, &long),
+        ("probe t(int x); probe t(char y);", Tag::ProvPrdup, "t"),
+        ("probe t(int a) : (string a);", Tag::ProvPrxlator, "string"),
+        ("probe t(int *a) : (int a);", Tag::ProvPrxlator, "int"),
+        (
+            "probe t(struct no *x) : (struct no2 *x);",
+            Tag::ProvPrxlator,
+            "struct no2",
+        ),
+        ("probe t(); }; provider b1 { ", Tag::ProvBadname, "b1"),
+        (
+            "probe t(); }; provider a { probe u(); ",
+            Tag::ProvIncompat,
+            "a",
+        ),
+        (
+            "probe t(int); }; provider a { probe t(char); ",
+            Tag::ProvIncompat,
+            "a",
+        ),
+        (
+            "probe t(int); }; provider a { probe t(); ",
+            Tag::ProvIncompat,
+            "a",
+        ),
+        ("probe dash-name();", Tag::Syntax, "-"),
+        ("int x;", Tag::Syntax, "int"),
+    ] {
+        check_err(&format!("provider a {{ {probes} }};"), tag, near);
+    }
+}
+
+#[test]
+fn declared_providers_keep_what_their_probes_have() {
+    let program = check_ok(
+        "struct s { int y; };\n\
+         provider a {\n\
+         probe b__c(struct s *s, int n, int v[4], int f(int)) : (int n, struct s *s);\n\
+         probe texts(char *a, string b, int *c) : (string a, char *b, void *c);\n\
+         probe none(void);\n\
+         };\n\
+         provider a { };\n",
+    );
+    let shown: Vec<_> = program.providers[0]
+        .probes
+        .iter()
+        .map(|probe| {
+            let input: Vec<_> = probe.input.iter().map(ToString::to_string).collect();
+            let output: Vec<_> = probe
+                .output
+                .iter()
+                .map(|(n, ty)| format!("{n} {ty}"))
+                .collect();
+            format!(
+                "{}({}):({})",
+                probe.name,
+                input.join(", "),
+                output.join(", ")
+            )
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "b__c(struct s *, int, int *, void *):(1 int, 0 struct s *)",
+            "texts(char *, string, int *):(0 string, 1 char *, 2 void *)",
+            "none():()",
+        ]
+    );
+}
+
+#[test]
 fn operands_must_fit_their_operators() {
     for (text, tag, near) in [
         ("BEGIN { 3 = 4; }", Tag::OpLval, "3"),

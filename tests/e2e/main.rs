@@ -13,6 +13,7 @@ mod examples;
 mod followfork;
 mod golden;
 mod harness;
+mod header;
 mod json;
 mod late;
 mod loaded;

@@ -438,8 +438,8 @@ impl<'a> Checker<'a> {
         Ok((ty, key))
     }
 
-    /// The parameters of a function's type.
-    fn check_prototype(&mut self, parameters: &[Parameter], of: &str) -> Checked<()> {
+    /// The parameters of a function's type, or of what `of` names.
+    pub(super) fn check_prototype(&mut self, parameters: &[Parameter], of: &str) -> Checked<()> {
         let mut known: Vec<&str> = Vec::new();
         for (n, parameter) in parameters.iter().enumerate() {
             let span = parameter.specifiers.span;

@@ -21,6 +21,7 @@ mod operator;
 mod pragma;
 mod printf;
 mod probe_args;
+mod provider;
 mod speculation;
 mod translate;
 mod types;
@@ -186,10 +187,7 @@ impl<'a> Checker<'a> {
             Item::Declaration(declaration) => self.declaration(declaration),
             Item::Inline(inline) => self.inline_definition(inline),
             Item::Translator(translator) => self.translator(translator, false),
-            Item::Provider(provider) => self.unsupported(
-                provider.span,
-                "provider declarations are for dtrace -h and -G, which are not supported yet",
-            ),
+            Item::Provider(provider) => self.provider(provider),
         }
     }
 

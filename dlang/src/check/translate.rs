@@ -143,7 +143,7 @@ impl<'a> Checker<'a> {
 
     /// The translator to a struct: one from exactly this type, or else one from a type to which
     /// the value converts.
-    fn find_translator(&self, output: &Type, input: &Type) -> Option<u16> {
+    pub(super) fn find_translator(&self, output: &Type, input: &Type) -> Option<u16> {
         let find = |fits: &dyn Fn(&Type) -> bool| {
             let fitting = |t: &Translator<'_>| t.output == *output && fits(&t.input);
             self.translators.iter().position(fitting)

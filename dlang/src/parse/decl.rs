@@ -5,7 +5,7 @@ use pest::iterators::Pair;
 use super::{Builder, Rule};
 use crate::ast::{
     BaseType, Declaration, Declarator, DeclaratorPart, Expr, Inline, MemberDecl, Name, Parameter,
-    Provider, Specifiers, Translator, TypeName,
+    Prototype, Provider, ProviderProbe, Specifiers, Translator, TypeName,
 };
 use crate::diag::Span;
 
@@ -92,16 +92,23 @@ impl Builder<'_> {
         let probes = parts
             .filter_map(|probe| {
                 let mut inner = probe.into_inner().skip(1);
-                let name = self.name(&inner.next()?);
-                let args = self.parameters(inner.next()?);
-                Some((
-                    name,
-                    args,
-                    inner.next().map(|translated| self.parameters(translated)),
-                ))
+                Some(ProviderProbe {
+                    name: self.name(&inner.next()?),
+                    input: self.prototype(inner.next()?),
+                    output: inner.next().map(|output| self.prototype(output)),
+                })
             })
             .collect();
         Provider { name, probes, span }
+    }
+
+    fn prototype(&self, pair: Pair<'_, Rule>) -> Prototype {
+        let mut parts = pair.clone().into_inner();
+        Prototype {
+            variadic: parts.any(|part| part.as_rule() == Rule::ellipsis),
+            span: self.span(&pair),
+            parameters: self.parameters(pair),
+        }
     }
 
     /// A type as in a cast or `sizeof`.
