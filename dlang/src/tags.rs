@@ -12,6 +12,8 @@ pub enum Tag {
     /// The construct is D, but rdtrace does not run it yet (rdtrace's own tag).
     Unsupported,
     /// A `#` line that is not a known directive.
+    PragctlInval,
+    /// A `#pragma D` of an unknown kind, or with a word that it does not take.
     PragmaInval,
     /// A `#pragma` with missing or superfluous words.
     PragmaMalform,
@@ -316,6 +318,7 @@ impl Tag {
             Self::Empty => "D_EMPTY",
             Self::Nesting => "D_NESTING",
             Self::Unsupported => "D_UNSUPPORTED",
+            Self::PragctlInval => "D_PRAGCTL_INVAL",
             Self::PragmaInval => "D_PRAGMA_INVAL",
             Self::PragmaMalform => "D_PRAGMA_MALFORM",
             Self::PragmaOptset => "D_PRAGMA_OPTSET",

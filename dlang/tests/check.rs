@@ -609,6 +609,16 @@ fn declarations_are_refused_as_libdtrace_refuses_them() {
         ("unsigned signed a; BEGIN", Tag::Unknown, "unsigned signed"),
         ("short long a; BEGIN", Tag::Unknown, "short long"),
         ("int char a; BEGIN", Tag::DeclCombo, "int char"),
+        (
+            "inline int f[int a] = a; BEGIN { trace(f[\"a\"]); }",
+            Tag::ProtoArg,
+            "\"a\"",
+        ),
+        (
+            "inline int f[int a] = a; BEGIN { trace(f[1, 2]); }",
+            Tag::ProtoLen,
+            "f[1, 2]",
+        ),
         ("inline void a = 3; BEGIN", Tag::DeclVoidobj, "a"),
         (
             "inline int f[int a, int a] = a; BEGIN",
@@ -631,7 +641,12 @@ fn pragmas_are_checked() {
     let with = |pragma: &str| format!("#pragma D {pragma}\nint x; BEGIN");
     for (pragma, tag) in [
         ("attributes Stable/Stable/Common", Tag::PragmaMalform),
-        ("attributes Stable/Stable x", Tag::PragmaInval),
+        ("attributes Stable x", Tag::PragmaInval),
+        ("depends_on library errno.d", Tag::PragmaDepend),
+        (
+            "attributes Stable/Stable/Common provider python provider",
+            Tag::PragmaUnused,
+        ),
         ("attributes Good/Stable/Common x", Tag::PragmaInval),
         ("attributes Stable/Stable/Common y", Tag::PragmaUnused),
         ("attributes Stable/Stable/Common pid", Tag::PragmaScope),
@@ -644,6 +659,7 @@ fn pragmas_are_checked() {
     }
     for pragma in [
         "attributes Evolving/evolving/ISA x",
+        "attributes Stable/Stable x",
         "binding \"1.6.1\" x",
         "depends_on provider sched",
     ] {

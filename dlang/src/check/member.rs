@@ -105,17 +105,21 @@ impl Checker<'_> {
         args: &[ast::Expr],
         span: Span,
     ) -> Checked<Expr> {
-        let wanted = inline.parameters.as_ref().map_or(0, Vec::len);
-        if args.len() != wanted {
-            let message = format!(
-                "{}[ ] prototype mismatch: {} args passed, {wanted} expected",
-                inline.name.text,
-                args.len()
-            );
-            return self.error(Tag::ProtoLen, span, &message);
+        let mut prototype = Vec::new();
+        for parameter in inline.parameters.iter().flatten() {
+            prototype.push(self.parameter_type(&parameter.specifiers, &parameter.declarator)?);
         }
         let args: Checked<Vec<Expr>> = args.iter().map(|arg| self.expr(arg)).collect();
-        self.expand_inline(inline, args?, span)
+        let args = args?;
+        // The arguments keep their own types, as an inline's value does.
+        self.match_keys(
+            &inline.name.text,
+            args.clone(),
+            &prototype,
+            span,
+            Tag::ProtoArg,
+        )?;
+        self.expand_inline(inline, args, span)
     }
 
     /// `base.name` or `base->name`.

@@ -34,7 +34,14 @@ impl Checker<'_> {
                 }
                 self.check_pragma_name(ast, pragma, name)
             }
-            ("depends_on", ["library" | "module" | "provider", _]) => Ok(()),
+            ("depends_on", ["library", _]) => {
+                let message = "main program may not explicitly depend on a library";
+                let error = self
+                    .diagnostic(Tag::PragmaDepend, pragma.span, message)
+                    .with_hint("what a program uses of the libraries it gets without asking");
+                self.reject(error)
+            }
+            ("depends_on", ["module" | "provider", _]) => Ok(()),
             ("depends_on", [class, _]) => {
                 let message = format!("invalid class {class} specified by #pragma depends_on");
                 self.plain_error(Tag::PragmaInval, pragma.span, &message)
@@ -59,7 +66,7 @@ impl Checker<'_> {
             .contains_key(&(Scope::Global, name.to_owned()))
             || self.inlines.contains_key(name)
             || match name {
-                "provider" => true,
+                "provider" => ast.items.iter().any(|i| matches!(i, Item::Provider(_))),
                 "translator" => ast.items.iter().any(|i| matches!(i, Item::Translator(_))),
                 _ => false,
             };
@@ -77,10 +84,11 @@ impl Checker<'_> {
     }
 }
 
-/// `Stable/Evolving/Common`: of the name, of its data, and what it depends on.
+/// `Stable/Evolving/Common`: of the name, of its data, and, if given, what it depends on.
 fn are_attributes(text: &str) -> bool {
     let known = |words: &[&str], word: &str| words.iter().any(|w| w.eq_ignore_ascii_case(word));
     match text.split('/').collect::<Vec<_>>()[..] {
+        [name, data] => known(&STABILITIES, name) && known(&STABILITIES, data),
         [name, data, class] => {
             known(&STABILITIES, name) && known(&STABILITIES, data) && known(&CLASSES, class)
         }

@@ -297,11 +297,16 @@ fn control_line(line: &str, span: Span, first: bool) -> Result<Option<Pragma>, D
             span,
             &format!("#error: {rest}"),
         )),
+        "line" if !rest.starts_with(|c: char| c.is_ascii_digit()) => Err(Diagnostic::new(
+            Tag::PragmaMalform,
+            span,
+            "malformed #line <line> [ [\"file\"] state ]",
+        )),
         "ident" | "line" | "" => Ok(None),
         number if number.bytes().all(|b| b.is_ascii_digit()) => Ok(None),
         "pragma" => d_pragma(rest, span),
         other => Err(Diagnostic::new(
-            Tag::PragmaInval,
+            Tag::PragctlInval,
             span,
             &format!("invalid control directive: #{other}"),
         )
@@ -318,7 +323,7 @@ fn d_pragma(rest: &str, span: Span) -> Result<Option<Pragma>, Diagnostic> {
             &format!("#error: {rest}"),
         ));
     }
-    if language != "D" {
+    if language != "D" || rest.is_empty() {
         return Ok(None);
     }
     let (word, rest) = split_word(rest);

@@ -1,0 +1,3 @@
+/* A control line is known. */
+#nothing
+BEGIN { exit(0); }
