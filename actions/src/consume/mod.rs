@@ -621,9 +621,12 @@ impl PlannedEcb {
         let kinds = || ecb.layout.outputs.iter().map(|output| &output.kind);
         let ends =
             |kind: &OutputKind| matches!(kind, OutputKind::Commit(_) | OutputKind::Discard(_));
-        let is_tentative = |kind: &OutputKind| match kind {
-            OutputKind::Speculate(fields) => Some(*fields),
-            _other => None,
+        let is_tentative = |kind: &OutputKind| {
+            if let OutputKind::Speculate(fields) = kind {
+                Some(*fields)
+            } else {
+                None
+            }
         };
         let commits = kinds().any(|kind| matches!(kind, OutputKind::Commit(_)));
         let tentative = kinds().find_map(is_tentative).filter(|_| !commits);

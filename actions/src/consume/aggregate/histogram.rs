@@ -75,7 +75,12 @@ fn buckets(func: AggFunc) -> (Vec<Bucket>, usize) {
             all.push(Bucket::AtLeast(end));
             (all, zero)
         }
-        _ => (Vec::new(), 0),
+        AggFunc::Count
+        | AggFunc::Sum
+        | AggFunc::Avg
+        | AggFunc::Min
+        | AggFunc::Max
+        | AggFunc::Stddev => (Vec::new(), 0),
     }
 }
 

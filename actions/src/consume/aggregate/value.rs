@@ -18,7 +18,13 @@ pub(super) fn empty(func: AggFunc) -> Vec<u64> {
         match func {
             AggFunc::Min => *value = i64::MAX.cast_unsigned(),
             AggFunc::Max => *value = i64::MIN.cast_unsigned(),
-            _ => {}
+            AggFunc::Count
+            | AggFunc::Sum
+            | AggFunc::Avg
+            | AggFunc::Stddev
+            | AggFunc::Quantize
+            | AggFunc::Lquantize { .. }
+            | AggFunc::Llquantize { .. } => {}
         }
     }
     words
