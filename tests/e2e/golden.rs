@@ -182,7 +182,8 @@ fn check_stream(file: &Path, actual: &str, any_order: bool) -> Result<(), String
         }
         return Ok(());
     }
-    let expected = arrange(&fs::read_to_string(file).unwrap_or_default());
+    let expected = fs::read(file).unwrap_or_default();
+    let expected = arrange(&String::from_utf8_lossy(&expected));
     if expected == actual {
         return Ok(());
     }
