@@ -283,7 +283,9 @@ impl Run<'_> {
             let mapped = mapped.filter(|file| {
                 let is_it =
                     |gone: &Arc<File>| gone.identity == file.identity && gone.born == file.born;
-                vanished.iter().any(is_it) && told.insert((process.pid, file.identity))
+                is_of_python(file)
+                    && vanished.iter().any(is_it)
+                    && told.insert((process.pid, file.identity))
             });
             let mut names = gone.chain(mapped.map(|file| file.shown.display().to_string()));
             let Some(name) = names.next() else {
