@@ -332,9 +332,7 @@ fn a_process_lists_its_eight_markers() {
     let python = sleeping_python();
     let pid = python.0.id();
     let mut catalog = markers();
-    let start = Instant::now();
     let probes = catalog.list(&desc(&format!("python{pid}:::")));
-    let took = start.elapsed();
     let expected = [
         "audit",
         "function-entry",
@@ -351,7 +349,6 @@ fn a_process_lists_its_eight_markers() {
         .collect();
     assert_eq!(probe_names(&probes), expected);
     assert!(probes.iter().all(|probe| probe.desc.module == "python3.11"));
-    assert!(took < Duration::from_millis(100), "{took:?}");
 
     let again = catalog.list(&desc(&format!("python{pid}:::function__entry")));
     let [entry] = &again[..] else {
@@ -359,7 +356,7 @@ fn a_process_lists_its_eight_markers() {
     };
     assert!(probes.iter().any(|probe| probe.id == entry.id), "ids stay");
     let types: Vec<String> = entry.args.iter().map(|arg| arg.ty.to_string()).collect();
-    assert_eq!(types, ["uint64_t", "uint64_t", "int"]);
+    assert_eq!(types, ["char *", "char *", "int"]);
     assert_eq!(entry.args[0].meaning, Some("const char * (filename)"));
 
     catalog.set_target(pid);

@@ -38,7 +38,7 @@ fn without_arguments_there_is_help() {
 
 #[test]
 fn unsupported_options_say_so() {
-    for option in ["-G", "-h", "-A"] {
+    for option in ["-G", "-A", "-B"] {
         check_fails(&[option, "-n", "BEGIN"], 1, &["not supported"]);
     }
 }

@@ -240,13 +240,15 @@ impl Stopped {
     }
 
     /// Stops it wherever it is, if it [runs on](Self::run_on): it can be let go then, or run on again. It
-    /// does not see the signal that does that.
+    /// does not see the signal that does that. If it has just become another program, that is at the
+    /// program's entry, with all of its libraries.
     pub fn halt(&mut self) -> Result<(), Error> {
         const PATIENCE: Duration = Duration::from_secs(1);
         if self.state != State::Running {
             return Ok(());
         }
         let deadline = Instant::now() + PATIENCE;
+        let mut is_at_exec = false;
         // One thread of it is ours; the signal must not go to another.
         let _ = trace::signal_thread(self.pid, self.pid, libc::SIGSTOP);
         while Instant::now() < deadline {
@@ -256,14 +258,24 @@ impl Stopped {
                     self.state = State::Ended(exit);
                     return Ok(());
                 }
+                Some(Event::Signal(libc::SIGSTOP)) if is_at_exec => {
+                    self.state = State::Exec;
+                    break;
+                }
                 Some(Event::Signal(libc::SIGSTOP)) => {
                     self.state = State::Entry;
                     return Ok(());
                 }
                 Some(Event::Signal(signal)) => self.go_on(signal)?,
                 Some(Event::Trap) => self.go_on(libc::SIGTRAP)?,
-                Some(Event::Exec) => self.go_on(0)?,
+                Some(Event::Exec) => {
+                    is_at_exec = true;
+                    self.go_on(0)?;
+                }
             }
+        }
+        while self.state == State::Exec {
+            self.run_to_entry()?;
         }
         Ok(())
     }
