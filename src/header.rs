@@ -19,6 +19,7 @@ use dlang::program::{DeclaredProbe, Program};
 use dlang::tags::Tag;
 
 use crate::cli::{Cli, Input};
+use crate::compile::reason;
 
 /// How many arguments `sys/sdt.h` has macros for.
 const ARGUMENTS: usize = 12;
@@ -64,11 +65,7 @@ pub(crate) fn first_error(program: &Program) -> Option<Diagnostic> {
 pub(crate) fn write(program: &Program, path: &str) -> Result<()> {
     File::create(path)
         .and_then(|mut file| file.write_all(text(program, path).as_bytes()))
-        .map_err(|error| {
-            let reason = nix::errno::Errno::try_from(error)
-                .map_or_else(|error| error.to_string(), |errno| errno.desc().to_owned());
-            anyhow::anyhow!("failed to open header file '{path}': {reason}")
-        })
+        .map_err(|error| anyhow::anyhow!("failed to open header file '{path}': {}", reason(&error)))
 }
 
 fn text(program: &Program, path: &str) -> String {

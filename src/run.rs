@@ -321,6 +321,12 @@ impl Run<'_> {
             if self.target.exists() {
                 self.report_ended();
                 if self.target.is_over() && live.are_over()? {
+                    // What they did last is told, or has been seen.
+                    if let Some(watch) = &mut live.watch {
+                        watch.stop();
+                    }
+                    let started = live.started();
+                    self.enable_late(live, &started)?;
                     return Ok(Ending::Normal);
                 }
             }

@@ -47,27 +47,48 @@ pub struct Names {
 /// Bytes of a probe in the table, a power of two.
 const ENTRY: u32 = 16;
 
-/// Where something is in a probe's part of the table.
-fn field(builtin: Builtin) -> Option<i16> {
-    match builtin {
-        Builtin::Id => Some(0),
-        Builtin::Probemod => Some(4),
-        Builtin::Probefunc => Some(8),
-        Builtin::Probename => Some(12),
-        Builtin::Pid
-        | Builtin::Tid
-        | Builtin::Ppid
-        | Builtin::Uid
-        | Builtin::Gid
-        | Builtin::Cpu
-        | Builtin::Timestamp
-        | Builtin::Vtimestamp
-        | Builtin::Walltimestamp
-        | Builtin::Execname
-        | Builtin::Errno
-        | Builtin::Curthread
-        | Builtin::Probeprov
-        | Builtin::Epid => None,
+/// What the table has of a probe.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Field {
+    Id,
+    Module,
+    Function,
+    Name,
+}
+
+impl Field {
+    /// What a built-in variable is looked up by; `None` if it is not in the table.
+    fn of(builtin: Builtin) -> Option<Self> {
+        match builtin {
+            Builtin::Id => Some(Self::Id),
+            Builtin::Probemod => Some(Self::Module),
+            Builtin::Probefunc => Some(Self::Function),
+            Builtin::Probename => Some(Self::Name),
+            Builtin::Pid
+            | Builtin::Tid
+            | Builtin::Ppid
+            | Builtin::Uid
+            | Builtin::Gid
+            | Builtin::Cpu
+            | Builtin::Timestamp
+            | Builtin::Vtimestamp
+            | Builtin::Walltimestamp
+            | Builtin::Execname
+            | Builtin::Errno
+            | Builtin::Curthread
+            | Builtin::Probeprov
+            | Builtin::Epid => None,
+        }
+    }
+
+    /// Where it is in a probe's part of the table.
+    fn offset(self) -> i16 {
+        match self {
+            Self::Id => 0,
+            Self::Module => 4,
+            Self::Function => 8,
+            Self::Name => 12,
+        }
     }
 }
 
@@ -82,24 +103,13 @@ impl Shared {
             let first = values.next();
             values.all(|value| Some(value) == first)
         };
-        match builtin {
-            Builtin::Id | Builtin::Epid => self.probes.len() > 1,
-            Builtin::Probemod => !same(|names| &names.module),
-            Builtin::Probefunc => !same(|names| &names.function),
-            Builtin::Probename => !same(|names| &names.name),
-            Builtin::Pid
-            | Builtin::Tid
-            | Builtin::Ppid
-            | Builtin::Uid
-            | Builtin::Gid
-            | Builtin::Cpu
-            | Builtin::Timestamp
-            | Builtin::Vtimestamp
-            | Builtin::Walltimestamp
-            | Builtin::Execname
-            | Builtin::Errno
-            | Builtin::Curthread
-            | Builtin::Probeprov => false,
+        match Field::of(builtin) {
+            Some(Field::Id) => self.probes.len() > 1,
+            Some(Field::Module) => !same(|names| &names.module),
+            Some(Field::Function) => !same(|names| &names.function),
+            Some(Field::Name) => !same(|names| &names.name),
+            // It is computed.
+            None => builtin == Builtin::Epid && self.probes.len() > 1,
         }
     }
 
@@ -113,7 +123,7 @@ impl Shared {
 
 impl Emit<'_> {
     /// `dst = word of the table` for a variable that differs from probe to probe. Destroys `r4`, `r5`.
-    fn look_up(&mut self, dst: Reg, shared: &Shared, field: i16) {
+    fn look_up(&mut self, dst: Reg, shared: &Shared, field: Field) {
         let table = self.table(shared);
         let rodata = self.storage.rodata;
         let last = i32::try_from(shared.probes.len() - 1).unwrap_or(i32::MAX);
@@ -126,13 +136,13 @@ impl Emit<'_> {
         self.asm.alu_imm(Alu::Lsh, Reg::R5, shift);
         self.asm.map_value(Reg::R4, rodata, table);
         self.asm.alu(Alu::Add, Reg::R4, Reg::R5);
-        self.asm.load(Size::Word, dst, Reg::R4, field);
+        self.asm.load(Size::Word, dst, Reg::R4, field.offset());
     }
 
     /// `id`, where it differs.
     pub(crate) fn shared_id(&mut self, dst: Reg) {
-        if let (Some(shared), Some(field)) = (self.machine.shared.clone(), field(Builtin::Id)) {
-            self.look_up(dst, &shared, field);
+        if let Some(shared) = self.machine.shared.clone() {
+            self.look_up(dst, &shared, Field::Id);
         }
     }
 
@@ -147,8 +157,8 @@ impl Emit<'_> {
     /// A name that differs from probe to probe, put on the heap; `None` if it does not.
     pub(crate) fn shared_name(&mut self, builtin: Builtin, span: Span) -> Option<Emitted<Str>> {
         let shared = self.machine.shared.clone()?;
-        let field = field(builtin)?;
-        if builtin == Builtin::Id || !shared.differs(builtin) {
+        let field = Field::of(builtin)?;
+        if field == Field::Id || !shared.differs(builtin) {
             return None;
         }
         let rodata = self.storage.rodata;

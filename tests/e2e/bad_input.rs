@@ -3,11 +3,11 @@
 //! That no run panics or hangs is checked by the harness.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Command;
 
-use crate::harness::{PYTHON, RDTRACE, can_trace, can_trace_python, install, rdtrace, run};
+use crate::harness::{
+    PYTHON, RDTRACE, as_nobody, can_trace, can_trace_python, install, public_rdtrace, rdtrace, run,
+};
 
 /// Asserts that a run with these arguments fails with this status, and a message with these words.
 #[track_caller]
@@ -331,17 +331,10 @@ fn without_rights_the_missing_capability_is_named() {
     if !can_trace() {
         return;
     }
-    // The user must be able to run the file, wherever the build folder is.
-    let dir = tempfile::tempdir().unwrap();
-    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let copy = dir.path().join("rdtrace");
-    install(RDTRACE.as_ref(), &copy);
+    let (_dir, copy) = public_rdtrace();
     for args in [["-n", "BEGIN { exit(0); }"], ["-n", "tick-1s { exit(0); }"]] {
-        let mut command = Command::new("setpriv");
-        command
-            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
-            .arg(&copy)
-            .args(args);
+        let mut command = as_nobody();
+        command.arg(&copy).args(args);
         let message = run(command).failure(1);
         assert!(
             message.contains("CAP_BPF") && message.contains("root"),

@@ -1,14 +1,12 @@
 //! Ways in which a run meets its surroundings: pipes that close, disks that are full.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use crate::harness::{
-    Background, PYTHON, RDTRACE, can_trace, can_trace_python, compiled_as, install, rdtrace,
-    repository, run, skipped, trigger, wait_until,
+    Background, PYTHON, RDTRACE, as_nobody, can_trace, can_trace_python, compiled_as,
+    public_rdtrace, rdtrace, repository, run, skipped, trigger, wait_until,
 };
 
 #[test]
@@ -101,12 +99,8 @@ fn whoever_may_not_see_everything_is_told() {
     if !can_trace() {
         return;
     }
-    let dir = tempfile::tempdir().unwrap();
-    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let copy = dir.path().join("rdtrace");
-    install(RDTRACE.as_ref(), &copy);
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    let (_dir, copy) = public_rdtrace();
+    let mut command = as_nobody();
     command.arg(&copy).arg("-l");
     let outcome = run(command);
     assert_eq!(outcome.status, 0);
@@ -114,8 +108,7 @@ fn whoever_may_not_see_everything_is_told() {
     assert!(told.contains("could not be looked at: 1 ("), "{told}");
     assert_eq!(told.lines().count(), 1, "once: {told}");
     for desc in ["pid1::malloc:entry", "python1:::line", "foo1:::bar"] {
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+        let mut command = as_nobody();
         command.arg(&copy).args(["-n", desc]);
         let message = run(command).failure(1);
         let (who, why) = ("process 1 (", ") may not be looked at: this needs root");

@@ -6,6 +6,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -225,6 +226,23 @@ pub(crate) fn wait_for_text(path: &Path, text: &str) -> String {
         content.contains(text)
     });
     content
+}
+
+/// A command as a user without rights starts it: the program, or more of `setpriv`'s options, are to be
+/// added.
+pub(crate) fn as_nobody() -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    command
+}
+
+/// A copy of rdtrace that any user can run, wherever the build folder is.
+pub(crate) fn public_rdtrace() -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let copy = dir.path().join("rdtrace");
+    install(RDTRACE.as_ref(), &copy);
+    (dir, copy)
 }
 
 /// Puts a program in its place, executable, by a process of its own. A file that is open for writing

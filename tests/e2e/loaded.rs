@@ -9,8 +9,8 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 
 use crate::harness::{
-    Background, Outcome, PYTHON, RDTRACE, Running, can_trace_python, install, rdtrace, run,
-    skipped, trigger, wait_for_text, wait_until,
+    Background, Outcome, PYTHON, RDTRACE, Running, as_nobody, can_trace_python, install, rdtrace,
+    run, skipped, trigger, wait_for_text, wait_until,
 };
 
 /// A Python of pyenv that has its interpreter in a library.
@@ -424,9 +424,8 @@ fn the_right_that_is_missing_for_programs_of_others_is_named() {
     let program = "tick-100ms /n++ == 0/ { printf(\"ready\"); } \
         python*:::function-entry /copyinstr(arg1) == \"nosuch\"/ { @ = count(); }";
     let caps = "-all,+bpf,+perfmon";
-    let mut command = Command::new("setpriv");
+    let mut command = as_nobody();
     command
-        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
         .args([
             &format!("--inh-caps={caps}"),
             &format!("--ambient-caps={caps}"),

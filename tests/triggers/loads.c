@@ -1,6 +1,5 @@
 /* loads SECONDS LIBPYTHON...: loads one interpreter after the other while it runs, each so many seconds
-   after the one before, and has each call work() a hundred times. It stays as long at the end, so that
-   who watches all processes has come to it before it is gone. */
+   after the one before, and has each call work() a hundred times. */
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +19,5 @@ int main(int argc, char **argv) {
         if (run("def work(): pass\nfor _ in range(100): work()\n") != 0)
             return 1;
     }
-    usleep(atof(argv[1]) * 1e6);
     return 0;
 }

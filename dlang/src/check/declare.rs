@@ -452,8 +452,7 @@ impl<'a> Checker<'a> {
             }
             let ty = self.parameter_type(&parameter.specifiers, &parameter.declarator)?;
             if ty == Type::Void && parameter.declarator.parts.is_empty() && parameters.len() > 1 {
-                let message = "void must be sole parameter";
-                return self.plain_error(Tag::DeclProtoVoid, span, message);
+                return self.void_among_others(span);
             }
             let Some(name) = &parameter.declarator.name else {
                 continue;
@@ -469,6 +468,10 @@ impl<'a> Checker<'a> {
             known.push(&name.text);
         }
         Ok(())
+    }
+
+    pub(super) fn void_among_others<T>(&mut self, span: Span) -> Checked<T> {
+        self.plain_error(Tag::DeclProtoVoid, span, "void must be sole parameter")
     }
 
     fn array_of(&mut self, of: Type, size: &Expr) -> Checked<Type> {

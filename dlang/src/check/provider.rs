@@ -3,12 +3,13 @@
 //!
 //! The rules, their order and their words are those of libdtrace's `dt_provider` and `dt_node_probe`.
 
+use super::translate::is_compatible;
 use super::{Checked, Checker};
 use crate::ast::{self, DeclaratorPart, Name, Parameter, Prototype, ProviderProbe};
 use crate::diag::Span;
 use crate::program::{DeclaredProbe, DeclaredProvider};
 use crate::tags::Tag;
-use crate::types::{Int, Type};
+use crate::types::Type;
 
 /// The longest name of a provider or a probe, as in `DTRACE_PROVNAMELEN` and `DTRACE_NAMELEN`.
 const NAME_MAX: usize = 63;
@@ -101,8 +102,7 @@ impl<'a> Checker<'a> {
             let span = parameter.specifiers.span;
             if ty == Type::Void {
                 if prototype.parameters.len() > 1 || prototype.variadic {
-                    let message = "void must be sole parameter";
-                    return self.plain_error(Tag::DeclProtoVoid, span, message);
+                    return self.void_among_others(span);
                 }
                 if let Some(name) = name {
                     let message = format!("void parameter may not have a name: {name}");
@@ -178,24 +178,6 @@ impl<'a> Checker<'a> {
 /// A probe's name as descriptions have it: `-` for each `__`.
 fn shown(name: &str) -> String {
     name.replace("__", "-")
-}
-
-/// Whether a value of one type is one of the other without a translator, as in libdtrace's
-/// `dt_node_is_argcompat`.
-fn is_compatible(from: &Type, to: &Type) -> bool {
-    let is_text = |ty: &Type| match ty {
-        Type::String => true,
-        Type::Pointer(to, _) => matches!(**to, Type::Int(Int { size: 1, .. })),
-        Type::Void | Type::Int(_) | Type::Array(..) | Type::Struct(_) => false,
-    };
-    match (from, to) {
-        (Type::Int(_), Type::Int(_)) => true,
-        _ if is_text(from) && is_text(to) => true,
-        (Type::Pointer(a, _), Type::Pointer(b, _)) => {
-            a == b || **a == Type::Void || **b == Type::Void
-        }
-        _ => from == to,
-    }
 }
 
 /// How a second declaration of a provider does not agree with the first: as in libdtrace, what it

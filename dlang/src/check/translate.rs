@@ -148,13 +148,7 @@ impl<'a> Checker<'a> {
             let fitting = |t: &Translator<'_>| t.output == *output && fits(&t.input);
             self.translators.iter().position(fitting)
         };
-        let converts = |to: &Type| match (to, input) {
-            (Type::Int(_), Type::Int(_)) => true,
-            (Type::Pointer(a, _), Type::Pointer(b, _)) => **a == Type::Void || **b == Type::Void,
-            (Type::String, from) => is_string_like(from),
-            _ => false,
-        };
-        let found = find(&|to| alike(to, input)).or_else(|| find(&converts));
+        let found = find(&|to| alike(to, input)).or_else(|| find(&|to| is_compatible(input, to)));
         found.and_then(|index| u16::try_from(index).ok())
     }
 
@@ -260,6 +254,19 @@ impl<'a> Checker<'a> {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// Whether a value of one type is one of the other without a translator, as in libdtrace's
+/// `dt_node_is_argcompat`.
+pub(super) fn is_compatible(from: &Type, to: &Type) -> bool {
+    match (from, to) {
+        (Type::Int(_), Type::Int(_)) => true,
+        _ if is_string_like(from) && is_string_like(to) => true,
+        (Type::Pointer(a, _), Type::Pointer(b, _)) if **a == Type::Void || **b == Type::Void => {
+            true
+        }
+        _ => alike(from, to),
     }
 }
 

@@ -88,10 +88,7 @@ impl AsFd for MappingWatch {
 
 impl Drop for MappingWatch {
     fn drop(&mut self) {
-        let _ = self.inbox.stop.write(1);
-        if let Some(reader) = self.reader.take() {
-            let _ = reader.join();
-        }
+        self.stop();
     }
 }
 
@@ -128,6 +125,14 @@ impl MappingWatch {
         })
     }
 
+    /// Ends the watch. All that was mapped before can be [taken](Self::take) then.
+    pub fn stop(&mut self) {
+        let _ = self.inbox.stop.write(1);
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+    }
+
     /// The processes that the roots have started since the watch began, and that run Python, or did when
     /// they ended.
     #[must_use]
@@ -161,19 +166,19 @@ struct Reader {
 const REMEMBERED: usize = 4096;
 
 impl Reader {
-    /// Until it is stopped: reads reports as soon as there are any.
+    /// Until it is stopped: reads reports as soon as there are any, and once more then.
     fn run(&mut self) {
         loop {
             let mut fds = vec![PollFd::new(self.inbox.stop.as_fd(), PollFlags::POLLIN)];
             let rings = self.rings.iter();
             fds.extend(rings.map(|ring| PollFd::new(ring.as_fd(), PollFlags::POLLIN)));
             let waited = poll(&mut fds, PollTimeout::NONE);
-            if fds[0].any() == Some(true)
-                || waited.is_err_and(|errno| errno != nix::errno::Errno::EINTR)
-            {
+            let is_over = fds[0].any() == Some(true)
+                || waited.is_err_and(|errno| errno != nix::errno::Errno::EINTR);
+            self.read();
+            if is_over {
                 return;
             }
-            self.read();
         }
     }
 
