@@ -11,7 +11,6 @@ use dlang::types::Type;
 use crate::asm::Label;
 use crate::emit::{Emit, Emitted, Fetched, Refusal, imm};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
-use crate::join::Loop;
 use crate::stack::Val;
 use crate::string::Str;
 
@@ -29,7 +28,7 @@ impl Emit<'_> {
     /// A copy of a string in which each byte has become another.
     ///
     /// ```text
-    ///     for (p = copy, n = 0; n < len; p++, n++) *p = table[*p];
+    ///     for (n = 0; n < len; n++) copy[n] = table[copy[n]];
     /// ```
     pub(crate) fn with_letters(
         &mut self,
@@ -41,28 +40,50 @@ impl Emit<'_> {
         self.load(Reg::R2, &string.len);
         let copy = self.part(&string, &Val::Const(0), span)?;
         self.give_string(string);
-        let (again, done) = (self.asm.label(), self.asm.label());
         let letters = self.rodata.put(table(letter));
         let rodata = self.storage.rodata;
         self.heap_address_known(Reg::R1, &copy.start);
         self.copy_apart(Reg::R2, &copy.len);
         self.asm.map_value(Reg::R4, rodata, letters);
-        self.asm.mov_imm(Reg::R3, 0);
-        self.asm.bind(again);
-        self.go_on_if(Cond::Gt, Reg::R2, Reg::R3, done);
-        self.letter_in_table(Reg::R1, Reg::R4);
-        self.asm.store(Size::Byte, Reg::R1, 0, Reg::R0);
-        self.asm.alu_imm(Alu::Add, Reg::R1, 1);
-        self.next_turn(Loop::Closed, (Reg::R3, 1, self.storage.strsize), again);
-        self.asm.bind(done);
+        self.for_each_byte(|e, done| {
+            e.go_on_if(Cond::Gt, Reg::R2, Reg::R3, done);
+            e.letter_in_table();
+            e.asm.mov(Reg::R5, Reg::R1);
+            e.asm.alu(Alu::Add, Reg::R5, Reg::R3);
+            e.asm.store(Size::Byte, Reg::R5, 0, Reg::R0);
+        });
         Ok(copy)
     }
 
-    /// `r0 = table[*byte]`. Destroys `r5`.
-    fn letter_in_table(&mut self, byte: Reg, table: Reg) {
-        self.asm.load(Size::Byte, Reg::R0, byte, 0);
-        self.asm.mov(Reg::R5, table);
+    /// A loop over the bytes from `r1` on: `turn` is done with `r3` = 0, 1 and so on, and leaves for
+    /// the label that it is given, which is behind the loop. The scratch has been fetched; destroys `r0`.
+    fn for_each_byte(&mut self, turn: impl FnOnce(&mut Self, Label)) {
+        let (again, done) = (self.asm.label(), self.asm.label());
+        let (kind, strsize) = (self.next_loop(), self.storage.strsize);
+        self.asm.mov_imm(Reg::R3, 0);
+        self.turn(kind, (Reg::R3, strsize), Reg::R0, (again, done));
+        turn(self, done);
+        self.next_turn(kind, (Reg::R3, 1, strsize), again);
+        self.asm.bind(done);
+    }
+
+    /// `r0 = r1[r3]`. Destroys `r5`.
+    fn byte_of_turn(&mut self) {
+        self.asm.mov(Reg::R5, Reg::R1);
+        self.asm.alu(Alu::Add, Reg::R5, Reg::R3);
+        self.asm.load(Size::Byte, Reg::R0, Reg::R5, 0);
+    }
+
+    /// `r5 = r4 + r1[r3]`: where the byte is in the table at `r4`. Destroys `r0`.
+    fn place_in_table(&mut self) {
+        self.byte_of_turn();
+        self.asm.mov(Reg::R5, Reg::R4);
         self.asm.alu(Alu::Add, Reg::R5, Reg::R0);
+    }
+
+    /// `r0 = r4[r1[r3]]`. Destroys `r5`.
+    fn letter_in_table(&mut self) {
+        self.place_in_table();
         self.asm.load(Size::Byte, Reg::R0, Reg::R5, 0);
     }
 
@@ -109,21 +130,17 @@ impl Emit<'_> {
             self.skip_0x(&string, &from, digits);
         }
         self.bounded_place(&from);
-        let (again, done) = (self.asm.label(), self.asm.label());
         let rodata = self.storage.rodata;
-        // r1 = byte, r2 = value, r3 = turns, r4 = table; the string's NUL is no digit.
+        // r1 = bytes, r2 = value, r4 = table; the string's NUL is no digit.
         self.address_in(Reg::R1, &string, &from);
         self.asm.map_value(Reg::R4, rodata, digits);
         self.load_zero(Reg::R2, span)?;
-        self.asm.mov_imm(Reg::R3, 0);
-        self.asm.bind(again);
-        self.letter_in_table(Reg::R1, Reg::R4);
-        self.go_on_if_imm(Cond::Lt, Reg::R0, base, done);
-        self.asm.alu_imm(Alu::Mul, Reg::R2, base);
-        self.asm.alu(Alu::Add, Reg::R2, Reg::R0);
-        self.asm.alu_imm(Alu::Add, Reg::R1, 1);
-        self.next_turn(Loop::Closed, (Reg::R3, 1, self.storage.strsize), again);
-        self.asm.bind(done);
+        self.for_each_byte(|e, done| {
+            e.letter_in_table();
+            e.go_on_if_imm(Cond::Lt, Reg::R0, base, done);
+            e.asm.alu_imm(Alu::Mul, Reg::R2, base);
+            e.asm.alu(Alu::Add, Reg::R2, Reg::R0);
+        });
         // (value ^ -1) - -1 is -value, (value ^ 0) - 0 the value.
         let sign = self.reg(&negative, Reg::R1);
         self.asm.alu(Alu::Xor, Reg::R2, sign);
@@ -197,22 +214,18 @@ impl Emit<'_> {
         within: bool,
         span: Span,
     ) -> Emitted<Val> {
-        let (again, done) = (self.asm.label(), self.asm.label());
         self.load(Reg::R2, &string.len);
         let start = self.reg(from, Reg::R0);
         self.asm.alu(Alu::Sub, Reg::R2, start);
         self.make_bounded(Reg::R2, Reg::R0, self.storage.strsize);
         self.load_table(Reg::R4, set);
         self.address_in(Reg::R1, string, from);
-        self.asm.mov_imm(Reg::R3, 0);
-        self.asm.bind(again);
-        self.go_on_if(Cond::Gt, Reg::R2, Reg::R3, done);
-        self.letter_in_table(Reg::R1, Reg::R4);
-        let cond = if within { Cond::Ne } else { Cond::Eq };
-        self.go_on_if_imm(cond, Reg::R0, 0, done);
-        self.asm.alu_imm(Alu::Add, Reg::R1, 1);
-        self.next_turn(Loop::Closed, (Reg::R3, 1, self.storage.strsize), again);
-        self.asm.bind(done);
+        self.for_each_byte(|e, done| {
+            e.go_on_if(Cond::Gt, Reg::R2, Reg::R3, done);
+            e.letter_in_table();
+            let cond = if within { Cond::Ne } else { Cond::Eq };
+            e.go_on_if_imm(cond, Reg::R0, 0, done);
+        });
         self.make_bounded(Reg::R3, Reg::R1, self.storage.strsize);
         self.keep(Reg::R3, span)
     }
@@ -295,7 +308,6 @@ impl Emit<'_> {
     /// string is made.
     fn table_of(&mut self, string: &Str, span: Span) -> Emitted<()> {
         self.heap_reaches(TABLE);
-        let (again, done): (Label, Label) = (self.asm.label(), self.asm.label());
         let zeros = self.rodata.put(vec![0; TABLE as usize]);
         let rodata = self.storage.rodata;
         self.copy_apart(Reg::R1, &string.len);
@@ -308,16 +320,11 @@ impl Emit<'_> {
         self.heap_address_known(Reg::R1, &string.start);
         self.table_behind_heap(Reg::R4);
         self.load(Reg::R2, &count);
-        self.asm.mov_imm(Reg::R3, 0);
-        self.asm.bind(again);
-        self.go_on_if(Cond::Gt, Reg::R2, Reg::R3, done);
-        self.asm.load(Size::Byte, Reg::R0, Reg::R1, 0);
-        self.asm.mov(Reg::R5, Reg::R4);
-        self.asm.alu(Alu::Add, Reg::R5, Reg::R0);
-        self.asm.store_imm(Size::Byte, Reg::R5, 0, 1);
-        self.asm.alu_imm(Alu::Add, Reg::R1, 1);
-        self.next_turn(Loop::Closed, (Reg::R3, 1, self.storage.strsize), again);
-        self.asm.bind(done);
+        self.for_each_byte(|e, done| {
+            e.go_on_if(Cond::Gt, Reg::R2, Reg::R3, done);
+            e.place_in_table();
+            e.asm.store_imm(Size::Byte, Reg::R5, 0, 1);
+        });
         self.stack.give(count);
         Ok(())
     }
