@@ -46,7 +46,7 @@ pub(super) trait Output: fmt::Debug + Send {
     fn data(
         &mut self,
         record: &Record<'_>,
-        data: &Data<'_>,
+        data: Data<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), EvalError>;
 
@@ -73,12 +73,12 @@ pub(super) trait Output: fmt::Debug + Send {
 }
 
 /// What one action shows.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Data<'e> {
     /// `trace()`: a value.
     Trace {
         /// The value.
-        value: Value<'e>,
+        value: &'e Value<'e>,
         /// Its type.
         ty: &'e Type,
     },
@@ -96,7 +96,7 @@ pub(super) enum Data<'e> {
         /// The format, if there is one.
         plan: Option<&'e aggregate::Plan>,
         /// Keys and values.
-        table: Table<'e>,
+        table: &'e Table<'e>,
     },
 }
 

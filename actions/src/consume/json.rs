@@ -96,7 +96,7 @@ impl Output for Json {
     fn data(
         &mut self,
         record: &Record<'_>,
-        data: &Data<'_>,
+        data: Data<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), EvalError> {
         match data {

@@ -158,8 +158,8 @@ pub struct ConsumerStats {
 pub struct Consumer {
     options: OutputOptions,
     output: Box<dyn Output>,
-    /// By EPID, from 1.
-    ecbs: Vec<Option<PlannedEcb>>,
+    /// By EPID, from 1. In boxes, since each is taken out and put back with every record.
+    ecbs: Vec<Option<Box<PlannedEcb>>>,
     aggregations: Aggregations,
     maps: Box<dyn AggregationMaps + Send>,
     drops: DropReporter,
@@ -280,7 +280,7 @@ impl Consumer {
             if self.ecbs.len() <= index {
                 self.ecbs.resize_with(index + 1, || None);
             }
-            self.ecbs[index] = Some(PlannedEcb::new(ecb, self.options.strsize));
+            self.ecbs[index] = Some(Box::new(PlannedEcb::new(ecb, self.options.strsize)));
         }
     }
 
@@ -292,7 +292,9 @@ impl Consumer {
     /// Prints one record to `out` and does what it asks for.
     pub fn record(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Outcome {
         self.count += 1;
-        self.tell_lost(out);
+        if !self.lost.is_empty() {
+            self.tell_lost(out);
+        }
         let Some((epid, cpu)) = decode::header(bytes) else {
             return self.corrupt();
         };
@@ -351,7 +353,7 @@ impl Consumer {
         self.restore(epid, planned);
     }
 
-    fn restore(&mut self, epid: u32, planned: PlannedEcb) {
+    fn restore(&mut self, epid: u32, planned: Box<PlannedEcb>) {
         if let Some(slot) = index(epid).and_then(|index| self.ecbs.get_mut(index)) {
             *slot = Some(planned);
         }
@@ -529,19 +531,18 @@ impl Consumer {
         let maps = self.maps.as_mut();
         match &output.kind {
             Planned::Printf(plan, args) => {
-                self.output
-                    .data(record, &Data::Printf { plan, args }, out)?;
+                self.output.data(record, Data::Printf { plan, args }, out)?;
             }
             Planned::Trace(expr) => {
-                let (value, ty) = (eval::eval(expr, record)?, &expr.ty);
-                self.output.data(record, &Data::Trace { value, ty }, out)?;
+                let (value, ty) = (&eval::eval(expr, record)?, &expr.ty);
+                self.output.data(record, Data::Trace { value, ty }, out)?;
             }
             Planned::Printa(plan, ids) => {
                 let (moment, adds) = (moment(self.count, record), &record.ecb.layout.adds);
-                let table = self.aggregations.printa(ids, adds, moment, maps)?;
+                let table = &self.aggregations.printa(ids, adds, moment, maps)?;
                 let plan = plan.as_ref();
                 self.output
-                    .data(record, &Data::Printa { plan, table }, out)?;
+                    .data(record, Data::Printa { plan, table }, out)?;
             }
             Planned::Exit => {}
             Planned::Clear(id) => {
@@ -571,7 +572,7 @@ impl Consumer {
                 // As in libdtrace, less than nothing is all, as is more than there is.
                 let shown = shown.and_then(|shown| memory.get(..shown));
                 let data = Data::Tracemem(shown.unwrap_or(&memory));
-                self.output.data(record, &data, out)?;
+                self.output.data(record, data, out)?;
             }
             Planned::Speculate => {}
             Planned::End(fields, committed) => {

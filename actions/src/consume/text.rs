@@ -78,7 +78,7 @@ impl Output for Text {
     fn data(
         &mut self,
         record: &Record<'_>,
-        data: &Data<'_>,
+        data: Data<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), EvalError> {
         match data {
@@ -92,7 +92,7 @@ impl Output for Text {
                 if plan.is_none() {
                     out.push(b'\n');
                 }
-                self.printer(out).put_table(table, *plan);
+                self.printer(out).put_table(table, plan);
             }
         }
         Ok(())
