@@ -95,16 +95,23 @@ impl Checker<'_> {
                 if is_action(then) || is_action(otherwise) =>
             {
                 let checked = self.expr(cond)?;
-                return match constant_choice(&checked, then, otherwise) {
-                    Some(chosen) => self.expr_statement(chosen, out),
-                    None => {
-                        let message = "action cannot be used in a conditional context";
-                        let error = self
-                            .diagnostic(Tag::OpIncompat, span, message)
-                            .with_hint("use if (condition) { ... }, or a predicate");
-                        self.reject(error)
-                    }
-                };
+                if let Some(chosen) = constant_choice(&checked, then, otherwise) {
+                    return self.expr_statement(chosen, out);
+                }
+                if !checked.ty.is_scalar() {
+                    let message = "operator ?: expression must be of scalar type";
+                    return self.error(Tag::OpScalar, cond.span, message);
+                }
+                // As the statements `if` and `else`.
+                let (mut yes, mut no) = (Vec::new(), Vec::new());
+                let first = self.expr_statement(then, &mut yes);
+                self.expr_statement(otherwise, &mut no)?;
+                first?;
+                StmtKind::If {
+                    cond: checked,
+                    then: yes,
+                    otherwise: no,
+                }
             }
             _ => StmtKind::Expr(self.expr(expr)?),
         };
