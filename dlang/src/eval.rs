@@ -200,7 +200,16 @@ fn compare(op: BinaryOp, order: Ordering) -> Option<bool> {
         BinaryOp::LessEqual => order.is_le(),
         BinaryOp::Greater => order.is_gt(),
         BinaryOp::GreaterEqual => order.is_ge(),
-        _ => return None,
+        BinaryOp::Add
+        | BinaryOp::Subtract
+        | BinaryOp::Multiply
+        | BinaryOp::Divide
+        | BinaryOp::Remainder
+        | BinaryOp::And
+        | BinaryOp::Or
+        | BinaryOp::Xor
+        | BinaryOp::ShiftLeft
+        | BinaryOp::ShiftRight => return None,
     })
 }
 

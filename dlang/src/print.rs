@@ -172,7 +172,13 @@ impl Printer<'_> {
             } => {
                 args.extend([factor, low, high, steps].map(|n| n.to_string()));
             }
-            _ => {}
+            AggFunc::Count
+            | AggFunc::Sum
+            | AggFunc::Avg
+            | AggFunc::Min
+            | AggFunc::Max
+            | AggFunc::Stddev
+            | AggFunc::Quantize => {}
         }
         args.extend(increment.iter().map(|increment| self.expr(increment)));
         format!(
@@ -210,12 +216,13 @@ impl Printer<'_> {
             Action::Tracemem(memory, shown) => {
                 let size = memory.ty.size(0);
                 // The check has made a pointer to so many bytes of the address.
-                let address = match &memory.kind {
-                    ExprKind::Deref(pointer) => match &pointer.kind {
-                        ExprKind::Cast(address) => self.expr(address),
-                        _no_cast => self.expr(pointer),
-                    },
-                    _no_memory => self.expr(memory),
+                let address = match address_of(memory) {
+                    Some(Expr {
+                        kind: ExprKind::Cast(address),
+                        ..
+                    }) => self.expr(address),
+                    Some(pointer) => self.expr(pointer),
+                    None => self.expr(memory),
                 };
                 let shown = shown.iter().map(|shown| self.expr(shown));
                 let args = [address, size.to_string()].into_iter().chain(shown);
@@ -298,10 +305,7 @@ impl Printer<'_> {
                 self.expr(of)
             }
             ExprKind::BitField { of, first, bits } => {
-                let address = match &of.kind {
-                    ExprKind::Deref(address) => self.expr(address),
-                    _ => self.expr(of),
-                };
+                let address = self.expr(address_of(of).unwrap_or(of));
                 format!(
                     "((struct {} *){address})->f",
                     bits_name(&e.ty, *first, *bits)
@@ -517,7 +521,12 @@ fn constant(value: i64, ty: &Type) -> String {
         Type::Int(Int::I64) => "L",
         Type::Int(Int::U32) => "U",
         Type::Int(Int::U64) => "UL",
-        ty => return format!("(({}){}UL)", type_name(ty), value.cast_unsigned()),
+        Type::Void
+        | Type::Int(_)
+        | Type::String
+        | Type::Pointer(..)
+        | Type::Array(..)
+        | Type::Struct(_) => return format!("(({}){}UL)", type_name(ty), value.cast_unsigned()),
     };
     let is_signed = matches!(ty, Type::Int(int) if int.signed);
     match value {
@@ -591,4 +600,13 @@ fn quote(bytes: &[u8]) -> String {
     }
     quoted.push('"');
     quoted
+}
+
+/// The address that a value in memory is read from.
+fn address_of(memory: &Expr) -> Option<&Expr> {
+    if let ExprKind::Deref(address) = &memory.kind {
+        Some(address)
+    } else {
+        None
+    }
 }

@@ -555,7 +555,20 @@ impl BinaryOp {
         };
         match self {
             Self::ShiftLeft | Self::ShiftRight => a.signed,
-            _ => Int::common(a, b).signed,
+            Self::Add
+            | Self::Subtract
+            | Self::Multiply
+            | Self::Divide
+            | Self::Remainder
+            | Self::And
+            | Self::Or
+            | Self::Xor
+            | Self::Equal
+            | Self::NotEqual
+            | Self::Less
+            | Self::LessEqual
+            | Self::Greater
+            | Self::GreaterEqual => Int::common(a, b).signed,
         }
     }
 }

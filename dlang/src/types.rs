@@ -267,9 +267,10 @@ impl Type {
     /// A pointer's type with the memory given; any other type as it is.
     #[must_use]
     pub fn in_space(self, space: Space) -> Self {
-        match self {
-            Self::Pointer(to, _) => Self::Pointer(to, space),
-            other => other,
+        if let Self::Pointer(to, _) = self {
+            Self::Pointer(to, space)
+        } else {
+            self
         }
     }
 

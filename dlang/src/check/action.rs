@@ -200,7 +200,9 @@ impl Checker<'_> {
                 let message = "trace( ) may not be applied to a void expression";
                 return self.plain_error(Tag::TraceVoid, arg.span, message);
             }
-            _no_struct => self.value(place)?,
+            Type::Void | Type::Int(_) | Type::String | Type::Pointer(..) | Type::Array(..) => {
+                self.value(place)?
+            }
         };
         Ok(Action::Trace(value))
     }
@@ -227,12 +229,10 @@ impl Checker<'_> {
                 return self.plain_error(Tag::TracememAddr, address.span, &message);
             }
         };
-        let size = match size.kind {
-            ExprKind::Int(size) if size > 0 => size,
-            _no_such_constant => {
-                let message = "tracemem( ) argument #2 must be a non-zero positive integral constant expression";
-                return self.plain_error(Tag::TracememSize, args[1].span, message);
-            }
+        let ExprKind::Int(size @ 1..) = size.kind else {
+            let message =
+                "tracemem( ) argument #2 must be a non-zero positive integral constant expression";
+            return self.plain_error(Tag::TracememSize, args[1].span, message);
         };
         let Some(size) = u32::try_from(size)
             .ok()
@@ -263,23 +263,21 @@ impl Checker<'_> {
         arg: &ast::Expr,
         tag: Tag,
     ) -> Checked<AggId> {
-        match &arg.kind {
-            ast::ExprKind::Aggregation(name) => match self.aggregations.get(name) {
+        if let ast::ExprKind::Aggregation(name) = &arg.kind {
+            return match self.aggregations.get(name) {
                 Some(&id) => Ok(id),
                 None => self.unknown_aggregation(name, arg.span),
-            },
-            ast::ExprKind::Index(base, _) if matches!(base.kind, ast::ExprKind::Aggregation(_)) => {
-                let message = format!("{function}( ) takes the whole aggregation, without keys");
-                self.plain_error(tag, arg.span, &message)
-            }
-            _ => {
-                let value = self.expr(arg)?;
-                let message = format!(
-                    "{function}( ) argument #{n} is incompatible with prototype:\n\tprototype: aggregation\n\t argument: {}",
-                    value.ty
-                );
-                self.plain_error(tag, arg.span, &message)
-            }
+            };
         }
+        if matches!(base_of(arg).kind, ast::ExprKind::Aggregation(_)) {
+            let message = format!("{function}( ) takes the whole aggregation, without keys");
+            return self.plain_error(tag, arg.span, &message);
+        }
+        let value = self.expr(arg)?;
+        let message = format!(
+            "{function}( ) argument #{n} is incompatible with prototype:\n\tprototype: aggregation\n\t argument: {}",
+            value.ty
+        );
+        self.plain_error(tag, arg.span, &message)
     }
 }

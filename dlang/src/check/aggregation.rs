@@ -64,9 +64,10 @@ impl Checker<'_> {
         if op.is_some() {
             return self.not_aggregating(name, span);
         }
-        let keys = match &target.kind {
-            ast::ExprKind::Index(_, keys) => self.keys(keys)?,
-            _ => Vec::new(),
+        let keys = if let ast::ExprKind::Index(_, keys) = &target.kind {
+            self.keys(keys)?
+        } else {
+            Vec::new()
         };
         let call = self.aggregating_function(kind, prototype, args, value.span)?;
         let (agg, keys) = self.enter_aggregation(name, call.func, keys, target.span)?;
@@ -317,10 +318,12 @@ impl Checker<'_> {
     /// The value of a parameter that must be an integer constant.
     fn parameter(&mut self, arg: &ast::Expr, tag: Tag, message: &str) -> Checked<i64> {
         let checked = self.expr(arg)?;
-        match checked.kind {
-            ExprKind::Int(value) if checked.ty.as_int().is_some() => Ok(value),
-            _ => self.plain_error(tag, arg.span, message),
+        if let ExprKind::Int(value) = checked.kind
+            && checked.ty.as_int().is_some()
+        {
+            return Ok(value);
         }
+        self.plain_error(tag, arg.span, message)
     }
 
     /// `low, high[, step]`. Messages count these from 1, as libdtrace does.

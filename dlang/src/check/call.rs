@@ -106,15 +106,17 @@ impl Checker<'_> {
                 let value = stored(value, &Type::Int(int));
                 self.fold(value)
             }
-            (Takes::Constant(least, most), Type::Int(_)) => match value.kind {
-                ExprKind::Int(number) if (least..=most).contains(&number) => Ok(value),
-                _not_such_a_constant => {
-                    let message = format!(
-                        "{function}( ) argument #{n} must be an integer constant from {least} to {most}"
-                    );
-                    self.error(Tag::ProtoArg, value.span, &message)
+            (Takes::Constant(least, most), Type::Int(_)) => {
+                if let ExprKind::Int(number) = value.kind
+                    && (least..=most).contains(&number)
+                {
+                    return Ok(value);
                 }
-            },
+                let message = format!(
+                    "{function}( ) argument #{n} must be an integer constant from {least} to {most}"
+                );
+                self.error(Tag::ProtoArg, value.span, &message)
+            }
             (
                 Takes::Str
                 | Takes::StrOrNull

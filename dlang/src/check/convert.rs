@@ -103,6 +103,20 @@ fn has_constant_operands(expr: &Expr) -> bool {
         | ExprKind::Byte(a, b)
         | ExprKind::Comma(a, b) => constant(a) && constant(b),
         ExprKind::Call(subroutine, args) => subroutine.is_pure() && args.iter().all(constant),
-        _ => false,
+        ExprKind::Int(_)
+        | ExprKind::Str(_)
+        | ExprKind::Var(_)
+        | ExprKind::Element(..)
+        | ExprKind::Builtin(_)
+        | ExprKind::Arg(_)
+        | ExprKind::TypedArg(_)
+        | ExprKind::Ternary(..)
+        | ExprKind::Assign(..)
+        | ExprKind::Step { .. }
+        | ExprKind::Deref(_)
+        | ExprKind::Member { .. }
+        | ExprKind::Index { .. }
+        | ExprKind::AddressOf(_)
+        | ExprKind::Recorded(_) => false,
     }
 }

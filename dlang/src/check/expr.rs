@@ -26,10 +26,10 @@ impl Checker<'_> {
 
     /// The value of a checked expression, which may be a whole struct or union.
     pub(super) fn object(&mut self, checked: Expr) -> Checked<Expr> {
-        match checked.ty {
-            Type::Struct(_) => Ok(checked),
-            _ => self.value(checked),
+        if matches!(checked.ty, Type::Struct(_)) {
+            return Ok(checked);
         }
+        self.value(checked)
     }
 
     /// Turns an object into the value that C makes of it.
@@ -121,15 +121,16 @@ impl Checker<'_> {
                 self.sizeof(&ty, span)
             }
             ast::ExprKind::Sizeof(operand) => {
-                let ty = match &operand.kind {
-                    ast::ExprKind::Ident(name) if self.types.typedef(name).is_some() => {
-                        self.types.typedef(name).cloned().unwrap_or(Type::Void)
-                    }
-                    ast::ExprKind::Str(text) => {
-                        let size = i64::try_from(text.len()).unwrap_or(i64::MAX - 1) + 1;
-                        return Ok(int_node(size, Int::U64, span));
-                    }
-                    _ => self.place(operand)?.ty,
+                if let ast::ExprKind::Str(text) = &operand.kind {
+                    let size = i64::try_from(text.len()).unwrap_or(i64::MAX - 1) + 1;
+                    return Ok(int_node(size, Int::U64, span));
+                }
+                let ty = if let ast::ExprKind::Ident(name) = &operand.kind
+                    && let Some(ty) = self.types.typedef(name)
+                {
+                    ty.clone()
+                } else {
+                    self.place(operand)?.ty
                 };
                 self.sizeof(&ty, span)
             }
@@ -213,9 +214,10 @@ impl Checker<'_> {
             return Ok(Expr { span, ..body });
         }
         // Where a pointer leads is known better from the value than from the declaration.
-        let ty = match &body.ty {
-            Type::Pointer(_, space) => ty.in_space(*space),
-            _no_pointer => ty,
+        let ty = if let Type::Pointer(_, space) = &body.ty {
+            ty.in_space(*space)
+        } else {
+            ty
         };
         let converted = self.convert_to(body, &ty, "=")?;
         Ok(Expr { span, ..converted })
@@ -306,9 +308,10 @@ impl Checker<'_> {
             return self.error(Tag::CastInval, span, &message);
         }
         // What a pointer leads to may change, where that is does not.
-        let ty = match &operand.ty {
-            Type::Pointer(_, space) => ty.in_space(*space),
-            _not_a_pointer => ty,
+        let ty = if let Type::Pointer(_, space) = &operand.ty {
+            ty.in_space(*space)
+        } else {
+            ty
         };
         let converted = Expr {
             span,
@@ -320,16 +323,16 @@ impl Checker<'_> {
     /// `stringof e` and `(string) e`.
     fn stringof(&mut self, operand: &ast::Expr, span: Span) -> Checked<Expr> {
         let operand = self.place(operand)?;
+        if is_string_like(&operand.ty) && operand.ty != Type::String {
+            return Ok(node(ExprKind::Cast(Box::new(operand)), Type::String, span));
+        }
         match &operand.ty {
             Type::String => Ok(Expr { span, ..operand }),
-            ty if is_string_like(ty) => {
-                Ok(node(ExprKind::Cast(Box::new(operand)), Type::String, span))
-            }
             Type::Int(_) | Type::Pointer(..) => {
                 let pointer = convert_pointer(operand, Type::Int(Int::I8));
                 Ok(node(ExprKind::Cast(Box::new(pointer)), Type::String, span))
             }
-            ty => {
+            ty @ (Type::Void | Type::Array(..) | Type::Struct(_)) => {
                 let message = format!("cannot convert type {ty} to string");
                 self.error(Tag::StringofType, span, &message)
             }

@@ -248,17 +248,20 @@ impl Checker<'_> {
                 "cannot dereference non-pointer type",
             );
         };
-        match self.types.complete(of) {
+        let of = self.types.complete(of);
+        if is_incomplete(&of) && !matches!(of, Type::Void | Type::Array(..)) {
+            let message = format!("cannot dereference pointer to {of}, which is not defined");
+            return self.error(Tag::OpIncomplete, span, &message);
+        }
+        match of {
             Type::Void => self.error(Tag::DerefVoid, span, "cannot dereference pointer to void"),
             Type::String => {
                 let pointer = convert_pointer(address, Type::Int(Int::I8));
                 Ok(node(ExprKind::Cast(Box::new(pointer)), Type::String, span))
             }
-            ty if is_incomplete(&ty) && !matches!(ty, Type::Array(..)) => {
-                let message = format!("cannot dereference pointer to {ty}, which is not defined");
-                self.error(Tag::OpIncomplete, span, &message)
+            ty @ (Type::Int(_) | Type::Pointer(..) | Type::Array(..) | Type::Struct(_)) => {
+                Ok(node(ExprKind::Deref(Box::new(address)), ty, span))
             }
-            ty => Ok(node(ExprKind::Deref(Box::new(address)), ty, span)),
         }
     }
 
@@ -306,7 +309,22 @@ impl Checker<'_> {
                 span,
                 "cannot take address of dynamic variable",
             ),
-            _ => self.error(
+            ExprKind::Int(_)
+            | ExprKind::Str(_)
+            | ExprKind::TypedArg(_)
+            | ExprKind::Unary(..)
+            | ExprKind::Binary(..)
+            | ExprKind::Logic(..)
+            | ExprKind::Ternary(..)
+            | ExprKind::Assign(..)
+            | ExprKind::Step { .. }
+            | ExprKind::Cast(_)
+            | ExprKind::Deref(_)
+            | ExprKind::AddressOf(_)
+            | ExprKind::Byte(..)
+            | ExprKind::Call(..)
+            | ExprKind::Comma(..)
+            | ExprKind::Recorded(_) => self.error(
                 Tag::AddrofLval,
                 span,
                 "operator & requires an lvalue as an operand",
@@ -370,12 +388,17 @@ fn with_bits(object: Expr, member: &Member) -> Expr {
 
 /// A member by its name, with its offset; members of anonymous members count as own ones.
 pub(super) fn find_member<'s>(s: &'s Struct, name: &str) -> Option<(u32, &'s Member)> {
-    s.members.iter().find_map(|member| match &member.ty {
-        _ if member.name == name => Some((member.offset, member)),
-        Type::Struct(inner) if member.name.is_empty() => {
-            let (offset, found) = find_member(inner, name)?;
-            Some((member.offset.saturating_add(offset), found))
+    s.members.iter().find_map(|member| {
+        if member.name == name {
+            return Some((member.offset, member));
         }
-        _ => None,
+        let Type::Struct(inner) = &member.ty else {
+            return None;
+        };
+        if !member.name.is_empty() {
+            return None;
+        }
+        let (offset, found) = find_member(inner, name)?;
+        Some((member.offset.saturating_add(offset), found))
     })
 }

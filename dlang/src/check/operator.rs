@@ -147,7 +147,18 @@ impl Checker<'_> {
                     BinaryOp::Add | BinaryOp::Subtract | BinaryOp::Multiply | BinaryOp::Divide => {
                         (Tag::OpArith, "arithmetic")
                     }
-                    _ => (Tag::OpInt, "integral"),
+                    BinaryOp::Remainder
+                    | BinaryOp::And
+                    | BinaryOp::Or
+                    | BinaryOp::Xor
+                    | BinaryOp::ShiftLeft
+                    | BinaryOp::ShiftRight
+                    | BinaryOp::Equal
+                    | BinaryOp::NotEqual
+                    | BinaryOp::Less
+                    | BinaryOp::LessEqual
+                    | BinaryOp::Greater
+                    | BinaryOp::GreaterEqual => (Tag::OpInt, "integral"),
                 };
                 let message = format!("operator {op} requires operands of {what} type");
                 let mut error = self.diagnostic(tag, span, &message);
@@ -394,7 +405,7 @@ impl Checker<'_> {
         let size = match &target.ty {
             Type::Int(_) => 1,
             Type::Pointer(..) => self.element_size(&target.ty.clone(), span)?,
-            _ => {
+            Type::Void | Type::String | Type::Array(..) | Type::Struct(_) => {
                 let message = format!("operator {shown} requires an operand of scalar type");
                 return self.error(Tag::OpScalar, target.span, &message);
             }
@@ -521,17 +532,17 @@ pub(super) fn constant_choice<'e>(
     then: &'e ast::Expr,
     otherwise: &'e ast::Expr,
 ) -> Option<&'e ast::Expr> {
-    match cond.kind {
-        ExprKind::Int(0) => Some(otherwise),
-        ExprKind::Int(_) => Some(then),
-        _ => None,
-    }
+    let ExprKind::Int(value) = cond.kind else {
+        return None;
+    };
+    Some(if value == 0 { otherwise } else { then })
 }
 
 /// What an element is taken from.
 pub(super) fn base_of(expr: &ast::Expr) -> &ast::Expr {
-    match &expr.kind {
-        ast::ExprKind::Index(base, _) => base,
-        _ => expr,
+    if let ast::ExprKind::Index(base, _) = &expr.kind {
+        base
+    } else {
+        expr
     }
 }

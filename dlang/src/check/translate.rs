@@ -117,9 +117,10 @@ impl<'a> Checker<'a> {
     ) -> Checked<Expr> {
         let wanted = self.type_name(ty)?;
         let operand = self.object_of(operand)?;
-        let (output, by_pointer) = match &wanted {
-            Type::Pointer(to, _) => ((**to).clone(), true),
-            other => (other.clone(), false),
+        let (output, by_pointer) = if let Type::Pointer(to, _) = &wanted {
+            ((**to).clone(), true)
+        } else {
+            (wanted.clone(), false)
         };
         let Some(id) = self.find_translator(&output, &operand.ty) else {
             let message = format!("cannot translate from \"{}\" to \"{wanted}\"", operand.ty);
@@ -166,15 +167,14 @@ impl<'a> Checker<'a> {
         let Type::Struct(output) = translator.output.clone() else {
             return None;
         };
-        let input = match &pointer.kind {
-            ExprKind::Cast(operand)
-                if alike(&operand.ty, &translator.input)
-                    || !operand.ty.is_scalar()
-                    || matches!(translator.input, Type::Int(_)) =>
-            {
-                (**operand).clone()
-            }
-            _ => convert(pointer.clone(), &translator.input),
+        let input = if let ExprKind::Cast(operand) = &pointer.kind
+            && (alike(&operand.ty, &translator.input)
+                || !operand.ty.is_scalar()
+                || matches!(translator.input, Type::Int(_)))
+        {
+            (**operand).clone()
+        } else {
+            convert(pointer.clone(), &translator.input)
         };
         Some(self.translate(id, &output, input, name, span))
     }
@@ -210,10 +210,11 @@ impl<'a> Checker<'a> {
 
     fn as_member(&mut self, body: Expr, wanted: &Type, name: &str) -> Checked<Expr> {
         if is_string_like(wanted) && is_string_like(&body.ty) && body.ty != *wanted {
-            return Ok(match wanted {
-                Type::Pointer(..) => self.value(body)?,
-                _ => convert(body, &Type::String),
-            });
+            return if matches!(wanted, Type::Pointer(..)) {
+                self.value(body)
+            } else {
+                Ok(convert(body, &Type::String))
+            };
         }
         if body.ty == *wanted {
             return Ok(body);
@@ -244,16 +245,16 @@ impl<'a> Checker<'a> {
 
     /// Errors where a whole translated struct is wanted: it has no memory that could be copied.
     pub(super) fn refuse_translated(&mut self, object: &Expr) -> Checked<()> {
-        match &object.kind {
-            ExprKind::Deref(address) if matches!(address.ty.space(), Space::Translated(_)) => {
-                let message = format!("a translated {} cannot be used as a whole", object.ty);
-                let error = self
-                    .diagnostic(Tag::Unsupported, object.span, &message)
-                    .with_hint("use its members");
-                self.reject(error)
-            }
-            _ => Ok(()),
+        if let ExprKind::Deref(address) = &object.kind
+            && matches!(address.ty.space(), Space::Translated(_))
+        {
+            let message = format!("a translated {} cannot be used as a whole", object.ty);
+            let error = self
+                .diagnostic(Tag::Unsupported, object.span, &message)
+                .with_hint("use its members");
+            return self.reject(error);
         }
+        Ok(())
     }
 }
 

@@ -91,20 +91,21 @@ impl<'k> TypeTable<'k> {
 
     /// The type with its members, if it is a struct whose tag was defined later.
     pub(super) fn complete(&self, ty: &Type) -> Type {
-        match ty {
-            Type::Struct(s) if s.members.is_empty() && !s.name.is_empty() => {
-                let own = self.tag(&s.name, s.union);
-                let kind = if s.union {
-                    NameKind::Union
-                } else {
-                    NameKind::Struct
-                };
-                let kernels = || self.of_kernel(kind, &s.name);
-                let defined = (!own.members.is_empty()).then(|| Type::Struct(Arc::clone(&own)));
-                defined.or_else(kernels).unwrap_or(Type::Struct(own))
-            }
-            complete => complete.clone(),
+        let Type::Struct(s) = ty else {
+            return ty.clone();
+        };
+        if !s.members.is_empty() || s.name.is_empty() {
+            return ty.clone();
         }
+        let own = self.tag(&s.name, s.union);
+        let kind = if s.union {
+            NameKind::Union
+        } else {
+            NameKind::Struct
+        };
+        let kernels = || self.of_kernel(kind, &s.name);
+        let defined = (!own.members.is_empty()).then(|| Type::Struct(Arc::clone(&own)));
+        defined.or_else(kernels).unwrap_or(Type::Struct(own))
     }
 }
 

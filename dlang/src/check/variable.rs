@@ -105,11 +105,14 @@ impl Checker<'_> {
 
     /// The scope and name, when an expression is a variable that a program may make.
     pub(super) fn variable_name(&self, expr: &ast::Expr) -> Option<(Scope, String)> {
-        let (scope, name) = match &expr.kind {
-            ast::ExprKind::SelfVar(name) => (Scope::ThreadLocal, &name.text),
-            ast::ExprKind::ThisVar(name) => (Scope::ClauseLocal, &name.text),
-            ast::ExprKind::Ident(name) => (Scope::Global, name),
-            _ => return None,
+        let (scope, name) = if let ast::ExprKind::SelfVar(name) = &expr.kind {
+            (Scope::ThreadLocal, &name.text)
+        } else if let ast::ExprKind::ThisVar(name) = &expr.kind {
+            (Scope::ClauseLocal, &name.text)
+        } else if let ast::ExprKind::Ident(name) = &expr.kind {
+            (Scope::Global, name)
+        } else {
+            return None;
         };
         let bound = self
             .parameters
@@ -152,9 +155,10 @@ impl Checker<'_> {
             return Ok(node(ExprKind::Var(id), ty, expr.span));
         }
         let target = self.place(expr)?;
-        let stored = match &target.kind {
-            ExprKind::BitField { of, .. } => of,
-            _whole => &target,
+        let stored = if let ExprKind::BitField { of, .. } = &target.kind {
+            of
+        } else {
+            &target
         };
         match &stored.kind {
             _ if is_in_variable(stored) => Ok(target),
@@ -173,7 +177,25 @@ impl Checker<'_> {
                     );
                 self.reject(error)
             }
-            _ => {
+            ExprKind::Int(_)
+            | ExprKind::Str(_)
+            | ExprKind::Var(_)
+            | ExprKind::Element(..)
+            | ExprKind::Unary(..)
+            | ExprKind::Binary(..)
+            | ExprKind::Logic(..)
+            | ExprKind::Ternary(..)
+            | ExprKind::Assign(..)
+            | ExprKind::Step { .. }
+            | ExprKind::Cast(_)
+            | ExprKind::Member { .. }
+            | ExprKind::Index { .. }
+            | ExprKind::AddressOf(_)
+            | ExprKind::BitField { .. }
+            | ExprKind::Byte(..)
+            | ExprKind::Call(..)
+            | ExprKind::Comma(..)
+            | ExprKind::Recorded(_) => {
                 let message = format!("operator {op} requires modifiable lvalue as an operand");
                 self.error(Tag::OpLval, expr.span, &message)
             }

@@ -116,13 +116,15 @@ mod tests {
                 let defined = match item {
                     Item::Inline(inline) => vec![inline.name.text],
                     Item::Declaration(declaration) => {
-                        let tag = match declaration.specifiers.base {
-                            BaseType::Struct {
-                                tag,
-                                members: Some(_),
-                                ..
-                            } => Some(tag),
-                            _ => None,
+                        let tag = if let BaseType::Struct {
+                            tag,
+                            members: Some(_),
+                            ..
+                        } = declaration.specifiers.base
+                        {
+                            Some(tag)
+                        } else {
+                            None
                         };
                         let names = declaration.declarators.into_iter();
                         names
