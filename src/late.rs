@@ -16,7 +16,7 @@ use anyhow::{Result, bail};
 use dlang::program::{ProbeDesc, Program};
 use dlang::tags::Tag;
 use predicates::storage::own_globals;
-use provider::catalog::{Catalog, Started};
+use provider::catalog::Started;
 use provider::doctor::{Diagnosis, diagnose};
 use provider::features::KernelFeatures;
 use provider::interpreter::{is_of_python, is_python_name};
@@ -62,10 +62,23 @@ pub(crate) struct Expectations {
     advised: bool,
     /// How many programs had ended, and their files were gone, before anybody could look at them.
     unseen: usize,
+    /// The processes of which this is so as well, but whose files have no names as Pythons have.
+    undecided: HashSet<u32>,
     /// When it is looked for files among these that are gone; not before.
     look: Option<Instant>,
     /// The files that could not be enabled.
     refused_files: HashSet<(u64, u64)>,
+}
+
+/// How much of a run could not be traced.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Untraced {
+    /// Files that could not be enabled.
+    refused: usize,
+    /// Pythons, by their names, that were gone before anybody could look at them.
+    unseen: usize,
+    /// Processes whose other files were gone.
+    undecided: usize,
 }
 
 /// How many files that cannot be enabled are told of one by one, and programs that nobody could look at.
@@ -90,13 +103,17 @@ impl Expectations {
     }
 
     /// How many files could not be enabled.
-    pub(crate) fn refused(&self) -> usize {
+    fn refused(&self) -> usize {
         self.refused_files.len()
     }
 
-    /// How many programs nobody could look at.
-    pub(crate) fn unseen(&self) -> usize {
-        self.unseen
+    /// What is told in the end.
+    pub(crate) fn untraced(&self) -> Untraced {
+        Untraced {
+            refused: self.refused(),
+            unseen: self.unseen,
+            undecided: self.undecided.len(),
+        }
     }
 
     /// The descriptions that nothing has matched so far.
@@ -176,14 +193,35 @@ impl Run<'_> {
     /// Enables what programs bring that run on meanwhile, and tells which of them got ahead.
     pub(crate) fn enable_late(&mut self, live: &mut Live, started: &[Started]) -> Result<()> {
         let held = self.hold(&live.expectations, started);
-        self.enable_new(live, started);
+        let known = self.catalog.newest();
+        self.enable_started(live, started);
+        self.note_new(&mut live.expectations, known, monotonic());
         for (pid, since) in held {
             live.expectations.held.insert(pid, (since, monotonic()));
             self.target.go_on(pid)?;
         }
-        self.tell_late(&mut live.expectations, started);
+        let fate = "was a moment ahead of its probes: its first events";
+        self.tell_late(&mut live.expectations, started, fate);
         self.tell_unseen(&mut live.expectations, started);
         Ok(())
+    }
+
+    /// Tells what programs brought just before the run ended, at `until` by `CLOCK_MONOTONIC`: nothing is
+    /// attached any more.
+    pub(crate) fn tell_last(&mut self, live: &mut Live, until: Duration) {
+        if let Some(watch) = &mut live.watch {
+            watch.stop();
+        }
+        let started = live.started();
+        let known = self.catalog.newest();
+        let (matched, _) = self.match_started(known, &started);
+        let expectations = &mut live.expectations;
+        expectations.awaited.retain(|spec| !matched.contains(spec));
+        self.note_new(expectations, known, until);
+        let fate = "had only just started when tracing ended: its events";
+        self.tell_late(expectations, &started, fate);
+        self.tell_unseen(expectations, &started);
+        self.tell_lacking(live, &started);
     }
 
     /// Stops the command if it has just mapped what may be an interpreter and has no probes yet; gives
@@ -205,24 +243,21 @@ impl Run<'_> {
         held
     }
 
-    /// Enables what these bring, and notes when the probes of which files are in place.
-    fn enable_new(&mut self, live: &mut Live, started: &[Started]) {
-        let known = self.catalog.newest();
-        self.enable_started(live, started);
+    /// Notes since when the probes are in place that came after `known`.
+    fn note_new(&self, expectations: &mut Expectations, known: ProbeId, since: Duration) {
         let new = (known.0 + 1..=self.catalog.newest().0).map(ProbeId);
         let files = new.filter_map(|id| self.catalog.probe(id)?.kind.file());
-        let now = monotonic();
         let Expectations {
             in_place,
             refused_files,
             ..
-        } = &mut live.expectations;
+        } = expectations;
         let enabled = files.filter(|(file, _)| !refused_files.contains(&file.identity));
-        in_place.extend(enabled.map(|(file, _)| (file.identity, now)));
+        in_place.extend(enabled.map(|(file, _)| (file.identity, since)));
     }
 
-    /// Tells which processes were ahead of their probes.
-    fn tell_late(&self, expectations: &mut Expectations, started: &[Started]) {
+    /// Tells which processes were ahead of their probes; `running` says it of those that have not ended.
+    fn tell_late(&self, expectations: &mut Expectations, started: &[Started], running: &str) {
         for process in started {
             let pid = process.pid;
             let Some(file) = self.missed(expectations, process) else {
@@ -232,7 +267,7 @@ impl Run<'_> {
                 continue;
             }
             let fate = if runs(pid) {
-                "was a moment ahead of its probes: its first events"
+                running
             } else {
                 "had ended before its probes were attached: its events"
             };
@@ -275,20 +310,28 @@ impl Run<'_> {
     fn tell_unseen(&mut self, expectations: &mut Expectations, started: &[Started]) {
         let vanished = self.catalog.vanished();
         for process in started {
-            // Of others it matters little: in another root, all that has ended looks like this.
-            let gone = process.mapped.gone.iter();
-            let gone = gone.filter(|path| is_python_name(path)).map(escaped);
-            let mapped = process.mapped.files.iter().map(|(file, _)| file);
             let told = &mut expectations.told_late;
+            let mapped = process.mapped.files.iter().map(|(file, _)| file);
             let mapped = mapped.filter(|file| {
                 let is_it =
                     |gone: &Arc<File>| gone.identity == file.identity && gone.born == file.born;
-                is_of_python(file)
-                    && vanished.iter().any(is_it)
-                    && told.insert((process.pid, file.identity))
+                vanished.iter().any(is_it) && told.insert((process.pid, file.identity))
             });
-            let mut names = gone.chain(mapped.map(|file| file.shown.display().to_string()));
-            let Some(name) = names.next() else {
+            let mapped = mapped.map(|file| file.shown.display().to_string());
+            let names: Vec<String> = process
+                .mapped
+                .gone
+                .iter()
+                .map(escaped)
+                .chain(mapped)
+                .collect();
+            let python = names.iter().find(|name| is_python_name(name.as_ref()));
+            let Some(name) = python else {
+                // Any program may have probes. Most have none, and in another root all that have
+                // ended look like this: these are counted.
+                if !names.is_empty() {
+                    expectations.undecided.insert(process.pid);
+                }
                 continue;
             };
             // Of another user's it is not known whether it has ended.
@@ -378,21 +421,7 @@ impl Run<'_> {
             return HashSet::new();
         }
         let known = self.catalog.newest();
-        let parsed = &self.compiled.parsed;
-        let look = |catalog: &mut Catalog| {
-            let mut matched = HashSet::new();
-            let mut enabled = Vec::new();
-            for (spec, described) in parsed.specs() {
-                let found = catalog.enable_started(&described.desc, started);
-                if !found.is_empty() {
-                    matched.insert(spec);
-                }
-                let new = found.into_iter().filter(|probe| probe.id > known);
-                enabled.extend(new.map(|probe| Found { spec, probe }));
-            }
-            (matched, enabled)
-        };
-        let (mut matched, mut enabled) = look(&mut self.catalog);
+        let (mut matched, mut enabled) = self.match_started(known, started);
         let unsound = check_python::unsound(
             self.options,
             self.messages,
@@ -400,7 +429,7 @@ impl Run<'_> {
             enabled.iter().map(|enabled| &enabled.probe),
         );
         if !unsound.is_empty() {
-            (matched, enabled) = look(&mut self.catalog);
+            (matched, enabled) = self.match_started(known, started);
         }
         live.expectations
             .awaited
@@ -415,6 +444,26 @@ impl Run<'_> {
             }
         }
         matched
+    }
+
+    /// The descriptions that new processes have probes for, and those of these probes that came after
+    /// `known`.
+    fn match_started(
+        &mut self,
+        known: ProbeId,
+        started: &[Started],
+    ) -> (HashSet<Spec>, Vec<Found>) {
+        let mut matched = HashSet::new();
+        let mut enabled = Vec::new();
+        for (spec, described) in self.compiled.parsed.specs() {
+            let found = self.catalog.enable_started(&described.desc, started);
+            if !found.is_empty() {
+                matched.insert(spec);
+            }
+            let new = found.into_iter().filter(|probe| probe.id > known);
+            enabled.extend(new.map(|probe| Found { spec, probe }));
+        }
+        (matched, enabled)
     }
 
     /// Adds the clauses on new probes to what runs: all of them, or none and everything is as before.
@@ -507,8 +556,13 @@ impl Run<'_> {
         }
     }
 
-    /// Tells of how many files the probes are not enabled, if that has not been told of each.
-    pub(crate) fn report_refused(&self, refused: usize, unseen: usize) {
+    /// Tells how much could not be traced, as far as that has not been told one by one.
+    pub(crate) fn report_untraced(&self, untraced: Untraced) {
+        let Untraced {
+            refused,
+            unseen,
+            undecided,
+        } = untraced;
         if refused > TOLD {
             self.messages.say(&format!(
                 "the probes in {refused} files were not enabled, of which the first {TOLD} are told \
@@ -519,6 +573,17 @@ impl Run<'_> {
             self.messages.say(&format!(
                 "{unseen} programs had ended before they could be looked at, of which the first {TOLD} \
                  are told above"
+            ));
+        }
+        if undecided > 0 {
+            let (plural, their) = if undecided == 1 {
+                ("", "its")
+            } else {
+                ("es", "their")
+            };
+            self.messages.say(&format!(
+                "{undecided} process{plural} had ended, and {their} files were gone, before these could \
+                 be looked at: if there were probes in them, {their} events are not seen"
             ));
         }
     }

@@ -43,7 +43,7 @@ use crate::matching::{KnownArgs, Match, all_found, enabled};
 use crate::message::Messages;
 use crate::notices::{means_python_of, tell_built_ins, tell_untraced_children};
 use crate::options::Options;
-use crate::target::Target;
+use crate::target::{Target, monotonic};
 
 /// How long a command has to answer Ctrl-C by itself.
 const GRACE: Duration = Duration::from_millis(500);
@@ -321,12 +321,6 @@ impl Run<'_> {
             if self.target.exists() {
                 self.report_ended();
                 if self.target.is_over() && live.are_over()? {
-                    // What they did last is told, or has been seen.
-                    if let Some(watch) = &mut live.watch {
-                        watch.stop();
-                    }
-                    let started = live.started();
-                    self.enable_late(live, &started)?;
                     return Ok(Ending::Normal);
                 }
             }
@@ -420,18 +414,22 @@ impl Run<'_> {
         ending: Ending,
         mailbox: &Mailbox,
     ) -> Result<i32> {
+        let until = monotonic();
         // If all has failed, the command that has not been let go is not.
         let let_go = match &ending {
             Ending::Failed(_) => Ok(()),
             _ => self.target.resume(),
         };
         live.session.detach_all();
+        if !matches!(ending, Ending::Failed(_)) {
+            self.tell_last(&mut live, until);
+        }
         let unmatched = if self.options.zdefs {
             Vec::new()
         } else {
             live.unmatched()
         };
-        let (refused, unseen) = (live.expectations.refused(), live.expectations.unseen());
+        let untraced = live.expectations.untraced();
         let (records, counted) = (live.records, live.has_counted());
         let children = self.untraced_children(&live);
         let mut pipeline = live.pipeline.stop();
@@ -459,7 +457,7 @@ impl Run<'_> {
             _ => {}
         }
         self.report_ended();
-        self.report_refused(refused, unseen);
+        self.report_untraced(untraced);
         if is_silent {
             tell_untraced_children(&children, self.messages);
             tell_built_ins(&self.compiled.program, self.messages);

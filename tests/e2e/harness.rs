@@ -57,6 +57,8 @@ impl Outcome {
         let late = |line: &str| {
             line.contains("rdtrace: process")
                 && (line.contains(" its probes") || line.contains("could be looked at"))
+                || line.contains("just started when tracing ended")
+                || line.contains("had ended, and ")
         };
         let others = self.stderr.lines().filter(|line| !late(line));
         self.stderr = others.collect::<Vec<_>>().join("\n");

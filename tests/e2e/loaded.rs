@@ -240,7 +240,9 @@ fn of_pythons_that_run_for_a_moment_each_is_counted_or_told() {
     wait_for_text(&out, "ready");
     let mut names = Vec::new();
     for number in 0..12 {
-        let copy = dir.path().join(format!("python3.11_copy{number}"));
+        // Under any name: a program may have its interpreter in itself.
+        let kind = ["python3.11_copy", "renamed"][number / 2 % 2];
+        let copy = dir.path().join(format!("{kind}{number}"));
         install("/usr/bin/python3".as_ref(), &copy);
         let mut command = Command::new(&copy);
         command.args(["-S", "-c", "def once(): pass\nonce()"]);
@@ -257,14 +259,68 @@ fn of_pythons_that_run_for_a_moment_each_is_counted_or_told() {
     tracer.signal(Signal::SIGTERM);
     let outcome = tracer.finish();
     let counted = fs::read_to_string(&out).unwrap();
+    let mut unnamed = 0;
     for name in names {
-        let lines = counted.lines().chain(outcome.stderr.lines());
-        let is_named = |line: &str| {
-            let mut words = line.split([' ', '/']);
-            words.any(|word| word == name)
-        };
-        let count = lines.filter(|line| is_named(line)).count();
-        assert!(count > 0, "{name} in\n{counted}\n{}", outcome.stderr);
+        if !is_named(&name, &counted, &outcome) {
+            assert!(
+                name.starts_with("renamed"),
+                "{name} in\n{counted}\n{outcome:?}"
+            );
+            unnamed += 1;
+        }
+    }
+    let lines = outcome.stderr.lines();
+    let gone = lines.filter_map(|line| line.strip_prefix("rdtrace: ")?.split_once(" process"));
+    let gone = gone.filter(|(_, rest)| rest.contains("had ended, and"));
+    let gone: usize = gone.map(|(count, _)| count.parse::<usize>().unwrap()).sum();
+    assert!(
+        gone >= unnamed,
+        "{unnamed} of {gone}: {counted}\n{outcome:?}"
+    );
+}
+
+/// Whether a program is in the output or in a message.
+fn is_named(program: &str, output: &str, outcome: &Outcome) -> bool {
+    let mut lines = output.lines().chain(outcome.stderr.lines());
+    lines.any(|line| line.split([' ', '/']).any(|word| word == program))
+}
+
+#[test]
+fn what_starts_as_tracing_ends_is_counted_or_told() {
+    if !can_trace_python() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let program = "BEGIN { printf(\"ready\\n\"); } \
+        python*:::function-entry /copyinstr(arg1) == \"once\"/ { @[probemod] = count(); } \
+        python*:::function-entry /copyinstr(arg1) == \"the_end\"/ { exit(0); }";
+    for (number, signal) in [Some(Signal::SIGINT), Some(Signal::SIGTERM), None]
+        .into_iter()
+        .cycle()
+        .take(9)
+        .enumerate()
+    {
+        let out = dir.path().join(format!("out{number}"));
+        let tracer = Running::start(rdtrace(["-qo", out.to_str().unwrap(), "-n", program]));
+        wait_for_text(&out, "ready");
+        let copy = dir.path().join(format!("last{number}"));
+        install("/usr/bin/python3".as_ref(), &copy);
+        let mut command = Command::new(&copy);
+        command.args(["-S", "-c", "def once(): pass\nonce()"]);
+        run(command).clean();
+        match signal {
+            Some(signal) => tracer.signal(signal),
+            None => {
+                let mut last = Command::new(PYTHON);
+                last.args(["-S", "-c", "def the_end(): pass\nthe_end()"]);
+                run(last).clean();
+            }
+        }
+        let outcome = tracer.finish();
+        let counted = fs::read_to_string(&out).unwrap();
+        let is_told = is_named(name(&copy), &counted, &outcome);
+        assert!(is_told, "{signal:?}: {counted}\n{outcome:?}");
+        outcome.clean_but_late();
     }
 }
 

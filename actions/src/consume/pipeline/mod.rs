@@ -78,13 +78,21 @@ const MEMORY: usize = 64 << 20;
 /// The shortest and longest time between two looks at the ring.
 const POLL: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(10));
 
-/// The running threads.
+/// The running threads. They end when it is dropped.
 #[derive(Debug)]
 pub struct Pipeline {
     consumer: Arc<Mutex<Consumer>>,
     queue: Arc<Queue>,
     begun: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
+    threads: Option<Threads>,
+}
+
+/// What the threads ended with: the drain thread, the format thread.
+type Ended = (thread::Result<Box<dyn Ring>>, thread::Result<Writer>);
+
+#[derive(Debug)]
+struct Threads {
     drain: JoinHandle<Box<dyn Ring>>,
     format: JoinHandle<Writer>,
 }
@@ -131,8 +139,10 @@ impl Pipeline {
             queue,
             begun,
             stop,
-            drain: drain?,
-            format,
+            threads: Some(Threads {
+                drain: drain?,
+                format,
+            }),
         })
     }
 
@@ -155,18 +165,32 @@ impl Pipeline {
 
     /// Empties the ring once, formats and writes everything, and ends the threads. The probes may
     /// fire on; what comes later is for [`Stopped::drain`].
-    pub fn stop(self) -> Stopped {
+    pub fn stop(mut self) -> Stopped {
+        let (ring, writer) = self
+            .end_threads()
+            .expect("they are ended when it is taken, here or by dropping it");
+        Stopped {
+            ring: ring.unwrap_or_else(|cause| panic::resume_unwind(cause)),
+            writer: writer.unwrap_or_else(|cause| panic::resume_unwind(cause)),
+        }
+    }
+
+    /// Ends the threads, and gives what each ended with; `None` if they have been ended.
+    fn end_threads(&mut self) -> Option<Ended> {
+        let Threads { drain, format } = self.threads.take()?;
         self.stop.store(true, Ordering::Release);
-        self.drain.thread().unpark();
-        let ring = self
-            .drain
-            .join()
-            .unwrap_or_else(|cause| panic::resume_unwind(cause));
-        let writer = self
-            .format
-            .join()
-            .unwrap_or_else(|cause| panic::resume_unwind(cause));
-        Stopped { ring, writer }
+        drain.thread().unpark();
+        Some((drain.join(), format.join()))
+    }
+}
+
+/// A run that fails before its end must not leave threads behind. They would go on for ever, and a
+/// signal that the rest of the process blocks would be delivered to them: each thread has the mask of
+/// the time when it was started.
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        // A panic of theirs is not worth a second one.
+        let _ = self.end_threads();
     }
 }
 

@@ -237,3 +237,15 @@ fn a_full_queue_leaves_chunks_with_the_caller() {
     queue.give_back(chunk);
     assert!(queue.put(&mut second));
 }
+
+#[test]
+fn no_thread_outlives_the_pipeline() {
+    let (ring, output) = (FakeRing::default(), Output::default());
+    let (pipeline, _events) = start(&ring, printing(), Box::new(output.clone()));
+    ring.push(1);
+    drop(pipeline);
+    // What the threads had is gone with them.
+    assert_eq!(Arc::strong_count(&ring.0), 1);
+    assert_eq!(Arc::strong_count(&output.0), 1);
+    assert_eq!(*output.0.lock().unwrap(), b"1\n");
+}
