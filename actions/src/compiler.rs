@@ -82,13 +82,13 @@ const CLOSED_LOOPS: u32 = 6;
 #[must_use]
 pub fn wants_may_goto(program: &Program, strsize: u32) -> bool {
     fn loops(expr: &Expr) -> u32 {
-        let own = match &expr.kind {
-            ExprKind::Call(..) | ExprKind::Binary(..) | ExprKind::Logic(..) => expr
-                .operands()
-                .iter()
-                .any(|operand| operand.ty == Type::String),
-            _no_loop => false,
-        };
+        let own = matches!(
+            expr.kind,
+            ExprKind::Call(..) | ExprKind::Binary(..) | ExprKind::Logic(..)
+        ) && expr
+            .operands()
+            .iter()
+            .any(|operand| operand.ty == Type::String);
         // `dirname` has three.
         let inner = expr.operands().into_iter().map(loops);
         inner.sum::<u32>() + 3 * u32::from(own)

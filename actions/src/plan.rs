@@ -208,19 +208,41 @@ impl Planner<'_> {
                     *arg = self.defer(arg);
                 }
             }
-            _ => {}
+            ExprKind::Int(_)
+            | ExprKind::Str(_)
+            | ExprKind::Var(_)
+            | ExprKind::Element(..)
+            | ExprKind::Builtin(_)
+            | ExprKind::Arg(_)
+            | ExprKind::TypedArg(_)
+            | ExprKind::Logic(..)
+            | ExprKind::Assign(..)
+            | ExprKind::Step { .. }
+            | ExprKind::Deref(_)
+            | ExprKind::Member { .. }
+            | ExprKind::Index { .. }
+            | ExprKind::AddressOf(_)
+            | ExprKind::Byte(..)
+            | ExprKind::Comma(..)
+            | ExprKind::Recorded(_) => {}
         }
         deferred
     }
 
     /// Whether the consumer can compute the outermost operation of `expr`.
     fn can_defer(&self, expr: &Expr) -> bool {
+        if let ExprKind::Builtin(builtin) = &expr.kind {
+            return (self.constant)(*builtin);
+        }
+        if self.is_known(expr) {
+            return true;
+        }
+        // Arithmetic on numbers costs the kernel side nothing and saves fields.
+        if !mentions_string(expr) {
+            return false;
+        }
         match &expr.kind {
             ExprKind::Int(_) | ExprKind::Str(_) => true,
-            ExprKind::Builtin(builtin) => (self.constant)(*builtin),
-            _ if self.is_known(expr) => true,
-            // Arithmetic on numbers costs the kernel side nothing and saves fields.
-            _ if !mentions_string(expr) => false,
             ExprKind::Binary(BinaryOp::Divide | BinaryOp::Remainder, _, divisor) => {
                 matches!(divisor.kind, ExprKind::Int(value) if value != 0)
             }
@@ -231,7 +253,21 @@ impl Planner<'_> {
             }
             ExprKind::Ternary(_, a, b) => self.is_known(a) && self.is_known(b),
             ExprKind::Call(subroutine, _) => subroutine.is_pure(),
-            _ => false,
+            ExprKind::Var(_)
+            | ExprKind::Element(..)
+            | ExprKind::Builtin(_)
+            | ExprKind::Arg(_)
+            | ExprKind::TypedArg(_)
+            | ExprKind::Logic(..)
+            | ExprKind::Assign(..)
+            | ExprKind::Step { .. }
+            | ExprKind::Deref(_)
+            | ExprKind::Member { .. }
+            | ExprKind::Index { .. }
+            | ExprKind::AddressOf(_)
+            | ExprKind::Byte(..)
+            | ExprKind::Comma(..)
+            | ExprKind::Recorded(_) => false,
         }
     }
 
@@ -247,7 +283,20 @@ impl Planner<'_> {
             }
             ExprKind::Cast(of) => (of.ty == Type::String) == (expr.ty == Type::String),
             ExprKind::Call(subroutine, _) => subroutine.is_pure(),
-            _ => false,
+            ExprKind::Var(_)
+            | ExprKind::Element(..)
+            | ExprKind::Arg(_)
+            | ExprKind::TypedArg(_)
+            | ExprKind::Assign(..)
+            | ExprKind::Step { .. }
+            | ExprKind::Deref(_)
+            | ExprKind::Member { .. }
+            | ExprKind::Index { .. }
+            | ExprKind::AddressOf(_)
+            | ExprKind::BitField { .. }
+            | ExprKind::Byte(..)
+            | ExprKind::Comma(..)
+            | ExprKind::Recorded(_) => false,
         };
         own && expr
             .operands()

@@ -388,9 +388,12 @@ fn collections_end_where_the_collector_returns() {
             Scope::System,
             true,
         );
-        let returns = object.attachments.iter().find_map(|a| match &a.target {
-            Target::Returns { sites, .. } => Some(sites.len()),
-            _ => None,
+        let returns = object.attachments.iter().find_map(|a| {
+            if let Target::Returns { sites, .. } = &a.target {
+                Some(sites.len())
+            } else {
+                None
+            }
         });
         assert_eq!(returns, Some(collectors.len()), "{}", path.display());
     }

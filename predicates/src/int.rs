@@ -99,17 +99,43 @@ impl Emit<'_> {
                 self.effect(first)?;
                 self.effect(second)
             }
-            _ if expr.ty == Type::String => {
+            ExprKind::Call(Subroutine::Copyinto, args) => self.copyinto(args, expr.span),
+            ExprKind::Call(Subroutine::Bcopy, args) => self.bcopy(args, expr.span),
+            ExprKind::Int(_)
+            | ExprKind::Str(_)
+            | ExprKind::Var(_)
+            | ExprKind::Element(..)
+            | ExprKind::Builtin(_)
+            | ExprKind::Arg(_)
+            | ExprKind::TypedArg(_)
+            | ExprKind::Unary(..)
+            | ExprKind::Binary(..)
+            | ExprKind::Logic(..)
+            | ExprKind::Ternary(..)
+            | ExprKind::Cast(_)
+            | ExprKind::Deref(_)
+            | ExprKind::Member { .. }
+            | ExprKind::Index { .. }
+            | ExprKind::AddressOf(_)
+            | ExprKind::BitField { .. }
+            | ExprKind::Byte(..)
+            | ExprKind::Call(..)
+            | ExprKind::Recorded(_) => self.value_unused(expr),
+        }
+    }
+
+    /// Evaluates an expression that has no effect but a possible fault.
+    fn value_unused(&mut self, expr: &Expr) -> Emitted<()> {
+        match expr.ty {
+            Type::Void => Ok(()),
+            Type::String => {
                 if self.constant(expr).is_none() {
                     let string = self.string(expr)?;
                     self.give_string(string);
                 }
                 Ok(())
             }
-            ExprKind::Call(Subroutine::Copyinto, args) => self.copyinto(args, expr.span),
-            ExprKind::Call(Subroutine::Bcopy, args) => self.bcopy(args, expr.span),
-            _ if expr.ty == Type::Void => Ok(()),
-            _ => {
+            Type::Int(_) | Type::Pointer(..) | Type::Array(..) | Type::Struct(_) => {
                 let val = self.int(expr)?;
                 self.stack.give(val);
                 Ok(())
@@ -124,12 +150,11 @@ impl Emit<'_> {
         span: Span,
         change: impl FnOnce(&mut Self, Reg),
     ) -> Emitted<Val> {
-        let val = match val {
-            Val::Const(_) => {
-                self.load(Reg::R0, &val);
-                self.keep(Reg::R0, span)?
-            }
-            other => other,
+        let val = if matches!(val, Val::Const(_)) {
+            self.load(Reg::R0, &val);
+            self.keep(Reg::R0, span)?
+        } else {
+            val
         };
         let reg = self.reg(&val, Reg::R0);
         change(self, reg);
@@ -267,16 +292,21 @@ impl Emit<'_> {
             self.divide(op, reg, right, signed);
             return;
         }
-        let alu = match op {
-            BinaryOp::ShiftRight if signed => Alu::Arsh,
-            _ => alu_of(op).expect("comparisons are conditions, not arithmetic"),
+        let alu = if op == BinaryOp::ShiftRight && signed {
+            Alu::Arsh
+        } else {
+            alu_of(op).expect("comparisons are conditions, not arithmetic")
         };
         let shift = matches!(op, BinaryOp::ShiftLeft | BinaryOp::ShiftRight);
-        let constant = match right {
+        let constant = if let Val::Const(value) = right {
             // The processor masks a count in a register, the verifier refuses a large constant.
-            Val::Const(count) if shift => Some(i32::from(count.to_le_bytes()[0] & 63)),
-            Val::Const(value) => i32::try_from(*value).ok(),
-            _ => None,
+            if shift {
+                Some(i32::from(value.to_le_bytes()[0] & 63))
+            } else {
+                i32::try_from(*value).ok()
+            }
+        } else {
+            None
         };
         if let Some(constant) = constant {
             self.asm.alu_imm(alu, reg, constant);
@@ -417,21 +447,40 @@ impl Emit<'_> {
                 let cond = if when { cond } else { cond.negated() };
                 let (left, right) = self.operands(a, b)?;
                 let x = self.own_register(a, &left, Reg::R0);
-                match right {
-                    Val::Const(value) if i32::try_from(value).is_ok() => {
-                        let value = i32::try_from(value).unwrap_or(0);
-                        self.asm.jump_if_imm(cond, x, value, to);
-                    }
-                    _ => {
-                        let y = self.own_register(b, &right, Reg::R1);
-                        self.asm.jump_if(cond, x, y, to);
-                    }
+                if let Val::Const(value) = right
+                    && let Ok(value) = i32::try_from(value)
+                {
+                    self.asm.jump_if_imm(cond, x, value, to);
+                } else {
+                    let y = self.own_register(b, &right, Reg::R1);
+                    self.asm.jump_if(cond, x, y, to);
                 }
                 self.stack.give(left);
                 self.stack.give(right);
                 Ok(())
             }
-            _ => {
+            ExprKind::Int(_)
+            | ExprKind::Str(_)
+            | ExprKind::Var(_)
+            | ExprKind::Element(..)
+            | ExprKind::Builtin(_)
+            | ExprKind::Arg(_)
+            | ExprKind::TypedArg(_)
+            | ExprKind::Unary(..)
+            | ExprKind::Binary(..)
+            | ExprKind::Ternary(..)
+            | ExprKind::Assign(..)
+            | ExprKind::Step { .. }
+            | ExprKind::Cast(_)
+            | ExprKind::Deref(_)
+            | ExprKind::Member { .. }
+            | ExprKind::Index { .. }
+            | ExprKind::AddressOf(_)
+            | ExprKind::BitField { .. }
+            | ExprKind::Byte(..)
+            | ExprKind::Call(..)
+            | ExprKind::Comma(..)
+            | ExprKind::Recorded(_) => {
                 let val = self.int(expr)?;
                 let reg = self.own_register(expr, &val, Reg::R0);
                 self.asm
@@ -464,7 +513,23 @@ impl Emit<'_> {
             ExprKind::Cast(of) | ExprKind::Comma(_, of) | ExprKind::Assign(_, _, of) => {
                 self.is_slot(of)
             }
-            _ => false,
+            ExprKind::Int(_)
+            | ExprKind::Str(_)
+            | ExprKind::Element(..)
+            | ExprKind::Builtin(_)
+            | ExprKind::Unary(..)
+            | ExprKind::Binary(..)
+            | ExprKind::Logic(..)
+            | ExprKind::Ternary(..)
+            | ExprKind::Step { .. }
+            | ExprKind::Deref(_)
+            | ExprKind::Member { .. }
+            | ExprKind::Index { .. }
+            | ExprKind::AddressOf(_)
+            | ExprKind::BitField { .. }
+            | ExprKind::Byte(..)
+            | ExprKind::Call(..)
+            | ExprKind::Recorded(_) => false,
         }
     }
 
@@ -504,12 +569,13 @@ impl Emit<'_> {
             // A string used as a pointer: only whether there is one can be asked.
             return self.string_presence(of, expr.span);
         }
-        let val = match &of.kind {
+        let val = if let ExprKind::Deref(address) = &of.kind
+            && matches!(of.ty, Type::Array(..) | Type::Struct(_))
+        {
             // An array's value is its address.
-            ExprKind::Deref(address) if matches!(of.ty, Type::Array(..) | Type::Struct(_)) => {
-                self.int(address)?
-            }
-            _ => self.int(of)?,
+            self.int(address)?
+        } else {
+            self.int(of)?
         };
         let int = type_of(expr)?;
         if of.ty.as_int().is_none() || of.fits(int) {
@@ -569,12 +635,12 @@ impl Emit<'_> {
 
     /// The offset of a global that hardware can change atomically.
     fn atomic_global(&self, target: &Expr, int: Int) -> Option<u32> {
-        match target.kind {
-            ExprKind::Var(var) if int.size >= 4 => match self.storage.places[var.0 as usize] {
-                Place::Global(offset) => Some(offset),
-                _ => None,
-            },
-            _ => None,
+        if let ExprKind::Var(var) = target.kind
+            && let Place::Global(offset) = self.storage.places[var.0 as usize]
+        {
+            (int.size >= 4).then_some(offset)
+        } else {
+            None
         }
     }
 
@@ -656,7 +722,12 @@ fn alu_of(op: BinaryOp) -> Option<Alu> {
         BinaryOp::Xor => Alu::Xor,
         BinaryOp::ShiftLeft => Alu::Lsh,
         BinaryOp::ShiftRight => Alu::Rsh,
-        _ => return None,
+        BinaryOp::Equal
+        | BinaryOp::NotEqual
+        | BinaryOp::Less
+        | BinaryOp::LessEqual
+        | BinaryOp::Greater
+        | BinaryOp::GreaterEqual => return None,
     })
 }
 

@@ -23,10 +23,11 @@ impl Emit<'_> {
             if let ExprKind::Var(var) = expr.kind
                 && let Place::Scratch(offset) = self.storage.places[var.0 as usize]
             {
-                let size = match &program.variables[var.0 as usize].ty {
-                    // Its NUL makes a string empty.
-                    Type::String => 8,
-                    other => other.size(self.storage.strsize).next_multiple_of(8),
+                let ty = &program.variables[var.0 as usize].ty;
+                let size = if *ty == Type::String {
+                    8 // its NUL makes a string empty
+                } else {
+                    ty.size(self.storage.strsize).next_multiple_of(8)
                 };
                 self.cleared.insert((offset, size));
             }

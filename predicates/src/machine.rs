@@ -72,7 +72,18 @@ impl MachineState {
             Builtin::Epid => Value::Int(i64::from(self.epid)),
             // Probes fire in user mode or on timers; no system call's error is at hand.
             Builtin::Errno => Value::Int(0),
-            _ => return None,
+            Builtin::Probeprov
+            | Builtin::Pid
+            | Builtin::Tid
+            | Builtin::Ppid
+            | Builtin::Uid
+            | Builtin::Gid
+            | Builtin::Execname
+            | Builtin::Timestamp
+            | Builtin::Walltimestamp
+            | Builtin::Vtimestamp
+            | Builtin::Cpu
+            | Builtin::Curthread => return None,
         })
     }
 }

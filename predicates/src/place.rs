@@ -62,25 +62,23 @@ impl Emit<'_> {
     }
 
     fn distance(&mut self, part: &Expr) -> Emitted<Distance> {
-        match &part.kind {
-            ExprKind::Member { of, offset, .. } => {
-                let mut distance = self.distance(of)?;
-                distance.fixed += offset;
-                Ok(distance)
-            }
-            ExprKind::Index { of, index } => {
-                let distance = self.distance(of)?;
-                let Type::Array(_, count) = of.ty else {
-                    return Err(internal(part));
-                };
-                let size = part.ty.size(self.storage.strsize);
-                self.add_index(distance, index, count, size)
-            }
-            _whole => Ok(Distance {
-                fixed: 0,
-                indexed: None,
-            }),
+        if let ExprKind::Member { of, offset, .. } = &part.kind {
+            let mut distance = self.distance(of)?;
+            distance.fixed += offset;
+            return Ok(distance);
         }
+        if let ExprKind::Index { of, index } = &part.kind {
+            let distance = self.distance(of)?;
+            let Type::Array(_, count) = of.ty else {
+                return Err(internal(part));
+            };
+            let size = part.ty.size(self.storage.strsize);
+            return self.add_index(distance, index, count, size);
+        }
+        Ok(Distance {
+            fixed: 0,
+            indexed: None,
+        })
     }
 
     fn add_index(

@@ -126,9 +126,10 @@ impl Emit<'_> {
         } else {
             self.int(&args[0])?
         };
-        let space = match args[0].ty {
-            Type::String => Space::Scratch,
-            ref pointer => pointer.space(),
+        let space = if args[0].ty == Type::String {
+            Space::Scratch
+        } else {
+            args[0].ty.space()
         };
         let to = self.int(&args[1])?;
         let size = self.int(&args[2])?;

@@ -67,20 +67,24 @@ impl Emit<'_> {
 /// The address of a `copyinstr` whose result can be shared in a firing: one argument, and an
 /// address that cannot change within it.
 fn shareable(expr: &Expr) -> Option<&Expr> {
-    match &expr.kind {
-        ExprKind::Call(Subroutine::Copyinstr, args) if args.len() == 1 => {
-            is_fixed(&args[0]).then_some(&args[0])
-        }
-        _ => None,
+    if let ExprKind::Call(Subroutine::Copyinstr, args) = &expr.kind
+        && let [address] = args.as_slice()
+        && is_fixed(address)
+    {
+        Some(address)
+    } else {
+        None
     }
 }
 
 fn is_fixed(expr: &Expr) -> bool {
-    match &expr.kind {
-        ExprKind::Arg(_) | ExprKind::TypedArg(_) | ExprKind::Int(_) => true,
-        ExprKind::Cast(of) => is_fixed(of),
-        _ => false,
+    if let ExprKind::Cast(of) = &expr.kind {
+        return is_fixed(of);
     }
+    matches!(
+        expr.kind,
+        ExprKind::Arg(_) | ExprKind::TypedArg(_) | ExprKind::Int(_)
+    )
 }
 
 /// For `copyinstr(address) == "literal"` (or `!=`, or the other way round): the address and the

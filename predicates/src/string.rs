@@ -75,7 +75,23 @@ impl Emit<'_> {
                 self.assign_string(target, value)?;
                 self.string(target)
             }
-            _ => Err(internal(expr)),
+            ExprKind::Int(_)
+            | ExprKind::Str(_)
+            | ExprKind::Builtin(_)
+            | ExprKind::Arg(_)
+            | ExprKind::TypedArg(_)
+            | ExprKind::Unary(..)
+            | ExprKind::Binary(..)
+            | ExprKind::Logic(..)
+            | ExprKind::Assign(..)
+            | ExprKind::Step { .. }
+            | ExprKind::Deref(_)
+            | ExprKind::Member { .. }
+            | ExprKind::Index { .. }
+            | ExprKind::AddressOf(_)
+            | ExprKind::BitField { .. }
+            | ExprKind::Byte(..)
+            | ExprKind::Recorded(_) => Err(internal(expr)),
         }
     }
 
@@ -248,9 +264,12 @@ impl Emit<'_> {
             self.char_array(of)?;
             return self.push_kernel_bytes(span);
         }
-        let pointer = match &of.kind {
-            ExprKind::Deref(address) if matches!(of.ty, Type::Array(..)) => address,
-            _pointer => of,
+        let pointer = if let ExprKind::Deref(address) = &of.kind
+            && matches!(of.ty, Type::Array(..))
+        {
+            address
+        } else {
+            of
         };
         let space = pointer.ty.space();
         let address = self.int(pointer)?;

@@ -76,9 +76,11 @@ impl Emit<'_> {
             ints.push(self.keep(Reg::R0, span)?);
         }
         for member in members {
-            match self.member(member)? {
-                MemberValue::Int(val) => ints.push(val),
-                string => strings.push(string),
+            let value = self.member(member)?;
+            if let MemberValue::Int(val) = value {
+                ints.push(val);
+            } else {
+                strings.push(value);
             }
         }
         let smallest = maps.classes[0].0;
@@ -333,9 +335,12 @@ impl Emit<'_> {
 
 /// The address in `copyinstr(address)`, a string that can be read straight into a key.
 pub fn direct_string(expr: &Expr) -> Option<&Expr> {
-    match &expr.kind {
-        ExprKind::Call(Subroutine::Copyinstr, args) if args.len() == 1 => Some(&args[0]),
-        _ => None,
+    if let ExprKind::Call(Subroutine::Copyinstr, args) = &expr.kind
+        && let [address] = args.as_slice()
+    {
+        Some(address)
+    } else {
+        None
     }
 }
 

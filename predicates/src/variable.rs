@@ -50,7 +50,24 @@ impl Emit<'_> {
                 self.open_part(target).map(Target::Part)
             }
             ExprKind::Deref(address) => self.int(address).map(Target::Memory),
-            _no_place => Err(Refusal {
+            ExprKind::Int(_)
+            | ExprKind::Str(_)
+            | ExprKind::Builtin(_)
+            | ExprKind::Arg(_)
+            | ExprKind::TypedArg(_)
+            | ExprKind::Unary(..)
+            | ExprKind::Binary(..)
+            | ExprKind::Logic(..)
+            | ExprKind::Ternary(..)
+            | ExprKind::Assign(..)
+            | ExprKind::Step { .. }
+            | ExprKind::Cast(_)
+            | ExprKind::AddressOf(_)
+            | ExprKind::BitField { .. }
+            | ExprKind::Byte(..)
+            | ExprKind::Call(..)
+            | ExprKind::Comma(..)
+            | ExprKind::Recorded(_) => Err(Refusal {
                 span: target.span,
                 message: "only variables and memory can be assigned to".into(),
             }),
@@ -182,9 +199,10 @@ impl Emit<'_> {
     }
 
     fn array_maps(&self, var: VarId, at: &Expr) -> Emitted<TupleMaps> {
-        match self.place(var) {
-            Place::Array(maps) => Ok(maps),
-            _ => Err(internal(at)),
+        if let Place::Array(maps) = self.place(var) {
+            Ok(maps)
+        } else {
+            Err(internal(at))
         }
     }
 
@@ -216,7 +234,27 @@ impl Emit<'_> {
                 self.stack.give(pointer);
                 Ok(string)
             }
-            _ => Err(internal(expr)),
+            ExprKind::Int(_)
+            | ExprKind::Str(_)
+            | ExprKind::Builtin(_)
+            | ExprKind::Arg(_)
+            | ExprKind::TypedArg(_)
+            | ExprKind::Unary(..)
+            | ExprKind::Binary(..)
+            | ExprKind::Logic(..)
+            | ExprKind::Ternary(..)
+            | ExprKind::Assign(..)
+            | ExprKind::Step { .. }
+            | ExprKind::Cast(_)
+            | ExprKind::Deref(_)
+            | ExprKind::Member { .. }
+            | ExprKind::Index { .. }
+            | ExprKind::AddressOf(_)
+            | ExprKind::BitField { .. }
+            | ExprKind::Byte(..)
+            | ExprKind::Call(..)
+            | ExprKind::Comma(..)
+            | ExprKind::Recorded(_) => Err(internal(expr)),
         }
     }
 
@@ -259,7 +297,27 @@ impl Emit<'_> {
                 self.give_string(string);
                 Ok(())
             }
-            _ => Err(Refusal {
+            ExprKind::Int(_)
+            | ExprKind::Str(_)
+            | ExprKind::Builtin(_)
+            | ExprKind::Arg(_)
+            | ExprKind::TypedArg(_)
+            | ExprKind::Unary(..)
+            | ExprKind::Binary(..)
+            | ExprKind::Logic(..)
+            | ExprKind::Ternary(..)
+            | ExprKind::Assign(..)
+            | ExprKind::Step { .. }
+            | ExprKind::Cast(_)
+            | ExprKind::Deref(_)
+            | ExprKind::Member { .. }
+            | ExprKind::Index { .. }
+            | ExprKind::AddressOf(_)
+            | ExprKind::BitField { .. }
+            | ExprKind::Byte(..)
+            | ExprKind::Call(..)
+            | ExprKind::Comma(..)
+            | ExprKind::Recorded(_) => Err(Refusal {
                 span,
                 message: "only variables can be assigned to".into(),
             }),

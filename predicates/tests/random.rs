@@ -79,10 +79,12 @@ fn tree() -> impl Strategy<Value = Expr> {
         let unary = prop::sample::select(vec![UnaryOp::Negate, UnaryOp::Complement, UnaryOp::Not]);
         prop_oneof![
             4 => (op, inner.clone(), inner.clone()).prop_map(|(op, a, b)| {
-                let ty = match op {
-                    BinaryOp::ShiftLeft | BinaryOp::ShiftRight => a.ty.clone(),
-                    _ if OPS[10..].contains(&op) => Type::INT,
-                    _ => Type::Int(Int::common(int_of(&a), int_of(&b))),
+                let ty = if matches!(op, BinaryOp::ShiftLeft | BinaryOp::ShiftRight) {
+                    a.ty.clone()
+                } else if OPS[10..].contains(&op) {
+                    Type::INT
+                } else {
+                    Type::Int(Int::common(int_of(&a), int_of(&b)))
                 };
                 expr(ExprKind::Binary(op, Box::new(a), Box::new(b)), ty)
             }),

@@ -284,13 +284,14 @@ impl Types {
             (offset, 0)
         };
         let name = self.name(at)?;
-        let (offset, bits) = match &ty {
-            Type::Int(int) if width > 0 => {
-                let unit = u32::from(int.size) * 8;
-                let first = u8::try_from(offset % unit).ok()?;
-                (offset / unit * u32::from(int.size), Some((first, width)))
-            }
-            _whole => (offset / 8, None),
+        let (offset, bits) = if let Type::Int(int) = &ty
+            && width > 0
+        {
+            let unit = u32::from(int.size) * 8;
+            let first = u8::try_from(offset % unit).ok()?;
+            (offset / unit * u32::from(int.size), Some((first, width)))
+        } else {
+            (offset / 8, None)
         };
         Some(Member {
             name,

@@ -5,6 +5,11 @@
 //! a program that has nothing else in it. It is asked only after a refusal: nobody pays for it whose
 //! kernel has everything.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the kernel's kinds of map; most need nothing special"
+)]
+
 use std::fmt;
 use std::os::fd::AsFd as _;
 

@@ -54,9 +54,10 @@ impl Map {
     }
 
     fn try_create(spec: &MapSpec) -> io::Result<Self> {
-        let btf = match spec.kind {
-            MapKind::TaskStorage => Some(value_btf(spec.value_size)?),
-            _ => None,
+        let btf = if matches!(spec.kind, MapKind::TaskStorage) {
+            Some(value_btf(spec.value_size)?)
+        } else {
+            None
         };
         let (map_type, no_prealloc) = kernel_kind(spec.kind);
         let fd = create(&NewMap {

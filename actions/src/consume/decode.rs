@@ -145,6 +145,16 @@ pub(super) fn known(ecb: &Ecb, builtin: Builtin) -> Option<Value<'_>> {
         Builtin::Id => Some(Value::Int(i64::from(ecb.probe.id.0))),
         Builtin::Epid => Some(Value::Int(i64::from(ecb.epid.0))),
         Builtin::Errno => Some(Value::Int(0)), // as on the kernel side: never in a system call
-        _ => None,
+        Builtin::Pid
+        | Builtin::Tid
+        | Builtin::Ppid
+        | Builtin::Uid
+        | Builtin::Gid
+        | Builtin::Execname
+        | Builtin::Timestamp
+        | Builtin::Walltimestamp
+        | Builtin::Vtimestamp
+        | Builtin::Cpu
+        | Builtin::Curthread => None,
     }
 }

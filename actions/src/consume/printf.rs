@@ -271,7 +271,16 @@ fn recorded(expr: &Expr) -> bool {
         ExprKind::Ternary(a, b, c) => recorded(a) || recorded(b) || recorded(c),
         ExprKind::Call(_, args) => args.iter().any(recorded),
         ExprKind::Builtin(builtin) => *builtin == Builtin::Cpu,
-        // Anything else has no value here at all.
-        _ => false,
+        // These have no value here at all.
+        ExprKind::Int(_)
+        | ExprKind::Str(_)
+        | ExprKind::Var(_)
+        | ExprKind::Element(..)
+        | ExprKind::Arg(_)
+        | ExprKind::TypedArg(_)
+        | ExprKind::Assign(..)
+        | ExprKind::Step { .. }
+        | ExprKind::Member { .. }
+        | ExprKind::Index { .. } => false,
     }
 }

@@ -366,9 +366,11 @@ impl Writer {
     fn call(&mut self, text: bool, depth: usize) -> String {
         let known: Vec<(&str, &Prototype)> = TABLE
             .iter()
-            .filter_map(|row| match &row.kind {
-                Kind::Subroutine(prototype, Ok(_)) => Some((row.name, prototype)),
-                _ => None,
+            .filter_map(|row| {
+                let Kind::Subroutine(prototype, Ok(_)) = &row.kind else {
+                    return None;
+                };
+                Some((row.name, prototype))
             })
             .filter(|(_, prototype)| match prototype.result {
                 ValueType::String => text,
@@ -409,10 +411,15 @@ impl Writer {
 fn variables(text: bool) -> Vec<&'static str> {
     TABLE
         .iter()
-        .filter(|row| match row.kind {
-            Kind::Variable(ValueType::String, Ok(_)) => text,
-            Kind::Variable(ValueType::Int(_), Ok(_)) => !text,
-            _ => false,
+        .filter(|row| {
+            let Kind::Variable(ty, Ok(_)) = row.kind else {
+                return false;
+            };
+            if text {
+                ty == ValueType::String
+            } else {
+                matches!(ty, ValueType::Int(_))
+            }
         })
         .map(|row| row.name)
         .collect()

@@ -93,9 +93,10 @@ pub(crate) fn verify(text: &str) -> Verdict {
     session.create_maps(&object.maps).unwrap();
     for (program, listing) in object.programs.iter().zip(&object.listings) {
         if let Err(error) = session.load(program) {
-            let text = match &error {
-                provider::error::Error::Load(load) => load.log.clone(),
-                other => other.to_string(),
+            let text = if let provider::error::Error::Load(load) = &error {
+                load.log.clone()
+            } else {
+                error.to_string()
             };
             let end: Vec<&str> = text.lines().rev().take(12).collect();
             let end: Vec<&str> = end.into_iter().rev().collect();

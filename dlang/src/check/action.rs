@@ -17,15 +17,18 @@ const LARGEST_RECORDED: u32 = 4096;
 
 /// Whether an expression is only a statement: a call of an action, or an aggregation.
 fn is_action(expr: &ast::Expr) -> bool {
-    match &expr.kind {
-        ast::ExprKind::Call(name, _) => names::is_action(&name.text),
-        ast::ExprKind::Assign(_, target, _) => {
-            matches!(base_of(target).kind, ast::ExprKind::Aggregation(_))
-        }
-        ast::ExprKind::Ternary(_, then, otherwise) => is_action(then) || is_action(otherwise),
-        ast::ExprKind::Comma(first, second) => is_action(first) || is_action(second),
-        _ => false,
+    if let ast::ExprKind::Call(name, _) = &expr.kind {
+        return names::is_action(&name.text);
     }
+    if let ast::ExprKind::Assign(_, target, _) = &expr.kind {
+        return matches!(base_of(target).kind, ast::ExprKind::Aggregation(_));
+    }
+    if let ast::ExprKind::Ternary(_, first, second) | ast::ExprKind::Comma(first, second) =
+        &expr.kind
+    {
+        return is_action(first) || is_action(second);
+    }
+    false
 }
 
 impl Checker<'_> {
@@ -75,45 +78,43 @@ impl Checker<'_> {
     /// An expression statement; actions joined by commas are statements after each other.
     fn expr_statement(&mut self, expr: &ast::Expr, out: &mut Vec<Stmt>) -> Checked<()> {
         let span = expr.span;
-        let kind = match &expr.kind {
-            ast::ExprKind::Comma(first, second) => {
-                let first = self.expr_statement(first, out);
-                self.expr_statement(second, out)?;
-                return first;
+        let kind = if let ast::ExprKind::Comma(first, second) = &expr.kind {
+            let first = self.expr_statement(first, out);
+            self.expr_statement(second, out)?;
+            return first;
+        } else if let ast::ExprKind::Assign(op, target, value) = &expr.kind
+            && matches!(base_of(target).kind, ast::ExprKind::Aggregation(_))
+        {
+            let aggregate = self.aggregate(*op, target, value, span)?;
+            self.aggregation_follows(span)?;
+            aggregate
+        } else if let ast::ExprKind::Call(name, args) = &expr.kind
+            && names::is_action(&name.text)
+        {
+            StmtKind::Action(self.action(name, args, span)?)
+        } else if let ast::ExprKind::Ternary(cond, then, otherwise) = &expr.kind
+            && (is_action(then) || is_action(otherwise))
+        {
+            let checked = self.expr(cond)?;
+            if let Some(chosen) = constant_choice(&checked, then, otherwise) {
+                return self.expr_statement(chosen, out);
             }
-            ast::ExprKind::Assign(op, target, value)
-                if matches!(base_of(target).kind, ast::ExprKind::Aggregation(_)) =>
-            {
-                let aggregate = self.aggregate(*op, target, value, span)?;
-                self.aggregation_follows(span)?;
-                aggregate
+            if !checked.ty.is_scalar() {
+                let message = "operator ?: expression must be of scalar type";
+                return self.error(Tag::OpScalar, cond.span, message);
             }
-            ast::ExprKind::Call(name, args) if names::is_action(&name.text) => {
-                StmtKind::Action(self.action(name, args, span)?)
+            // As the statements `if` and `else`.
+            let (mut yes, mut no) = (Vec::new(), Vec::new());
+            let first = self.expr_statement(then, &mut yes);
+            self.expr_statement(otherwise, &mut no)?;
+            first?;
+            StmtKind::If {
+                cond: checked,
+                then: yes,
+                otherwise: no,
             }
-            ast::ExprKind::Ternary(cond, then, otherwise)
-                if is_action(then) || is_action(otherwise) =>
-            {
-                let checked = self.expr(cond)?;
-                if let Some(chosen) = constant_choice(&checked, then, otherwise) {
-                    return self.expr_statement(chosen, out);
-                }
-                if !checked.ty.is_scalar() {
-                    let message = "operator ?: expression must be of scalar type";
-                    return self.error(Tag::OpScalar, cond.span, message);
-                }
-                // As the statements `if` and `else`.
-                let (mut yes, mut no) = (Vec::new(), Vec::new());
-                let first = self.expr_statement(then, &mut yes);
-                self.expr_statement(otherwise, &mut no)?;
-                first?;
-                StmtKind::If {
-                    cond: checked,
-                    then: yes,
-                    otherwise: no,
-                }
-            }
-            _ => StmtKind::Expr(self.expr(expr)?),
+        } else {
+            StmtKind::Expr(self.expr(expr)?)
         };
         out.push(Stmt { kind, span });
         Ok(())

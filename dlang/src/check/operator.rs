@@ -494,23 +494,7 @@ fn convert_or_null(expr: Expr, ty: &Type) -> Expr {
 /// `s == NULL` and `s != NULL`. A search that found nothing gives the null string: it is asked
 /// as `index(...) == -1`. Any other string is null when it was never assigned: it is empty.
 fn compare_with_null(op: BinaryOp, s: Expr, span: Span) -> Expr {
-    let searched = match s.kind {
-        ExprKind::Call(Subroutine::Strstr, args) => Ok(args),
-        ExprKind::Call(Subroutine::Strchr | Subroutine::Strrchr, ref args) => {
-            match args.get(1).map(|c| &c.kind) {
-                Some(ExprKind::Int(c)) if *c != 0 => {
-                    let c = vec![c.to_le_bytes()[0]];
-                    let at = args[1].span;
-                    Ok(vec![
-                        args[0].clone(),
-                        node(ExprKind::Str(c), Type::String, at),
-                    ])
-                }
-                _ => Err(s),
-            }
-        }
-        _ => Err(s),
-    };
+    let searched = searched_for(&s).ok_or(s);
     let (left, right) = match searched {
         Ok(args) => {
             let at = node(ExprKind::Call(Subroutine::Index, args), Type::INT, span);
@@ -523,6 +507,28 @@ fn compare_with_null(op: BinaryOp, s: Expr, span: Span) -> Expr {
         Type::INT,
         span,
     )
+}
+
+/// The arguments of `index` that ask for the same as a search for a string or a character.
+fn searched_for(s: &Expr) -> Option<Vec<Expr>> {
+    let ExprKind::Call(subroutine, args) = &s.kind else {
+        return None;
+    };
+    if *subroutine == Subroutine::Strstr {
+        return Some(args.clone());
+    }
+    if !matches!(subroutine, Subroutine::Strchr | Subroutine::Strrchr) {
+        return None;
+    }
+    let [text, wanted] = args.as_slice() else {
+        return None;
+    };
+    let ExprKind::Int(wanted_value) = wanted.kind else {
+        return None;
+    };
+    let letter = vec![wanted_value.to_le_bytes()[0]];
+    let letter = node(ExprKind::Str(letter), Type::String, wanted.span);
+    (wanted_value != 0).then(|| vec![text.clone(), letter])
 }
 
 /// The operand of `cond ? then : otherwise` that a constant condition chooses. As in libdtrace

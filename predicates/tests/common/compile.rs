@@ -32,9 +32,12 @@ pub fn compile_with(declarations: &str, sources: &[&str]) -> (Program, Vec<Vec<S
         .iter()
         .map(|clause| {
             let body = clause.body.iter();
-            body.map(|stmt| match &stmt.kind {
-                StmtKind::Action(Action::Trace(expr)) => StmtKind::Expr(expr.clone()),
-                other => other.clone(),
+            body.map(|stmt| {
+                if let StmtKind::Action(Action::Trace(expr)) = &stmt.kind {
+                    StmtKind::Expr(expr.clone())
+                } else {
+                    stmt.kind.clone()
+                }
             })
             .collect()
         })

@@ -214,7 +214,20 @@ pub fn fold(row: &Row, strsize: usize) -> Option<Out> {
     }
 }
 
+/// The expression that a statement is.
+fn expression(stmt: &StmtKind) -> Option<&Expr> {
+    if let StmtKind::Expr(expr) = stmt {
+        Some(expr)
+    } else {
+        None
+    }
+}
+
 /// An expression with constants in the place of arguments.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "what is no argument, and has none in it, stays as it is"
+)]
 fn with_args(expr: &Expr, args: &[In]) -> Expr {
     let boxed = |e: &Expr| Box::new(with_args(e, args));
     let all = |list: &[Expr]| list.iter().map(|e| with_args(e, args)).collect();
@@ -337,23 +350,11 @@ pub fn make(program: &Program, rows: &[Row], options: Options) -> Emitted<Made> 
     let mut e = Emit::new(&storage, &mut rodata, machine);
     let slots: Vec<i16> = (0..ARGS).map(|_| e.stack.buffer(8).unwrap()).collect();
     e.machine.args = slots.iter().map(|&slot| Argument::Slot(slot)).collect();
-    let exprs = rows
-        .iter()
-        .flat_map(|row| &row.body)
-        .filter_map(|stmt| match stmt {
-            StmtKind::Expr(expr) => Some(expr),
-            _ => None,
-        });
+    let exprs = rows.iter().flat_map(|row| &row.body).filter_map(expression);
     e.clear_locals(program, exprs);
     e.converted_text = options.converted_text && !options.timer;
     if options.share {
-        let exprs = rows
-            .iter()
-            .flat_map(|row| &row.body)
-            .filter_map(|stmt| match stmt {
-                StmtKind::Expr(expr) => Some(expr),
-                _ => None,
-            });
+        let exprs = rows.iter().flat_map(|row| &row.body).filter_map(expression);
         e.share_strings(exprs);
     }
     let (prologue, body) = (e.asm.label(), e.asm.label());
@@ -520,9 +521,10 @@ fn load_and_run(made: &Made, firings: u32) -> Vec<u8> {
             .collect(),
     };
     let id = session.load(&program).unwrap_or_else(|error| {
-        let text = match &error {
-            provider::error::Error::Load(load) => load.log.clone(),
-            other => other.to_string(),
+        let text = if let provider::error::Error::Load(load) = &error {
+            load.log.clone()
+        } else {
+            error.to_string()
         };
         let tail: Vec<&str> = text.lines().rev().take(25).collect();
         let tail: Vec<&str> = tail.into_iter().rev().collect();

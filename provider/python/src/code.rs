@@ -8,6 +8,11 @@
 //! `branch_setup_xol_ops`: `push` of a 64-bit register, one-byte `nop`, near `call`, near and
 //! short `jmp` and `jcc`, none with an operand-size prefix.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the decoder's enums have an entry for each instruction of the processor"
+)]
+
 use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory};
 use iced_x86::{MemorySize, Mnemonic, OpKind, Register as R};
 use serde::{Deserialize, Serialize};

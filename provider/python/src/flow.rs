@@ -4,6 +4,11 @@
 //! Only instructions found this way may carry a probe: disassembly from anywhere else can start
 //! in the middle of an instruction or in data.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the decoder's enums have an entry for each instruction of the processor"
+)]
+
 use std::collections::{BTreeMap, HashSet};
 
 use iced_x86::{FlowControl, Instruction};

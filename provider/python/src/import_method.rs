@@ -13,6 +13,11 @@
 //! In each, the address, the distance to it or its distance from `_PyRuntime` is the last 32-bit
 //! field of an instruction: a *load*. From there the address is followed to the calls.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the decoder's enums have an entry for each instruction of the processor"
+)]
+
 use std::collections::HashSet;
 
 use iced_x86::{Code, FlowControl, Instruction, OpKind, Register as R};

@@ -15,6 +15,11 @@
 //! pointer at the function's first instruction: at the entry site it follows from the pushes
 //! before, at the exit site from the epilogue after the call, and the two must agree.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the decoder's enums have an entry for each instruction of the processor"
+)]
+
 use iced_x86::{Code, FlowControl, Instruction, Mnemonic, OpKind, Register as R};
 
 use super::code::{Home, State, Value, branch_target, emulated, plt_name, straight};

@@ -21,6 +21,11 @@
 //! execution of the handler passes it, since nothing before it branches; registers are followed
 //! from the handler's start to it, so it is known where the frame and the instruction pointer are.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the decoder's enums have an entry for each instruction of the processor"
+)]
+
 use std::collections::BTreeSet;
 
 use iced_x86::{Code, FlowControl, Instruction, OpKind, Register as R};

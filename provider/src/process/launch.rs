@@ -151,10 +151,12 @@ impl Stopped {
     /// anything of it runs. `None` if the command ended instead.
     pub fn next_image(&mut self) -> Result<Option<Image>, Error> {
         if self.state == State::Entry {
-            match self.run_until(|event| event == Event::Exec)? {
-                Event::Ended(exit) => self.state = State::Ended(exit),
-                _ => self.state = State::Exec,
-            }
+            let event = self.run_until(|event| event == Event::Exec)?;
+            self.state = if let Event::Ended(exit) = event {
+                State::Ended(exit)
+            } else {
+                State::Exec
+            };
         }
         while self.state == State::Exec {
             self.run_to_entry()?;

@@ -6,6 +6,11 @@
 //! is probed at its `ret` instructions if these are all its ways out: if its code can be read from its
 //! start to its end, and no jump leaves it.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the decoder's enums have an entry for each instruction of the processor"
+)]
+
 use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind};
 
 use crate::usdt::symbols::Function;

@@ -13,13 +13,15 @@ use super::{Dispatch, add, read};
 impl Dispatch<'_> {
     /// Where frames have the number of their copy, if there are copies.
     pub(super) fn copies(&self) -> Option<(ThreadCopies, u16)> {
-        match self.build.offsets.code.byte_code {
-            ByteCode::Inline {
-                start,
-                copies: Some(copies),
-                ..
-            } => Some((copies, start)),
-            _ => None,
+        if let ByteCode::Inline {
+            start,
+            copies: Some(copies),
+            ..
+        } = self.build.offsets.code.byte_code
+        {
+            Some((copies, start))
+        } else {
+            None
         }
     }
 

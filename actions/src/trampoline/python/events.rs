@@ -73,7 +73,10 @@ impl Events {
                         remember: false,
                     }));
                 }
-                _ => continue,
+                PythonEvent::FunctionEntry
+                | PythonEvent::FunctionReturn
+                | PythonEvent::ImportStart
+                | PythonEvent::ImportDone => continue,
             }
             collectors = sites.build.collectors.as_ref().ok();
         }

@@ -125,7 +125,11 @@ impl<'p> Imports<'p> {
             let firing = match sites.event {
                 PythonEvent::ImportStart => &mut start,
                 PythonEvent::ImportDone => &mut done,
-                _ => continue,
+                PythonEvent::FunctionEntry
+                | PythonEvent::FunctionReturn
+                | PythonEvent::GcStart
+                | PythonEvent::GcDone
+                | PythonEvent::Audit => continue,
             };
             build = Some(&*sites.build);
             *firing = Some(Firing {

@@ -281,7 +281,11 @@ impl<'p> Dispatch<'p> {
             match sites.event {
                 PythonEvent::FunctionEntry => firings[0] = firing,
                 PythonEvent::FunctionReturn => firings[1] = firing,
-                _ => continue,
+                PythonEvent::GcStart
+                | PythonEvent::GcDone
+                | PythonEvent::ImportStart
+                | PythonEvent::ImportDone
+                | PythonEvent::Audit => continue,
             }
             build = Some(&*sites.build);
         }
