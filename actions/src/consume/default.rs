@@ -109,16 +109,10 @@ pub(super) fn put_string(out: &mut Vec<u8>, s: &[u8], strings: Strings, quiet: b
     }
 }
 
-/// Whether a string shows as it is: no control characters but white space, bell and backspace.
-/// Beyond ASCII it must be UTF-8; libdtrace dumps it then, which would hide every Python name
-/// with an accent.
+/// Whether a string shows as it is: printable ASCII, white space, bell and backspace. All else is
+/// dumped, as libdtrace does; `printf("%s")` shows any bytes.
 fn is_text(s: &[u8]) -> bool {
-    let plain = |b: u8| matches!(b, 7..=13 | b' '..=b'~');
-    s.iter().all(|b| plain(*b))
-        || std::str::from_utf8(s).is_ok_and(|s| {
-            s.chars()
-                .all(|c| u8::try_from(c).map_or(!c.is_control(), |b| plain(b) || b >= 0xa0))
-        })
+    s.iter().all(|b| matches!(b, 7..=13 | b' '..=b'~'))
 }
 
 /// Sixteen bytes a line, in hexadecimal and as ASCII, `s` filled up with zeros to `size`.
