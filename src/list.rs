@@ -12,6 +12,7 @@ use provider::text::escaped;
 use crate::cli::Cli;
 use crate::compile::Parsed;
 use crate::message::Messages;
+use crate::stability;
 use crate::target::Target;
 
 /// Lists everything, or everything that the target has.
@@ -98,10 +99,9 @@ fn mark(probe: &Probe) -> &'static str {
 
 /// What `-v` adds: stability, argument types and, for USDT, the sites as the file describes them.
 fn details(out: &mut impl Write, catalog: &Catalog, probe: &Probe) -> io::Result<()> {
-    let attributes = "\t\tIdentifier Names: Private\n\t\tData Semantics:   Private\n\
-                      \t\tDependency Class: Unknown\n";
-    write!(out, "\n\tProbe Description Attributes\n{attributes}")?;
-    write!(out, "\n\tArgument Attributes\n{attributes}")?;
+    let (described, arguments) = stability::of_provider(&probe.desc);
+    write!(out, "\n\tProbe Description Attributes\n{described}")?;
+    write!(out, "\n\tArgument Attributes\n{arguments}")?;
     writeln!(out, "\n\tArgument Types")?;
     if probe.args.is_empty() {
         writeln!(out, "\t\tNone")?;

@@ -23,6 +23,7 @@ mod message;
 mod notices;
 mod options;
 mod run;
+mod stability;
 mod target;
 
 use std::io::{self, Write as _};
@@ -158,6 +159,7 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
         let program = check(&parsed, &options, &known)?;
         return match cli.dump {
             Some(Dump::Typed) => print(&dlang::print::print(&program)),
+            None if cli.verbose => print(&stability::report(&parsed, &program)),
             Some(Dump::Ast | Dump::Bpf) | None => Ok(0),
         };
     }
@@ -335,8 +337,7 @@ fn announce(parsed: &Parsed, matches: &[Match], messages: &Messages) {
             Origin::Library(_) => continue,
             Origin::Script(path) => format!("script '{path}'"),
             Origin::Specifier { text, .. } => {
-                let end = text.find(['/', '{']).unwrap_or(text.len());
-                format!("description '{}'", &text[..end])
+                format!("description '{}'", stability::description(text))
             }
         };
         let plural = if count == 1 { "" } else { "s" };

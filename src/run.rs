@@ -43,6 +43,7 @@ use crate::matching::{KnownArgs, Match, all_found, enabled};
 use crate::message::Messages;
 use crate::notices::{means_python_of, tell_built_ins, tell_untraced_children};
 use crate::options::Options;
+use crate::stability;
 use crate::target::{Target, monotonic};
 
 /// How long a command has to answer Ctrl-C by itself.
@@ -85,7 +86,11 @@ enum Ending {
 impl Run<'_> {
     /// Traces until something ends it; gives the exit status.
     pub(crate) fn trace(mut self, matches: &[Match]) -> Result<i32> {
-        let output = self.open_output()?;
+        let mut output = self.open_output()?;
+        if self.cli.verbose && !self.is_part {
+            let Compiled { program, parsed } = &self.compiled;
+            output.write_all(stability::report(parsed, program).as_bytes())?;
+        }
         let program = Arc::new(self.compiled.program.clone());
         let mut compiler = Compiler::new(Arc::clone(&program), self.lower_options());
         let object = self.lower(&mut compiler, &self.enabled(matches))?;

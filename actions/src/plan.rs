@@ -11,8 +11,9 @@
 
 use std::sync::Arc;
 
-use dlang::program::{Action, BinaryOp, Builtin, Clause, Expr, ExprKind, Stmt, StmtKind};
+use dlang::program::{Action, BinaryOp, Builtin, Expr, ExprKind, Stmt, StmtKind};
 use dlang::types::{Int, Type};
+pub(crate) use dlang::walk::{each_clause_expr, each_expr, each_statement};
 
 use crate::record::{Field, HEADER_SIZE, Output, OutputKind, RecordLayout, Speculation};
 
@@ -376,54 +377,4 @@ fn recorded_bytes(expr: &Expr) -> u32 {
         Type::Struct(s) => s.size,
         Type::Void | Type::Int(_) | Type::String | Type::Pointer(..) | Type::Array(..) => 0,
     }
-}
-
-/// Calls `f` for every statement, those inside of `if` too.
-pub(crate) fn each_statement<'s>(body: &'s [Stmt], f: &mut dyn FnMut(&'s Stmt)) {
-    for stmt in body {
-        f(stmt);
-        if let StmtKind::If {
-            then, otherwise, ..
-        } = &stmt.kind
-        {
-            each_statement(then, f);
-            each_statement(otherwise, f);
-        }
-    }
-}
-
-/// Calls `f` for the expressions that stand directly in a statement.
-pub(crate) fn each_expr<'s>(stmt: &'s Stmt, f: &mut dyn FnMut(&'s Expr)) {
-    match &stmt.kind {
-        StmtKind::Expr(expr) | StmtKind::If { cond: expr, .. } => f(expr),
-        StmtKind::Action(action) => match action {
-            Action::Trace(expr)
-            | Action::Exit(expr)
-            | Action::Normalize(_, expr)
-            | Action::Speculate(expr)
-            | Action::Commit(expr)
-            | Action::Discard(expr) => f(expr),
-            Action::Tracemem(memory, shown) => {
-                f(memory);
-                shown.iter().for_each(f);
-            }
-            Action::Printf(_, args) => args.iter().for_each(f),
-            Action::Trunc(_, count) => count.iter().for_each(f),
-            Action::Printa(..) | Action::Clear(_) | Action::Denormalize(_) => {}
-        },
-        StmtKind::Aggregate {
-            keys,
-            value,
-            increment,
-            ..
-        } => {
-            keys.iter().chain(value).chain(increment).for_each(f);
-        }
-    }
-}
-
-/// Calls `f` for every expression that stands directly in a clause.
-pub(crate) fn each_clause_expr<'c>(clause: &'c Clause, f: &mut dyn FnMut(&'c Expr)) {
-    clause.predicate.iter().for_each(&mut *f);
-    each_statement(&clause.body, &mut |stmt| each_expr(stmt, f));
 }

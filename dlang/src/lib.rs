@@ -15,6 +15,7 @@ pub mod render;
 pub mod strings;
 pub mod tags;
 pub mod types;
+pub mod walk;
 
 pub use check::{ArgKind, CheckOptions, Matched, ProbeArgs, check, check_with};
 pub use parse::{Macros, option_lines, parse};
