@@ -55,15 +55,6 @@ impl Parsed {
     }
 }
 
-/// A checked program and what its messages need.
-#[derive(Debug)]
-pub(crate) struct Compiled {
-    /// The program.
-    pub(crate) program: Program,
-    /// As it is written.
-    pub(crate) parsed: Parsed,
-}
-
 /// An error of the program: all that was found, ready to print, one message each.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("\n"))]

@@ -50,7 +50,7 @@ impl pipeline::Ring for KernelRing {
 }
 
 /// The status that `exit()` has given, if it has run, from the map with rdtrace's own globals.
-pub(crate) fn exit_status(globals: &Map) -> Result<Option<i32>> {
+fn exit_status(globals: &Map) -> Result<Option<i32>> {
     let mut value = vec![0; globals.value_len()];
     globals.lookup(&0_u32.to_ne_bytes(), &mut value)?;
     let at = own_globals::EXITED as usize;
@@ -134,30 +134,74 @@ impl AggregationMaps for KernelMaps {
     }
 }
 
-/// The kernel side's counters of what it had to give up.
-pub(crate) fn read_drops(session: &Session, compiler: &Compiler) -> Result<DropCounts> {
-    let map = session.map(compiler.counters())?;
-    let mut value = vec![0; map.value_len()];
-    map.lookup(&0u32.to_ne_bytes(), &mut value)?;
-    let mut counts = DropCounts::default();
-    for cpu in map.cpu_values(&value) {
-        let count = |counter: Counter| {
-            let at = counter as usize * 8;
-            let bytes = cpu.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
-            bytes.map_or(0, u64::from_ne_bytes)
-        };
-        counts.principal.push(count(Counter::Drops));
-        counts.aggregation.push(count(Counter::AggregationDrops));
-        counts.speculations += count(Counter::FailedSpeculations);
-        counts.dynamic += count(Counter::DynamicDrops);
-        counts.error_faults += count(Counter::ErrorFaults);
-        counts.python_mismatches += count(Counter::PythonMismatches);
-        counts.python += count(Counter::PythonDrops);
-        counts.python_compiled += count(Counter::PythonCompiled);
-        counts.arguments += count(Counter::ArgumentDrops);
-        counts.forks += count(Counter::FollowDrops);
+/// The maps that a run reads itself.
+pub(crate) struct RunMaps {
+    counters: Map,
+    globals: Map,
+    aggregations: Vec<Map>,
+}
+
+impl RunMaps {
+    pub(crate) fn of(session: &Session, compiler: &Compiler) -> Result<Self> {
+        let layouts = compiler.aggregation_layouts();
+        let aggregations = layouts.iter().flat_map(|layout| &layout.maps);
+        Ok(Self {
+            counters: session.map(compiler.counters())?,
+            globals: session.map(compiler.globals())?,
+            aggregations: aggregations
+                .map(|id| session.map(*id))
+                .collect::<Result<_, _>>()?,
+        })
     }
-    Ok(counts)
+
+    /// The status that `exit()` has given, if it has run.
+    pub(crate) fn exit_status(&self) -> Result<Option<i32>> {
+        exit_status(&self.globals)
+    }
+
+    /// Whether a process that is followed may have hit a probe that it did not bring itself.
+    pub(crate) fn may_have_been_hit(&self) -> bool {
+        let mut value = vec![0; self.globals.value_len()];
+        let found = self.globals.lookup(&0_u32.to_ne_bytes(), &mut value);
+        let hit = value.get(own_globals::FOLLOWED_HIT as usize);
+        found.is_err() || hit != Some(&0)
+    }
+
+    /// Whether any aggregation has a value.
+    pub(crate) fn have_counted(&self) -> bool {
+        self.aggregations.iter().any(|map| {
+            let mut any = false;
+            // One without keys is there from the start, all zeroes.
+            let _ = map.for_each(&mut |_, value| any |= value.iter().any(|byte| *byte != 0));
+            any
+        })
+    }
+
+    /// The kernel side's counters of what it had to give up.
+    pub(crate) fn drops(&self) -> Result<DropCounts> {
+        let map = &self.counters;
+        let mut value = vec![0; map.value_len()];
+        map.lookup(&0u32.to_ne_bytes(), &mut value)?;
+        let mut counts = DropCounts::default();
+        for cpu in map.cpu_values(&value) {
+            let count = |counter: Counter| {
+                let at = counter as usize * 8;
+                let bytes = cpu.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
+                bytes.map_or(0, u64::from_ne_bytes)
+            };
+            counts.principal.push(count(Counter::Drops));
+            counts.aggregation.push(count(Counter::AggregationDrops));
+            counts.speculations += count(Counter::FailedSpeculations);
+            counts.dynamic += count(Counter::DynamicDrops);
+            counts.error_faults += count(Counter::ErrorFaults);
+            counts.python_mismatches += count(Counter::PythonMismatches);
+            counts.python += count(Counter::PythonDrops);
+            counts.python_compiled += count(Counter::PythonCompiled);
+            counts.arguments += count(Counter::ArgumentDrops);
+            counts.forks += count(Counter::FollowDrops);
+        }
+        Ok(counts)
+    }
 }
 
 /// Takes what processes that are gone have left in the set of active Python frames out of it.

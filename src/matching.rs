@@ -8,10 +8,9 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use actions::lower::Enabled;
 use anyhow::Result;
 use dlang::check::{ArgKind, Matched, ProbeArgs};
-use dlang::program::{ProbeDesc, ProbeSpec, Program};
+use dlang::program::{ProbeDesc, ProbeSpec};
 use provider::catalog::Catalog;
 use provider::probe::Probe;
 
@@ -47,12 +46,12 @@ pub(crate) fn match_probes(
     loop {
         let mut matches = match_once(parsed, catalog);
         if catalog.follows() {
-            expect_more(parsed, catalog, target, &mut matches);
+            expect_more(parsed, catalog, target.pid(), &mut matches);
             return Ok(matches);
         }
         let missing = matches.iter().filter(|found| found.probes.is_empty());
         let missing: Vec<_> = missing.map(|found| found.desc(parsed)).collect();
-        if !(image && awaits_next_program(&missing, catalog, target)) {
+        if !(image && awaits_next_program(&missing, catalog, target.pid())) {
             return Ok(matches);
         }
         if let Some(before_it_runs) = before_it_runs.take() {
@@ -101,7 +100,7 @@ pub(crate) fn match_once(parsed: &Parsed, catalog: &mut Catalog) -> Vec<Match> {
 }
 
 /// Adds the probes of what followed processes may start to those of what runs.
-fn expect_more(parsed: &Parsed, catalog: &mut Catalog, target: &Target, matches: &mut [Match]) {
+fn expect_more(parsed: &Parsed, catalog: &mut Catalog, target: Option<u32>, matches: &mut [Match]) {
     for found in matches {
         let desc = found.desc(parsed);
         found.awaited = found.probes.is_empty() && may_come(desc, catalog, target);
@@ -113,35 +112,22 @@ fn expect_more(parsed: &Parsed, catalog: &mut Catalog, target: &Target, matches:
 pub(crate) fn awaits_next_program(
     missing: &[&ProbeDesc],
     catalog: &mut Catalog,
-    target: &Target,
+    target: Option<u32>,
 ) -> bool {
     !missing.is_empty() && missing.iter().all(|desc| may_come(desc, catalog, target))
 }
 
 /// Whether a description that finds nothing may find something in the command's next program:
 /// not if this one has its provider already, or is the Python that was meant and has no probes.
-pub(crate) fn may_come(desc: &ProbeDesc, catalog: &mut Catalog, target: &Target) -> bool {
+pub(crate) fn may_come(desc: &ProbeDesc, catalog: &mut Catalog, target: Option<u32>) -> bool {
     let followed = catalog.trees(desc).first().copied();
-    let Some(pid) = followed.or(target.pid()) else {
+    let Some(pid) = followed.or(target) else {
         return false;
     };
     if !desc.provider.ends_with(&pid.to_string()) {
         return followed.is_some();
     }
     !catalog.is_settled(desc, pid)
-}
-
-/// The clauses on the probes they matched.
-pub(crate) fn enabled(parsed: &Parsed, program: &Program, found: &[Found]) -> Vec<Enabled> {
-    let on = |Found { spec, probe }: &Found| {
-        let types = probe.arg_types();
-        let clause = program.nearest_clause_for(spec.0, parsed.spec(*spec), &types)?;
-        Some(Enabled {
-            clause,
-            probe: Arc::clone(probe),
-        })
-    };
-    found.iter().filter_map(on).collect()
 }
 
 /// A probe that a description has matched.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use dlang::diag::Origin;
 use dlang::program::Program;
 use provider::catalog::Catalog;
 use provider::interpreter::runs_python;
@@ -12,7 +13,9 @@ use provider::usdt::cpython::PROVIDER;
 use crate::built_ins;
 use crate::cli::Cli;
 use crate::compile::Parsed;
+use crate::matching::Match;
 use crate::message::Messages;
+use crate::stability;
 
 /// How many of several things are named in a message.
 const NAMED: usize = 5;
@@ -121,4 +124,28 @@ pub(crate) fn tell_untraceable(parsed: &Parsed, catalog: &mut Catalog, messages:
             ));
         }
     }
+}
+
+/// `description 'BEGIN' matched 1 probe`, for each source.
+pub(crate) fn announce(parsed: &Parsed, matches: &[Match], messages: &Messages) {
+    for (index, source) in parsed.sources.iter().enumerate() {
+        let count: usize = matches
+            .iter()
+            .filter(|found| source_of(parsed, found) == index)
+            .map(|found| found.all().count())
+            .sum();
+        let what = match &source.origin {
+            Origin::Library(_) => continue,
+            Origin::Script(path) => format!("script '{path}'"),
+            Origin::Specifier { text, .. } => {
+                format!("description '{}'", stability::description(text))
+            }
+        };
+        let plural = if count == 1 { "" } else { "s" };
+        messages.say(&format!("{what} matched {count} probe{plural}"));
+    }
+}
+
+fn source_of(parsed: &Parsed, found: &Match) -> usize {
+    usize::from(parsed.spec(found.spec).span.source)
 }

@@ -6,6 +6,8 @@
 
 use actions::consume::{OutputFormat, OutputOptions};
 
+use crate::cli::Cli;
+
 /// What the options say.
 #[derive(Clone, Debug)]
 #[expect(
@@ -161,6 +163,26 @@ const NO_EFFECT: &[&str] = &[
 ];
 
 impl Options {
+    /// The options from the environment and the command line, the later ones winning.
+    pub(crate) fn read(cli: &Cli) -> anyhow::Result<Self> {
+        let mut options = Options::default();
+        for (name, value) in std::env::vars() {
+            if let Some(name) = name.strip_prefix("DTRACE_OPT_") {
+                let name = name.to_ascii_lowercase();
+                options.set(&name, Some(&value)).map_err(|error| {
+                    anyhow::anyhow!("failed to set option {name} from the environment: {error}")
+                })?;
+            }
+        }
+        for assignment in &cli.options {
+            options.set_assignment(assignment).map_err(|error| {
+                let name = assignment.split('=').next().unwrap_or_default();
+                anyhow::anyhow!("failed to set -x {name}: {error}")
+            })?;
+        }
+        Ok(options)
+    }
+
     /// Sets an option. Without a value, a switch is turned on.
     pub(crate) fn set(&mut self, name: &str, value: Option<&str>) -> Result<(), BadOption> {
         let switch = || match value.unwrap_or("1") {

@@ -31,7 +31,7 @@ use std::time::Duration;
 use self::chunks::{Chunk, Queue};
 use self::writer::Writer;
 use super::{Consumer, ConsumerStats, DropCounts};
-use crate::record::{BEGUN_EPID, EXIT_EPID};
+use crate::record::{BEGUN_EPID, EXIT_EPID, Ecb};
 
 /// The ring buffer that the probes write records to.
 pub trait Ring: Send {
@@ -97,6 +97,17 @@ struct Threads {
     format: JoinHandle<Writer>,
 }
 
+/// The ECBs whose records the threads understand.
+#[derive(Clone, Debug)]
+pub struct EcbTable(Arc<Mutex<Consumer>>);
+
+impl EcbTable {
+    /// Adds some.
+    pub fn add(&self, ecbs: Vec<Ecb>) {
+        lock(&self.0).add_ecbs(ecbs);
+    }
+}
+
 /// What has gone through.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
@@ -146,10 +157,14 @@ impl Pipeline {
         })
     }
 
-    /// The consumer, to add ECBs before their probes are attached. Formatting waits as long as
-    /// the guard lives.
+    /// The consumer. Formatting waits as long as the guard lives.
     pub fn consumer(&self) -> MutexGuard<'_, Consumer> {
         lock(&self.consumer)
+    }
+
+    /// Where ECBs are added, from whatever thread, before their probes are attached.
+    pub fn ecbs(&self) -> EcbTable {
+        EcbTable(Arc::clone(&self.consumer))
     }
 
     /// Says that BEGIN's firing is over ([`Consumer::begins`]).

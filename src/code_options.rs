@@ -1,0 +1,50 @@
+//! What the compiled programs depend on beside the D program: options, the kernel, and which probes may
+//! come.
+
+use actions::consume::OutputFormat;
+use actions::follow::FollowFields;
+use actions::lower::{Extras, LowerOptions, uses_ancestors, wants_may_goto};
+use dlang::program::Program;
+use provider::catalog::Catalog;
+use provider::features::KernelFeatures;
+
+use crate::compile::Parsed;
+use crate::kernel::task_fields;
+use crate::options::Options;
+
+/// What the programs for a run depend on. `grows` says whether more probes may come while it runs.
+pub(crate) fn code_options(
+    program: &Program,
+    options: &Options,
+    means_files: bool,
+    grows: bool,
+    follow: Option<FollowFields>,
+) -> LowerOptions {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let output = &options.output;
+    // A key and its values on every CPU take some hundred bytes.
+    let keys = options.aggsize;
+    let keys = keys.map(|size| (size / 256).clamp(64, 1 << 24));
+    LowerOptions {
+        strsize: output.strsize,
+        scratchsize: options.scratchsize,
+        ring_bytes: options.ring_bytes(cpus),
+        aggregation_keys: keys.and_then(|keys| u32::try_from(keys).ok()),
+        dynvarsize: u32::try_from(options.dynvarsize).unwrap_or(u32::MAX),
+        speculations: options.nspec,
+        extras: Extras {
+            flow: output.flow_indent && output.format == OutputFormat::Text,
+            origin: output.format.shows_origin(),
+        },
+        task: task_fields(means_files || uses_ancestors(program)),
+        may_goto: (means_files || wants_may_goto(program, output.strsize))
+            && KernelFeatures::may_goto(),
+        follow,
+        grows,
+    }
+}
+
+/// Whether any description may mean probes in files, found now or later.
+pub(crate) fn means_files(parsed: &Parsed, catalog: &Catalog) -> bool {
+    parsed.descs().any(|desc| catalog.means_files(desc))
+}

@@ -1,0 +1,223 @@
+//! What a run has enabled: the clauses of its program on probes, compiled, loaded and attached.
+//!
+//! More can be added while it runs; what is added together is enabled as a whole or not at all.
+
+use std::collections::HashMap;
+use std::io::{self, Write as _};
+use std::sync::Arc;
+
+use actions::consume::pipeline::EcbTable;
+use actions::consume::{Consumer, OutputOptions};
+use actions::lower::{Compiler, Enabled, LowerOptions, Object};
+use actions::record::Ecb;
+use anyhow::Result;
+use dlang::tags::Tag;
+use predicates::storage::own_globals;
+use provider::features::KernelFeatures;
+use provider::object::{Attachment, ProgramId, Target};
+use provider::probe::Probe;
+use provider::session::{LinkId, Session};
+
+use crate::checked::Checked;
+use crate::compile::refusal;
+use crate::kernel::{KernelMaps, wall_offset};
+use crate::matching::Found;
+use crate::options::Options;
+
+/// The clauses of a program on probes, in the kernel.
+#[derive(Debug)]
+pub(crate) struct Enabling {
+    /// The program.
+    pub(crate) checked: Checked,
+    /// What has compiled it, and knows where its maps are.
+    pub(crate) compiler: Compiler,
+    /// Its maps, programs and links.
+    pub(crate) session: Session,
+    options: Arc<Options>,
+    /// Whether the compiled programs are shown, as `-S` asks.
+    show_code: bool,
+}
+
+/// What was enabled first, and has been loaded: ready to be attached.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// What the consumer must know.
+    pub(crate) ecbs: Vec<Ecb>,
+    /// The program of BEGIN, if there are clauses on it.
+    pub(crate) begin: Option<ProgramId>,
+    /// The program of END.
+    pub(crate) end: Option<ProgramId>,
+    attachments: Vec<Attachment>,
+    probes: Vec<Arc<Probe>>,
+}
+
+impl Enabling {
+    /// Nothing yet of a program.
+    pub(crate) fn new(
+        checked: Checked,
+        lower: LowerOptions,
+        options: Arc<Options>,
+        show_code: bool,
+    ) -> Self {
+        Self {
+            compiler: Compiler::new(Arc::clone(&checked.program), lower),
+            session: Session::new(KernelFeatures::detect()),
+            checked,
+            options,
+            show_code,
+        }
+    }
+
+    /// The generated programs as text, for `--dump bpf`.
+    pub(crate) fn listings(mut self, found: &[Found]) -> Result<String> {
+        let enabled = self.checked.on(found);
+        Ok(self.compile(&enabled)?.listings.join("\n"))
+    }
+
+    /// Makes the maps and loads the programs for the probes that were found first. It is the first call,
+    /// and the only one.
+    pub(crate) fn load(&mut self, found: &[Found]) -> Result<Loaded> {
+        let enabled = self.checked.on(found);
+        let object = self.compile(&enabled)?;
+        let mut maps = object.maps.clone();
+        if let Some(globals) = maps.get_mut(self.compiler.globals().0 as usize) {
+            let mut value = vec![0; globals.value_size as usize];
+            let at = own_globals::WALL_OFFSET as usize;
+            value[at..at + 8].copy_from_slice(&wall_offset().to_ne_bytes());
+            globals.initial = Some(value);
+        }
+        self.session.create_maps(&maps)?;
+        load_programs(&mut self.session, &object)?;
+        let find = |wanted: fn(&Target) -> bool| {
+            let mut attachments = object.attachments.iter();
+            let found = attachments.find(|attachment| wanted(&attachment.target));
+            found.map(|attachment| attachment.program)
+        };
+        Ok(Loaded {
+            begin: find(|target| matches!(target, Target::Begin)),
+            end: find(|target| matches!(target, Target::End)),
+            attachments: attachable(&object.attachments, 0),
+            ecbs: object.ecbs,
+            probes: found.iter().map(|found| Arc::clone(&found.probe)).collect(),
+        })
+    }
+
+    /// Attaches what has been loaded.
+    pub(crate) fn attach(&mut self, loaded: &Loaded) -> Result<()> {
+        self.session.raise_semaphores(&loaded.probes)?;
+        self.session.attach_all(&loaded.attachments)?;
+        Ok(())
+    }
+
+    /// The consumer of its records.
+    pub(crate) fn consumer(&self, ecbs: Vec<Ecb>) -> Result<Consumer> {
+        let layouts = self.compiler.aggregation_layouts();
+        let mut maps = HashMap::new();
+        for layout in &layouts {
+            let selector = layout.selector.iter();
+            let epochs = selector.filter_map(|selector| Some(&selector.epoch.as_ref()?.map));
+            for id in layout.maps.iter().chain(epochs) {
+                maps.insert(*id, self.session.map(*id)?);
+            }
+        }
+        let options = OutputOptions {
+            wall_offset: wall_offset(),
+            ..self.options.output.clone()
+        };
+        let mut consumer = Consumer::new(options, Box::new(KernelMaps(maps)));
+        consumer.add_aggregations(layouts);
+        consumer.add_ecbs(ecbs);
+        Ok(consumer)
+    }
+
+    /// Adds the clauses on more probes to what runs: all of them, or none and everything is as before.
+    /// Their ECBs are added to `ecbs`.
+    pub(crate) fn join(&mut self, found: &[Found], ecbs: &EcbTable) -> Result<Vec<LinkId>> {
+        let before = self.compiler.clone();
+        let checked = self.checked.with(found, &self.options)?;
+        if let Some(checked) = &checked
+            && !self.compiler.adopt(Arc::clone(&checked.program))
+        {
+            return Err(self.checked.refuse_types(found, &self.options));
+        }
+        let enabled = checked.as_ref().unwrap_or(&self.checked).on(found);
+        match (self.try_to_join(&enabled, ecbs), checked) {
+            (Ok(links), Some(checked)) => {
+                self.checked = checked;
+                Ok(links)
+            }
+            (Ok(links), None) => Ok(links),
+            (Err(error), _) => {
+                self.compiler.go_back(before);
+                Err(error)
+            }
+        }
+    }
+
+    fn try_to_join(&mut self, enabled: &[Enabled], ecbs: &EcbTable) -> Result<Vec<LinkId>> {
+        let object = self.compile(enabled)?;
+        let mut addition = self.session.add();
+        addition.create_maps(&object.maps)?;
+        let first = load_programs(&mut addition, &object)?;
+        // The consumer must know the records before the first one comes.
+        ecbs.add(object.ecbs);
+        let probes: Vec<_> = enabled.iter().map(|one| Arc::clone(&one.probe)).collect();
+        addition.raise_semaphores(&probes)?;
+        addition.attach_all(&attachable(&object.attachments, first))?;
+        Ok(addition.join())
+    }
+
+    /// Compiles clauses on probes. What cannot be compiled is told as an error of the program.
+    fn compile(&mut self, enabled: &[Enabled]) -> Result<Object> {
+        let object = self.compiler.lower(enabled).map_err(|error| {
+            let sources = &self.checked.parsed.sources;
+            let (span, text) = (error.span, &error.message);
+            anyhow::Error::msg(refusal(
+                Tag::Unsupported,
+                span,
+                text,
+                sources,
+                &self.options,
+            ))
+        })?;
+        if self.show_code {
+            let mut stderr = io::stderr().lock();
+            for listing in &object.listings {
+                let _ = writeln!(stderr, "{listing}");
+            }
+        }
+        Ok(object)
+    }
+}
+
+/// The attachments with the session's program ids, of which `first` is the object's first.
+fn attachable(attachments: &[Attachment], first: u32) -> Vec<Attachment> {
+    attachments
+        .iter()
+        .filter(|attachment| !matches!(attachment.target, Target::Begin | Target::End))
+        .map(|attachment| Attachment {
+            program: ProgramId(attachment.program.0 + first),
+            target: attachment.target.clone(),
+        })
+        .collect()
+}
+
+/// Loads an object's programs; gives the session's id of the first.
+fn load_programs(session: &mut Session, object: &Object) -> Result<u32> {
+    let mut first = None;
+    for (program, listing) in object.programs.iter().zip(&object.listings) {
+        let loaded = session.load(program);
+        let id = loaded.map_err(|error| rejected(error, listing))?;
+        first.get_or_insert(id.0);
+    }
+    Ok(first.unwrap_or(0))
+}
+
+/// A program that the verifier refuses is our bug: everything that helps to find it.
+fn rejected(error: provider::error::Error, listing: &str) -> anyhow::Error {
+    let text = error.to_string();
+    if std::error::Error::source(&error).is_some() {
+        return error.into();
+    }
+    anyhow::anyhow!("{text}\n{listing}")
+}

@@ -1,0 +1,186 @@
+//! What is told of that which comes late: nobody would know it from the output.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use provider::catalog::Started;
+use provider::interpreter::{is_of_python, is_python_name};
+use provider::probe::File;
+use provider::process::files::{may_look_into_all, runs};
+use provider::text::escaped;
+
+use super::Late;
+use crate::compile::{Spec, with_reason};
+
+/// How many files that cannot be enabled are told of one by one, and programs that nobody could look at.
+const TOLD: usize = 20;
+
+/// What has been told.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// The interpreters that lack what a description means.
+    lacking: HashSet<(Spec, PathBuf)>,
+    /// The processes and files whose probes came late, or of which nobody knows.
+    late: HashSet<(u32, (u64, u64))>,
+    /// That there is no right to look into others' processes.
+    hidden: bool,
+    /// How nothing would be missed.
+    advice: bool,
+    /// How many programs had ended, and their files were gone, before anybody could look at them.
+    unseen: usize,
+    /// The processes of which this is so as well, but whose files have no names as Pythons have.
+    undecided: HashSet<u32>,
+    /// The files that could not be enabled.
+    refused: HashSet<(u64, u64)>,
+}
+
+impl Told {
+    /// Whether a file's probes could not be enabled.
+    pub(super) fn has_refused(&self, file: &File) -> bool {
+        self.refused.contains(&file.identity)
+    }
+}
+
+impl Late {
+    /// Tells which processes were ahead of their probes; `running` says it of those that have not ended.
+    pub(super) fn tell_late(&mut self, started: &[Started], running: &str) {
+        for process in started {
+            let pid = process.pid;
+            let Some(file) = self.times.missed(process, &self.enabler.catalog) else {
+                continue;
+            };
+            if !self.told.late.insert((pid, file.identity)) {
+                continue;
+            }
+            let fate = if runs(pid) {
+                running
+            } else {
+                "had ended before its probes were attached: its events"
+            };
+            // Those in `PATH` are looked for when tracing begins, where a description may mean them.
+            let advice = if is_of_python(&file) && !self.told.advice && process.root.is_some() {
+                self.told.advice = true;
+                "; of a Python whose directory is in PATH, nothing is missed"
+            } else {
+                ""
+            };
+            let file = file.shown.display();
+            self.messages.say(&format!(
+                "process {pid} {fate} in {file} are not seen{advice}"
+            ));
+        }
+    }
+
+    /// Tells which programs had come and gone, their files too, before anybody could look at them.
+    pub(super) fn tell_unseen(&mut self, started: &[Started]) {
+        let vanished = self.enabler.catalog.vanished();
+        for process in started {
+            let told = &mut self.told.late;
+            let mapped = process.mapped.files.iter().map(|(file, _)| file);
+            let mapped = mapped.filter(|file| {
+                let is_it =
+                    |gone: &Arc<File>| gone.identity == file.identity && gone.born == file.born;
+                vanished.iter().any(is_it) && told.insert((process.pid, file.identity))
+            });
+            let mapped = mapped.map(|file| file.shown.display().to_string());
+            let names: Vec<String> = process
+                .mapped
+                .gone
+                .iter()
+                .map(escaped)
+                .chain(mapped)
+                .collect();
+            let python = names.iter().find(|name| is_python_name(name.as_ref()));
+            let Some(name) = python else {
+                // Any program may have probes. Most have none, and in another root all that have
+                // ended look like this: these are counted.
+                if !names.is_empty() {
+                    self.told.undecided.insert(process.pid);
+                }
+                continue;
+            };
+            // Of another user's it is not known whether it has ended.
+            if !may_look_into_all() {
+                if !std::mem::replace(&mut self.told.hidden, true) {
+                    self.messages.say(&format!(
+                        "process {} has started {name}, which could not be looked at, nor will others of \
+                         other users be: this needs root, or CAP_SYS_PTRACE",
+                        process.pid,
+                    ));
+                }
+                continue;
+            }
+            self.told.unseen += 1;
+            if self.told.unseen <= TOLD {
+                self.messages.say(&format!(
+                    "process {} had ended before {name} could be looked at: if there are probes in it, \
+                     its events are not seen",
+                    process.pid,
+                ));
+            }
+        }
+    }
+
+    /// Tells which followed processes run a Python that lacks what a description means. Once for each
+    /// interpreter.
+    pub(super) fn tell_lacking(&mut self, started: &[Started]) {
+        for process in started.iter().filter(|process| process.root.is_some()) {
+            for (why, key) in self.enabler.lacking(process) {
+                // By now it may be another program than the one that was looked at.
+                if process.is_as_it_was() && self.told.lacking.insert(key) {
+                    self.messages.say(&why.to_string());
+                }
+            }
+        }
+    }
+
+    /// Tells why a file's probes are not enabled; of too many files only how many, in the end.
+    pub(super) fn tell_refused(&mut self, file: &File, error: &anyhow::Error) {
+        self.told.refused.insert(file.identity);
+        if self.told.refused.len() <= TOLD {
+            let file = file.shown.display();
+            self.messages
+                .say(&format!("the probes in {file} are not enabled: {error:#}"));
+        }
+    }
+
+    /// Tells how much could not be traced, as far as that has not been told one by one.
+    pub(crate) fn report_untraced(&self) {
+        let refused = self.told.refused.len();
+        if refused > TOLD {
+            self.messages.say(&format!(
+                "the probes in {refused} files were not enabled, of which the first {TOLD} are told \
+                 above"
+            ));
+        }
+        let unseen = self.told.unseen;
+        if unseen > TOLD {
+            self.messages.say(&format!(
+                "{unseen} programs had ended before they could be looked at, of which the first {TOLD} \
+                 are told above"
+            ));
+        }
+        let undecided = self.told.undecided.len();
+        if undecided > 0 {
+            let (plural, their) = if undecided == 1 {
+                ("", "its")
+            } else {
+                ("es", "their")
+            };
+            self.messages.say(&format!(
+                "{undecided} process{plural} had ended, and {their} files were gone, before these could \
+                 be looked at: if there were probes in them, {their} events are not seen"
+            ));
+        }
+    }
+
+    /// Tells which descriptions were awaited in vain.
+    pub(crate) fn report_unmatched(&self, unmatched: &[Spec]) {
+        for &spec in unmatched {
+            let error = self.enabler.no_match(spec);
+            let why = "none of the programs that the target and its children ran had such a probe";
+            self.messages.say(&with_reason(&error, why));
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! One run of tracing: enable, let the target go, wait, and end in good order.
+//!
+//! The main thread waits for what may end the run: signals, the target's end, `exit()`, an output
+//! that cannot be written. Two more threads bring records from the ring to the output
+//! (`actions::consume`). Whatever ends the run, the probes are detached, END runs, everything that
+//! was recorded is printed, then the aggregations.
+
+mod ending;
+mod output;
+
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actions::consume::pipeline::{Pipeline, Sinks};
+use actions::record::Ecb;
+use anyhow::{Context as _, Result};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
+use provider::object::ProgramId;
+use provider::process::Exit;
+
+pub(crate) use self::ending::SignalsFor;
+use self::ending::{Ending, Mailbox, Signals};
+pub(crate) use self::output::Output;
+use crate::compile::reason;
+use crate::kernel::{KernelRing, RunMaps};
+use crate::late::{Enabler, Late};
+use crate::matching::{Match, all_found};
+use crate::message::Messages;
+use crate::notices::{means_python_of, tell_built_ins, tell_untraced_children};
+use crate::options::Options;
+use crate::target::{Target, monotonic};
+
+/// How long a command has to answer Ctrl-C by itself.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// A run that has not begun.
+pub(crate) struct Run {
+    pub(crate) options: Arc<Options>,
+    pub(crate) messages: Messages,
+    pub(crate) output: Output,
+    /// What is traced.
+    pub(crate) target: Target,
+    /// What enables the probes of its program.
+    pub(crate) enabler: Enabler,
+    /// Whether signals end it.
+    pub(crate) signals: SignalsFor,
+}
+
+/// A run that goes on.
+struct Live {
+    options: Arc<Options>,
+    messages: Messages,
+    /// What the output is called.
+    output: String,
+    target: Target,
+    late: Late,
+    pipeline: Pipeline,
+    maps: RunMaps,
+    signals: Signals,
+    mailbox: Arc<Mailbox>,
+    /// Whether any clause on the probes of programs records something when it runs.
+    records: bool,
+    /// The program of END.
+    end: Option<ProgramId>,
+}
+
+impl Run {
+    /// Traces until something ends it; gives the exit status.
+    pub(crate) fn trace(self, matches: &[Match]) -> Result<i32> {
+        let Self {
+            options,
+            messages,
+            output,
+            mut target,
+            mut enabler,
+            signals,
+        } = self;
+        let enabling = &mut enabler.enabling;
+        let mut loaded = enabling.load(&all_found(matches))?;
+        let records = loaded.ecbs.iter().any(records_of_programs);
+        let mut consumer = enabling.consumer(std::mem::take(&mut loaded.ecbs))?;
+        consumer.begins();
+        let signals = Signals::block(signals, enabling.compiler.followed().is_some())?;
+        let maps = RunMaps::of(&enabling.session, &enabling.compiler)?;
+        let ring = Box::new(KernelRing::of(&enabling.session, &enabling.compiler)?);
+        let mailbox = Arc::new(Mailbox::new()?);
+        let name = output.name.clone();
+        let pipeline = Pipeline::start(ring, consumer, sinks(output, &messages, &mailbox))?;
+        let mut late = Late::start(enabler, matches, pipeline.ecbs(), &target, messages.clone())?;
+        if let Some(begin) = loaded.begin {
+            late.enabling().session.run(begin)?;
+        }
+        pipeline.begun();
+        late.enabling().attach(&loaded)?;
+        late.let_go(&mut target)?;
+        let mut live = Live {
+            options,
+            messages,
+            output: name,
+            target,
+            late,
+            pipeline,
+            maps,
+            signals,
+            mailbox,
+            records,
+            end: loaded.end,
+        };
+        let ending = live.wait().unwrap_or_else(Ending::Failed);
+        live.end(ending)
+    }
+}
+
+fn sinks(output: Output, messages: &Messages, mailbox: &Arc<Mailbox>) -> Sinks {
+    let messages = messages.clone();
+    let mailbox = Arc::clone(mailbox);
+    Sinks {
+        output: output.writer,
+        report: Box::new(move |line| messages.say(line)),
+        event: Box::new(move |event| mailbox.post(event)),
+    }
+}
+
+impl Live {
+    /// Waits for the end of the run.
+    fn wait(&mut self) -> Result<Ending> {
+        let status = Duration::from_nanos(self.options.statusrate.max(1_000_000));
+        let mut look = Instant::now() + status;
+        loop {
+            if let Some(ending) = self.mailbox.take() {
+                return Ok(ending);
+            }
+            self.late.enable_arrived(&mut self.target)?;
+            if self.target.exists() {
+                report_ended(&mut self.target, &self.options, &self.messages);
+                if self.target.is_over() && self.late.is_over()? {
+                    return Ok(Ending::Normal);
+                }
+            }
+            let is_signal = self.sleep(look.saturating_duration_since(Instant::now()))?;
+            if let Some(ending) = self.signals.read(is_signal)? {
+                self.target.resume()?;
+                if matches!(ending, Ending::Normal) {
+                    self.target.signal(Signal::SIGTERM);
+                }
+                return Ok(ending);
+            }
+            self.late.enable_started(&mut self.target)?;
+            if Instant::now() >= look {
+                look = Instant::now() + status;
+                self.pipeline.drops(&self.maps.drops()?);
+                self.late.tidy()?;
+            }
+        }
+    }
+
+    /// Sleeps until there is something to look after, but not longer than `timeout`. Whether there is a
+    /// signal.
+    fn sleep(&self, timeout: Duration) -> Result<bool> {
+        let own = [self.signals.as_fd(), self.mailbox.as_fd()];
+        let others = self.late.fds().chain(self.target.ends());
+        let fds = own.into_iter().chain(others);
+        let mut fds: Vec<_> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+        let millis = u16::try_from(timeout.as_millis() + 1).unwrap_or(u16::MAX);
+        match poll(&mut fds, PollTimeout::from(millis)) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(error) => return Err(error).context("failed to wait"),
+        }
+        Ok(fds.first().and_then(PollFd::any) == Some(true))
+    }
+
+    /// The Pythons that the targets have started and that nobody asked to follow.
+    fn untraced_children(&self) -> Vec<u32> {
+        let parsed = &self.late.checked().parsed;
+        let mut targets = self.target.pid().into_iter();
+        if targets.any(|pid| means_python_of(parsed, pid)) {
+            self.late.unfollowed_pythons()
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Ends the run: detach, END, the last records, the aggregations.
+    fn end(mut self, ending: Ending) -> Result<i32> {
+        let until = monotonic();
+        // If all has failed, the command that has not been let go is not.
+        let let_go = match &ending {
+            Ending::Failed(_) => Ok(()),
+            Ending::Normal
+            | Ending::Interrupted
+            | Ending::Exit
+            | Ending::OutputClosed
+            | Ending::OutputFailed(_) => self.target.resume(),
+        };
+        self.late.enabling().session.detach_all();
+        if !matches!(ending, Ending::Failed(_)) {
+            self.late.tell_last(until);
+        }
+        let children = self.untraced_children();
+        let Self {
+            options,
+            messages,
+            output,
+            mut target,
+            mut late,
+            pipeline,
+            maps,
+            mailbox,
+            records,
+            end,
+            ..
+        } = self;
+        let unmatched = if options.zdefs {
+            Vec::new()
+        } else {
+            late.unmatched(&maps)
+        };
+        let counted = maps.have_counted();
+        let mut pipeline = pipeline.stop();
+        let session = &late.enabling().session;
+        let ran = end.map_or(Ok(()), |end| session.run(end));
+        pipeline.drain();
+        // END's own is the last word.
+        let exit = maps.exit_status();
+        let counts = maps.drops();
+        if let Ok(counts) = &counts {
+            pipeline.drops(counts);
+        }
+        if matches!(ending, Ending::Interrupted) {
+            pipeline.interrupted();
+        }
+        let shown = pipeline.finish();
+        let is_silent = records && shown.consumer.in_programs == 0 && !counted;
+        match ending {
+            Ending::Exit => target.terminate(Duration::ZERO),
+            // Ctrl-C at a terminal has reached the command too, which may be cleaning up.
+            Ending::Interrupted => target.terminate(GRACE),
+            Ending::Normal | Ending::OutputClosed | Ending::OutputFailed(_) | Ending::Failed(_) => {
+            }
+        }
+        report_ended(&mut target, &options, &messages);
+        late.report_untraced();
+        if is_silent {
+            tell_untraced_children(&children, &messages);
+            tell_built_ins(&late.checked().program, &messages);
+        }
+        let_go?;
+        ran?;
+        counts?;
+        let exit = exit?;
+        let posted = mailbox.take();
+        Ok(match (ending, posted) {
+            (Ending::OutputFailed(error), _) | (_, Some(Ending::OutputFailed(error))) => {
+                let (what, why) = (&output, reason(&error));
+                messages.say(&format!("failed to write to {what}: {why}"));
+                1
+            }
+            (Ending::Failed(error), _) => return Err(error),
+            _ => match exit {
+                Some(status) => status,
+                None if !unmatched.is_empty() => {
+                    late.report_unmatched(&unmatched);
+                    1
+                }
+                None if options.childstatus => target.last_exit().map_or(0, shell_status),
+                None => 0,
+            },
+        })
+    }
+}
+
+/// Tells how processes ended.
+fn report_ended(target: &mut Target, options: &Options, messages: &Messages) {
+    for (pid, exit) in target.ended() {
+        if !options.output.quiet {
+            messages.say(&format!("pid {pid} {exit}"));
+        }
+    }
+}
+
+/// Whether a clause is on a probe of a program, and what it does shows.
+fn records_of_programs(ecb: &Ecb) -> bool {
+    let layout = &ecb.layout;
+    ecb.probe.kind.file().is_some() && !(layout.outputs.is_empty() && layout.adds.is_empty())
+}
+
+/// A process's end as a shell tells it: its status, or 128 and the signal.
+fn shell_status(exit: Exit) -> i32 {
+    match exit {
+        Exit::Status(status) => status,
+        Exit::Signal(signal) => 128 + signal,
+        Exit::Gone => 0,
+    }
+}

@@ -1,0 +1,98 @@
+//! Descriptions that match nothing: which of them is an error, and what is said of it.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use dlang::tags::Tag;
+use provider::catalog::Catalog;
+
+use crate::checked::Checked;
+use crate::compile::{self, Parsed, ProgramErrors};
+use crate::matching::{KnownArgs, Match, may_come};
+use crate::message::Messages;
+use crate::options::Options;
+use crate::target::Target;
+
+/// Checks a program with the probes that its descriptions have matched. One that matches nothing is an
+/// error, unless `-Z` allows it.
+pub(crate) fn check_matched(
+    parsed: Arc<Parsed>,
+    options: &Options,
+    matches: &[Match],
+    catalog: &mut Catalog,
+    target: &Target,
+) -> Result<Checked> {
+    let missing = if options.zdefs {
+        None
+    } else {
+        first_missing(&parsed, matches, catalog, target)
+    };
+    let known = KnownArgs::of(&parsed, matches);
+    let known = known.without(missing.map(|missing| missing.desc(&parsed)));
+    Checked::new(Arc::clone(&parsed), options, known).map_err(|errors| {
+        let texts = errors.iter().map(|error| match missing {
+            Some(missing) if error.tag == Tag::PdescZero => {
+                no_match(&parsed, missing, options, catalog, target)
+            }
+            _ => compile::message(error, &parsed.sources, options),
+        });
+        ProgramErrors(texts.collect()).into()
+    })
+}
+
+/// A description that has found nothing and will not: one for which there is no hope, if there is such
+/// a one, before those that another program of the command might have had.
+fn first_missing<'m>(
+    parsed: &Parsed,
+    matches: &'m [Match],
+    catalog: &mut Catalog,
+    target: &Target,
+) -> Option<&'m Match> {
+    let missing: Vec<&Match> = matches.iter().filter(|found| found.is_missing()).collect();
+    let mut all = missing.iter().copied();
+    let hopeless = all.find(|found| !may_come(found.desc(parsed), catalog, target.pid()));
+    hopeless.or(missing.first().copied())
+}
+
+/// Tells, for `-Z`, which descriptions will never match anything.
+pub(crate) fn tell_hopeless(
+    parsed: &Parsed,
+    matches: &[Match],
+    catalog: &mut Catalog,
+    messages: &Messages,
+) {
+    for found in matches.iter().filter(|found| found.probes.is_empty()) {
+        let desc = found.desc(parsed);
+        if let Some(why) = provider::doctor::never(catalog, desc) {
+            messages.say(&format!("{desc} will match no probe: {}", why.reason));
+        }
+    }
+}
+
+/// The error for a description that matches nothing: what it is, where it stands, and what the
+/// probe doctor found out.
+fn no_match(
+    parsed: &Parsed,
+    missing: &Match,
+    options: &Options,
+    catalog: &mut Catalog,
+    target: &Target,
+) -> String {
+    let spec = parsed.spec(missing.spec);
+    let error = compile::no_match(parsed, spec, options);
+    let pid = target.pid();
+    let is_complete = pid.is_some_and(|pid| catalog.is_complete(&spec.desc, pid));
+    if target.is_stopped() && !target.ended_early() && !is_complete {
+        // A program that makes its probes while it runs has none where -c looks.
+        let made_later = "probes that a program makes while it runs (libstapsdt) are not there when it \
+             starts: start it first, then trace it with -p";
+        let error = compile::explained(&error, catalog, &spec.desc);
+        compile::with_reason(&error, made_later)
+    } else if target.ended_early() {
+        let reason = "the command has ended, and none of the programs that it became had such a probe\n\
+             what it started was not looked at: -x followfork traces that, too";
+        compile::with_reason(&error, reason)
+    } else {
+        compile::explained(&error, catalog, &spec.desc)
+    }
+}
