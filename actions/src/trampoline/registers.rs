@@ -10,6 +10,7 @@ use predicates::insn::{Alu, Helper, Reg, Size};
 use predicates::storage::Counter;
 use provider::object::{Target, UprobeSite};
 use provider::probe::{File, Moment, Probe, ProbeKind, Register, Scope, Site, Sites};
+use provider::python::NoHookSite;
 
 use super::choose::choose;
 use super::locations::{fetch_arguments, load_register};
@@ -61,6 +62,16 @@ pub(super) fn dispatch(
             .iter()
             .flat_map(python::Imports::hits)
             .map(Arm::Import),
+    );
+    let audits = match maps {
+        Some(maps) => python::Audits::of(emit, probes, entries, used, slots, maps, leave)?,
+        None => None,
+    };
+    arms.extend(
+        audits
+            .iter()
+            .flat_map(python::Audits::sites)
+            .map(Arm::Audit),
     );
     let alone = u64::try_from(arms.len()).unwrap_or(0);
     let mut shared = Vec::new();
@@ -115,6 +126,11 @@ pub(super) fn dispatch(
                     imports.hit(emit, *hit)?;
                 }
             }
+            Arm::Audit(site) => {
+                if let Some(audits) = &audits {
+                    audits.hit(emit, site);
+                }
+            }
         }
     }
     for (shared, &(_, label)) in shared.iter().zip(&numbered) {
@@ -126,6 +142,9 @@ pub(super) fn dispatch(
     }
     if let Some(imports) = imports {
         imports.finish(emit)?;
+    }
+    if let Some(audits) = audits {
+        audits.finish(emit)?;
     }
     emit.asm.bind(unreadable);
     emit.count(Counter::ArgumentDrops, Span::default())?;
@@ -169,13 +188,19 @@ enum Arm<'p> {
     Event(&'p python::EventSite),
     /// One at which an import starts or is done.
     Import(python::ImportHit<'p>),
+    /// One at which an audit event that nobody hears is raised.
+    Audit(&'p NoHookSite),
 }
 
 impl Arm<'_> {
     fn is_return(&self) -> bool {
         match self {
             Self::Return(..) => true,
-            Self::Site(..) | Self::Python(_) | Self::Event(_) | Self::Import(_) => false,
+            Self::Site(..)
+            | Self::Python(_)
+            | Self::Event(_)
+            | Self::Import(_)
+            | Self::Audit(_) => false,
         }
     }
 
@@ -185,6 +210,7 @@ impl Arm<'_> {
             Self::Python(python) => python.site.address,
             Self::Event(site) => site.address,
             Self::Import(hit) => hit.address(),
+            Self::Audit(site) => site.address,
         }
     }
 
@@ -194,6 +220,7 @@ impl Arm<'_> {
             Self::Python(python) => (python.site.file_offset, None),
             Self::Event(site) => (site.file_offset, None),
             Self::Import(hit) => (hit.file_offset(), None),
+            Self::Audit(site) => (site.file_offset, None),
         };
         UprobeSite {
             file_offset,

@@ -7,8 +7,8 @@
 //! some `exec`) are missing. There is no argument tuple to be had in either place.
 //!
 //! `sys.audit()`, by which Python code raises an event (`subprocess.Popen`, `tempfile.mkdtemp`), looks
-//! itself whether there is a hook, and calls neither if there is none. So these events are seen only
-//! in a process that has one, and the probe is partial in every build.
+//! itself whether there is a hook, and calls neither if there is none. Where it returns then is in
+//! `sys_audit.rs`.
 
 use iced_x86::{FlowControl, Register as R};
 use serde::{Deserialize, Serialize};
@@ -17,14 +17,18 @@ use super::code::{State, Value, decode, emulated, pt_regs, straight};
 use super::image::Image;
 use super::register::Register;
 use super::site::Execution;
+use super::sys_audit::{self, NoHookSite};
 
 /// Where audit events are seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Audits {
     /// The sites.
     pub sites: Vec<AuditSite>,
-    /// Some events are not seen.
+    /// Some events are not seen: the compiler copied code to where it is not found.
     pub partial: bool,
+    /// Where `sys.audit()` returns if there is no hook, or why that is not known: then the events that
+    /// Python code raises are seen only in a process with a hook.
+    pub without_hook: Result<Vec<NoHookSite>, String>,
 }
 
 /// One instruction to probe.
@@ -53,6 +57,7 @@ pub(super) fn find(image: &Image<'_>, minor: u8) -> Option<Audits> {
     Some(Audits {
         sites: vec![site],
         partial,
+        without_hook: sys_audit::find(image),
     })
 }
 

@@ -4,11 +4,12 @@ use std::fmt;
 
 use super::build::{Build, Recipe};
 use super::code::Emulated;
-use super::entries::EntrySite;
+use super::entries::{EntrySite, FlagTest};
 use super::event::PythonEvent;
 use super::import::ImportSite;
 use super::register::Register;
 use super::site::{Condition, Event, Execution, InstructionPointer, Location, Site};
+use super::sys_audit::NoHookSite;
 
 impl Build {
     /// How the probe of `event` is made: the method, then each site, then remarks.
@@ -47,6 +48,9 @@ impl Build {
                         site.address, site.execution, site.event
                     ));
                 }
+                let audits = self.audits.iter();
+                let without_hook = audits.flat_map(|audits| audits.without_hook.iter().flatten());
+                lines.extend(without_hook.map(NoHookSite::to_string));
             }
             PythonEvent::ImportStart | PythonEvent::ImportDone => {
                 for site in self.imports.iter().flat_map(|imports| &imports.sites) {
@@ -78,10 +82,12 @@ impl Build {
         if self.is_copied(event) {
             lines.push("Note: the compiler copied code, so that some events are not seen".into());
         }
-        if event == PythonEvent::Audit && self.audits.is_some() {
-            let note =
-                "Note: what Python code raises by sys.audit() is seen only if there is a hook";
-            lines.push(note.into());
+        if event == PythonEvent::Audit
+            && let Some(Err(why)) = self.audits.as_ref().map(|audits| &audits.without_hook)
+        {
+            lines.push(format!(
+                "Note: what Python code raises by sys.audit() is seen only if there is a hook: {why}"
+            ));
         }
         lines.extend(self.notes.iter().map(|note| format!("Note: {note}")));
         lines
@@ -90,8 +96,12 @@ impl Build {
     /// Whether some firings of a probe cannot be seen in this build.
     #[must_use]
     pub fn is_partial(&self, event: PythonEvent) -> bool {
-        let audits = event == PythonEvent::Audit && self.audits.is_some();
-        audits || self.is_copied(event)
+        let needs_hook = event == PythonEvent::Audit
+            && self
+                .audits
+                .as_ref()
+                .is_some_and(|audits| audits.without_hook.is_err());
+        needs_hook || self.is_copied(event)
     }
 
     /// Whether the compiler copied the code of an event to where it is not found.
@@ -163,12 +173,27 @@ impl fmt::Display for EntrySite {
             site.address, site.execution, site.frame
         )?;
         match self.flags {
-            Some(flags) => {
-                let state = if flags.set { "set" } else { "clear" };
-                write!(f, ", if flags {:#x} are {state}", flags.mask)
-            }
+            Some(flags) => write!(f, ", {flags}"),
             None => Ok(()),
         }
+    }
+}
+
+impl fmt::Display for FlagTest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = if self.set { "set" } else { "clear" };
+        write!(f, "if flags {:#x} are {state}", self.mask)
+    }
+}
+
+/// `Location: 0x00000000002ea37c, audit without a hook, conditional jump, arguments in %r12, if flags 0x40 are set`
+impl fmt::Display for NoHookSite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Location: {:#018x}, audit without a hook, {}, arguments in {}, {}",
+            self.address, self.execution, self.arguments, self.flags
+        )
     }
 }
 
@@ -242,13 +267,16 @@ mod tests {
     }
 
     #[test]
-    fn audit_is_partial_without_a_hook() {
+    fn audit_is_partial_where_it_needs_a_hook() {
         for (name, file) in recorded() {
             let build = analyse(&file).unwrap();
             let lines = build.describe(PythonEvent::Audit);
             let told = lines.iter().any(|line| line.contains("sys.audit()"));
-            assert_eq!(told, build.audits.is_some(), "{name}: {lines:?}");
-            assert_eq!(told, build.is_partial(PythonEvent::Audit), "{name}");
+            let audits = build.audits.as_ref();
+            let needs_hook = audits.is_some_and(|audits| audits.without_hook.is_err());
+            assert_eq!(told, needs_hook, "{name}: {lines:?}");
+            let is_partial = needs_hook || audits.is_some_and(|audits| audits.partial);
+            assert_eq!(build.is_partial(PythonEvent::Audit), is_partial, "{name}");
             assert!(!build.is_partial(PythonEvent::FunctionEntry), "{name}");
         }
     }

@@ -61,7 +61,7 @@ pub struct FlagTest {
 
 impl FlagTest {
     /// By which `insn` jumps, if a mask can say it; with `taken`, else by which it does not.
-    fn of(insn: &Instruction, taken: bool) -> Option<Self> {
+    pub(super) fn of(insn: &Instruction, taken: bool) -> Option<Self> {
         const CARRY: u16 = 1;
         const PARITY: u16 = 1 << 2;
         const ZERO: u16 = 1 << 6;

@@ -36,6 +36,7 @@ mod refusal;
 mod register;
 mod site;
 mod store;
+mod sys_audit;
 mod table;
 mod unwind;
 mod version;
@@ -53,6 +54,7 @@ pub use self::import::{ImportSite, Imports};
 pub use self::refusal::Refusal;
 pub use self::register::Register;
 pub use self::site::{Condition, Event, Execution, InstructionPointer, Location, Site};
+pub use self::sys_audit::NoHookSite;
 pub use self::version::Version;
 
 #[cfg(any(test, feature = "recorded"))]

@@ -110,6 +110,20 @@ pub struct StringOffsets {
     pub wide_data: u16,
 }
 
+impl StringOffsets {
+    /// The object's type, as in every object; the length follows it.
+    #[must_use]
+    pub const fn object_type(&self) -> u16 {
+        self.length - 8
+    }
+
+    /// `tp_flags` in a type: 18 words behind the header that it has in common with a `str`, length included.
+    #[must_use]
+    pub const fn type_flags(&self) -> u16 {
+        self.length + 8 + 18 * 8
+    }
+}
+
 /// Some bits of a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BitField {

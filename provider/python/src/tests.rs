@@ -350,6 +350,15 @@ fn metadata(file: &[u8], image: &Image<'_>) -> Vec<(usize, usize)> {
         ranges.push((offset(text), 16));
         ranges.extend(image.pointers_to(text).into_iter().map(|p| (offset(p), 8)));
     }
+    let audit = regex::bytes::Regex::new(r"(?-u)audit\x00").unwrap();
+    let audit = image.find_all(&audit);
+    let mut rows = Vec::new();
+    for &text in &audit {
+        ranges.push((offset(text), 8));
+        rows.extend(image.pointers_to(text));
+    }
+    ranges.extend(rows.iter().map(|&row| (offset(row), 24)));
+    methods.extend(audit);
     methods.extend(image.symbol("_PyRuntime").map(|runtime| runtime.address));
     for name in [".rela.dyn", ".rela.plt"] {
         let Some((_, relocations)) = image.section(name) else {
@@ -359,7 +368,10 @@ fn metadata(file: &[u8], image: &Image<'_>) -> Vec<(usize, usize)> {
             let place = u64::from_le_bytes(entry[..8].try_into().unwrap());
             let symbol = u64::from(u32::from_le_bytes(entry[12..16].try_into().unwrap()));
             let addend = u64::from_le_bytes(entry[16..].try_into().unwrap());
-            if table.contains(&place) || kept_symbols.contains(&symbol) || methods.contains(&addend)
+            if table.contains(&place)
+                || kept_symbols.contains(&symbol)
+                || methods.contains(&addend)
+                || rows.iter().any(|row| row + 8 == place)
             {
                 ranges.push((position(entry), 24));
             }

@@ -5,11 +5,10 @@ use predicates::asm::Label;
 use predicates::emit::{Emit, Emitted};
 use predicates::insn::{Alu, Cond, Helper, Reg, Size};
 use predicates::storage::Counter;
-use provider::probe::Register;
 use provider::python::offsets::ByteCode;
 use provider::python::{Condition, Event, InstructionPointer, Recipe, Site};
 
-use super::{Dispatch, PythonSite, add, locate, read, signed, starts};
+use super::{Dispatch, PythonSite, add, leave_unless, locate, read, signed, starts};
 use crate::trampoline::locations::load_register;
 
 impl Dispatch<'_> {
@@ -36,10 +35,7 @@ impl Dispatch<'_> {
             emit.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, self.leave);
         }
         if let Some(flags) = flags {
-            load_register(emit, Reg::R0, Reg::R9, Register::FLAGS);
-            emit.asm.alu_imm(Alu::And, Reg::R0, i32::from(flags.mask));
-            let other = if flags.set { Cond::Eq } else { Cond::Ne };
-            emit.asm.jump_if_imm(other, Reg::R0, 0, self.leave);
+            leave_unless(emit, flags, self.leave);
         }
         if self.pairs || self.gives_arguments(site) {
             self.examine_frame(emit, site);

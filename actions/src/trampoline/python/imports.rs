@@ -20,7 +20,7 @@ use provider::probe::{Probe, ProbeKind, PythonEvent, Register};
 use provider::python::{Build, ImportSite};
 
 use super::text::Strings;
-use super::{PythonMaps, add, locate, place_argument};
+use super::{PythonMaps, add, locate, place_argument, plan_text};
 use crate::trampoline::locations::load_register;
 
 /// The stack pointer among the registers.
@@ -90,9 +90,7 @@ pub(super) fn place_arguments(
     slots: &mut [Option<i16>; 10],
 ) -> Emitted<()> {
     if used.contains(&0) {
-        emit.stack.reserve_end(Emit::LOOP_STACK);
-        emit.plan_thread_state(Span::default())?;
-        emit.converted_text = true;
+        plan_text(emit)?;
     }
     let arguments = if event == PythonEvent::ImportDone {
         2

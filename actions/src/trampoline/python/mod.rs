@@ -22,6 +22,7 @@
 
 pub(crate) mod active;
 mod arguments;
+mod audits;
 mod copies;
 mod earlier;
 mod events;
@@ -39,10 +40,11 @@ use predicates::emit::{Argument, Emit, Emitted};
 use predicates::insn::{Alu, Cond, Helper, Reg, Size};
 use predicates::storage::Counter;
 use provider::object::{MapKind, MapSpec};
-use provider::probe::{Probe, ProbeKind, PythonEvent, PythonSites};
+use provider::probe::{Probe, ProbeKind, PythonEvent, PythonSites, Register};
 use provider::python::{Build, Event, FlagTest, Location, Recipe, Site};
 
 use self::active::ActiveMaps;
+pub(super) use self::audits::Audits;
 use self::earlier::{Earlier, ThreadMaps};
 pub(super) use self::events::{EventSite, Events};
 pub(super) use self::imports::{ImportHit, Imports};
@@ -152,7 +154,22 @@ pub(super) fn place_arguments(
         }
         return Ok(());
     }
+    let audits = sites.build.audits.as_ref();
+    if sites.event == PythonEvent::Audit
+        && audits.is_some_and(|audits| audits.without_hook.is_ok())
+        && used.contains(&0)
+    {
+        plan_text(emit)?;
+    }
     place_argument(emit, used.contains(&0), &mut slots[0])
+}
+
+/// Plans for an argument that may be a text which has to be converted.
+fn plan_text(emit: &mut Emit<'_>) -> Emitted<()> {
+    emit.stack.reserve_end(Emit::LOOP_STACK);
+    emit.plan_thread_state(Span::default())?;
+    emit.converted_text = true;
+    Ok(())
 }
 
 /// Gives the next argument a slot, if it is used; probes of one program share slots.
@@ -414,6 +431,14 @@ fn locate(emit: &mut Emit<'_>, dst: Reg, location: Location, word: i16) {
             emit.asm.load(Size::Double, dst, Reg::FP, word);
         }
     }
+}
+
+/// Leaves unless the processor's flags are as `test` says; `r9` holds the context.
+fn leave_unless(emit: &mut Emit<'_>, test: FlagTest, leave: Label) {
+    load_register(emit, Reg::R0, Reg::R9, Register::FLAGS);
+    emit.asm.alu_imm(Alu::And, Reg::R0, i32::from(test.mask));
+    let other = if test.set { Cond::Eq } else { Cond::Ne };
+    emit.asm.jump_if_imm(other, Reg::R0, 0, leave);
 }
 
 /// Reads `size` bytes at the user address in `r3` to the stack; zeros where it cannot.

@@ -90,12 +90,9 @@ impl Strings {
             return Ok(());
         }
 
-        // r7: bytes to a character; the strings of old interfaces are elsewhere.
+        // r7: bytes to a character; none in the strings of old interfaces that were never looked at.
         self.load_from(emit, string.state, 4);
         emit.asm.mov(Reg::R7, Reg::R0);
-        let compact = i32::try_from(string.compact).unwrap_or(0);
-        emit.asm.alu_imm(Alu::And, Reg::R0, compact);
-        emit.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, done);
         let kind = string.kind;
         emit.asm.alu_imm(Alu::Rsh, Reg::R7, i32::from(kind.shift));
         let mask = i32::try_from(kind.mask).unwrap_or(0);
@@ -108,7 +105,7 @@ impl Strings {
         emit.asm.mov(Reg::R8, Reg::R0);
         emit.asm.mov(Reg::R9, Reg::R0);
         emit.asm.alu(Alu::Sub, Reg::R9, Reg::R0);
-        add(emit, Reg::R6, i64::from(string.wide_data));
+        self.find_data(emit);
         let span = Span::default();
         let place = emit.buffer(8, span)?;
         emit.early_thread_state(Reg::R1, span)?;
@@ -128,6 +125,23 @@ impl Strings {
         emit.stack.give_buffer(place, 8);
         emit.asm.bind(done);
         Ok(())
+    }
+
+    /// `r6 = address of the characters` of the string in `r6`: they follow its header if it is compact.
+    /// If not, as those of classes made from `str` are, there is their address.
+    fn find_data(&self, emit: &mut Emit<'_>) {
+        let string = self.offsets;
+        let (compact, found) = (emit.asm.label(), emit.asm.label());
+        self.load_from(emit, string.state, 4);
+        let bit = i32::try_from(string.compact).unwrap_or(0);
+        emit.asm.alu_imm(Alu::And, Reg::R0, bit);
+        emit.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, compact);
+        self.load_from(emit, string.wide_data, 8);
+        emit.asm.mov(Reg::R6, Reg::R0);
+        emit.asm.jump(found);
+        emit.asm.bind(compact);
+        add(emit, Reg::R6, i64::from(string.wide_data));
+        emit.asm.bind(found);
     }
 
     /// `r0 = value` of `size` bytes at `r6 + offset` in the traced program.
