@@ -357,6 +357,7 @@ impl Subject {
             let program = Program {
                 name: "null".into(),
                 context: Context::Registers,
+                called: None,
                 insns: vec![0xb7, 0x95], // r0 = 0; exit
                 relocations: Vec::new(),
             };

@@ -3,7 +3,7 @@
 
 use actions::consume::OutputFormat;
 use actions::follow::FollowFields;
-use actions::lower::{Extras, LowerOptions, uses_ancestors, wants_may_goto};
+use actions::lower::{Extras, LowerOptions, PART_LENGTH, uses_ancestors, wants_may_goto};
 use dlang::program::Program;
 use provider::catalog::Catalog;
 use provider::features::KernelFeatures;
@@ -37,6 +37,7 @@ pub(crate) fn code_options(
             origin: output.format.shows_origin(),
         },
         task: task_fields(means_files || uses_ancestors(program)),
+        part_length: PART_LENGTH,
         may_goto: (means_files || wants_may_goto(program, output.strsize))
             && KernelFeatures::may_goto(),
         follow,

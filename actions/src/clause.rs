@@ -5,6 +5,7 @@ use dlang::program::{Action, Clause, Expr, Stmt, StmtKind};
 use predicates::asm::{Label, MapRef};
 use predicates::emit::{Emit, Emitted, Refusal};
 use predicates::insn::{Alu, Cond, Helper, Reg, Size};
+use predicates::part::Slot;
 use predicates::scratch::allocates;
 use predicates::stack::Val;
 use predicates::storage::{Counter, TupleMaps, own_globals};
@@ -28,17 +29,43 @@ pub(crate) struct ClauseContext<'c> {
     pub(crate) aggregations: &'c [(TupleMaps, dlang::program::AggFunc)],
     /// The number that the clause's records carry; of probes that share code, the first one's.
     pub(crate) epid: u32,
-    /// Where the clause's faults lead.
+}
+
+/// Where a clause's other ways lead, in the part of the program that is being made.
+pub(crate) struct Ways {
+    /// When it is over: the predicate is false, say.
+    pub(crate) end: Label,
+    /// When it faults.
     pub(crate) fault: Label,
 }
 
-/// Emits a clause; control leaves it at its end, or at `end` when the predicate is false.
+/// A record on the stack while a clause fills it.
+#[derive(Clone, Copy)]
+pub(crate) struct Held {
+    offset: i16,
+    size: i16,
+}
+
+impl Held {
+    /// The slots that it takes.
+    pub(crate) fn slots(self) -> impl Iterator<Item = Slot> {
+        (self.offset..self.offset + self.size).step_by(8)
+    }
+}
+
+/// What is done between two statements of a clause that are not in an `if`: the code may go on in another
+/// part of the program.
+pub(crate) type Between<'b> =
+    &'b mut dyn FnMut(&mut Emit<'_>, &mut Ways, Option<Held>) -> Emitted<()>;
+
+/// Emits a clause; control leaves it at its end, or by its `ways`.
 pub(crate) fn emit_clause(
     emit: &mut Emit<'_>,
     context: &ClauseContext<'_>,
     clause: &Clause,
     plan: &RecordPlan,
-    end: Label,
+    ways: &mut Ways,
+    between: Between<'_>,
 ) -> Emitted<()> {
     let predicate = clause.predicate.as_ref();
     let mut asks = false;
@@ -49,11 +76,22 @@ pub(crate) fn emit_clause(
     if let Some(predicate) = predicate {
         emit.asm.note("predicate");
         emit.asm.place(predicate.span);
-        emit.jump_when(predicate, false, end)?;
+        emit.jump_when(predicate, false, ways.end)?;
     }
     let mut record = Record::start(emit, plan)?;
     let mut steps = plan.steps.iter();
-    emit_body(emit, context, &clause.body, &mut steps, &record, end)?;
+    for (index, stmt) in clause.body.iter().enumerate() {
+        emit.emit_distant_faults(ways.fault);
+        if index > 0 {
+            between(emit, ways, record.held())?;
+            // Nothing that is recorded is on the heap.
+            if !record.has_strings() {
+                emit.empty_heap_if_full(stmt.span)?;
+            }
+        }
+        let stmt = std::slice::from_ref(stmt);
+        emit_body(emit, context, stmt, &mut steps, &record, ways)?;
+    }
     emit.asm.place(clause.span);
     if plan.recording {
         record.send(emit, context)?;
@@ -68,10 +106,10 @@ fn emit_body<'p>(
     body: &[Stmt],
     steps: &mut impl Iterator<Item = &'p Step>,
     record: &Record<'_>,
-    end: Label,
+    ways: &Ways,
 ) -> Emitted<()> {
     for stmt in body {
-        emit.emit_distant_faults(context.fault);
+        emit.emit_distant_faults(ways.fault);
         emit.asm.place(stmt.span);
         match &stmt.kind {
             StmtKind::Expr(expr) => emit.effect(expr)?,
@@ -87,12 +125,12 @@ fn emit_body<'p>(
                 emit.jump_when(cond, false, else_)?;
                 let known = emit.known();
                 record.set_guard(emit, *yes, stmt.span)?;
-                emit_body(emit, context, then, steps, record, end)?;
+                emit_body(emit, context, then, steps, record, ways)?;
                 emit.asm.jump(end);
                 emit.asm.bind(else_);
                 emit.forget(&known);
                 record.set_guard(emit, *no, stmt.span)?;
-                emit_body(emit, context, otherwise, steps, record, end)?;
+                emit_body(emit, context, otherwise, steps, record, ways)?;
                 emit.asm.bind(end);
                 emit.forget(&known);
             }
@@ -107,7 +145,7 @@ fn emit_body<'p>(
                     Action::Exit(status) => exit(emit, status)?,
                     Action::Speculate(id) => {
                         // Without an active speculation, the clause is over.
-                        let found = emit.speculate(id, end)?;
+                        let found = emit.speculate(id, ways.end)?;
                         record.set_speculation(emit, fields.start, found, id.span)?;
                     }
                     Action::Commit(id) | Action::Discard(id) => {
@@ -210,6 +248,12 @@ impl<'p> Record<'p> {
             }
         }
         Ok(record)
+    }
+
+    /// Where it is on the stack.
+    fn held(&self) -> Option<Held> {
+        let size = to_i16(self.plan.layout.fixed);
+        self.on_stack.map(|offset| Held { offset, size })
     }
 
     fn has_strings(&self) -> bool {

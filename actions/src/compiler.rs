@@ -43,6 +43,9 @@ pub struct LowerOptions {
     pub task: TaskFields,
     /// Whether the kernel has the instruction `may_goto` (Linux 6.9).
     pub may_goto: bool,
+    /// How many instructions a program has at which it is cut into parts:
+    /// [`PART_LENGTH`](crate::lower::PART_LENGTH), or less in tests.
+    pub part_length: usize,
     /// What following processes takes, if the probes of some [`Scope::Tree`](provider::probe::Scope)
     /// may be among those to compile, now or later.
     pub follow: Option<FollowFields>,

@@ -9,15 +9,17 @@ use dlang::diag::Span;
 use dlang::program::{Builtin, Expr, ExprKind, Program, Subroutine};
 use predicates::asm::{Code, MapRef};
 use predicates::emit::{Refusal, Rodata};
+use predicates::part::PartMaps;
 use predicates::storage::COUNTERS;
 use provider::object::{
-    self, Attachment, Context, MapId, MapKind, MapSpec, ProgramId, Relocation, Target,
+    self, Attachment, Called, Context, MapId, MapKind, MapSpec, ProgramId, Relocation, Target,
 };
 use provider::probe::ProbeKind;
 
-use crate::compiler::COUNTERS_MAP;
+use crate::compiler::{COUNTERS_MAP, program_name};
 pub use crate::compiler::{Compiler, Enabled, Extras, LowerOptions, wants_may_goto};
 use crate::follow::Keeping;
+pub use crate::parts::PART_LENGTH;
 use crate::plan::each_clause_expr;
 use crate::record::Ecb;
 use crate::trampoline::{self, PythonMaps, Source};
@@ -85,6 +87,7 @@ impl Compiler {
         self.next_map += 1;
         self.storage.rodata = rodata_map;
         let python_maps = self.python_maps(enabled);
+        let mut part_maps = Vec::new();
         let mut heap = Heap::default();
         let error_epids = self.error_ecbs(&mut object, first);
         for (source, members) in groups {
@@ -95,6 +98,10 @@ impl Compiler {
                 error_epids: &error_epids,
                 members: &members,
                 source,
+                part_maps: PartMaps {
+                    programs: MapRef(self.next_map),
+                    saved: MapRef(self.next_map + 1),
+                },
             };
             let made = unit.compile(&mut rodata, self.next_epid)?;
             self.next_epid += u32::try_from(made.ecbs.len()).unwrap_or(0);
@@ -103,7 +110,19 @@ impl Compiler {
             object.listings.push(made.code.listing());
             object
                 .programs
-                .push(encode(&made.code, made.name, made.context));
+                .push(encode(&made.code, made.name.clone(), made.context));
+            if !made.parts.is_empty() {
+                let programs = MapId(self.next_map);
+                self.next_map += PartMaps::COUNT;
+                part_maps.extend(maps_of_parts(&made));
+                for (index, part) in (1..).zip(&made.parts) {
+                    object.listings.push(part.listing());
+                    let name = program_name(&format!("{index}{}", made.name));
+                    let mut program = encode(part, name, made.context);
+                    program.called = Some(Called { programs, index });
+                    object.programs.push(program);
+                }
+            }
             let attachments = made.targets.into_iter().map(|target| Attachment {
                 program: id,
                 target,
@@ -119,6 +138,7 @@ impl Compiler {
         }
         self.add_maps(&mut object, first, &heap, rodata)?;
         object.maps.extend(python_maps);
+        object.maps.extend(part_maps);
         Ok(object)
     }
 
@@ -271,6 +291,21 @@ impl Compiler {
     }
 }
 
+/// The maps by which the parts of a program go on in each other: [`PartMaps`].
+fn maps_of_parts(made: &Made) -> [MapSpec; PartMaps::COUNT as usize] {
+    let parts = u32::try_from(made.parts.len()).expect("parts are few");
+    let (kind, entries) = match made.context {
+        Context::PerfData => (MapKind::PerCpuArray, 1),
+        Context::Registers | Context::TracepointArguments | Context::Nothing => {
+            (MapKind::TaskStorage, 0)
+        }
+    };
+    [
+        MapSpec::new("parts", MapKind::Programs, 4, 4, parts + 1),
+        MapSpec::new("saved", kind, 4, PartMaps::SAVED, entries),
+    ]
+}
+
 /// What the programs of one call of [`Compiler::lower`] need of the heap.
 #[derive(Debug, Default)]
 struct Heap {
@@ -348,6 +383,7 @@ fn encode(code: &Code, name: String, context: Context) -> object::Program {
     object::Program {
         name,
         context,
+        called: None,
         insns: code.insns.iter().map(|insn| insn.encode()).collect(),
         relocations: code
             .maps

@@ -380,6 +380,7 @@ mod tests {
             speculations: 4,
             extras: crate::plan::Extras::default(),
             task: TaskFields::default(),
+            part_length: crate::parts::PART_LENGTH,
             may_goto: false,
             grows: false,
             follow: None,

@@ -14,6 +14,8 @@
 //!              by site: load its arguments, goto its probe
 //! ```
 //!
+//! A program that gets long is cut into [parts](crate::parts).
+//!
 //! The prologue comes last since only then it is known what has to be zeroed.
 
 use std::collections::BTreeSet;
@@ -22,18 +24,20 @@ use std::sync::Arc;
 
 use dlang::diag::Span;
 use dlang::program::{Action, AggId, Clause, Expr, ExprKind, StmtKind};
-use predicates::asm::{Code, Label};
-use predicates::emit::{Emit, Emitted, Faults, Refusal, Rodata};
+use predicates::asm::{Code, JumpTooFar, Label};
+use predicates::emit::{Emit, Emitted, Refusal, Rodata};
 use predicates::insn::{Cond, Reg, Size};
+use predicates::part::PartMaps;
 use predicates::shared::{Names, Shared};
 use predicates::storage::own_globals;
 use predicates::tuple::direct_string;
 use provider::object::{Context, Target};
 use provider::probe::Probe;
 
-use crate::clause::{ClauseContext, FaultSlots, emit_clause, emit_fault_record};
+use crate::clause::{ClauseContext, Ways, emit_clause};
 use crate::compiler::{Compiler, Enabled, RING, program_name};
 use crate::flow::flow_name;
+use crate::parts::{MOST_CALLS, Parts};
 use crate::pieces::{Piece, pieces};
 use crate::plan::{each_clause_expr, each_expr, each_statement};
 use crate::record::{Ecb, Epid, RecordLayout};
@@ -47,11 +51,16 @@ pub(crate) struct Unit<'c> {
     pub(crate) members: &'c [Enabled],
     /// What runs it: probes for which that is the same share a program.
     pub(crate) source: Source,
+    /// What its maps are if it is cut into parts.
+    pub(crate) part_maps: PartMaps,
 }
 
 /// A program that was made.
 pub(crate) struct Made {
     pub(crate) code: Code,
+    /// The other parts of it, if it is a long one, and the most of their calls in a firing.
+    pub(crate) parts: Vec<Code>,
+    calls: u32,
     pub(crate) name: String,
     pub(crate) context: Context,
     /// What runs it.
@@ -62,30 +71,28 @@ pub(crate) struct Made {
     pub(crate) heaviest: Span,
 }
 
-/// A clause whose faults are still to be handled.
-struct Faulting {
-    faults: Faults,
-    /// Where all of them lead.
-    handler: Label,
-    epid: u32,
-    /// The probes that share the clause, if there are several.
-    shared: Option<Shared>,
-    end: Label,
-}
-
 impl Unit<'_> {
     /// Makes the program. What is refused is so with the place of a clause of this program's, if of
     /// nothing smaller.
     pub(crate) fn compile(&self, rodata: &mut Rodata, first_epid: u32) -> Emitted<Made> {
-        self.emit(rodata, first_epid).map_err(|mut refusal| {
-            if refusal.span == Span::default() {
-                refusal.span = self.compiler.program.clauses[self.members[0].clause].span;
+        let mut length = self.compiler.options.part_length;
+        loop {
+            let made = self.emit(rodata, first_epid, length);
+            match made {
+                Ok(made) if made.calls > MOST_CALLS => length *= 2,
+                Ok(made) => return Ok(made),
+                Err(mut refusal) => {
+                    if refusal.span == Span::default() {
+                        let first = self.members[0].clause;
+                        refusal.span = self.compiler.program.clauses[first].span;
+                    }
+                    return Err(refusal);
+                }
             }
-            refusal
-        })
+        }
     }
 
-    fn emit(&self, rodata: &mut Rodata, first_epid: u32) -> Emitted<Made> {
+    fn emit(&self, rodata: &mut Rodata, first_epid: u32, length: usize) -> Emitted<Made> {
         let compiler = self.compiler;
         let pieces = pieces(self.members);
         let timer = self.source.interrupts();
@@ -97,18 +104,14 @@ impl Unit<'_> {
                 emit.clear_locals(program, std::iter::once(expr));
             });
         }
-        let (prologue, leave) = (emit.asm.label(), emit.asm.label());
-        emit.asm
-            .store(Size::Double, Reg::FP, Emit::CONTEXT, Reg::R1);
-        emit.asm.jump(prologue);
+        let mut parts = Parts::start(self, &mut emit, length);
         let mut ecbs = Vec::new();
-        let mut faulting = Vec::new();
-        let mut entries = Vec::new();
+        let mut starts = Vec::new();
         let mut heaviest = compiler.program.clauses[self.members[0].clause].span;
         let mut slots = [None; 10];
         let mut used = Vec::new();
         let mut probes = Vec::new();
-        let mut shared = Vec::new();
+        let mut shared_starts = Vec::new();
         for piece in &pieces {
             let probe = piece.first();
             let used_here = self.used_arguments(piece);
@@ -119,35 +122,33 @@ impl Unit<'_> {
             emit.start_probe(machine);
             trampoline::place_arguments(&mut emit, probe, &used_here, &mut slots, compiler.python)?;
             self.share(&mut emit, piece);
-            let entry = emit.asm.label();
-            emit.asm.bind(entry);
+            let start = parts.start_probe(&mut emit)?;
             match &emit.machine.shared {
-                Some(Shared { slot, .. }) => shared.push(SharedFiring {
-                    probes: &piece.probes,
-                    entry,
-                    slot: *slot,
-                }),
+                Some(Shared { slot, .. }) => shared_starts.push((piece, start, *slot)),
                 None => {
                     probes.push(Arc::clone(probe));
-                    entries.push(entry);
+                    starts.push(start);
                     used.push(used_here);
                 }
             }
             let mut layouts = Vec::new();
             for (index, &clause) in piece.clauses.iter().enumerate() {
                 let epid = first_epid + count(ecbs.len() + index);
+                if index > 0 {
+                    parts.between_clauses(&mut emit)?;
+                }
                 emit.empty_heap_if_full(compiler.program.clauses[clause].span)?;
                 let heap = emit.heap_max();
-                layouts.push(self.clause(&mut emit, (clause, probe), epid, &mut faulting)?);
+                layouts.push(self.clause(&mut emit, (clause, probe), epid, &mut parts)?);
                 if emit.heap_max() > heap {
                     heaviest = compiler.program.clauses[clause].span;
                 }
                 check_length(&emit, compiler.program.clauses[clause].span)?;
                 if exits(&compiler.program.clauses[clause]) && self.source != Source::End {
-                    leave_if_exited(&mut emit, leave);
+                    leave_if_exited(&mut emit, parts.leave());
                 }
             }
-            emit.asm.jump(leave);
+            emit.asm.jump(parts.leave());
             for layout in &mut layouts {
                 layout.adds = self.added_to(piece);
             }
@@ -158,10 +159,22 @@ impl Unit<'_> {
                 }
             }
         }
-        self.handle_faults(&mut emit, faulting, leave)?;
-        emit.finish_give_up()?;
-        emit.asm.bind(leave);
-        emit.leave();
+        parts.back(&mut emit)?;
+        let mut entries = Vec::new();
+        for start in starts {
+            entries.push(parts.entry(&mut emit, start)?);
+        }
+        let mut shared = Vec::new();
+        for (piece, start, slot) in shared_starts {
+            let entry = parts.entry(&mut emit, start)?;
+            shared.push(SharedFiring {
+                probes: &piece.probes,
+                entry,
+                slot,
+            });
+        }
+        let leave = parts.leave();
+        let prologue = parts.leave_main(&mut emit)?;
         emit.asm.bind(prologue);
         emit.asm.note("prologue");
         trampoline::emit_filter(&mut emit, pieces[0].first(), compiler.followed, leave)?;
@@ -179,13 +192,18 @@ impl Unit<'_> {
         };
         let targets = trampoline::emit_dispatch(&mut emit, &self.source, &firing, compiler.python)?;
         let heap_max = emit.heap_max();
-        let code = emit.finish().map_err(|error| Refusal {
+        let too_far = |error: JumpTooFar| Refusal {
             span: compiler.program.clauses[self.members[0].clause].span,
             message: error.to_string(),
-        })?;
+        };
+        let calls = parts.most_calls();
+        let parts = parts.finish(&mut emit).map_err(too_far)?;
+        let code = emit.finish().map_err(too_far)?;
         let name = format!("d_{}", pieces[0].first().desc.name);
         Ok(Made {
             code,
+            parts,
+            calls,
             name: program_name(&name),
             context: self.source.context(),
             targets,
@@ -282,7 +300,7 @@ impl Unit<'_> {
         emit: &mut Emit<'_>,
         (number, probe): (usize, &Probe),
         epid: u32,
-        faulting: &mut Vec<Faulting>,
+        parts: &mut Parts<'_>,
     ) -> Emitted<RecordLayout> {
         let clause = &self.compiler.program.clauses[number];
         emit.machine.epid = epid;
@@ -290,119 +308,54 @@ impl Unit<'_> {
         let mut heading = String::new();
         let _ = write!(heading, "clause {number} on {}, epid {epid}", probe.desc);
         emit.asm.note(heading);
-        let (end, handler) = (emit.asm.label(), emit.asm.label());
-        let start = emit.asm.here();
+        let mut ways = Ways {
+            end: emit.asm.label(),
+            fault: emit.asm.label(),
+        };
+        let mut start = (parts.number(), emit.asm.here());
         let known = emit.known();
-        let context = self.context(epid, handler);
-        emit_clause(emit, &context, clause, &plan, end)?;
-        emit.asm.bind(end);
-        emit.forget(&known);
-        debug_assert!(emit.stack.idle(), "a clause gives its registers back");
-        let faults = emit.take_faults();
-        if !faults.is_empty() || emit.asm.leads_to(handler, start) {
-            faulting.push(Faulting {
-                faults,
-                handler,
-                epid,
-                shared: emit.machine.shared.clone(),
-                end,
-            });
+        let context = self.context(epid);
+        emit_clause(
+            emit,
+            &context,
+            clause,
+            &plan,
+            &mut ways,
+            &mut |emit, ways, held| parts.between_statements(emit, ways, held, (epid, &known)),
+        )?;
+        if parts.number() != start.0 {
+            start.1 = 0;
         }
+        emit.asm.bind(ways.end);
+        parts.after_clause(emit, &known);
+        debug_assert!(emit.stack.idle(), "a clause gives its registers back");
+        parts.clause_faults(emit, &ways, epid, start.1);
         Ok(plan.layout)
     }
 
-    fn context(&self, epid: u32, fault: Label) -> ClauseContext<'_> {
+    /// About how many instructions the clauses of ERROR have, each of which is a part of what reports
+    /// a fault.
+    pub(crate) fn error_length(&self) -> usize {
+        const EACH: usize = 30;
+        let mut exprs = 0;
+        for error in &self.compiler.error_clauses {
+            let clause = &self.compiler.program.clauses[error.clause];
+            each_clause_expr(clause, &mut |expr| exprs += 1 + expr.operands().len());
+        }
+        exprs * EACH
+    }
+
+    pub(crate) fn context(&self, epid: u32) -> ClauseContext<'_> {
         ClauseContext {
             ring: RING,
             aggregations: &self.compiler.aggregations,
             epid,
-            fault,
         }
-    }
-
-    /// Emits what the faults lead to: for each clause a copy of its own. If all went through one, the
-    /// verifier would take the program for one great loop, from a fault to the end of its clause, the
-    /// next clause and its faults, and could not see that the turns of a loop in it are alike.
-    fn handle_faults(
-        &self,
-        emit: &mut Emit<'_>,
-        faulting: Vec<Faulting>,
-        leave: Label,
-    ) -> Emitted<()> {
-        if faulting.is_empty() {
-            return Ok(());
-        }
-        let span = Span::default();
-        let mut buffer = || emit.buffer(8, span);
-        let slots = FaultSlots {
-            epid: buffer()?,
-            kind: buffer()?,
-            pc: buffer()?,
-            address: buffer()?,
-        };
-        let program = &self.compiler.program;
-        let mut errors = self.compiler.error_clauses.iter();
-        let may_exit = errors.any(|error| exits(&program.clauses[error.clause]));
-        emit.start_errors();
-        for clause in faulting {
-            emit.emit_faults(clause.faults, clause.handler);
-            emit.asm.bind(clause.handler);
-            emit.asm.note("fault");
-            match &clause.shared {
-                Some(shared) => shared.load_epid(emit, Reg::R4, clause.epid),
-                None => emit.asm.mov_imm(Reg::R4, i64::from(clause.epid)),
-            }
-            // From here on all faults of the clause are alike.
-            for reg in [Reg::R1, Reg::R2, Reg::R3, Reg::R4] {
-                emit.make_unknown(reg, Reg::R0, span)?;
-            }
-            emit_fault_record(emit, RING, &slots)?;
-            self.error_clauses(emit, &slots)?;
-            if may_exit && self.source != Source::End {
-                leave_if_exited(emit, leave);
-            }
-            emit.asm.jump(clause.end);
-        }
-        Ok(())
-    }
-
-    /// Emits the clauses of ERROR; what faults in them is only counted.
-    fn error_clauses(&self, emit: &mut Emit<'_>, slots: &FaultSlots) -> Emitted<()> {
-        let compiler = self.compiler;
-        if compiler.error_clauses.is_empty() {
-            return Ok(());
-        }
-        let outer = emit.machine.clone();
-        let heap = emit.save_heap(Span::default())?;
-        for (enabled, &epid) in compiler.error_clauses.iter().zip(self.error_epids) {
-            let clause = &compiler.program.clauses[enabled.clause];
-            let mut machine = trampoline::error_machine(&enabled.probe, Some(slots));
-            machine.epid = epid;
-            machine.timer = outer.timer;
-            let plan = compiler.plan(clause, &enabled.probe, &machine);
-            emit.enter_error(machine);
-            let (end, handler) = (emit.asm.label(), emit.asm.label());
-            let start = emit.asm.here();
-            let context = self.context(epid, handler);
-            emit_clause(emit, &context, clause, &plan, end)?;
-            let faults = emit.take_faults();
-            if !faults.is_empty() || emit.asm.leads_to(handler, start) {
-                emit.asm.jump(end);
-                emit.emit_faults(faults, handler);
-                emit.asm.bind(handler);
-                emit.count(predicates::storage::Counter::ErrorFaults, Span::default())?;
-            }
-            emit.asm.bind(end);
-        }
-        emit.machine = outer;
-        emit.restore_heap(heap, Span::default())?;
-        emit.end_error();
-        Ok(())
     }
 }
 
-/// The most instructions of a program. The kernel's time to load one grows with the square of them:
-/// so many take it half a minute.
+/// The most instructions of a program, or of a part of a long one. The kernel's time to load it grows with
+/// the square of them: so many take it half a minute.
 const LONGEST: usize = 100_000;
 
 fn check_length(emit: &Emit<'_>, span: Span) -> Emitted<()> {
@@ -413,8 +366,8 @@ fn check_length(emit: &Emit<'_>, span: Span) -> Emitted<()> {
     Err(Refusal {
         span,
         message: format!(
-            "with this clause the program for its probe has {length} instructions, and {LONGEST} is \
-             the most: the kernel would take minutes to load it; enable fewer or smaller clauses"
+            "with this clause a program has {length} instructions, and {LONGEST} is the most: the kernel \
+             would take minutes to load it; make several clauses of it"
         ),
     })
 }
@@ -429,7 +382,7 @@ pub(crate) fn exits(clause: &Clause) -> bool {
 }
 
 /// After `exit()` nothing fires but END, not even the other clauses of the same firing.
-fn leave_if_exited(emit: &mut Emit<'_>, leave: Label) {
+pub(crate) fn leave_if_exited(emit: &mut Emit<'_>, leave: Label) {
     emit.asm
         .map_value(Reg::R1, emit.storage.globals, own_globals::EXITED);
     emit.asm.load(Size::Double, Reg::R1, Reg::R1, 0);

@@ -49,6 +49,7 @@ impl Following {
             speculations: 4,
             extras: Extras::default(),
             task: TaskFields::default(),
+            part_length: actions::lower::PART_LENGTH,
             may_goto: false,
             grows: true,
             follow: Some(FollowFields {

@@ -180,6 +180,7 @@ fn compile(
         speculations: 4,
         extras: Extras::default(),
         task: task_fields(),
+        part_length: actions::lower::PART_LENGTH,
         may_goto,
         grows: false,
         follow: matches!(scope, Scope::Tree(_)).then_some(FollowFields {

@@ -58,6 +58,22 @@ pub(crate) enum Fetched {
     TokenLen,
 }
 
+impl Fetched {
+    /// Whether it is an address of memory of ours, which another program cannot be given as such.
+    pub(crate) fn is_address(&self) -> bool {
+        match self {
+            Self::Thread | Self::TimerScratch => true,
+            Self::PidTgid
+            | Self::UidGid
+            | Self::Timestamp
+            | Self::Length(_)
+            | Self::Start(_)
+            | Self::TokenStart
+            | Self::TokenLen => false,
+        }
+    }
+}
+
 /// A way out of the straight path when a check fails. At the stub `r1` becomes the fault's
 /// number, `r2` the index of the failing instruction and `r3` the address (or 0).
 #[derive(Debug)]
@@ -126,7 +142,7 @@ pub struct Emit<'a> {
     /// User strings that are read whole, by their address expression.
     pub(crate) strings: Vec<Expr>,
     /// Stack slots of `this->` scalars.
-    locals: Vec<Option<i16>>,
+    pub(crate) locals: Vec<Option<i16>>,
     /// Offset and size in the scratch of what a firing clears when it first finds the scratch.
     pub(crate) cleared: BTreeSet<(u32, u32)>,
     /// How full the heap may be, and where the code depends on that.
@@ -149,6 +165,14 @@ pub struct Emit<'a> {
 /// A set of values known to be fetched, to go back to where control flow joins.
 #[derive(Clone, Debug)]
 pub struct Known(BTreeSet<Fetched>);
+
+/// Where the code for a probe was interrupted by that for ERROR.
+#[derive(Debug)]
+pub struct Interrupted {
+    known: Known,
+    strings: Vec<Expr>,
+    heap: u32,
+}
 
 impl<'a> Emit<'a> {
     /// Starts a program; the context is in `r1`.
@@ -201,8 +225,19 @@ impl<'a> Emit<'a> {
 
     /// Before all code for ERROR, whose clauses run in the middle of any probe of this program: all
     /// that any of them may have on the heap is there.
-    pub fn start_errors(&mut self) {
-        self.heap.start_errors();
+    pub fn start_errors(&mut self) -> Interrupted {
+        Interrupted {
+            known: self.known(),
+            strings: self.strings.clone(),
+            heap: self.heap.start_errors(),
+        }
+    }
+
+    /// Behind it: goes on with the probe whose code came before.
+    pub fn end_errors(&mut self, before: Interrupted) {
+        self.forget(&before.known);
+        self.strings = before.strings;
+        self.heap.end_errors(before.heap);
     }
 
     /// After one copy of ERROR's clauses: they left the heap as it was.
@@ -346,6 +381,11 @@ impl<'a> Emit<'a> {
         self.asm.bind(on);
     }
 
+    /// Whether there are no faults whose stubs are still to be emitted.
+    pub(crate) fn has_no_faults(&self) -> bool {
+        self.stubs.is_empty()
+    }
+
     /// The faults since the last call, whose stubs are still to be emitted.
     pub fn take_faults(&mut self) -> Faults {
         Faults(std::mem::take(&mut self.stubs))
@@ -408,10 +448,8 @@ impl<'a> Emit<'a> {
     /// Numbers become a zero that the verifier does not know, so that a firing that has fetched
     /// one and a firing that has not are the same to it; a pointer is known not to be there.
     pub fn zero_slots(&mut self) {
-        let (pointers, numbers): (Vec<_>, Vec<_>) = self
-            .slots
-            .iter()
-            .partition(|(what, _)| matches!(what, Fetched::Thread | Fetched::TimerScratch));
+        let (pointers, numbers): (Vec<_>, Vec<_>) =
+            self.slots.iter().partition(|(what, _)| what.is_address());
         let pointers: Vec<i16> = pointers.into_iter().map(|(_, &slot)| slot).collect();
         let mut numbers: Vec<i16> = numbers.into_iter().map(|(_, &slot)| slot).collect();
         numbers.extend(self.locals.iter().flatten());

@@ -2,6 +2,7 @@
 
 use dlang::diag::Span;
 
+use crate::asm::MapRef;
 use crate::emit::{Emit, Emitted, Fetched, imm};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::storage::{TEXTS, own_state};
@@ -89,12 +90,7 @@ impl Emit<'_> {
         let give_up = self.give_up;
         self.gave_up = true;
         self.fetched(dst, Fetched::Thread, span, |e| {
-            e.asm.call(Helper::GetCurrentTaskBtf);
-            e.asm.map(Reg::R1, map);
-            e.asm.mov(Reg::R2, Reg::R0);
-            e.asm.mov_imm(Reg::R3, 0);
-            e.asm.mov_imm(Reg::R4, 1); // BPF_LOCAL_STORAGE_GET_F_CREATE
-            e.asm.call(Helper::TaskStorageGet);
+            e.task_value(map, true);
             e.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, give_up);
             // A timer has interrupted the thread, whose scratch is in use; it has its own.
             if !e.machine.timer {
@@ -103,6 +99,16 @@ impl Emit<'_> {
             }
             Ok(())
         })
+    }
+
+    /// `r0 = address of this thread's value in task storage`, 0 if there is none and none can be made.
+    pub(crate) fn task_value(&mut self, map: MapRef, make: bool) {
+        self.asm.call(Helper::GetCurrentTaskBtf);
+        self.asm.map(Reg::R1, map);
+        self.asm.mov(Reg::R2, Reg::R0);
+        self.asm.mov_imm(Reg::R3, 0);
+        self.asm.mov_imm(Reg::R4, i64::from(make)); // BPF_LOCAL_STORAGE_GET_F_CREATE is 1
+        self.asm.call(Helper::TaskStorageGet);
     }
 
     /// Empties the heap of the scratch at `r0`, which a firing has just found.
@@ -200,7 +206,7 @@ impl Emit<'_> {
         self.slot(self.scratch_kind(), span)
     }
 
-    fn scratch_kind(&self) -> Fetched {
+    pub(crate) fn scratch_kind(&self) -> Fetched {
         if self.machine.timer {
             Fetched::TimerScratch
         } else {

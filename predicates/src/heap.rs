@@ -32,7 +32,7 @@ pub(crate) struct Heap {
     /// Bytes behind the heap that may be read or written.
     beyond: u32,
     /// The comparisons with `max`, by their instructions.
-    checks: Vec<usize>,
+    pub(crate) checks: Vec<usize>,
 }
 
 impl Heap {
@@ -40,9 +40,14 @@ impl Heap {
         self.now = 0;
     }
 
-    pub(crate) fn start_errors(&mut self) {
+    /// Gives what was used before.
+    pub(crate) fn start_errors(&mut self) -> u32 {
         self.before_errors = self.max;
-        self.now = self.max;
+        std::mem::replace(&mut self.now, self.max)
+    }
+
+    pub(crate) fn end_errors(&mut self, now: u32) {
+        self.now = now;
     }
 
     pub(crate) fn end_error(&mut self) {

@@ -249,6 +249,7 @@ pub enum Helper {
     KtimeGetNs = 5,
     GetPrandomU32 = 7,
     GetSmpProcessorId = 8,
+    TailCall = 12,
     GetCurrentPidTgid = 14,
     GetCurrentUidGid = 15,
     GetCurrentComm = 16,

@@ -13,6 +13,7 @@ mod locals;
 mod machine;
 mod memory;
 mod number;
+pub mod part;
 mod place;
 mod rodata;
 mod scan;

@@ -1,7 +1,7 @@
 //! Maps that a session has made, as the consumer reads them.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
 
 use aya_obj::generated::bpf_map_type;
@@ -119,6 +119,13 @@ impl Map {
             slot[..initial.len()].copy_from_slice(initial);
         }
         self.inner.fd.update(&0_u32.to_ne_bytes(), &value)
+    }
+
+    /// Puts a program into an entry of a map of programs.
+    pub(crate) fn put_program(&self, index: u32, program: BorrowedFd<'_>) -> Result<(), Error> {
+        let value = program.as_raw_fd().to_ne_bytes();
+        let put = self.inner.fd.update(&index.to_ne_bytes(), &value);
+        put.map_err(|source| self.error("put a program into", source))
     }
 
     /// What it was made from.
@@ -321,6 +328,7 @@ fn kernel_kind(kind: MapKind) -> (bpf_map_type, bool) {
         MapKind::LruHash => (bpf_map_type::BPF_MAP_TYPE_LRU_HASH, false),
         MapKind::PerCpuHash => (bpf_map_type::BPF_MAP_TYPE_PERCPU_HASH, true),
         MapKind::RingBuf => (bpf_map_type::BPF_MAP_TYPE_RINGBUF, false),
+        MapKind::Programs => (bpf_map_type::BPF_MAP_TYPE_PROG_ARRAY, false),
         MapKind::TaskStorage => (bpf_map_type::BPF_MAP_TYPE_TASK_STORAGE, true),
     }
 }
@@ -333,6 +341,7 @@ fn kind_name(kind: MapKind) -> &'static str {
         MapKind::LruHash => "LRU hash",
         MapKind::PerCpuHash => "per-CPU hash",
         MapKind::RingBuf => "ring buffer",
+        MapKind::Programs => "program array",
         MapKind::TaskStorage => "task storage",
     }
 }

@@ -95,6 +95,9 @@ pub enum MapKind {
     PerCpuHash,
     /// `BPF_MAP_TYPE_RINGBUF`.
     RingBuf,
+    /// `BPF_MAP_TYPE_PROG_ARRAY`: programs that others go on in. It is emptied once user space has no
+    /// descriptor of it.
+    Programs,
     /// `BPF_MAP_TYPE_TASK_STORAGE`: a value for each thread, freed with the thread.
     TaskStorage,
 }
@@ -106,10 +109,21 @@ pub struct Program {
     pub name: String,
     /// What it is given.
     pub context: Context,
+    /// Where others find it that go on in it, if it is a part of a longer one.
+    pub called: Option<Called>,
     /// The instructions, each `struct bpf_insn` as a little-endian word; `ld_imm64` takes two.
     pub insns: Vec<u64>,
     /// The `ld_imm64` instructions that name a map.
     pub relocations: Vec<Relocation>,
+}
+
+/// A place in a map of programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Called {
+    /// The map.
+    pub programs: MapId,
+    /// Its entry.
+    pub index: u32,
 }
 
 /// What a program is given when it runs, its *context*.

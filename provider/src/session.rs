@@ -20,7 +20,7 @@ use crate::features::{KernelFeatures, NOTHING};
 use crate::lack::Lack;
 use crate::map::Map;
 use crate::object::{
-    Attachment, Context, MapId, MapKind, MapSpec, Program, ProgramId, Target, UprobeSite,
+    Attachment, Called, Context, MapId, MapKind, MapSpec, Program, ProgramId, Target, UprobeSite,
 };
 use crate::plan::{Plan, PlannedLink, plan};
 use crate::probe::{File, Probe, ProbeKind, Scope};
@@ -62,8 +62,21 @@ struct Raised {
 /// What keeps a program attached; the order of the fields is the order of closing.
 #[derive(Debug)]
 struct Link {
-    _link: Option<OwnedFd>,
+    _attached: Option<OwnedFd>,
     _event: Option<OwnedFd>,
+    /// The map of programs that the attached one goes on in.
+    parts: Option<Map>,
+}
+
+impl Link {
+    /// Keeps a map of programs for as long as what goes on in them is attached.
+    fn keeping(parts: Map) -> Self {
+        Self {
+            _attached: None,
+            _event: None,
+            parts: Some(parts),
+        }
+    }
 }
 
 /// One call of [`Session::attach`].
@@ -120,7 +133,7 @@ impl Session {
         })
     }
 
-    /// Loads a program; ids count up from 0.
+    /// Loads a program, and puts it where others find it; ids count up from 0.
     pub fn load(&mut self, program: &Program) -> Result<ProgramId, Error> {
         let insns = self.relocate(program)?;
         let (prog_type, attach_type) = match program.context {
@@ -142,6 +155,9 @@ impl Session {
             name: &program.name,
             insns: &insns,
         })?;
+        if let Some(Called { programs, index }) = program.called {
+            self.find_map(programs)?.put_program(index, fd.as_fd())?;
+        }
         self.programs.push(Loaded {
             name: program.name.clone(),
             fd: Some(fd),
@@ -404,8 +420,9 @@ impl Session {
         };
         sys::perf::enable(event.as_fd())?;
         Ok(Link {
-            _link: link,
+            _attached: link,
             _event: Some(event),
+            parts: None,
         })
     }
 }
@@ -444,16 +461,18 @@ fn uprobe_multi(
         returns,
     )?;
     Ok(Link {
-        _link: Some(link),
+        _attached: Some(link),
         _event: None,
+        parts: None,
     })
 }
 
 fn tracepoint(program: BorrowedFd<'_>, name: &str) -> io::Result<Link> {
     let name = CString::new(name).map_err(io::Error::other)?;
     Ok(Link {
-        _link: Some(sys::link::raw_tracepoint(program, &name)?),
+        _attached: Some(sys::link::raw_tracepoint(program, &name)?),
         _event: None,
+        parts: None,
     })
 }
 
@@ -462,8 +481,9 @@ fn timer(program: BorrowedFd<'_>, cpu: u32, period: u64) -> io::Result<Link> {
     sys::perf::set_bpf(event.as_fd(), program)?;
     sys::perf::enable(event.as_fd())?;
     Ok(Link {
-        _link: None,
+        _attached: None,
         _event: Some(event),
+        parts: None,
     })
 }
 
@@ -513,9 +533,11 @@ fn is_gone(link: &PlannedLink) -> bool {
 }
 
 /// Closes links, at the same time where there are several: each waits some 20-40 ms for programs
-/// that still run.
+/// that still run. Those programs may go on in others until then.
 fn close_all(links: Vec<Link>) {
     const AT_ONCE: usize = 16;
+    let (_parts, links): (Vec<Link>, Vec<Link>) =
+        links.into_iter().partition(|link| link.parts.is_some());
     if links.len() < 2 {
         return drop(links);
     }

@@ -200,6 +200,7 @@ fn a_rejected_program_shows_the_verifiers_log() {
     let program = Program {
         name: "reads r2".into(),
         context: Context::Registers,
+        called: None,
         insns: vec![insn(0xbf, 0, 2, 0, 0), insn(0x95, 0, 0, 0, 0)],
         relocations: vec![],
     };
@@ -219,6 +220,7 @@ fn a_program_that_is_too_large_is_told_so() {
     let program = Program {
         name: "long loop".into(),
         context: Context::Registers,
+        called: None,
         insns: vec![
             insn(0xb7, 1, 0, 0, 0),          // r1 = 0
             insn(0x07, 1, 0, 0, 1),          // r1 += 1

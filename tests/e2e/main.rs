@@ -17,5 +17,6 @@ mod header;
 mod json;
 mod late;
 mod loaded;
+mod parts;
 mod python;
 mod stress;

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use actions::lower::{Compiler, Enabled, Extras, LowerOptions};
+use actions::lower::{Compiler, Enabled, Extras, LowerOptions, PART_LENGTH};
 use dlang::check::UnknownArgs;
 use dlang::diag::{Origin, Source};
 use dlang::program::ProbeDesc;
@@ -42,6 +42,11 @@ pub(crate) fn may_load() -> bool {
 /// Compiles a program and has it verified. Its probes: those of rdtrace itself, timers, and
 /// `app1:::hit` (two sites) and `app1:::other` in one file.
 pub(crate) fn verify(text: &str) -> Verdict {
+    verify_in_parts(text, PART_LENGTH)
+}
+
+/// [`verify`] with programs cut into parts of so many instructions.
+pub(crate) fn verify_in_parts(text: &str, part_length: usize) -> Verdict {
     let source = Source {
         origin: Origin::Script("test.d".into()),
         text: text.into(),
@@ -78,6 +83,7 @@ pub(crate) fn verify(text: &str) -> Verdict {
             tgid: Some(1008),
             ..TaskFields::default()
         },
+        part_length,
         may_goto: KernelFeatures::may_goto(),
         follow: None,
         grows: false,

@@ -15,7 +15,8 @@
 mod generate;
 mod load;
 
-use load::{Verdict, verify};
+use actions::lower::PART_LENGTH;
+use load::{Verdict, verify, verify_in_parts};
 
 /// The most instructions that the verifier may follow in a random program: it gives up at a million.
 /// Of ten thousand programs none took more than 412,000.
@@ -30,13 +31,26 @@ fn random_programs_load() {
     if !load::may_load() {
         return;
     }
+    random_programs(PART_LENGTH);
+}
+
+/// The same programs cut into parts wherever that is possible.
+#[test]
+fn random_programs_load_in_parts() {
+    if !load::may_load() {
+        return;
+    }
+    random_programs(1);
+}
+
+fn random_programs(part_length: usize) {
     let (first, programs) = (number("FIRST", 1), number("PROGRAMS", 60));
     let (mut loaded, mut refused, mut most) = (0, 0, (0, 0));
     let mut failures = Vec::new();
     for seed in first..first + programs {
         let size = usize::try_from(1 + seed % 5).unwrap();
         let source = generate::program(seed, size);
-        match verify(&source) {
+        match verify_in_parts(&source, part_length) {
             Verdict::Loaded { followed } => {
                 loaded += 1;
                 most = most.max((followed, seed));
@@ -137,6 +151,41 @@ fn what_was_refused_or_slow_loads_soon() {
             panic!("{verdict:?}: {source}");
         };
         assert!(followed <= most, "the verifier followed {followed}: {source}");
+    }
+}
+
+/// The kernel's time grows with the square of a program's length, so long ones are cut; what it
+/// follows of each part is told by its length.
+#[test]
+fn a_thousand_clauses_on_a_probe_load() {
+    if !load::may_load() {
+        return;
+    }
+    for probe in ["tick-1s", "app1:::hit"] {
+        let clause = |n: u32| match n % 5 {
+            0 => format!(
+                "{probe} /execname == \"x{n}\"/ {{ @a{}[execname] = count(); }}",
+                n % 20
+            ),
+            1 => format!("{probe} /pid == {n}/ {{ printf(\"%s %d\\n\", execname, pid); }}"),
+            2 => format!(
+                "{probe} /strstr(execname, \"py{n}\") != NULL/ {{ @b[execname, pid] = sum({n}); }}"
+            ),
+            3 => format!("{probe} {{ s = strjoin(execname, \"{n}\"); x[execname] = {n}; }}"),
+            _four => {
+                format!("{probe} /s == \"a{n}\"/ {{ @q = quantize({n}); printf(\"%s\\n\", s); }}")
+            }
+        };
+        let clauses: String = (0..1_000).map(clause).collect();
+        match verify(&format!("string s; int x[string]; {clauses}")) {
+            Verdict::Loaded { followed } => {
+                assert!(
+                    followed <= 1_000_000,
+                    "{probe}: the verifier followed {followed}"
+                );
+            }
+            other => panic!("{probe}: {other:?}"),
+        }
     }
 }
 

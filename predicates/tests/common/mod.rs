@@ -508,6 +508,7 @@ fn load_and_run(made: &Made, firings: u32) -> Vec<u8> {
     let program = provider::object::Program {
         name: "expressions".into(),
         context: Context::Nothing,
+        called: None,
         insns: made.code.insns.iter().map(|insn| insn.encode()).collect(),
         relocations: made
             .code

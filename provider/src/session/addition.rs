@@ -7,7 +7,8 @@
 
 use std::ops::{Deref, DerefMut};
 
-use super::{LinkId, Session};
+use super::{Link, LinkId, Session};
+use crate::object::MapKind;
 
 /// Something that is being added to a session.
 #[derive(Debug)]
@@ -40,8 +41,14 @@ impl Addition<'_> {
         for program in &mut self.session.programs[self.programs..] {
             program.fd = None;
         }
+        let mut kept = Vec::new();
         for map in &mut self.session.maps[self.maps..] {
             map.take_if(|map| map.spec().read_only);
+            kept.extend(map.take_if(|map| map.spec().kind == MapKind::Programs));
+        }
+        // Programs go on in others for as long as they are attached.
+        if let Some(links) = self.session.attachments[self.attachments..].last_mut() {
+            links.extend(kept.into_iter().map(Link::keeping));
         }
         self.maps = self.session.maps.len();
         self.programs = self.session.programs.len();

@@ -69,6 +69,7 @@ pub fn counter(context: Context, map: MapId) -> Program {
     Program {
         name: "counter".into(),
         context,
+        called: None,
         insns: vec![
             insn(0x18, 1, 0, 0, 0), // r1 = &value
             0,
@@ -97,6 +98,7 @@ pub fn reporter(context: Context, ring: MapId) -> Program {
     Program {
         name: "reporter".into(),
         context,
+        called: None,
         insns: vec![
             value,
             insn(0x7b, 10, 0, -8, 0), // *(u64 *)(fp - 8) = r0
