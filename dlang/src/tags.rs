@@ -307,6 +307,22 @@ pub enum Tag {
     DeclProtoName,
     /// `...` where the number of parameters is fixed.
     DeclProtoVarargs,
+    /// `sizeof` of a bit-field.
+    SizeofBitfield,
+    /// `@a[1][2]`.
+    AggMdim,
+    /// A function that gives no value is called as a statement, and is no action.
+    CgExpr,
+    /// `void` with `signed`, `long` and the like.
+    DeclVoidattr,
+    /// A declaration declares nothing.
+    DeclUseless,
+    /// A parameter or key of a type that it cannot have.
+    DeclProtoType,
+    /// An operand of `?:` is an aggregation.
+    OpDyn,
+    /// A conditional pointer leads to memory of ours or not, and is assigned.
+    AllocaIncompat,
 }
 
 impl Tag {
@@ -466,6 +482,14 @@ impl Tag {
             Self::ProvPrxlator => "D_PROV_PRXLATOR",
             Self::DeclProtoName => "D_DECL_PROTO_NAME",
             Self::DeclProtoVarargs => "D_DECL_PROTO_VARARGS",
+            Self::SizeofBitfield => "D_SIZEOF_BITFIELD",
+            Self::AggMdim => "D_AGG_MDIM",
+            Self::CgExpr => "D_CG_EXPR",
+            Self::DeclVoidattr => "D_DECL_VOIDATTR",
+            Self::DeclUseless => "D_DECL_USELESS",
+            Self::DeclProtoType => "D_DECL_PROTO_TYPE",
+            Self::OpDyn => "D_OP_DYN",
+            Self::AllocaIncompat => "D_ALLOCA_INCOMPAT",
         }
     }
 }

@@ -31,7 +31,48 @@ fn is_action(expr: &ast::Expr) -> bool {
     false
 }
 
+/// libdtrace's words for an expression that has no value of a type: an aggregation, or the call of an
+/// action or of an aggregating function; `None` for any other.
+pub(super) fn dynamic_words(expr: &ast::Expr) -> Option<&'static str> {
+    match &expr.kind {
+        ast::ExprKind::Call(name, _) => match names::function(&name.text)? {
+            kind @ (Kind::Action(..) | Kind::Aggregating(..)) => Some(kind.words()),
+            Kind::Variable(..) | Kind::Array(_) | Kind::Subroutine(..) => None,
+        },
+        _ => matches!(base_of(expr).kind, ast::ExprKind::Aggregation(_)).then_some("aggregation"),
+    }
+}
+
 impl Checker<'_> {
+    /// Errors if an expression is an aggregation that the program does not have.
+    pub(super) fn known_dynamic(&mut self, expr: &ast::Expr) -> Checked<()> {
+        match &base_of(expr).kind {
+            ast::ExprKind::Aggregation(name) if !self.aggregations.contains_key(name) => {
+                self.unknown_aggregation(name, expr.span)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Errors if an expression is an aggregation, where nothing else is said about its type.
+    fn refuse_aggregation(&mut self, expr: &ast::Expr) -> Checked<()> {
+        let ast::ExprKind::Aggregation(name) = &base_of(expr).kind else {
+            return Ok(());
+        };
+        self.known_dynamic(expr)?;
+        let message = format!("aggregation @{name} may not be used as a value");
+        let error = self
+            .diagnostic(Tag::AggNull, expr.span, &message)
+            .with_hint("print it with printa(), or let it print at the end");
+        self.reject(error)
+    }
+
+    /// The error for `@a[1][2]`.
+    pub(super) fn multi_dimensional<T>(&mut self, name: &str, span: Span) -> Checked<T> {
+        let message = format!("improper attempt to reference @{name} as a multi-dimensional array");
+        self.error(Tag::AggMdim, span, &message)
+    }
+
     /// Checks statements in order. A statement with an error is left out; the others go on.
     pub(super) fn statements(&mut self, body: &[ast::Stmt], out: &mut Vec<Stmt>) {
         for stmt in body {
@@ -75,10 +116,20 @@ impl Checker<'_> {
         }
     }
 
-    /// An expression statement; actions joined by commas are statements after each other.
+    /// An expression statement; expressions joined by commas are statements after each other.
     fn expr_statement(&mut self, expr: &ast::Expr, out: &mut Vec<Stmt>) -> Checked<()> {
         let span = expr.span;
         let kind = if let ast::ExprKind::Comma(first, second) = &expr.kind {
+            if let Some(action) = [first, second].into_iter().find(|e| is_action(e)) {
+                let (tag, what) = if matches!(action.kind, ast::ExprKind::Assign(..)) {
+                    (Tag::OpDyn, "of dynamic type")
+                } else {
+                    (Tag::OpAct, "actions")
+                };
+                let message = format!("operator , operands cannot be {what}");
+                let error = self.diagnostic(tag, span, &message);
+                return self.reject(error.with_hint("separate statements with semicolons"));
+            }
             let first = self.expr_statement(first, out);
             self.expr_statement(second, out)?;
             return first;
@@ -113,8 +164,21 @@ impl Checker<'_> {
                 then: yes,
                 otherwise: no,
             }
+        } else if let ast::ExprKind::Call(name, args) = &expr.kind
+            && let Some(Kind::Aggregating(prototype, Ok(_))) = names::function(&name.text)
+        {
+            self.count_arguments(&name.text, args.len(), prototype, span)?;
+            let message = format!(
+                "aggregating function {}( ) may not be called from a D expression (D program context required)",
+                name.text
+            );
+            let hint = "it is assigned to an aggregation: @name[keys] = func(...)";
+            let error = self.diagnostic(Tag::CgExpr, span, &message).with_hint(hint);
+            return self.reject(error);
         } else {
-            StmtKind::Expr(self.expr(expr)?)
+            self.refuse_aggregation(expr)?;
+            let value = self.expr(expr)?;
+            StmtKind::Expr(self.no_struct(value)?)
         };
         out.push(Stmt { kind, span });
         Ok(())
@@ -183,6 +247,7 @@ impl Checker<'_> {
             let message = format!("trace( ) may not be applied to {what}");
             return self.plain_error(tag, arg.span, &message);
         }
+        self.refuse_aggregation(arg)?;
         let place = self.place(arg)?;
         self.refuse_translated(&place)?;
         let value = match &place.ty {
@@ -202,7 +267,8 @@ impl Checker<'_> {
                 return self.plain_error(Tag::TraceVoid, arg.span, message);
             }
             Type::Void | Type::Int(_) | Type::String | Type::Pointer(..) | Type::Array(..) => {
-                self.value(place)?
+                let value = self.value(place)?;
+                self.no_struct(value)?
             }
         };
         Ok(Action::Trace(value))

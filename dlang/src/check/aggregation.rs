@@ -1,6 +1,7 @@
 //! Aggregations: `@name[keys] = func(arguments)`. Each has one function, with the same
 //! parameters everywhere, and one key signature.
 
+use super::action::dynamic_words;
 use super::convert::{convert, stored};
 use super::operator::base_of;
 use super::{Checked, Checker};
@@ -90,17 +91,7 @@ impl Checker<'_> {
     fn keys(&mut self, keys: &[ast::Expr]) -> Checked<Vec<Expr>> {
         let mut checked = Vec::with_capacity(keys.len());
         for (n, key) in keys.iter().enumerate() {
-            if let ast::ExprKind::Call(function, _) = &key.kind
-                && let Some(kind @ (Kind::Action(_, Ok(_)) | Kind::Aggregating(_, Ok(_)))) =
-                    names::function(&function.text)
-            {
-                let message = format!(
-                    "{} expression may not be used as aggregation index: key #{}",
-                    kind.words(),
-                    n + 1
-                );
-                return self.error(Tag::KeyType, key.span, &message);
-            }
+            self.has_key_type(key, n, "aggregation")?;
             let place = self.place(key)?;
             let ty = if matches!(place.ty, Type::Array(..)) {
                 self.key_type(&place)?
@@ -115,6 +106,17 @@ impl Checker<'_> {
             checked.push(value);
         }
         Ok(checked)
+    }
+
+    /// Errors if a key is an expression without a value.
+    pub(super) fn has_key_type(&mut self, key: &ast::Expr, n: usize, of: &str) -> Checked<()> {
+        let Some(words) = dynamic_words(key) else {
+            return Ok(());
+        };
+        self.known_dynamic(key)?;
+        let n = n + 1;
+        let message = format!("{words} expression may not be used as {of} index: key #{n}");
+        self.error(Tag::KeyType, key.span, &message)
     }
 
     /// Finds the aggregation, which must fit, or makes it.

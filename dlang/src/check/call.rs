@@ -2,6 +2,7 @@
 //! libdtrace's order: how many there are, then their types, then whether the function can be used.
 
 use super::convert::{convert, is_string_like, node, stored};
+use super::expr::valueless;
 use super::variable::may_be_ours;
 use super::{Checked, Checker};
 use crate::ast::{self, Name};
@@ -34,24 +35,11 @@ impl Checker<'_> {
             | Kind::Action(prototype, Err(why))
             | Kind::Aggregating(prototype, Err(why)) => {
                 self.check_typed_arguments(function, args, prototype)?;
-                self.lacking(function, why, name.span)
+                self.lacking(function, *why, name.span)
             }
-            Kind::Action(_, Ok(_)) => {
-                let hint = "an action is a statement of its own";
-                self.no_value(kind, name, Tag::OpAct, hint)
-            }
-            Kind::Aggregating(_, Ok(_)) => {
-                let hint = "an aggregating function is assigned to an aggregation: @name[keys] = func(...)";
-                self.no_value(kind, name, Tag::AggNull, hint)
-            }
+            Kind::Action(_, Ok(_)) | Kind::Aggregating(_, Ok(_)) => Ok(valueless(span)),
             Kind::Variable(..) | Kind::Array(_) => self.unknown_function(name),
         }
-    }
-
-    fn no_value<T>(&mut self, kind: &Kind, name: &Name, tag: Tag, hint: &str) -> Checked<T> {
-        let message = format!("{} '{}' gives no value", kind.words(), name.text);
-        let error = self.diagnostic(tag, name.span, &message).with_hint(hint);
-        self.reject(error)
     }
 
     /// Checks the arguments whose types the prototype says.

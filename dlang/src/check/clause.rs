@@ -7,6 +7,7 @@
 //! A clause that makes no sense for any probe of a description is an error, that of the first one. If it
 //! makes sense for some, the others run the same, as in libdtrace, which looks at one probe only.
 
+use super::action::dynamic_words;
 use super::variable::ARGUMENTS;
 use super::{ArgKind, Checked, Checker, Matched, Reported, speculation};
 use crate::ast;
@@ -178,6 +179,11 @@ impl<'a> Checker<'a> {
     }
 
     fn predicate(&mut self, predicate: &'a ast::Expr) -> Checked<Expr> {
+        if dynamic_words(predicate).is_some() {
+            self.known_dynamic(predicate)?;
+            let message = "predicate result must be of scalar type";
+            return self.error(Tag::PredScalar, predicate.span, message);
+        }
         let checked = self.expr(predicate)?;
         if checked.ty.is_scalar() {
             return Ok(checked);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::action::dynamic_words;
 use super::types::{Layout, is_incomplete, words_type};
 use super::{Checked, Checker};
 use crate::ast::{
@@ -56,7 +57,33 @@ impl<'a> Checker<'a> {
             let message = "specified storage class not appropriate in D";
             return self.plain_error(Tag::DeclBadclass, at, message);
         }
+        let defines = !matches!(
+            declaration.specifiers.base,
+            BaseType::Words(_) | BaseType::Named(_)
+        );
+        if declaration.declarators.is_empty() && !defines {
+            let message = "useless declaration";
+            return self.plain_error(Tag::DeclUseless, declaration.span, message);
+        }
+        let unknown_enum = match &declaration.specifiers.base {
+            BaseType::Enum {
+                tag,
+                enumerators: None,
+            } if !self.types.has_enum(tag)
+                && self.types.of_kernel(NameKind::Enum, tag).is_none() =>
+            {
+                Some(tag)
+            }
+            _known => None,
+        };
         for declarator in &declaration.declarators {
+            if let (Some(tag), Some(name), []) =
+                (unknown_enum, &declarator.name, declarator.parts.as_slice())
+                && !has("typedef")
+            {
+                let message = format!("incomplete struct/union/enum enum {tag}: {}", name.text);
+                return self.plain_error(Tag::DeclIncomplete, name.span, &message);
+            }
             let Some(name) = &declarator.name else {
                 continue;
             };
@@ -179,6 +206,14 @@ impl<'a> Checker<'a> {
             let message = format!("identifier redefined: {}", name.text);
             return self.plain_error(Tag::DeclIdred, name.span, &message);
         }
+        let classes = &inline.specifiers.qualifiers;
+        if let Some(class) = classes
+            .iter()
+            .find(|q| STORAGE_CLASSES.contains(&q.text.as_str()))
+        {
+            let message = "specified storage class not appropriate for inline declaration";
+            return self.plain_error(Tag::DeclBadclass, class.span, message);
+        }
         if self.inline_type(inline)? == Type::Void {
             let message = format!("cannot declare void inline: {}", name.text);
             return self.plain_error(Tag::DeclVoidobj, name.span, &message);
@@ -186,6 +221,20 @@ impl<'a> Checker<'a> {
         self.check_prototype(inline.parameters.as_deref().unwrap_or_default(), "array")?;
         for parameter in inline.parameters.iter().flatten() {
             self.parameter_type(&parameter.specifiers, &parameter.declarator)?;
+        }
+        if let Some(words) = dynamic_words(&inline.body) {
+            let known = self.inline_type(inline)?;
+            let found = if words == "tracing function" {
+                "void"
+            } else {
+                words
+            };
+            let message = format!(
+                "inline {} definition uses incompatible types: \"{known}\" = \"{found}\"",
+                name.text
+            );
+            self.known_dynamic(&inline.body)?;
+            return self.plain_error(Tag::OpIncompat, inline.body.span, &message);
         }
         if inline.parameters.is_none() {
             // A plain inline is checked where it stands, so that errors show here and once.
@@ -239,6 +288,10 @@ impl<'a> Checker<'a> {
                 members: Some(members),
             } => self.define_struct(*union, tag, members, span),
             BaseType::Enum { tag, enumerators } => {
+                if enumerators.is_some() && !self.types.define_enum(tag) {
+                    let message = format!("type redeclared: enum {tag}");
+                    return self.plain_error(Tag::DeclTypered, span, &message);
+                }
                 self.define_enumerators(enumerators.as_deref().unwrap_or_default())?;
                 let kernels = enumerators
                     .is_none()
@@ -263,21 +316,10 @@ impl<'a> Checker<'a> {
         members: &[MemberDecl],
         span: Span,
     ) -> Checked<Type> {
-        let mut layout = Layout::new(union);
-        for line in members {
-            let bad = |q: &&Name| STORAGE_CLASSES.contains(&q.text.as_str());
-            if let Some(class) = line.specifiers.qualifiers.iter().find(bad) {
-                let message = format!("syntax error near \"{}\"", class.text);
-                return self.plain_error(Tag::Syntax, class.span, &message);
-            }
-            let base = self.base_type(&line.specifiers)?;
-            if line.declarators.is_empty() {
-                layout.add("", base.clone(), self.options.strsize);
-            }
-            for (declarator, width) in &line.declarators {
-                self.member(&mut layout, &base, declarator.as_ref(), width.as_ref())?;
-            }
-        }
+        self.types.open_tag(tag, union);
+        let layout = self.members(union, members);
+        self.types.close_tag(tag, union);
+        let layout = layout?;
         let tag = if tag.is_empty() {
             self.types.fresh_tag()
         } else {
@@ -298,6 +340,31 @@ impl<'a> Checker<'a> {
         Ok(Type::Struct(defined))
     }
 
+    fn members(&mut self, union: bool, members: &[MemberDecl]) -> Checked<Layout> {
+        let mut layout = Layout::new(union);
+        for line in members {
+            let bad = |q: &&Name| STORAGE_CLASSES.contains(&q.text.as_str());
+            if let Some(class) = line.specifiers.qualifiers.iter().find(bad) {
+                let message = format!("syntax error near \"{}\"", class.text);
+                return self.plain_error(Tag::Syntax, class.span, &message);
+            }
+            let base = self.base_type(&line.specifiers)?;
+            if line.declarators.is_empty() {
+                layout.add("", base.clone(), self.options.strsize);
+            }
+            for (declarator, width) in &line.declarators {
+                if let (BaseType::Enum { .. }, Some(width)) = (&line.specifiers.base, width) {
+                    let name = declarator.as_ref().and_then(|d| d.name.as_ref());
+                    let name = name.map_or("", |name| name.text.as_str());
+                    let message = format!("invalid type for bit-field: {name}");
+                    return self.plain_error(Tag::DeclBftype, width.span, &message);
+                }
+                self.member(&mut layout, &base, declarator.as_ref(), width.as_ref())?;
+            }
+        }
+        Ok(layout)
+    }
+
     fn member(
         &mut self,
         layout: &mut Layout,
@@ -315,7 +382,7 @@ impl<'a> Checker<'a> {
         if let Some(width) = width {
             return self.bit_field(layout, &ty, name, width);
         }
-        if ty == Type::Void {
+        if ty == Type::Void || matches!(ty, Type::Array(_, 0)) {
             let message = format!("cannot have void member: {text}");
             return self.plain_error(Tag::DeclVoidobj, span, &message);
         }
@@ -398,6 +465,7 @@ impl<'a> Checker<'a> {
     /// The value of an expression, if it is an integer constant.
     fn constant_value(&mut self, expr: &Expr) -> Checked<Option<i64>> {
         let checked = self.expr(expr)?;
+        let checked = self.no_struct(checked)?;
         Ok(match crate::eval::eval(&checked, &self.constants()) {
             Ok(Value::Int(value)) => Some(value),
             Ok(Value::Str(_)) | Err(_) => None,
@@ -426,7 +494,11 @@ impl<'a> Checker<'a> {
                     None if n == 0 => {
                         let types: Checked<Vec<Type>> =
                             types.iter().map(|key| self.type_name(key)).collect();
-                        key = Some(types?);
+                        let types = types?;
+                        if let Some(n) = types.iter().position(|ty| *ty == Type::Void) {
+                            return self.void_parameter("array", n, declarator.span);
+                        }
+                        key = Some(types);
                     }
                     None => {
                         let message = "associative arrays of arrays are not supported";
@@ -445,6 +517,11 @@ impl<'a> Checker<'a> {
             let span = parameter.specifiers.span;
             let classes = &parameter.specifiers.qualifiers;
             let bad = |q: &Name| STORAGE_CLASSES.contains(&q.text.as_str());
+            let is_scope = |q: &&Name| matches!(q.text.as_str(), "self" | "this");
+            if let Some(scope) = classes.iter().find(is_scope) {
+                let message = format!("syntax error near \"{}\"", scope.text);
+                return self.plain_error(Tag::Syntax, scope.span, &message);
+            }
             if classes.iter().any(bad) {
                 let message =
                     "inappropriate storage class for function or associative array parameter";
@@ -457,6 +534,10 @@ impl<'a> Checker<'a> {
             let Some(name) = &parameter.declarator.name else {
                 continue;
             };
+            if ty == Type::Void && parameter.declarator.parts.is_empty() {
+                let message = format!("void parameter may not have a name: {}", name.text);
+                return self.plain_error(Tag::DeclProtoName, name.span, &message);
+            }
             if known.contains(&name.text.as_str()) {
                 let message = format!(
                     "parameter is already declared in {of} prototype: {}, parameter #{}",
@@ -468,6 +549,14 @@ impl<'a> Checker<'a> {
             known.push(&name.text);
         }
         Ok(())
+    }
+
+    fn void_parameter<T>(&mut self, of: &str, n: usize, span: Span) -> Checked<T> {
+        let message = format!(
+            "{of} prototype may not use parameter of type void: (anonymous), parameter #{}",
+            n + 1
+        );
+        self.plain_error(Tag::DeclProtoType, span, &message)
     }
 
     pub(super) fn void_among_others<T>(&mut self, span: Span) -> Checked<T> {
@@ -508,9 +597,10 @@ impl<'a> Checker<'a> {
         if !only.declarator.parts.is_empty() || self.types.typedef(name).is_some() {
             return None;
         }
+        let is_type = self.types.of_kernel(NameKind::Typedef, name).is_some();
         let known = self.types.enumerator(name).is_some() || self.inlines.contains_key(name);
         let span = only.specifiers.span;
-        known.then(|| Expr {
+        (known || !is_type).then(|| Expr {
             kind: crate::ast::ExprKind::Ident(name.clone()),
             span,
         })

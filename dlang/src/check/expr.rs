@@ -1,12 +1,14 @@
 //! Expressions: what each form means and its type.
 
+use super::action::dynamic_words;
 use super::convert::{convert, convert_pointer, int_node, is_string_like, node};
 use super::member::is_in_variable;
+use super::translate::pointers_agree;
 use super::types::is_incomplete;
 use super::{Checked, Checker, Reported};
 use crate::ast::{self, IntSign};
 use crate::diag::{Diagnostic, Span};
-use crate::names::{self, Kind, Variable};
+use crate::names::{self, Kind, Lack, Variable};
 use crate::program::{Expr, ExprKind, Scope};
 use crate::tags::Tag;
 use crate::types::{Int, Space, Type};
@@ -32,7 +34,8 @@ impl Checker<'_> {
         self.value(checked)
     }
 
-    /// Turns an object into the value that C makes of it.
+    /// Turns an object into the value that C makes of it. A struct stays one: whoever wants the
+    /// value says what it must be.
     pub(super) fn value(&mut self, expr: Expr) -> Checked<Expr> {
         match (&expr.ty, expr.kind) {
             (Type::Array(of, _), ExprKind::Deref(address)) => {
@@ -49,12 +52,24 @@ impl Checker<'_> {
                 let ty = Type::pointer_in(Space::Scratch, (**of).clone());
                 Ok(node(ExprKind::AddressOf(Box::new(array)), ty, expr.span))
             }
-            (Type::Struct(_), kind) if !matches!(kind, ExprKind::Assign(..)) => {
-                let message = format!("{} cannot be used as a value", expr.ty);
-                self.error(Tag::OpSou, expr.span, &message)
-            }
             (_, kind) => Ok(Expr { kind, ..expr }),
         }
+    }
+
+    /// An expression that is more than an operand which every operator refuses: its value is no whole
+    /// struct or union (one that is assigned is none), and it is no [`valueless`] one.
+    pub(super) fn no_struct(&mut self, expr: Expr) -> Checked<Expr> {
+        if is_valueless(&expr) {
+            let message = "a value is wanted here, and aggregations and actions give none";
+            let hint = "an action is a statement of its own; print an aggregation with printa()";
+            let error = self.diagnostic(Tag::OpAct, expr.span, message);
+            return self.reject(error.with_hint(hint));
+        }
+        if matches!(expr.ty, Type::Struct(_)) && !matches!(expr.kind, ExprKind::Assign(..)) {
+            let message = format!("{} cannot be used as a value", expr.ty);
+            return self.error(Tag::OpSou, expr.span, &message);
+        }
+        Ok(expr)
     }
 
     /// Checks an expression that may also be an object of array or struct type.
@@ -111,7 +126,9 @@ impl Checker<'_> {
             }
             ast::ExprKind::Comma(a, b) => {
                 let a = self.expr(a)?;
+                let a = self.no_struct(a)?;
                 let b = self.expr(b)?;
+                let b = self.no_struct(b)?;
                 let ty = b.ty.clone();
                 self.fold(node(ExprKind::Comma(Box::new(a), Box::new(b)), ty, span))
             }
@@ -129,8 +146,16 @@ impl Checker<'_> {
                     && let Some(ty) = self.types.typedef(name)
                 {
                     ty.clone()
+                } else if dynamic_words(operand).is_some() {
+                    let message = "cannot apply sizeof to an operand of unknown size";
+                    return self.error(Tag::SizeofType, span, message);
                 } else {
-                    self.place(operand)?.ty
+                    let of = self.place(operand)?;
+                    if matches!(of.kind, ExprKind::BitField { .. }) {
+                        let message = "cannot apply sizeof to a bit-field";
+                        return self.error(Tag::SizeofBitfield, span, message);
+                    }
+                    of.ty
                 };
                 self.sizeof(&ty, span)
             }
@@ -140,6 +165,12 @@ impl Checker<'_> {
     }
 
     fn ident(&mut self, name: &str, span: Span) -> Checked<Expr> {
+        if matches!(name, "self" | "this") {
+            let message = format!("pointer '{name}' may not be referenced as scalar");
+            let hint = format!("a variable follows: {name}->name");
+            let error = self.diagnostic(Tag::IdentBadref, span, &message);
+            return self.reject(error.with_hint(&hint));
+        }
         if let Some(argument) = self.parameters.last().and_then(|frame| frame.get(name)) {
             let argument = argument.clone();
             self.count_expanded(&argument, name, span)?;
@@ -184,7 +215,31 @@ impl Checker<'_> {
     }
 
     /// The error for a name that D knows and rdtrace does not run.
-    pub(super) fn lacking<T>(&mut self, name: &str, why: &str, span: Span) -> Checked<T> {
+    pub(super) fn lacking<T>(&mut self, name: &str, why: Lack, span: Span) -> Checked<T> {
+        let why = match why {
+            Lack::Unsupported(why) => why,
+            Lack::Impossible => {
+                let message = format!("{name}() is not implemented (yet)");
+                return self.plain_error(Tag::Unknown, span, &message);
+            }
+            Lack::Unknown(hint) => {
+                let (tag, message) = match names::find(name).map(|row| row.kind) {
+                    Some(Kind::Array(_)) => (
+                        Tag::VarUndef,
+                        format!("{name} has not yet been declared or assigned"),
+                    ),
+                    Some(Kind::Variable(..)) | None => (
+                        Tag::IdentUndef,
+                        format!("failed to resolve {name}: Unknown variable name"),
+                    ),
+                    Some(Kind::Subroutine(..) | Kind::Action(..) | Kind::Aggregating(..)) => {
+                        (Tag::FuncUndef, format!("undefined function name: {name}"))
+                    }
+                };
+                let error = self.diagnostic(tag, span, &message).with_hint(hint);
+                return self.reject(error);
+            }
+        };
         self.unsupported(span, &format!("{name} is not supported yet: {why}"))
     }
 
@@ -265,7 +320,7 @@ impl Checker<'_> {
     /// Converts as an assignment does.
     pub(super) fn convert_to(&mut self, expr: Expr, ty: &Type, op: &str) -> Checked<Expr> {
         let fits = expr.ty == *ty
-            || (ty.is_scalar() && expr.ty.is_scalar())
+            || (ty.is_scalar() && expr.ty.is_scalar() && pointers_agree(ty, &expr.ty))
             || (*ty == Type::String && is_string_like(&expr.ty));
         if fits {
             let converted = convert(expr, ty);
@@ -333,23 +388,29 @@ impl Checker<'_> {
                 Ok(node(ExprKind::Cast(Box::new(pointer)), Type::String, span))
             }
             ty @ (Type::Void | Type::Array(..) | Type::Struct(_)) => {
-                let message = format!("cannot convert type {ty} to string");
+                let message = format!("cannot apply stringof to a value of type {ty}");
                 self.error(Tag::StringofType, span, &message)
             }
         }
     }
 
-    /// Reads `@name` where a value is wanted.
+    /// `@name` in an expression.
     pub(super) fn stray_aggregation(&mut self, name: &str, span: Span) -> Checked<Expr> {
         if self.aggregations.contains_key(name) || self.spoiled.contains(name) {
-            let message = format!("aggregation @{name} may not be used as a value");
-            let error = self
-                .diagnostic(Tag::AggNull, span, &message)
-                .with_hint("print it with printa(), or let it print at the end");
-            return self.reject(error);
+            return Ok(valueless(span));
         }
         self.unknown_aggregation(name, span)
     }
+}
+
+/// What stands in an expression for an aggregation, or for the call of an action: an operand of type
+/// `void`, so that each operator refuses it in its own words.
+pub(super) fn valueless(span: Span) -> Expr {
+    node(ExprKind::Int(0), Type::Void, span)
+}
+
+fn is_valueless(expr: &Expr) -> bool {
+    expr.ty == Type::Void && matches!(expr.kind, ExprKind::Int(_))
 }
 
 /// The type of an integer constant, as in C: the first that holds it of those that its suffix

@@ -3,6 +3,7 @@
 //! ([`ExprKind::Member`], [`ExprKind::Index`]).
 
 use super::convert::{convert, convert_pointer, int_node, node};
+use super::operator::base_of;
 use super::types::is_incomplete;
 use super::{Checked, Checker};
 use crate::ast::{self, Name};
@@ -22,6 +23,9 @@ impl Checker<'_> {
     ) -> Checked<Expr> {
         if let ast::ExprKind::Aggregation(name) = &base.kind {
             return self.stray_aggregation(name, span);
+        }
+        if let ast::ExprKind::Aggregation(name) = &base_of(base).kind {
+            return self.multi_dimensional(name, span);
         }
         if let ast::ExprKind::Ident(name) = &base.kind {
             if let Some(inline) = self.inlines.get(name).copied()
@@ -49,19 +53,29 @@ impl Checker<'_> {
                 return self.element(scope, &name, args, None, span);
             }
         }
+        let base_name = match &base.kind {
+            ast::ExprKind::Ident(name) => Some(name.as_str()),
+            _no_name => None,
+        };
         let base = self.place(base)?;
         if !matches!(base.ty, Type::Pointer(..) | Type::Array(..) | Type::String) {
             let message = "cannot dereference non-pointer type";
             return self.error(Tag::DerefNonptr, base.span, message);
         }
         let [index] = args else {
-            let message = "an array in memory has one index";
-            return self.error(Tag::ArrBadref, span, message);
+            let message = format!(
+                "cannot access scalar {} as an associative array",
+                base_name.unwrap_or("value")
+            );
+            return self.error(Tag::ArrBadref, span, &message);
         };
         let index = self.expr(index)?;
         let Type::Int(_) = index.ty else {
-            let message = "array subscript must be of integral type";
-            return self.error(Tag::OpInt, index.span, message);
+            let message = format!(
+                "operands have incompatible types: \"{}\" + \"{}\"",
+                base.ty, index.ty
+            );
+            return self.error(Tag::OpIncompat, index.span, &message);
         };
         if base.ty == Type::String {
             return self.byte_of(base, index, span);
@@ -294,6 +308,11 @@ impl Checker<'_> {
                 let ty = Type::pointer_in(Space::Scratch, place.ty.clone());
                 Ok(node(ExprKind::AddressOf(Box::new(place)), ty, span))
             }
+            _ if is_aggregation(operand) => self.error(
+                Tag::AddrofVar,
+                span,
+                "cannot take address of dynamic variable",
+            ),
             ExprKind::BitField { .. } => self.error(
                 Tag::AddrofBitfield,
                 span,
@@ -327,7 +346,7 @@ impl Checker<'_> {
             | ExprKind::Recorded(_) => self.error(
                 Tag::AddrofLval,
                 span,
-                "operator & requires an lvalue as an operand",
+                "unacceptable operand for unary & operator",
             ),
         }
     }
@@ -374,6 +393,10 @@ pub(super) fn is_in_variable(object: &Expr) -> bool {
         object.whole().kind,
         ExprKind::Var(_) | ExprKind::Element(..)
     )
+}
+
+fn is_aggregation(expr: &ast::Expr) -> bool {
+    matches!(base_of(expr).kind, ast::ExprKind::Aggregation(_))
 }
 
 /// The bits of `object` that are the member, if it is a bit-field.

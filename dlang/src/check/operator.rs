@@ -1,6 +1,8 @@
 //! Operators: C's conversions made explicit.
 
+use super::action::dynamic_words;
 use super::convert::{convert, int_node, is_string_like, node, stored};
+use super::translate::pointers_agree;
 use super::types::is_incomplete;
 use super::variable::shown_name;
 use super::{Checked, Checker};
@@ -51,13 +53,32 @@ impl Checker<'_> {
     pub(super) fn binary(
         &mut self,
         op: BinaryOp,
-        a: &ast::Expr,
-        b: &ast::Expr,
+        left: &ast::Expr,
+        right: &ast::Expr,
         span: Span,
     ) -> Checked<Expr> {
         // Both sides are checked before either fails, so that both report.
-        let (a, b) = (self.operand(a), self.operand(b));
+        let (a, b) = (self.operand(left), self.operand(right));
         let (a, b) = (a?, b?);
+        // An aggregation shows as what it is, and not as a type.
+        if let (Some(words), _) | (_, Some(words)) =
+            (aggregation_words(left), aggregation_words(right))
+            && (is_comparison(op) || matches!(op, BinaryOp::Add | BinaryOp::Subtract))
+        {
+            let shown = |e: &Expr, is: bool| {
+                if is {
+                    words.to_owned()
+                } else {
+                    e.ty.to_string()
+                }
+            };
+            let message = format!(
+                "operands have incompatible types: \"{}\" {op} \"{}\"",
+                shown(&a, aggregation_words(left).is_some()),
+                shown(&b, aggregation_words(right).is_some())
+            );
+            return self.error(Tag::OpIncompat, span, &message);
+        }
         let combined = if is_comparison(op) {
             self.compare(op, a, b, span)?
         } else {
@@ -97,7 +118,7 @@ impl Checker<'_> {
         }
         let (a, b) = (self.value(a)?, self.value(b)?);
         match (&a.ty, &b.ty) {
-            (x, y) if x.is_scalar() && y.is_scalar() => Ok(make(a, b)),
+            (x, y) if x.is_scalar() && y.is_scalar() && pointers_agree(x, y) => Ok(make(a, b)),
             _ => self.incompatible(&a.ty, op, &b.ty, span),
         }
     }
@@ -142,30 +163,24 @@ impl Checker<'_> {
                     span,
                 ))
             }
-            _ => {
-                let (tag, what) = match op {
-                    BinaryOp::Add | BinaryOp::Subtract | BinaryOp::Multiply | BinaryOp::Divide => {
-                        (Tag::OpArith, "arithmetic")
-                    }
-                    BinaryOp::Remainder
-                    | BinaryOp::And
-                    | BinaryOp::Or
-                    | BinaryOp::Xor
-                    | BinaryOp::ShiftLeft
-                    | BinaryOp::ShiftRight
-                    | BinaryOp::Equal
-                    | BinaryOp::NotEqual
-                    | BinaryOp::Less
-                    | BinaryOp::LessEqual
-                    | BinaryOp::Greater
-                    | BinaryOp::GreaterEqual => (Tag::OpInt, "integral"),
-                };
-                let message = format!("operator {op} requires operands of {what} type");
-                let mut error = self.diagnostic(tag, span, &message);
+            _ if op == BinaryOp::Add || op == BinaryOp::Subtract => {
+                let message = format!(
+                    "operands have incompatible types: \"{}\" {op} \"{}\"",
+                    a.ty, b.ty
+                );
+                let mut error = self.diagnostic(Tag::OpIncompat, span, &message);
                 if a.ty == Type::String && b.ty == Type::String && op == BinaryOp::Add {
                     error.hint = Some("strings are joined with strjoin(a, b)".into());
                 }
                 self.reject(error)
+            }
+            _ => {
+                let (tag, what) = match op {
+                    BinaryOp::Multiply | BinaryOp::Divide => (Tag::OpArith, "arithmetic"),
+                    _ => (Tag::OpInt, "integral"),
+                };
+                let message = format!("operator {op} requires operands of {what} type");
+                self.error(tag, span, &message)
             }
         }
     }
@@ -233,13 +248,20 @@ impl Checker<'_> {
             .as_ref()
             .map(|cond| constant_choice(cond, then, otherwise))
         {
-            return Ok(Expr {
-                span,
-                ..self.operand(chosen)?
-            });
+            let chosen = self.operand(chosen)?;
+            let chosen = self.no_struct(chosen)?;
+            return Ok(Expr { span, ..chosen });
+        }
+        if let Some(dynamic) = [then, otherwise]
+            .into_iter()
+            .find(|e| aggregation_words(e).is_some())
+        {
+            self.known_dynamic(dynamic)?;
+            let message = "operator ?: operands cannot be of dynamic type";
+            return self.error(Tag::OpDyn, span, message);
         }
         let (then, otherwise) = (self.operand(then), self.operand(otherwise));
-        let (cond, then, otherwise) = (cond?, then?, otherwise?);
+        let (cond, then, otherwise) = (cond?, self.no_struct(then?)?, self.no_struct(otherwise?)?);
         self.need_scalar(&cond, "operator ?: expression must be of scalar type")?;
         let is_string = |e: &Expr| e.ty == Type::String;
         let any_string = is_string(&then) || is_string(&otherwise);
@@ -247,6 +269,11 @@ impl Checker<'_> {
         let ty = match (&then.ty, &otherwise.ty) {
             _ if any_string && stringish(&then) && stringish(&otherwise) => Type::String,
             (Type::Int(a), Type::Int(b)) => Type::Int(Int::common(*a, *b)),
+            (a, b) if !pointers_agree(a, b) => {
+                let message =
+                    format!("operator ?: operands must have compatible types: \"{a}\" and \"{b}\"");
+                return self.error(Tag::OpIncompat, span, &message);
+            }
             (Type::Pointer(_, a), Type::Pointer(_, b)) if a != b => {
                 then.ty.clone().in_space(Space::Unknown)
             }
@@ -286,6 +313,23 @@ impl Checker<'_> {
                 "an aggregation is assigned in a statement of its own: @name[keys] = func(...)";
             return self.error(Tag::AggComm, span, message);
         }
+        if let ast::ExprKind::Index(inner, _) = &target.kind
+            && let ast::ExprKind::Aggregation(name) = &base_of(inner).kind
+        {
+            return self.multi_dimensional(name, target.span);
+        }
+        if let Some(words) = dynamic_words(value)
+            && !matches!(value.kind, ast::ExprKind::Call(..) if words == "tracing function")
+        {
+            self.known_dynamic(value)?;
+            let known = match self.variable_name(target) {
+                Some(name) if !self.variables.contains_key(&name) => "scalar".to_owned(),
+                _ => self.place(target)?.ty.to_string(),
+            };
+            let message =
+                format!("operands have incompatible types: \"{known}\" {shown} \"{words}\"");
+            return self.error(Tag::OpIncompat, span, &message);
+        }
         let value = match self.object_of(value).and_then(|value| {
             self.refuse_translated(&value)?;
             Ok(value)
@@ -310,6 +354,30 @@ impl Checker<'_> {
             );
             return self.error(Tag::VarUndef, target.span, &message);
         }
+        if let (Some(name), ExprKind::AddressOf(array)) = (self.variable_name(target), &value.kind)
+            && matches!(array.ty, Type::Array(..))
+            && !self.variables.contains_key(&name)
+        {
+            let of = &array.ty;
+            let message =
+                format!("operator {shown} may not be applied to operand of type \"{of}\"");
+            return self.error(Tag::OpArrfun, span, &message);
+        }
+        let alloca = |e: &Expr| {
+            let of = if let ExprKind::Cast(of) = &e.kind {
+                of
+            } else {
+                e
+            };
+            of.ty.space() == Space::Scratch
+        };
+        if let ExprKind::Ternary(_, then, otherwise) = &value.kind
+            && matches!(value.ty, Type::Pointer(..))
+            && alloca(then) != alloca(otherwise)
+        {
+            let message = "ternary conditional with alloca and non-alloca branches cannot be assigned to a variable";
+            return self.error(Tag::AllocaIncompat, span, message);
+        }
         let target = self.target(target, &value.ty, &shown)?;
         let ty = target.ty.clone();
         if let Type::Array(..) = ty {
@@ -321,11 +389,16 @@ impl Checker<'_> {
         if let Some(op) = op
             && (is_field || matches!(ty, Type::Pointer(..)))
         {
+            if !is_field && !matches!(op, BinaryOp::Add | BinaryOp::Subtract) {
+                self.operation_value(op, &ty, value.clone(), span)?;
+            }
             return self.operate_and_assign(op, target, value, span);
         }
         let value = match op {
             None if ty == Type::String && is_null(&value) => convert_or_null(value, &ty),
-            None if ty.is_scalar() && value.ty.is_scalar() => value,
+            None if ty.is_scalar() && value.ty.is_scalar() && pointers_agree(&ty, &value.ty) => {
+                value
+            }
             None => self.convert_to(value, &ty, "=")?,
             Some(op) => self.operation_value(op, &ty, value, span)?,
         };
@@ -375,12 +448,20 @@ impl Checker<'_> {
             {
                 self.scaled(value, target)
             }
-            _ => {
+            _ if matches!(op, BinaryOp::Add | BinaryOp::Subtract) => {
                 let message = format!(
                     "operands have incompatible types: \"{target}\" {op}= \"{}\"",
                     value.ty
                 );
                 self.error(Tag::OpIncompat, span, &message)
+            }
+            _ => {
+                let (tag, what) = match op {
+                    BinaryOp::Multiply | BinaryOp::Divide => (Tag::OpArith, "arithmetic"),
+                    _integral => (Tag::OpInt, "integral"),
+                };
+                let message = format!("operator {op}= requires operands of {what} type");
+                self.error(tag, span, &message)
             }
         }
     }
@@ -406,7 +487,7 @@ impl Checker<'_> {
             Type::Int(_) => 1,
             Type::Pointer(..) => self.element_size(&target.ty.clone(), span)?,
             Type::Void | Type::String | Type::Array(..) | Type::Struct(_) => {
-                let message = format!("operator {shown} requires an operand of scalar type");
+                let message = format!("operator {shown} requires operand of scalar type");
                 return self.error(Tag::OpScalar, target.span, &message);
             }
         };
@@ -541,7 +622,14 @@ pub(super) fn constant_choice<'e>(
     let ExprKind::Int(value) = cond.kind else {
         return None;
     };
-    Some(if value == 0 { otherwise } else { then })
+    cond.ty
+        .is_scalar()
+        .then_some(if value == 0 { otherwise } else { then })
+}
+
+/// libdtrace's word for an operand that is an aggregation.
+fn aggregation_words(expr: &ast::Expr) -> Option<&'static str> {
+    matches!(base_of(expr).kind, ast::ExprKind::Aggregation(_)).then_some("aggregation")
 }
 
 /// What an element is taken from.

@@ -271,6 +271,15 @@ pub(super) fn is_compatible(from: &Type, to: &Type) -> bool {
     }
 }
 
+/// Whether a pointer of one type can become one of the other without a cast, as in libdtrace's
+/// `dt_node_is_ptrcompat`; true for types of which one is no pointer.
+pub(super) fn pointers_agree(a: &Type, b: &Type) -> bool {
+    match (a, b) {
+        (Type::Pointer(..), Type::Pointer(..)) => is_compatible(a, b),
+        _no_two_pointers => true,
+    }
+}
+
 /// Whether two types are the same; the memory that pointers lead to does not count.
 fn alike(a: &Type, b: &Type) -> bool {
     match (a, b) {

@@ -18,7 +18,11 @@ pub(super) struct TypeTable<'k> {
     /// The names of the program's own typedefs.
     own: HashSet<String>,
     tags: HashMap<String, Arc<Struct>>,
+    /// The tags that the program is about to define.
+    open: HashSet<String>,
     enumerators: HashMap<String, i64>,
+    /// The tags of the program's own enumerations.
+    enums: HashSet<String>,
 }
 
 impl<'k> TypeTable<'k> {
@@ -37,7 +41,9 @@ impl<'k> TypeTable<'k> {
             typedefs,
             own: HashSet::new(),
             tags: HashMap::new(),
+            open: HashSet::new(),
             enumerators: HashMap::new(),
+            enums: HashSet::new(),
         }
     }
 
@@ -58,6 +64,15 @@ impl<'k> TypeTable<'k> {
 
     pub(super) fn enumerator(&self, name: &str) -> Option<i64> {
         self.enumerators.get(name).copied()
+    }
+
+    /// Defines the tag of an enumeration, if it has one; false when it is defined already.
+    pub(super) fn define_enum(&mut self, tag: &str) -> bool {
+        tag.is_empty() || self.enums.insert(tag.to_owned())
+    }
+
+    pub(super) fn has_enum(&self, tag: &str) -> bool {
+        self.enums.contains(tag)
     }
 
     pub(super) fn define_enumerator(&mut self, name: &str, value: i64) {
@@ -82,6 +97,17 @@ impl<'k> TypeTable<'k> {
         format!("anonymous_{}", self.tags.len())
     }
 
+    /// Notes that a definition of this tag has begun: until its end the type is incomplete, also if the
+    /// kernel has one of this name.
+    pub(super) fn open_tag(&mut self, name: &str, union: bool) {
+        self.open.insert(tag_key(name, union));
+    }
+
+    /// Notes the end of a definition, good or bad.
+    pub(super) fn close_tag(&mut self, name: &str, union: bool) {
+        self.open.remove(&tag_key(name, union));
+    }
+
     /// Defines a tag; false when it already has members.
     pub(super) fn define_tag(&mut self, defined: Arc<Struct>) -> bool {
         self.tags
@@ -98,6 +124,9 @@ impl<'k> TypeTable<'k> {
             return ty.clone();
         }
         let own = self.tag(&s.name, s.union);
+        if self.open.contains(&tag_key(&s.name, s.union)) {
+            return Type::Struct(own);
+        }
         let kind = if s.union {
             NameKind::Union
         } else {
@@ -202,7 +231,13 @@ pub(super) fn words_type(words: &[String]) -> Result<Type, (Tag, String)> {
     }
     let named = named.first().copied().unwrap_or("int");
     match named {
-        "string" | "void" | "float" | "double" if signs > 0 => {
+        "void" if signs + shorts + longs > 0 => {
+            return refuse(
+                Tag::DeclVoidattr,
+                "attributes may not be used with void type",
+            );
+        }
+        "string" | "float" | "double" if signs > 0 => {
             return refuse(
                 Tag::DeclSignint,
                 "signed and unsigned may only be used with integer type",
@@ -214,7 +249,7 @@ pub(super) fn words_type(words: &[String]) -> Result<Type, (Tag, String)> {
                 "short and long may not be used with char type",
             );
         }
-        "string" | "void" if shorts + longs > 0 => {
+        "string" if shorts + longs > 0 => {
             return refuse(
                 Tag::DeclLongint,
                 "short and long may only be used with integer and floating-point types",

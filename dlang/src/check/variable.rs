@@ -109,7 +109,9 @@ impl Checker<'_> {
             (Scope::ThreadLocal, &name.text)
         } else if let ast::ExprKind::ThisVar(name) = &expr.kind {
             (Scope::ClauseLocal, &name.text)
-        } else if let ast::ExprKind::Ident(name) = &expr.kind {
+        } else if let ast::ExprKind::Ident(name) = &expr.kind
+            && !matches!(name.as_str(), "self" | "this")
+        {
             (Scope::Global, name)
         } else {
             return None;
@@ -212,11 +214,24 @@ impl Checker<'_> {
         span: Span,
     ) -> Checked<Expr> {
         let shown = shown_name(scope, name);
+        for (n, key) in keys.iter().enumerate() {
+            self.has_key_type(key, n, "associative array")?;
+        }
         let keys: Checked<Vec<Expr>> = keys.iter().map(|key| self.expr(key)).collect();
         let keys = keys?;
         let id = match (self.variables.get(&(scope, name.to_owned())), make) {
             (Some(&id), _) => id,
-            (None, None) => return self.unknown_variable(scope, name, span),
+            (None, None) => {
+                let array = self.spoiled.contains(&shown);
+                return if array || scope != Scope::Global {
+                    self.unknown_variable(scope, name, span)
+                } else {
+                    let message = format!("{shown} has not yet been declared or assigned");
+                    let mut error = self.diagnostic(Tag::VarUndef, span, &message);
+                    error.hint = self.variable_hint(scope, name);
+                    self.reject(error)
+                };
+            }
             (None, Some(_)) if scope == Scope::ClauseLocal => {
                 let message = "clause-local associative arrays are not permitted";
                 return self.error(Tag::DeclLocassc, span, message);
@@ -314,7 +329,7 @@ impl Checker<'_> {
     /// `args[n]`, with the type that the probes have which the clause is being checked for.
     pub(super) fn typed_argument(&mut self, index: &ast::Expr, span: Span) -> Checked<Expr> {
         let index = self.expr(index)?;
-        let ExprKind::Int(number) = index.kind else {
+        let (ExprKind::Int(number), Type::Int(_)) = (&index.kind, &index.ty) else {
             let message = "args[ ] must be indexed by an integer constant";
             return self.error(Tag::ArgsType, index.span, message);
         };
@@ -322,6 +337,7 @@ impl Checker<'_> {
             let message = "args[ ] may not be referenced outside of a probe clause";
             return self.error(Tag::ArgsNone, span, message);
         };
+        let number = *number;
         let n = u8::try_from(number).ok().filter(|n| *n < ARGUMENTS);
         let Some((n, ty)) = n.and_then(|n| Some((n, probes.ty(n)?))) else {
             let desc = &probes.spec.desc;

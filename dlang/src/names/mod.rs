@@ -32,20 +32,30 @@ pub struct Name {
     pub attributes: Attributes,
 }
 
-/// What a name is. Where rdtrace does not run it, the reason completes the sentence `NAME is not
-/// supported yet: `.
+/// Why rdtrace does not run a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// It could. The reason completes the sentence `NAME is not supported yet: `.
+    Unsupported(&'static str),
+    /// No Linux can do it: `DTrace` refuses the name in the same words.
+    Impossible,
+    /// `DTrace` for Linux does not know the name either, which other systems have. The reason is a hint.
+    Unknown(&'static str),
+}
+
+/// What a name is.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
     /// A variable.
-    Variable(ValueType, Result<Variable, &'static str>),
+    Variable(ValueType, Result<Variable, Lack>),
     /// A variable that is indexed: `args[0]`.
-    Array(Result<Array, &'static str>),
+    Array(Result<Array, Lack>),
     /// A function that gives a value.
-    Subroutine(Prototype, Result<Subroutine, &'static str>),
+    Subroutine(Prototype, Result<Subroutine, Lack>),
     /// A function that is a statement.
-    Action(Prototype, Result<ActionName, &'static str>),
+    Action(Prototype, Result<ActionName, Lack>),
     /// A function whose value is assigned to an aggregation.
-    Aggregating(Prototype, Result<AggregatingName, &'static str>),
+    Aggregating(Prototype, Result<AggregatingName, Lack>),
 }
 
 /// A variable without an index.
@@ -218,7 +228,7 @@ impl Kind {
 
     /// Why rdtrace does not run it; `None` if it does.
     #[must_use]
-    pub fn lack(&self) -> Option<&'static str> {
+    pub fn lack(&self) -> Option<Lack> {
         match self {
             Self::Variable(_, runs) => runs.err(),
             Self::Array(runs) => runs.err(),

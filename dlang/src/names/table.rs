@@ -5,7 +5,7 @@
 //! has the reason in the variant's place.
 
 use super::{
-    ActionName, AggregatingName, Array, Attributes, Kind, Name, Parameter, Prototype, Takes,
+    ActionName, AggregatingName, Array, Attributes, Kind, Lack, Name, Parameter, Prototype, Takes,
     ValueType, Variable,
 };
 use crate::program::{Builtin, Subroutine};
@@ -30,9 +30,9 @@ pub const TABLE: &[Name] = &[
     aggregating("avg", &[ANY], AggregatingName::Avg),
     subroutine("basename", STRING, &[CHARS], Ok(Subroutine::Basename)),
     subroutine("bcopy", ValueType::Void, &[MEMORY, SCRATCH, SIZE], Ok(Subroutine::Bcopy)),
-    action("breakpoint", &[], Err(NO_DESTRUCTION)).destructive(),
+    action("breakpoint", &[], Err(Lack::Impossible)).destructive(),
     unsupported_variable("caller", UINT64, NO_STACKS),
-    action("chill", &[INT32], Err(NO_DESTRUCTION)).destructive(),
+    action("chill", &[INT32], Err(Lack::Impossible)).destructive(),
     subroutine("cleanpath", STRING, &[CHARS], Ok(Subroutine::Cleanpath)),
     action("clear", &[ANY], Ok(ActionName::Clear)).records(),
     action("commit", &[INT32], Ok(ActionName::Commit)),
@@ -79,8 +79,8 @@ pub const TABLE: &[Name] = &[
     subroutine("lltostr", STRING, &[LONG, optional(BASE)], Ok(Subroutine::Lltostr)),
     aggregating("lquantize", &[ANY, LEVEL, LEVEL, optional(ANY), optional(ANY)], AggregatingName::Lquantize),
     aggregating("max", &[ANY], AggregatingName::Max),
-    subroutine("memref", OTHER, &[MEMORY, SIZE], Err(NO_SCRATCH)),
-    subroutine("memstr", STRING, &[MEMORY, CHAR, SIZE], Err(NO_SCRATCH)),
+    subroutine("memref", OTHER, &[ANY, ANY], Err(NO_SCRATCH)),
+    subroutine("memstr", STRING, &[ANY, ANY, ANY], Err(NO_SCRATCH)),
     aggregating("min", &[ANY], AggregatingName::Min),
     action("mod", &[ADDRESS], Err(NO_SYMBOLS)).records(),
     subroutine("msgdsize", UINT64, &[MEMORY], Err(NO_KERNEL)),
@@ -93,7 +93,7 @@ pub const TABLE: &[Name] = &[
     subroutine("ntohl", UINT, &[UINT32], Ok(Subroutine::Ntohl)),
     subroutine("ntohll", UINT64, &[ULONG], Ok(Subroutine::Ntohll)),
     subroutine("ntohs", USHORT, &[UINT16], Ok(Subroutine::Ntohs)),
-    action("panic", &[], Err(NO_DESTRUCTION)).destructive(),
+    action("panic", &[], Err(Lack::Impossible)).destructive(),
     action("pcap", &[MEMORY, INT32], Err(NO_KERNEL)),
     variable("pid", INT, Builtin::Pid),
     variable("ppid", INT, Builtin::Ppid),
@@ -110,7 +110,7 @@ pub const TABLE: &[Name] = &[
     aggregating("quantize", &[ANY, optional(ANY)], AggregatingName::Quantize),
     action("raise", &[INT32], Err(NO_DESTRUCTION)).destructive(),
     subroutine("rand", INT, &[], Ok(Subroutine::Rand)),
-    array("regs", Err(NO_REGISTERS)),
+    array("regs", Err(ONLY_UREGS)),
     action("return", &[INT32], Err(NO_DESTRUCTION)).destructive(),
     subroutine("rindex", INT, &[CHARS, CHARS, optional(INT32)], Ok(Subroutine::Rindex)),
     unsupported_variable("root", STRING, NO_KERNEL_TYPES),
@@ -151,7 +151,7 @@ pub const TABLE: &[Name] = &[
     subroutine("ustack", OTHER, &[optional(UINT32), optional(UINT32)], Err(NO_STACKS)),
     unsupported_variable("ustackdepth", UINT, NO_STACKS),
     action("usym", &[ADDRESS], Err(NO_SYMBOLS)).records(),
-    array("vmregs", Err(NO_REGISTERS)),
+    array("vmregs", Err(ONLY_UREGS)),
     variable("vtimestamp", UINT64, Builtin::Vtimestamp),
     variable("walltimestamp", INT64, Builtin::Walltimestamp),
     unsupported_variable("zonename", STRING, NO_ZONES),
@@ -187,20 +187,24 @@ const ANY: Parameter = parameter(Takes::Any, "@");
 const MORE: Parameter = parameter(Takes::More, "...");
 
 // Why rdtrace does not run a name.
-const NO_STACKS: &str = "rdtrace does not walk stacks";
-const NO_SYMBOLS: &str = "rdtrace does not resolve addresses to symbols";
-const NO_KERNEL_TYPES: &str =
-    "it needs the kernel's own types; pid, tid, execname and cpu are available";
-const NO_REGISTERS: &str = "rdtrace does not read machine registers";
-const NO_ZONES: &str = "Linux has no zones or jails";
-const NO_MEMORY_RECORDS: &str = "rdtrace does not record memory; trace the members you need";
-const NO_SCRATCH: &str = "alloca, bcopy, copyin and copyinto bring memory to a program";
-const NO_COMMANDS: &str =
-    "rdtrace runs no commands from a program and changes no options while it traces";
-const NO_DESTRUCTION: &str = "rdtrace has no destructive actions";
-const UNWRITTEN: &str = "this subroutine is still to be written";
-const NO_NETWORK: &str = "rdtrace has no network subroutines";
-const NO_KERNEL: &str = "rdtrace traces programs, not the kernel";
+const NO_STACKS: Lack = Lack::Unsupported("rdtrace does not walk stacks");
+const NO_SYMBOLS: Lack = Lack::Unsupported("rdtrace does not resolve addresses to symbols");
+const NO_KERNEL_TYPES: Lack =
+    Lack::Unsupported("it needs the kernel's own types; pid, tid, execname and cpu are available");
+const NO_REGISTERS: Lack = Lack::Unsupported("rdtrace does not read machine registers");
+const ONLY_UREGS: Lack = Lack::Unknown("registers are in uregs[]");
+const NO_ZONES: Lack = Lack::Unknown("Linux has no zones or jails");
+const NO_MEMORY_RECORDS: Lack =
+    Lack::Unsupported("rdtrace does not record memory; trace the members you need");
+const NO_SCRATCH: Lack =
+    Lack::Unknown("alloca, bcopy, copyin and copyinto bring memory to a program");
+const NO_COMMANDS: Lack = Lack::Unsupported(
+    "rdtrace runs no commands from a program and changes no options while it traces",
+);
+const NO_DESTRUCTION: Lack = Lack::Unsupported("rdtrace has no destructive actions");
+const UNWRITTEN: Lack = Lack::Unsupported("this subroutine is still to be written");
+const NO_NETWORK: Lack = Lack::Unsupported("rdtrace has no network subroutines");
+const NO_KERNEL: Lack = Lack::Unsupported("rdtrace traces programs, not the kernel");
 
 const NULL: Name = row("NULL", Kind::Variable(ValueType::Void, Ok(Variable::Null)));
 
@@ -224,11 +228,11 @@ const fn argument(name: &'static str, number: u8) -> Name {
     row(name, Kind::Variable(INT64, Ok(Variable::Argument(number))))
 }
 
-const fn unsupported_variable(name: &'static str, ty: ValueType, why: &'static str) -> Name {
+const fn unsupported_variable(name: &'static str, ty: ValueType, why: Lack) -> Name {
     row(name, Kind::Variable(ty, Err(why)))
 }
 
-const fn array(name: &'static str, runs: Result<Array, &'static str>) -> Name {
+const fn array(name: &'static str, runs: Result<Array, Lack>) -> Name {
     row(name, Kind::Array(runs))
 }
 
@@ -236,7 +240,7 @@ const fn subroutine(
     name: &'static str,
     result: ValueType,
     parameters: &'static [Parameter],
-    runs: Result<Subroutine, &'static str>,
+    runs: Result<Subroutine, Lack>,
 ) -> Name {
     let prototype = Prototype { result, parameters };
     row(name, Kind::Subroutine(prototype, runs))
@@ -245,7 +249,7 @@ const fn subroutine(
 const fn action(
     name: &'static str,
     parameters: &'static [Parameter],
-    runs: Result<ActionName, &'static str>,
+    runs: Result<ActionName, Lack>,
 ) -> Name {
     let result = ValueType::Void;
     let prototype = Prototype { result, parameters };

@@ -131,7 +131,7 @@ impl Builder<'_> {
                 name => name.to_owned(),
             }),
             Rule::kernel_symbol => ExprKind::Kernel(text.to_owned()),
-            Rule::variable => ExprKind::Ident(text.trim_end().to_owned()),
+            Rule::variable | Rule::bare_scope => ExprKind::Ident(text.trim_end().to_owned()),
             _ => self.compound(pair, span),
         };
         Expr { kind, span }

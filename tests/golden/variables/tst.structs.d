@@ -19,7 +19,7 @@ BEGIN { self->byname["k"] = arr[1]; printf("%d %d\n", self->byname["k"].a, self-
 BEGIN { y.in = x; y.k[2] = 4; y.low = 9; y.high = -3; printf("%d %d %d %d\n", y.in.a, y.k[2], y.low, y.high); }
 BEGIN { w.i = 0x41424344; printf("%c%c\n", w.c[0], w.c[3]); }
 BEGIN { five[0] = 1; five[4] = 5; this->i = 4; printf("%d %d\n", five[0], five[this->i]); }
-BEGIN { this->p = five; this->p[1] = 7; this->q = &y.in.a; *this->q = 6; printf("%d %d\n", five[1], y.in.a); }
+BEGIN { this->p = &five[0]; this->p[1] = 7; this->q = &y.in.a; *this->q = 6; printf("%d %d\n", five[1], y.in.a); }
 BEGIN { this->implied = x; printf("%d\n", this->implied.a); }
 BEGIN { trace(x); }
 BEGIN { exit(0); }

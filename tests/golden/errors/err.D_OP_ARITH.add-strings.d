@@ -1,2 +1,0 @@
-/* Strings cannot be added. */
-BEGIN { x = "a" * "b"; }

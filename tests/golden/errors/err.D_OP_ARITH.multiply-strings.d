@@ -1,0 +1,2 @@
+/* Strings cannot be multiplied. */
+BEGIN { x = "a" * "b"; }
