@@ -121,20 +121,22 @@ fn look<'p>(expr: &'p Expr, names: &mut BTreeSet<&'p str>) {
 }
 
 fn is_function_name(expr: &Expr) -> bool {
-    match &expr.kind {
-        ExprKind::Call(Subroutine::Copyinstr, arguments) => {
-            let mut argument = arguments.first();
-            while let Some(Expr {
-                kind: ExprKind::Cast(of),
-                ..
-            }) = argument
-            {
-                argument = Some(of);
-            }
-            argument.is_some_and(|of| matches!(of.kind, ExprKind::Arg(1) | ExprKind::TypedArg(1)))
-        }
-        ExprKind::Cast(of) => is_function_name(of),
-        _ => false,
+    let ExprKind::Call(Subroutine::Copyinstr, arguments) = &uncast(expr).kind else {
+        return false;
+    };
+    arguments.first().is_some_and(|address| {
+        matches!(
+            uncast(address).kind,
+            ExprKind::Arg(1) | ExprKind::TypedArg(1)
+        )
+    })
+}
+
+fn uncast(expr: &Expr) -> &Expr {
+    if let ExprKind::Cast(of) = &expr.kind {
+        uncast(of)
+    } else {
+        expr
     }
 }
 

@@ -3,6 +3,11 @@
 //! Options may stand anywhere; operands are the macro arguments `$1` and so on. Probe specifiers
 //! and scripts are compiled in the order they are given.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "clap's kinds of error are many, and most are shown in clap's own words"
+)]
+
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;

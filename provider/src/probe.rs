@@ -110,6 +110,16 @@ impl ProbeKind {
             Self::Begin | Self::End | Self::Error | Self::Timer(_) => None,
         }
     }
+
+    /// Where an event of a CPython without markers is found; `None` for any other probe.
+    #[must_use]
+    pub fn python(&self) -> Option<&PythonSites> {
+        if let Self::Python(sites) = self {
+            Some(sites)
+        } else {
+            None
+        }
+    }
 }
 
 /// What a timer's probe asks for.

@@ -10,7 +10,7 @@ use dlang::diag::{Origin, Source};
 use nix::sys::signal::Signal;
 use provider::catalog::Catalog;
 use provider::features::KernelFeatures;
-use provider::probe::{ProbeKind, PythonEvent, PythonSites};
+use provider::probe::{PythonEvent, PythonSites};
 use provider::process::Exit;
 use provider::process::confined::{Confined, Like, launch_confined};
 
@@ -148,10 +148,7 @@ fn observe(
     let build = matches
         .iter()
         .flat_map(|found| &found.probes)
-        .find_map(|probe| match &probe.kind {
-            ProbeKind::Python(found) => Some(found),
-            _ => None,
-        })
+        .find_map(|probe| probe.kind.python())
         .filter(|found| sites.is_none_or(|sites| sites.file.identity == found.file.identity))
         .map(|found| Arc::clone(&found.build));
     let Some(build) = build else {

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use provider::catalog::Catalog;
-use provider::probe::{Probe, ProbeKind, PythonSites, Scope};
+use provider::probe::{Probe, PythonSites, Scope};
 use provider::process::confined::Like;
 use provider::process::files;
 use provider::python::cache::Check;
@@ -95,10 +95,7 @@ fn untested(catalog: &Catalog, probes: &[Arc<Probe>]) -> Vec<PythonSites> {
     let mut seen = HashSet::new();
     probes
         .iter()
-        .filter_map(|probe| match &probe.kind {
-            ProbeKind::Python(sites) => Some(sites),
-            _ => None,
-        })
+        .filter_map(|probe| probe.kind.python())
         .filter(|sites| catalog.check(&sites.file).is_none() && seen.insert(sites.file.identity))
         .cloned()
         .collect()

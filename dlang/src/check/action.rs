@@ -34,24 +34,25 @@ fn is_action(expr: &ast::Expr) -> bool {
 /// libdtrace's words for an expression that has no value of a type: an aggregation, or the call of an
 /// action or of an aggregating function; `None` for any other.
 pub(super) fn dynamic_words(expr: &ast::Expr) -> Option<&'static str> {
-    match &expr.kind {
-        ast::ExprKind::Call(name, _) => match names::function(&name.text)? {
-            kind @ (Kind::Action(..) | Kind::Aggregating(..)) => Some(kind.words()),
-            Kind::Variable(..) | Kind::Array(_) | Kind::Subroutine(..) => None,
-        },
-        _ => matches!(base_of(expr).kind, ast::ExprKind::Aggregation(_)).then_some("aggregation"),
+    let ast::ExprKind::Call(name, _) = &expr.kind else {
+        return matches!(base_of(expr).kind, ast::ExprKind::Aggregation(_))
+            .then_some("aggregation");
+    };
+    match names::function(&name.text)? {
+        kind @ (Kind::Action(..) | Kind::Aggregating(..)) => Some(kind.words()),
+        Kind::Variable(..) | Kind::Array(_) | Kind::Subroutine(..) => None,
     }
 }
 
 impl Checker<'_> {
     /// Errors if an expression is an aggregation that the program does not have.
     pub(super) fn known_dynamic(&mut self, expr: &ast::Expr) -> Checked<()> {
-        match &base_of(expr).kind {
-            ast::ExprKind::Aggregation(name) if !self.aggregations.contains_key(name) => {
-                self.unknown_aggregation(name, expr.span)
-            }
-            _ => Ok(()),
+        if let ast::ExprKind::Aggregation(name) = &base_of(expr).kind
+            && !self.aggregations.contains_key(name)
+        {
+            return self.unknown_aggregation(name, expr.span);
         }
+        Ok(())
     }
 
     /// Errors if an expression is an aggregation, where nothing else is said about its type.

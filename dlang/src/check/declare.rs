@@ -65,16 +65,16 @@ impl<'a> Checker<'a> {
             let message = "useless declaration";
             return self.plain_error(Tag::DeclUseless, declaration.span, message);
         }
-        let unknown_enum = match &declaration.specifiers.base {
-            BaseType::Enum {
-                tag,
-                enumerators: None,
-            } if !self.types.has_enum(tag)
-                && self.types.of_kernel(NameKind::Enum, tag).is_none() =>
-            {
-                Some(tag)
-            }
-            _known => None,
+        let unknown_enum = if let BaseType::Enum {
+            tag,
+            enumerators: None,
+        } = &declaration.specifiers.base
+            && !self.types.has_enum(tag)
+            && self.types.of_kernel(NameKind::Enum, tag).is_none()
+        {
+            Some(tag)
+        } else {
+            None
         };
         for declarator in &declaration.declarators {
             if let (Some(tag), Some(name), []) =

@@ -53,9 +53,10 @@ impl Checker<'_> {
                 return self.element(scope, &name, args, None, span);
             }
         }
-        let base_name = match &base.kind {
-            ast::ExprKind::Ident(name) => Some(name.as_str()),
-            _no_name => None,
+        let base_name = if let ast::ExprKind::Ident(name) = &base.kind {
+            Some(name.as_str())
+        } else {
+            None
         };
         let base = self.place(base)?;
         if !matches!(base.ty, Type::Pointer(..) | Type::Array(..) | Type::String) {

@@ -175,9 +175,10 @@ impl Checker<'_> {
                 self.reject(error)
             }
             _ => {
-                let (tag, what) = match op {
-                    BinaryOp::Multiply | BinaryOp::Divide => (Tag::OpArith, "arithmetic"),
-                    _ => (Tag::OpInt, "integral"),
+                let (tag, what) = if matches!(op, BinaryOp::Multiply | BinaryOp::Divide) {
+                    (Tag::OpArith, "arithmetic")
+                } else {
+                    (Tag::OpInt, "integral")
                 };
                 let message = format!("operator {op} requires operands of {what} type");
                 self.error(tag, span, &message)
@@ -456,9 +457,10 @@ impl Checker<'_> {
                 self.error(Tag::OpIncompat, span, &message)
             }
             _ => {
-                let (tag, what) = match op {
-                    BinaryOp::Multiply | BinaryOp::Divide => (Tag::OpArith, "arithmetic"),
-                    _integral => (Tag::OpInt, "integral"),
+                let (tag, what) = if matches!(op, BinaryOp::Multiply | BinaryOp::Divide) {
+                    (Tag::OpArith, "arithmetic")
+                } else {
+                    (Tag::OpInt, "integral")
                 };
                 let message = format!("operator {op}= requires operands of {what} type");
                 self.error(tag, span, &message)

@@ -1,8 +1,6 @@
 //! Aggregations: reading them from the kernel's maps, and `printa`, `clear`, `trunc` and
 //! `normalize`, as libdtrace does them.
 
-#![warn(clippy::wildcard_enum_match_arm)]
-
 mod copied;
 mod extremes;
 mod histogram;
