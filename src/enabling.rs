@@ -125,6 +125,16 @@ impl Enabling {
             ..self.options.output.clone()
         };
         let mut consumer = Consumer::new(options, Box::new(KernelMaps(maps)));
+        let mut all = Options::clone(&self.options);
+        consumer.on_setopt(Box::new(move |name, value, output| {
+            let set = all.set_while_tracing(name, value);
+            set.map_err(|error| error.to_string())?;
+            *output = OutputOptions {
+                wall_offset: output.wall_offset,
+                ..all.output.clone()
+            };
+            Ok(())
+        }));
         consumer.add_aggregations(layouts);
         consumer.add_ecbs(ecbs);
         Ok(consumer)

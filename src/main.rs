@@ -12,6 +12,7 @@ mod checked;
 mod cli;
 mod code_options;
 mod compile;
+mod destructive;
 mod enabling;
 mod follow;
 mod header;
@@ -168,6 +169,7 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
         let checked = &enabler.enabling.checked;
         output.write(&stability::report(&parsed, &checked.program))?;
     }
+    destructive::check(&enabler.enabling.checked.program, &options, messages)?;
     let run = Run {
         output,
         options,

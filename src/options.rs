@@ -97,6 +97,9 @@ pub(crate) enum BadOption {
     /// Not a value for it.
     #[error("Invalid value for specified option")]
     Value,
+    /// Too late for it.
+    #[error("Operation illegal when tracing is active")]
+    Active,
 }
 
 /// The most that a string takes: one that is set to be larger has this size. (Scripts set far
@@ -160,6 +163,33 @@ const NO_EFFECT: &[&str] = &[
     "useruid",
     "verbose",
     "version",
+];
+
+/// Options that a program cannot set while it runs.
+const BEFORE_TRACING: &[&str] = &[
+    "aggsize",
+    "bpflog",
+    "bpflogsize",
+    "bufpolicy",
+    "bufresize",
+    "bufsize",
+    "cleanrate",
+    "cpu",
+    "destructive",
+    "dynvarsize",
+    "grabanon",
+    "jstackframes",
+    "jstackstrsize",
+    "lockmem",
+    "maxframes",
+    "noresolve",
+    "nspec",
+    "scratchsize",
+    "specsize",
+    "stackframes",
+    "statusrate",
+    "strsize",
+    "ustackframes",
 ];
 
 impl Options {
@@ -259,6 +289,19 @@ impl Options {
             _ => return Err(BadOption::Name),
         }
         Ok(())
+    }
+
+    /// Sets an option as `setopt()` does while tracing is active: only what does not need to be known
+    /// before.
+    pub(crate) fn set_while_tracing(
+        &mut self,
+        name: &str,
+        value: Option<&str>,
+    ) -> Result<(), BadOption> {
+        if BEFORE_TRACING.contains(&name) {
+            return Err(BadOption::Active);
+        }
+        self.set(name, value.or(Some("1")))
     }
 
     /// Sets an option from `NAME` or `NAME=VALUE`.

@@ -143,6 +143,7 @@ fn emit_body<'p>(
                 }
                 match action {
                     Action::Exit(status) => exit(emit, status)?,
+                    Action::Raise(signal) => raise(emit, signal)?,
                     Action::Speculate(id) => {
                         // Without an active speculation, the clause is over.
                         let found = emit.speculate(id, ways.end)?;
@@ -163,7 +164,11 @@ fn emit_body<'p>(
                     | Action::Clear(_)
                     | Action::Trunc(..)
                     | Action::Normalize(..)
-                    | Action::Denormalize(_) => {}
+                    | Action::Denormalize(_)
+                    | Action::System(..)
+                    | Action::Freopen(..)
+                    | Action::Ftruncate
+                    | Action::Setopt(..) => {}
                 }
             }
             StmtKind::Aggregate {
@@ -195,6 +200,15 @@ fn exit(emit: &mut Emit<'_>, status: &Expr) -> Emitted<()> {
     emit.asm.map_value(Reg::R1, globals, own_globals::EXITED);
     emit.asm.store(Size::Double, Reg::R1, 0, Reg::R2);
     emit.stack.give(status);
+    Ok(())
+}
+
+/// Sends the process that fires a signal. The kernel takes no signal that there is not, which changes nothing.
+fn raise(emit: &mut Emit<'_>, signal: &Expr) -> Emitted<()> {
+    let signal = emit.int(signal)?;
+    emit.load(Reg::R1, &signal);
+    emit.asm.call(Helper::SendSignal);
+    emit.stack.give(signal);
     Ok(())
 }
 

@@ -110,7 +110,12 @@ fn uses_aggregation(body: &[Stmt]) -> bool {
                 | Action::Tracemem(..)
                 | Action::Speculate(_)
                 | Action::Commit(_)
-                | Action::Discard(_) => false,
+                | Action::Discard(_)
+                | Action::System(..)
+                | Action::Freopen(..)
+                | Action::Ftruncate
+                | Action::Setopt(..)
+                | Action::Raise(_) => false,
             },
             StmtKind::Expr(_) | StmtKind::If { .. } | StmtKind::Aggregate { .. } => false,
         };
@@ -155,9 +160,20 @@ impl Planner<'_> {
         match action {
             Action::Trace(expr) => OutputKind::Trace(self.defer(expr)),
             Action::Printf(format, args) => {
-                let args = args.iter().map(|arg| self.defer(arg)).collect();
-                OutputKind::Printf(Arc::new(format.clone()), args)
+                OutputKind::Printf(Arc::new(format.clone()), self.defer_all(args))
             }
+            Action::System(format, args) => {
+                OutputKind::System(Arc::new(format.clone()), self.defer_all(args))
+            }
+            Action::Freopen(format, args) => {
+                OutputKind::Freopen(format.clone().map(Arc::new), self.defer_all(args))
+            }
+            Action::Ftruncate => OutputKind::Ftruncate,
+            Action::Setopt(name, value) => {
+                let name = self.defer(name);
+                OutputKind::Setopt(name, value.as_ref().map(|value| self.defer(value)))
+            }
+            Action::Raise(_) => OutputKind::Raise,
             Action::Printa(format, aggs) => {
                 OutputKind::Printa(format.clone().map(Arc::new), aggs.clone())
             }
@@ -183,6 +199,10 @@ impl Planner<'_> {
             number: self.int_field(Int::U32, None),
             state: self.int_field(Int::U32, None),
         }
+    }
+
+    fn defer_all(&mut self, exprs: &[Expr]) -> Vec<Expr> {
+        exprs.iter().map(|expr| self.defer(expr)).collect()
     }
 
     /// The expression that the consumer computes in the place of `expr`.

@@ -162,6 +162,16 @@ pub enum OutputKind {
     Commit(Speculation),
     /// `discard(id)`.
     Discard(Speculation),
+    /// `system`: the command.
+    System(Arc<Format>, Vec<Expr>),
+    /// `freopen`: the file, or none for the output that there was at first.
+    Freopen(Option<Arc<Format>>, Vec<Expr>),
+    /// `ftruncate()`.
+    Ftruncate,
+    /// `setopt(name[, value])`.
+    Setopt(Expr, Option<Expr>),
+    /// `raise(signal)`, which the kernel side has done.
+    Raise,
 }
 
 /// The fields that say which speculation is meant. Both are 0 if none is.

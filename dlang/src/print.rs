@@ -192,13 +192,15 @@ impl Printer<'_> {
     fn action(&self, action: &Action) -> String {
         match action {
             Action::Trace(e) => format!("trace({})", self.expr(e)),
-            Action::Printf(format, args) => {
-                let mut text = format!("printf({}", quote(&format_text(format)));
-                for arg in args {
-                    let _ = write!(text, ", {}", self.expr(arg));
-                }
-                text + ")"
+            Action::Printf(format, args) => self.formatted("printf", Some(format), args),
+            Action::System(format, args) => self.formatted("system", Some(format), args),
+            Action::Freopen(format, args) => self.formatted("freopen", format.as_ref(), args),
+            Action::Ftruncate => "ftruncate()".into(),
+            Action::Setopt(name, value) => {
+                let value = value.iter().map(|value| format!(", {}", self.expr(value)));
+                format!("setopt({}{})", self.expr(name), value.collect::<String>())
             }
+            Action::Raise(signal) => format!("raise({})", self.expr(signal)),
             Action::Printa(format, aggs) => {
                 let format = format.iter().map(|format| quote(&format_text(format)));
                 let aggs = aggs.iter().map(|agg| self.agg(*agg));
@@ -232,6 +234,15 @@ impl Printer<'_> {
             Action::Commit(e) => format!("commit({})", self.expr(e)),
             Action::Discard(e) => format!("discard({})", self.expr(e)),
         }
+    }
+
+    fn formatted(&self, function: &str, format: Option<&Format>, args: &[Expr]) -> String {
+        let format = format.map(format_text).unwrap_or_default();
+        let mut text = format!("{function}({}", quote(&format));
+        for arg in args {
+            let _ = write!(text, ", {}", self.expr(arg));
+        }
+        text + ")"
     }
 
     fn agg(&self, agg: AggId) -> String {
@@ -391,7 +402,19 @@ impl Structs {
                         .for_each(|e| self.expr(e));
                 }
                 StmtKind::Action(action) => match action {
-                    Action::Printf(_, args) => args.iter().for_each(|arg| self.expr(arg)),
+                    Action::Printf(_, args)
+                    | Action::System(_, args)
+                    | Action::Freopen(_, args) => {
+                        for arg in args {
+                            self.expr(arg);
+                        }
+                    }
+                    Action::Setopt(name, value) => {
+                        self.expr(name);
+                        if let Some(value) = value {
+                            self.expr(value);
+                        }
+                    }
                     Action::Tracemem(memory, shown) => {
                         self.expr(memory);
                         if let Some(shown) = shown {
@@ -404,11 +427,13 @@ impl Structs {
                     | Action::Normalize(_, e)
                     | Action::Speculate(e)
                     | Action::Commit(e)
-                    | Action::Discard(e) => self.expr(e),
+                    | Action::Discard(e)
+                    | Action::Raise(e) => self.expr(e),
                     Action::Printa(..)
                     | Action::Clear(_)
                     | Action::Trunc(_, None)
-                    | Action::Denormalize(_) => {}
+                    | Action::Denormalize(_)
+                    | Action::Ftruncate => {}
                 },
             }
         }

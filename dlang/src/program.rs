@@ -303,6 +303,41 @@ pub enum Action {
     Commit(Expr),
     /// `discard(id)`: they do not.
     Discard(Expr),
+    /// `system(format, ...)`: runs a command with `sh`, arguments as in [`Action::Printf`].
+    System(Format, Vec<Expr>),
+    /// `freopen(format, ...)`: what is printed from then on goes to this file; `None`, of `""`: to
+    /// where it went at first.
+    Freopen(Option<Format>, Vec<Expr>),
+    /// `ftruncate()`: empties the file that the output goes to.
+    Ftruncate,
+    /// `setopt(name[, value])`.
+    Setopt(Expr, Option<Expr>),
+    /// `raise(signal)`, and `stop()` with `SIGSTOP`: sends the process that fires a signal.
+    Raise(Expr),
+}
+
+impl Action {
+    /// Whether it changes the traced system, so that `-w` must allow it.
+    #[must_use]
+    pub fn is_destructive(&self) -> bool {
+        match self {
+            Self::System(..) | Self::Freopen(..) | Self::Raise(_) => true,
+            Self::Trace(_)
+            | Self::Printf(..)
+            | Self::Printa(..)
+            | Self::Exit(_)
+            | Self::Clear(_)
+            | Self::Trunc(..)
+            | Self::Normalize(..)
+            | Self::Denormalize(_)
+            | Self::Tracemem(..)
+            | Self::Speculate(_)
+            | Self::Commit(_)
+            | Self::Discard(_)
+            | Self::Ftruncate
+            | Self::Setopt(..) => false,
+        }
+    }
 }
 
 /// An expression with its type.

@@ -189,6 +189,8 @@ pub enum Tag {
     ExitSpec,
     /// A destructive action behind `speculate()`.
     ActSpec,
+    /// `return()` on a probe that is not in a function of the kernel.
+    ActReturn,
     /// `speculate()` behind `commit()`.
     SpecComm,
     /// `speculate()` behind an action that records data.
@@ -423,6 +425,7 @@ impl Tag {
             Self::DrecComm => "D_DREC_COMM",
             Self::ExitSpec => "D_EXIT_SPEC",
             Self::ActSpec => "D_ACT_SPEC",
+            Self::ActReturn => "D_ACT_RETURN",
             Self::SpecComm => "D_SPEC_COMM",
             Self::SpecDrec => "D_SPEC_DREC",
             Self::SpecSpec => "D_SPEC_SPEC",

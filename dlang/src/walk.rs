@@ -26,14 +26,21 @@ pub fn each_expr<'s>(stmt: &'s Stmt, f: &mut dyn FnMut(&'s Expr)) {
             | Action::Normalize(_, expr)
             | Action::Speculate(expr)
             | Action::Commit(expr)
-            | Action::Discard(expr) => f(expr),
+            | Action::Discard(expr)
+            | Action::Raise(expr) => f(expr),
             Action::Tracemem(memory, shown) => {
                 f(memory);
                 shown.iter().for_each(f);
             }
-            Action::Printf(_, args) => args.iter().for_each(f),
+            Action::Printf(_, args) | Action::System(_, args) | Action::Freopen(_, args) => {
+                args.iter().for_each(f);
+            }
+            Action::Setopt(name, value) => {
+                f(name);
+                value.iter().for_each(f);
+            }
             Action::Trunc(_, count) => count.iter().for_each(f),
-            Action::Printa(..) | Action::Clear(_) | Action::Denormalize(_) => {}
+            Action::Printa(..) | Action::Clear(_) | Action::Denormalize(_) | Action::Ftruncate => {}
         },
         StmtKind::Aggregate {
             keys,

@@ -118,6 +118,8 @@ fn sinks(output: Output, messages: &Messages, mailbox: &Arc<Mailbox>) -> Sinks {
     let mailbox = Arc::clone(mailbox);
     Sinks {
         output: output.writer,
+        to_stdout: output.is_stdout,
+        truncate: output.truncate,
         report: Box::new(move |line| messages.say(line)),
         event: Box::new(move |event| mailbox.post(event)),
     }

@@ -233,7 +233,7 @@ fn destructive_actions_need_w() {
     check_fails(
         &["-n", "BEGIN { system(\"true\"); exit(0); }"],
         1,
-        &["system"],
+        &["could not enable tracing: Destructive actions not allowed"],
     );
 }
 

@@ -40,7 +40,7 @@ macro_rules! areas {
 }
 
 areas! {
-    aggregations command control errors faults formats output probes python speculation strings
+    actions aggregations command control errors faults formats output probes python speculation strings
     time translators variables
 }
 

@@ -26,7 +26,7 @@ use dlang::types::Type;
 use super::aggregate::{self, Table};
 use super::decode::Record;
 use super::fault::FaultRecord;
-use super::{ConsumerStats, printf};
+use super::{ConsumerStats, OutputOptions, printf};
 use crate::record::Ecb;
 
 /// Where events go. All that is written goes to the end of `out`; when a record turns out to be
@@ -55,6 +55,9 @@ pub(super) trait Output: fmt::Debug + Send {
 
     /// A clause was ended by a fault. Its message goes to standard error besides.
     fn fault(&mut self, fault: &Fault<'_>, out: &mut Vec<u8>);
+
+    /// The program has set options.
+    fn set_options(&mut self, options: &OutputOptions);
 
     /// Something was lost. Its message goes to standard error besides.
     fn drops(&mut self, drops: &Drops, out: &mut Vec<u8>);

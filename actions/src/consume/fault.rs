@@ -1,7 +1,7 @@
 //! Fault records as the lines that go to standard error.
 
 use super::{decode, event};
-use crate::record::{Epid, Fault};
+use crate::record::{Ecb, Epid, Fault};
 
 /// Bytes of a fault record; see [`FAULT_EPID`](crate::record::FAULT_EPID).
 const SIZE: usize = 32;
@@ -56,18 +56,7 @@ impl event::Fault<'_> {
     pub(super) fn message(&self) -> String {
         let FaultRecord { epid, pc, .. } = self.record;
         let place = match self.ecb {
-            Some(ecb) => {
-                let desc = &ecb.probe.desc;
-                format!(
-                    "error in dt_clause_{} for probe ID {} ({}:{}:{}:{})",
-                    ecb.clause,
-                    ecb.probe.id.0,
-                    desc.provider,
-                    desc.module,
-                    desc.function,
-                    desc.name
-                )
-            }
+            Some(ecb) => place(ecb),
             None => format!("error in enabled probe ID {}", epid.0),
         };
         let what = self.record.words();
@@ -76,6 +65,15 @@ impl event::Fault<'_> {
             None => format!("{place}: {what} at BPF pc {pc}"),
         }
     }
+}
+
+/// Where an error happened, as messages begin.
+pub(super) fn place(ecb: &Ecb) -> String {
+    let desc = &ecb.probe.desc;
+    format!(
+        "error in dt_clause_{} for probe ID {} ({}:{}:{}:{})",
+        ecb.clause, ecb.probe.id.0, desc.provider, desc.module, desc.function, desc.name
+    )
 }
 
 /// A fault in libdtrace's words (`dtrace_faultstr`).

@@ -166,6 +166,10 @@ impl Output for Json {
         put_line(out, &line);
     }
 
+    fn set_options(&mut self, options: &OutputOptions) {
+        self.text.set_options(options);
+    }
+
     fn drops(&mut self, drops: &Drops, out: &mut Vec<u8>) {
         self.start(out);
         let message = drops.message(false);

@@ -5,9 +5,9 @@
 //! the ring buffer.
 //!
 //! What there is to show it hands as events to an output ([`event`]), of which DTrace's text is one
-//! ([`text`]). Output goes to a buffer of the caller. What belongs on standard error is collected
-//! apart, each message with the place in the output that it belongs at, so that both come out in
-//! order where they go to the same terminal.
+//! ([`text`]). Output goes to a buffer of the caller. What else there is to do, messages for standard
+//! error and what `system` and `freopen` ask for, is collected apart, each with the place in the output
+//! that it belongs at, so that all of it happens in order ([`Effect`]).
 
 mod aggregate;
 mod convert;
@@ -39,6 +39,7 @@ use provider::probe::ProbeKind;
 
 pub use self::aggregate::{AggregationMaps, SortOptions};
 use self::aggregate::{Aggregations, Moment};
+use self::convert::Dates;
 use self::decode::Record;
 pub use self::drops::DropCounts;
 use self::drops::DropReporter;
@@ -132,14 +133,36 @@ pub enum Outcome {
     Exit,
 }
 
-/// A line for standard error, without the command's name and the newline.
+/// Something that a record does beside its output.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
+pub struct Effect {
     /// How much of the output stands before it.
     pub at: usize,
-    /// The line.
-    pub text: String,
+    /// What is to be done.
+    pub kind: EffectKind,
 }
+
+/// What is to be done beside the output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EffectKind {
+    /// A line for standard error, without the command's name and the newline.
+    Message(String),
+    /// `system`: run this command and wait for it.
+    System(Vec<u8>),
+    /// `freopen`: what follows goes to the file, at its end.
+    Freopen {
+        /// Its name; none means the output that there was at first.
+        path: Option<Vec<u8>>,
+        /// Which clause on which probe says so.
+        place: String,
+    },
+    /// `ftruncate`: empty the file that the output goes to.
+    Ftruncate,
+}
+
+/// Sets an option of the run by name, with what it means for the output; an error says why not.
+pub type SetOption =
+    Box<dyn FnMut(&str, Option<&str>, &mut OutputOptions) -> Result<(), String> + Send>;
 
 /// What went through a consumer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -163,7 +186,8 @@ pub struct Consumer {
     aggregations: Aggregations,
     maps: Box<dyn AggregationMaps + Send>,
     drops: DropReporter,
-    messages: Vec<Message>,
+    effects: Vec<Effect>,
+    set_option: SetOption,
     /// What was lost and has not been told yet.
     lost: Vec<event::Drops>,
     /// Whether a record has been shown.
@@ -199,7 +223,6 @@ enum Planned {
     Trace(Expr),
     Printf(printf::Plan, Vec<Expr>),
     Printa(Option<aggregate::Plan>, Vec<AggId>),
-    Exit,
     Clear(AggId),
     Trunc(AggId, Option<Expr>),
     Normalize(AggId, Expr),
@@ -208,6 +231,12 @@ enum Planned {
     Speculate,
     /// `commit()`, or else `discard()`.
     End(Speculation, bool),
+    System(printf::Plan),
+    Freopen(Option<printf::Plan>),
+    Ftruncate,
+    Setopt(Expr, Option<Expr>),
+    /// What the kernel side has done already.
+    Nothing,
 }
 
 /// Why a record could not be shown to its end.
@@ -253,13 +282,19 @@ impl Consumer {
             options,
             ecbs: Vec::new(),
             maps,
-            messages: Vec::new(),
+            effects: Vec::new(),
+            set_option: Box::new(|_, _, _| Err("options cannot be set here".into())),
             lost: Vec::new(),
             begun: false,
             count: 0,
             held: None,
             stats: ConsumerStats::default(),
         }
+    }
+
+    /// Says how `setopt()` sets an option.
+    pub fn on_setopt(&mut self, set: SetOption) {
+        self.set_option = set;
     }
 
     /// Adds aggregations; those that are known stay as they are. They must be known before their
@@ -381,7 +416,7 @@ impl Consumer {
             let at = out.len();
             self.output.drops(&drops, out);
             let text = drops.message(self.options.drop_tags);
-            self.messages.push(Message { at, text });
+            self.add_effect(at, EffectKind::Message(text));
         }
     }
 
@@ -422,11 +457,17 @@ impl Consumer {
         self.output.end(self.stats, out);
     }
 
-    /// The messages since the last call, in order, with their places in `out`, which is taken to be
-    /// written and cleared by the caller.
-    pub fn take_messages(&mut self, out: &mut Vec<u8>) -> Vec<Message> {
+    /// What is to be done beside the output since the last call, in order, with its places in `out`,
+    /// which is taken to be written and cleared by the caller.
+    pub fn take_effects(&mut self, out: &mut Vec<u8>) -> Vec<Effect> {
         self.tell_lost(out);
-        mem::take(&mut self.messages)
+        mem::take(&mut self.effects)
+    }
+
+    /// Whether anything but messages is to be done, which what follows may depend on.
+    pub fn has_urgent_effects(&self) -> bool {
+        let is_message = |effect: &Effect| matches!(effect.kind, EffectKind::Message(_));
+        !self.effects.iter().all(is_message)
     }
 
     /// What has gone through so far.
@@ -435,10 +476,29 @@ impl Consumer {
     }
 
     fn push(&mut self, out: &[u8], text: String) {
-        self.messages.push(Message {
-            at: out.len(),
-            text,
-        });
+        self.add_effect(out.len(), EffectKind::Message(text));
+    }
+
+    fn add_effect(&mut self, at: usize, kind: EffectKind) {
+        self.effects.push(Effect { at, kind });
+    }
+
+    /// `setopt()`.
+    fn set_option(&mut self, name: &str, value: Option<&str>, record: &Record<'_>, out: &[u8]) {
+        let mut options = self.options.clone();
+        match (self.set_option)(name, value, &mut options) {
+            Ok(()) => {
+                self.output.set_options(&options);
+                self.aggregations.set_order(options.sort);
+                self.options = options;
+            }
+            Err(why) => {
+                let place = fault::place(record.ecb);
+                let value = value.unwrap_or("1");
+                let text = format!("{place}: couldn't set option \"{name}\" to \"{value}\": {why}");
+                self.push(out, text);
+            }
+        }
     }
 
     fn corrupt(&mut self) -> Outcome {
@@ -459,7 +519,7 @@ impl Consumer {
         let at = out.len();
         self.output.fault(&fault, out);
         let text = fault.message();
-        self.messages.push(Message { at, text });
+        self.add_effect(at, EffectKind::Message(text));
         Outcome::Continue
     }
 
@@ -544,7 +604,24 @@ impl Consumer {
                 self.output
                     .data(record, Data::Printa { plan, table }, out)?;
             }
-            Planned::Exit => {}
+            Planned::Nothing | Planned::Speculate => {}
+            Planned::System(plan) => {
+                let command = formatted(plan, record)?;
+                self.add_effect(out.len(), EffectKind::System(command));
+            }
+            Planned::Freopen(plan) => {
+                let path = plan.as_ref().map(|plan| formatted(plan, record));
+                let path = path.transpose()?;
+                let place = fault::place(record.ecb);
+                self.add_effect(out.len(), EffectKind::Freopen { path, place });
+            }
+            Planned::Ftruncate => self.add_effect(out.len(), EffectKind::Ftruncate),
+            Planned::Setopt(name, value) => {
+                let name = text_of(name, record)?;
+                let value = value.as_ref().map(|value| text_of(value, record));
+                let value = value.transpose()?;
+                self.set_option(&name, value.as_deref(), record, out);
+            }
             Planned::Clear(id) => {
                 self.aggregations
                     .clear(*id, moment(self.count, record), maps)?;
@@ -574,7 +651,6 @@ impl Consumer {
                 let data = Data::Tracemem(shown.unwrap_or(&memory));
                 self.output.data(record, data, out)?;
             }
-            Planned::Speculate => {}
             Planned::End(fields, committed) => {
                 let ended = meant(*fields, record);
                 let records = ended.map(|id| self.speculations.end(id, *committed));
@@ -602,7 +678,18 @@ impl PlannedEcb {
                     .map(|format| aggregate::Plan::new(format, ids.len()));
                 Planned::Printa(plan, ids.clone())
             }
-            OutputKind::Exit => Planned::Exit,
+            OutputKind::Exit | OutputKind::Raise => Planned::Nothing,
+            OutputKind::System(format, args) => {
+                Planned::System(printf::Plan::new(format, args, &ecb, strsize))
+            }
+            OutputKind::Freopen(format, args) => {
+                let format = format.as_ref();
+                Planned::Freopen(
+                    format.map(|format| printf::Plan::new(format, args, &ecb, strsize)),
+                )
+            }
+            OutputKind::Ftruncate => Planned::Ftruncate,
+            OutputKind::Setopt(name, value) => Planned::Setopt(name.clone(), value.clone()),
             OutputKind::Clear(id) => Planned::Clear(*id),
             OutputKind::Trunc(id, keep) => Planned::Trunc(*id, keep.clone()),
             OutputKind::Normalize(id, normal) => Planned::Normalize(*id, normal.clone()),
@@ -639,6 +726,23 @@ impl PlannedEcb {
             tentative,
             silent,
         }
+    }
+}
+
+/// What a format makes of a record, as C sees it: up to its first NUL.
+fn formatted(plan: &printf::Plan, record: &Record<'_>) -> Result<Vec<u8>, EvalError> {
+    let mut text = Vec::new();
+    plan.print(record, &mut Dates::default(), &mut text)?;
+    let length = convert::until_nul(&text).len();
+    text.truncate(length);
+    Ok(text)
+}
+
+/// The string that an expression gives.
+fn text_of(expr: &Expr, record: &Record<'_>) -> Result<String, EvalError> {
+    match eval::eval(expr, record)? {
+        Value::Str(text) => Ok(String::from_utf8_lossy(convert::until_nul(&text)).into_owned()),
+        Value::Int(_) => Err(EvalError::NotConstant),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Recorded buffers and their exact text, as DTrace 2.0.7 printed it.
 
+use std::sync::Arc;
+
 use dlang::program::{ExprKind, Subroutine};
 use dlang::types::{Int, Type};
 use proptest::prelude::*;
@@ -362,18 +364,80 @@ fn faults_are_told_in_dtraces_words_and_place() {
     consumer.record(&fault(Fault::BadAddress as u32, 0), &mut out);
     let place = "error in dt_clause_0 for probe ID 1 (dtrace:::BEGIN):";
     assert_eq!(
-        consumer.take_messages(&mut out),
+        consumer.take_effects(&mut out),
         [
-            Message {
-                at: 3,
-                text: format!("{place} divide-by-zero at BPF pc 167")
-            },
-            Message {
-                at: 3,
-                text: format!("{place} invalid address (0x0) at BPF pc 167")
-            },
+            message(3, &format!("{place} divide-by-zero at BPF pc 167")),
+            message(3, &format!("{place} invalid address (0x0) at BPF pc 167")),
         ]
     );
+}
+
+fn message(at: usize, text: &str) -> Effect {
+    let kind = EffectKind::Message(text.to_owned());
+    Effect { at, kind }
+}
+
+#[test]
+fn what_is_done_beside_the_output_has_its_place_in_it() {
+    let mut consumer = consumer(quiet());
+    let format = |text: &str| Arc::new(dlang::check::parse_format(text.as_bytes()).unwrap());
+    consumer.add_ecbs([ecb(
+        1,
+        &[],
+        vec![
+            printf("abc", vec![]),
+            OutputKind::System(format("echo hi"), vec![]),
+            OutputKind::Freopen(Some(format("file")), vec![]),
+            printf("de", vec![]),
+            OutputKind::Ftruncate,
+        ],
+    )]);
+    let mut out = Vec::new();
+    consumer.record(&lay_out(1, 0, &[]).2, &mut out);
+    assert!(consumer.has_urgent_effects());
+    let place = "error in dt_clause_0 for probe ID 1 (dtrace:::BEGIN)".to_owned();
+    let path = Some(b"file".to_vec());
+    let done = [
+        (3, EffectKind::System(b"echo hi".to_vec())),
+        (3, EffectKind::Freopen { path, place }),
+        (5, EffectKind::Ftruncate),
+    ];
+    let done = done.map(|(at, kind)| Effect { at, kind });
+    assert_eq!(consumer.take_effects(&mut out), done);
+    assert!(!consumer.has_urgent_effects());
+}
+
+#[test]
+fn an_option_that_the_program_sets_holds_from_there_on() {
+    let mut consumer = consumer(OutputOptions::default());
+    consumer.on_setopt(Box::new(|name, value, options| match (name, value) {
+        ("quiet", None) => {
+            options.quiet = true;
+            Ok(())
+        }
+        _ => Err("Invalid option name".into()),
+    }));
+    let text = |text: &str| expr(ExprKind::Str(text.into()), Type::String);
+    let one = || OutputKind::Trace(expr(ExprKind::Int(1), Type::INT));
+    consumer.add_ecbs([ecb(
+        1,
+        &[],
+        vec![
+            one(),
+            OutputKind::Setopt(text("quiet"), None),
+            one(),
+            OutputKind::Setopt(text("nosuch"), Some(text("5"))),
+        ],
+    )]);
+    let mut out = Vec::new();
+    consumer.record(&lay_out(1, 0, &[]).2, &mut out);
+    consumer.record(&lay_out(1, 0, &[]).2, &mut out);
+    let (_, record) = out.split_at(default::HEADER.len());
+    assert!(record.ends_with(b"          1111"), "{record:?}");
+    let place = "error in dt_clause_0 for probe ID 1 (dtrace:::BEGIN)";
+    let why = format!("{place}: couldn't set option \"nosuch\" to \"5\": Invalid option name");
+    let told = consumer.take_effects(&mut out);
+    assert_eq!(told[0].kind, EffectKind::Message(why));
 }
 
 #[test]
@@ -431,7 +495,7 @@ fn drops_are_told_behind_the_last_record() {
     });
     consumer.record(&record, &mut out);
     assert_eq!(out, b"55");
-    let told = consumer.take_messages(&mut out);
+    let told = consumer.take_effects(&mut out);
     assert_eq!((told.len(), told[0].at), (1, 1));
 }
 
@@ -573,8 +637,8 @@ fn speculations_have_a_size() {
     consumer.drops(&DropCounts::default());
     consumer.record(&record(2, 1, 0), &mut out);
     assert_eq!(out, b"1 2 ");
-    let told = consumer.take_messages(&mut out);
-    assert_eq!(told[0].text, "2 speculative drops on CPU 0");
+    let told = consumer.take_effects(&mut out);
+    assert_eq!(told[0], message(told[0].at, "2 speculative drops on CPU 0"));
 }
 
 #[test]
@@ -594,11 +658,9 @@ fn cut_off_and_unknown_records_are_counted_and_left_out() {
     consumer.record(&whole, &mut out);
     assert_eq!(out, b"5 abc");
     consumer.finish(&mut out);
-    let told = consumer.take_messages(&mut out);
-    assert_eq!(
-        told[0].text,
-        format!("{} corrupt records were left out", whole.len())
-    );
+    let told = consumer.take_effects(&mut out);
+    let text = format!("{} corrupt records were left out", whole.len());
+    assert_eq!(told[0], message(told[0].at, &text));
 }
 
 proptest! {

@@ -106,6 +106,18 @@ impl Output for Text {
 
     fn fault(&mut self, _fault: &Fault<'_>, _out: &mut Vec<u8>) {}
 
+    fn set_options(&mut self, options: &OutputOptions) {
+        self.quiet = options.quiet;
+        if !options.flow_indent {
+            self.flow = None;
+        } else if self.flow.is_none() {
+            self.flow = Some(flow::Threads::default());
+        }
+        self.strings.raw = options.raw_bytes;
+        self.keys.raw = options.raw_bytes;
+        self.per_cpu = options.agg_per_cpu;
+    }
+
     fn drops(&mut self, _drops: &Drops, _out: &mut Vec<u8>) {}
 
     /// The terminal's `^C` gets a line of its own.

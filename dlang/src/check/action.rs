@@ -12,6 +12,9 @@ use crate::program::{Action, AggId, ExprKind, Stmt, StmtKind};
 use crate::tags::Tag;
 use crate::types::{Space, Struct, Type};
 
+/// The signal that stops a process.
+const SIGSTOP: i64 = 19;
+
 /// The largest struct that is recorded as a whole, in bytes.
 const LARGEST_RECORDED: u32 = 4096;
 
@@ -220,6 +223,28 @@ impl Checker<'_> {
             Ok(ActionName::Speculate) => Action::Speculate(number(self, 0)?),
             Ok(ActionName::Commit) => Action::Commit(number(self, 0)?),
             Ok(ActionName::Discard) => Action::Discard(number(self, 0)?),
+            Ok(ActionName::System) => {
+                let (format, args) = self.formatted("system", args, span)?;
+                Action::System(format, args)
+            }
+            Ok(ActionName::Freopen) => self.freopen(args, span)?,
+            Ok(ActionName::Ftruncate) => Action::Ftruncate,
+            Ok(ActionName::Setopt) => {
+                let value = match args.len() {
+                    1 => None,
+                    _with_value => Some(number(self, 1)?),
+                };
+                Action::Setopt(number(self, 0)?, value)
+            }
+            Ok(ActionName::Raise) => Action::Raise(number(self, 0)?),
+            Ok(ActionName::Stop) => {
+                let signal = node(ExprKind::Int(SIGSTOP), Type::INT, span);
+                Action::Raise(signal)
+            }
+            Ok(ActionName::Return) => {
+                number(self, 0)?;
+                return self.no_return(span);
+            }
             Err(why) => {
                 self.check_typed_arguments(function, args, prototype)?;
                 return self.lacking(function, why, name.span);
@@ -230,6 +255,26 @@ impl Checker<'_> {
             self.follows(runs, attributes.unwrap_or_default(), span)?;
         }
         Ok(action)
+    }
+
+    /// `freopen(format, ...)`; the empty format is the output that there was at first.
+    fn freopen(&mut self, args: &[ast::Expr], span: Span) -> Checked<Action> {
+        if let [format] = args
+            && let ast::ExprKind::Str(text) = &format.kind
+            && text.is_empty()
+        {
+            return Ok(Action::Freopen(None, Vec::new()));
+        }
+        let (format, args) = self.formatted("freopen", args, span)?;
+        Ok(Action::Freopen(Some(format), args))
+    }
+
+    /// `return()` changes what a function of the kernel gives back: no probe here is in one.
+    fn no_return<T>(&mut self, span: Span) -> Checked<T> {
+        let desc = self.clause_probes.as_ref().map(|probes| &probes.spec.desc);
+        let probe = desc.map(ToString::to_string).unwrap_or_default();
+        let message = format!("return() not allowed for {probe}");
+        self.plain_error(Tag::ActReturn, span, &message)
     }
 
     fn trace(&mut self, arg: &ast::Expr) -> Checked<Action> {

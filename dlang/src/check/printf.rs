@@ -170,7 +170,18 @@ fn amount(text: &str, at: &mut usize) -> Option<Amount> {
 impl Checker<'_> {
     /// `printf(format, arguments)`.
     pub(super) fn printf(&mut self, args: &[ast::Expr], span: Span) -> Checked<Action> {
-        let format = self.format("printf", &args[0])?;
+        let (format, args) = self.formatted("printf", args, span)?;
+        Ok(Action::Printf(format, args))
+    }
+
+    /// A format and its arguments, those of `*` among them, as `printf`, `system` and `freopen` have them.
+    pub(super) fn formatted(
+        &mut self,
+        function: &str,
+        args: &[ast::Expr],
+        span: Span,
+    ) -> Checked<(Format, Vec<Expr>)> {
+        let format = self.format(function, &args[0])?;
         // All arguments are checked, so that all errors show.
         let values: Vec<Checked<Expr>> = args[1..].iter().map(|arg| self.place(arg)).collect();
         let values: Checked<Vec<Expr>> = values.into_iter().collect();
@@ -183,54 +194,54 @@ impl Checker<'_> {
             };
             number += 1;
             if conversion.aggregation {
-                let message =
-                    "%@ conversion requires an aggregation and is not for use with printf( )";
-                return self.plain_error(Tag::PrintfAggConv, args[0].span, message);
+                let message = format!(
+                    "%@ conversion requires an aggregation and is not for use with {function}( )"
+                );
+                return self.plain_error(Tag::PrintfAggConv, args[0].span, &message);
             }
             for (amount, sign) in [(conversion.width, '*'), (conversion.precision, '.')] {
                 if amount == Some(Amount::Argument) {
                     let Some((n, value)) = values.next() else {
                         let what = if sign == '*' { "width" } else { "precision" };
                         let message = format!(
-                            "printf( ) prototype mismatch: conversion #{number} ({}) is missing a corresponding \"{sign}\" {what} argument",
+                            "{function}( ) prototype mismatch: conversion #{number} ({}) is missing a corresponding \"{sign}\" {what} argument",
                             conversion.text
                         );
                         return self.plain_error(Tag::PrintfDynProto, span, &message);
                     };
-                    matched.push(self.dynamic_amount(conversion, sign, number, n + 2, value)?);
+                    let amount =
+                        self.dynamic_amount(function, conversion, sign, number, n + 2, value);
+                    matched.push(amount?);
                 }
             }
             let Some((n, value)) = values.next() else {
                 let message = format!(
-                    "printf( ) prototype mismatch: conversion #{number} ({}) is missing a corresponding value argument",
+                    "{function}( ) prototype mismatch: conversion #{number} ({}) is missing a corresponding value argument",
                     conversion.text
                 );
                 return self.plain_error(Tag::PrintfArgProto, span, &message);
             };
-            matched.push(self.conversion_value("printf", conversion, number, n + 2, value)?);
+            matched.push(self.conversion_value(function, conversion, number, n + 2, value)?);
         }
         if let Some((_, extra)) = values.next() {
             let message = format!(
-                "printf( ) prototype mismatch: only {} arguments required by this format string",
+                "{function}( ) prototype mismatch: only {} arguments required by this format string",
                 matched.len()
             );
             return self.plain_error(Tag::PrintfArgExtra, extra.span, &message);
         }
-        Ok(Action::Printf(format, matched))
+        Ok((format, matched))
     }
 
     /// The format of `printf` or `printa`, which must be a literal.
     fn format(&mut self, function: &str, arg: &ast::Expr) -> Checked<Format> {
         let value = self.expr(arg)?;
         let crate::program::ExprKind::Str(text) = &value.kind else {
-            if value.ty == Type::String {
-                let message = format!(
-                    "{function}( ) argument #1 is incompatible with prototype:\n\tprototype: string constant\n\t argument: string"
-                );
-                return self.plain_error(Tag::PrintfArgFmt, arg.span, &message);
-            }
-            let error = self.wrong_argument(function, 1, "string", &value);
-            return self.reject(error);
+            let message = format!(
+                "{function}( ) argument #1 is incompatible with prototype:\n\tprototype: string constant\n\t argument: {}",
+                value.ty
+            );
+            return self.plain_error(Tag::PrintfArgFmt, arg.span, &message);
         };
         if text.is_empty() {
             let message = format!("{function}( ) format string is empty");
@@ -244,6 +255,7 @@ impl Checker<'_> {
 
     fn dynamic_amount(
         &mut self,
+        function: &str,
         conversion: &Conversion,
         sign: char,
         number: usize,
@@ -256,7 +268,7 @@ impl Checker<'_> {
         }
         let letter = conversion.text.chars().last().unwrap_or('d');
         let message = format!(
-            "printf( ) argument #{argument} is incompatible with conversion #{number} prototype:\n\tconversion: % {sign} {letter}\n\t prototype: int\n\t  argument: {}",
+            "{function}( ) argument #{argument} is incompatible with conversion #{number} prototype:\n\tconversion: % {sign} {letter}\n\t prototype: int\n\t  argument: {}",
             value.ty
         );
         self.plain_error(Tag::PrintfDynType, value.span, &message)

@@ -71,7 +71,14 @@ impl Checker<'_> {
             | ActionName::Trunc
             | ActionName::Normalize
             | ActionName::Denormalize
-            | ActionName::Tracemem => {
+            | ActionName::Tracemem
+            | ActionName::System
+            | ActionName::Freopen
+            | ActionName::Ftruncate
+            | ActionName::Setopt
+            | ActionName::Raise
+            | ActionName::Stop
+            | ActionName::Return => {
                 self.done.data |= attributes.records;
                 [
                     (

@@ -92,6 +92,13 @@ pub enum ActionName {
     Speculate,
     Commit,
     Discard,
+    System,
+    Freopen,
+    Ftruncate,
+    Setopt,
+    Raise,
+    Stop,
+    Return,
 }
 
 /// The aggregating functions; [`crate::program::AggFunc`] has their parameters as well.

@@ -39,8 +39,8 @@ pub const TABLE: &[Name] = &[
     subroutine("copyin", ValueType::Scratch, &[ADDRESS, SIZE], Ok(Subroutine::Copyin)),
     subroutine("copyinstr", STRING, &[ADDRESS, optional(SIZE)], Ok(Subroutine::Copyinstr)),
     subroutine("copyinto", ValueType::Void, &[ADDRESS, SIZE, SCRATCH], Ok(Subroutine::Copyinto)),
-    subroutine("copyout", ValueType::Void, &[MEMORY, ADDRESS, SIZE], Err(NO_DESTRUCTION)).destructive(),
-    subroutine("copyoutstr", ValueType::Void, &[CHARS, ADDRESS, SIZE], Err(NO_DESTRUCTION)).destructive(),
+    subroutine("copyout", ValueType::Void, &[MEMORY, ADDRESS, SIZE], Err(NO_WRITING)).destructive(),
+    subroutine("copyoutstr", ValueType::Void, &[CHARS, ADDRESS, SIZE], Err(NO_WRITING)).destructive(),
     aggregating("count", &[], AggregatingName::Count),
     variable("cpu", INT, Builtin::Cpu),
     variable("curthread", ValueType::Kernel("task_struct"), Builtin::Curthread),
@@ -55,8 +55,8 @@ pub const TABLE: &[Name] = &[
     unsupported_variable("execargs", STRING, NO_KERNEL_TYPES),
     variable("execname", STRING, Builtin::Execname),
     action("exit", &[INT32], Ok(ActionName::Exit)).records(),
-    action("freopen", &[ANY, MORE], Err(NO_COMMANDS)).records().destructive(),
-    action("ftruncate", &[], Err(NO_COMMANDS)).records(),
+    action("freopen", &[ANY, MORE], Ok(ActionName::Freopen)).records().destructive(),
+    action("ftruncate", &[], Ok(ActionName::Ftruncate)).records(),
     action("func", &[ADDRESS], Err(NO_SYMBOLS)).records(),
     subroutine("getmajor", UINT, &[DEVICE], Ok(Subroutine::Getmajor)),
     subroutine("getminor", UINT, &[DEVICE], Ok(Subroutine::Getminor)),
@@ -108,22 +108,22 @@ pub const TABLE: &[Name] = &[
     variable("probeprov", STRING, Builtin::Probeprov),
     subroutine("progenyof", INT, &[PID], Ok(Subroutine::Progenyof)),
     aggregating("quantize", &[ANY, optional(ANY)], AggregatingName::Quantize),
-    action("raise", &[INT32], Err(NO_DESTRUCTION)).destructive(),
+    action("raise", &[INT32], Ok(ActionName::Raise)).destructive(),
     subroutine("rand", INT, &[], Ok(Subroutine::Rand)),
     array("regs", Err(ONLY_UREGS)),
-    action("return", &[INT32], Err(NO_DESTRUCTION)).destructive(),
+    action("return", &[INT32], Ok(ActionName::Return)).destructive(),
     subroutine("rindex", INT, &[CHARS, CHARS, optional(INT32)], Ok(Subroutine::Rindex)),
     unsupported_variable("root", STRING, NO_KERNEL_TYPES),
     subroutine("rw_iswriter", INT, &[MEMORY], Err(NO_KERNEL)),
     subroutine("rw_read_held", INT, &[MEMORY], Err(NO_KERNEL)),
     subroutine("rw_write_held", INT, &[MEMORY], Err(NO_KERNEL)),
-    action("setopt", &[CHARS, optional(CHARS)], Err(NO_COMMANDS)),
+    action("setopt", &[CHARS, optional(CHARS)], Ok(ActionName::Setopt)).records(),
     action("speculate", &[INT32], Ok(ActionName::Speculate)),
     subroutine("speculation", INT, &[], Ok(Subroutine::Speculation)),
     subroutine("stack", OTHER, &[optional(UINT32)], Err(NO_STACKS)),
     unsupported_variable("stackdepth", UINT, NO_STACKS),
     aggregating("stddev", &[ANY], AggregatingName::Stddev),
-    action("stop", &[], Err(NO_DESTRUCTION)).destructive(),
+    action("stop", &[], Ok(ActionName::Stop)).destructive(),
     subroutine("strchr", STRING, &[CHARS, CHAR], Ok(Subroutine::Strchr)),
     subroutine("strjoin", STRING, &[CHARS, CHARS], Ok(Subroutine::Strjoin)),
     subroutine("strlen", UINT64, &[CHARS], Ok(Subroutine::Strlen)),
@@ -134,7 +134,7 @@ pub const TABLE: &[Name] = &[
     subroutine("substr", STRING, &[CHARS, INT32, optional(INT32)], Ok(Subroutine::Substr)),
     aggregating("sum", &[ANY], AggregatingName::Sum),
     action("sym", &[ADDRESS], Err(NO_SYMBOLS)).records(),
-    action("system", &[ANY, MORE], Err(NO_COMMANDS)).records().destructive(),
+    action("system", &[ANY, MORE], Ok(ActionName::System)).records().destructive(),
     variable("tid", INT, Builtin::Tid),
     variable("timestamp", UINT64, Builtin::Timestamp),
     subroutine("tolower", STRING, &[CHARS], Ok(Subroutine::Tolower)),
@@ -198,10 +198,8 @@ const NO_MEMORY_RECORDS: Lack =
     Lack::Unsupported("rdtrace does not record memory; trace the members you need");
 const NO_SCRATCH: Lack =
     Lack::Unknown("alloca, bcopy, copyin and copyinto bring memory to a program");
-const NO_COMMANDS: Lack = Lack::Unsupported(
-    "rdtrace runs no commands from a program and changes no options while it traces",
-);
-const NO_DESTRUCTION: Lack = Lack::Unsupported("rdtrace has no destructive actions");
+const NO_WRITING: Lack =
+    Lack::Unsupported("rdtrace does not write to the memory of traced programs");
 const UNWRITTEN: Lack = Lack::Unsupported("this subroutine is still to be written");
 const NO_NETWORK: Lack = Lack::Unsupported("rdtrace has no network subroutines");
 const NO_KERNEL: Lack = Lack::Unsupported("rdtrace traces programs, not the kernel");

@@ -169,6 +169,11 @@ impl Aggregation {
 }
 
 impl Aggregations {
+    /// Prints in this order from now on.
+    pub(super) fn set_order(&mut self, sort: SortOptions) {
+        self.sort = sort;
+    }
+
     pub(super) fn new(sort: SortOptions) -> Self {
         Self {
             all: BTreeMap::new(),

@@ -59,6 +59,10 @@ pub enum Event {
 pub struct Sinks {
     /// The data.
     pub output: Box<dyn Write + Send>,
+    /// Whether that is standard output, where the commands of `system()` print too.
+    pub to_stdout: bool,
+    /// Empties the output, where it is a file (`ftruncate()`).
+    pub truncate: Box<dyn FnMut() -> io::Result<()> + Send>,
     /// A line for standard error, without the command's name. All output that comes before it
     /// has been written.
     pub report: Box<dyn FnMut(&str) + Send>,

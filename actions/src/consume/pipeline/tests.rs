@@ -80,6 +80,8 @@ fn start(
     let (events, received) = mpsc::channel();
     let sinks = Sinks {
         output,
+        to_stdout: false,
+        truncate: Box::new(|| Ok(())),
         report: Box::new(|_| ()),
         event: Box::new(move |event| drop(events.send(event))),
     };
@@ -134,6 +136,8 @@ fn drops_are_told_without_a_record() {
     let (told, messages) = mpsc::channel();
     let sinks = Sinks {
         output: Box::new(Output::default()),
+        to_stdout: false,
+        truncate: Box::new(|| Ok(())),
         report: Box::new(move |text| drop(told.send(text.to_string()))),
         event: Box::new(|_| ()),
     };

@@ -1,12 +1,18 @@
 //! The consumer with its output: formats into a buffer, and writes it in large pieces with the
 //! messages in their places.
 
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::File;
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::PathBuf;
+use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
-use super::super::{Consumer, Outcome};
+use super::super::{Consumer, Effect, EffectKind, Outcome};
 use super::{Event, Sinks, Statistics, lock};
 
 /// The buffer is written when it has this many bytes.
@@ -23,6 +29,8 @@ pub(super) struct Writer {
     /// After an error, output is thrown away: the records must go on flowing until the run ends.
     failed: bool,
     written: u64,
+    /// What `freopen()` has put in the place of the output.
+    file: Option<File>,
 }
 
 impl Writer {
@@ -34,6 +42,7 @@ impl Writer {
             buffer,
             failed: false,
             written: 0,
+            file: None,
         }
     }
 
@@ -43,7 +52,7 @@ impl Writer {
 
     pub(super) fn record(&mut self, record: &[u8]) {
         let outcome = lock(&self.consumer).record(record, &mut self.buffer);
-        if self.buffer.len() >= BUFFER {
+        if self.buffer.len() >= BUFFER || lock(&self.consumer).has_urgent_effects() {
             self.flush();
         }
         if let Outcome::Exit = outcome {
@@ -66,18 +75,61 @@ impl Writer {
         lock(&self.consumer).interrupted(&mut self.buffer);
     }
 
-    /// Writes the buffer, and the messages each in its place.
+    /// Writes the buffer, and does what else there is to do, each in its place.
     pub(super) fn flush(&mut self) {
-        let messages = lock(&self.consumer).take_messages(&mut self.buffer);
+        let effects = lock(&self.consumer).take_effects(&mut self.buffer);
         let mut start = 0;
-        for message in messages {
-            let end = message.at.clamp(start, self.buffer.len());
+        for Effect { at, kind } in effects {
+            let end = at.clamp(start, self.buffer.len());
             self.write(start, end);
             start = end;
-            (self.sinks.report)(&message.text);
+            match kind {
+                EffectKind::Message(text) => (self.sinks.report)(&text),
+                EffectKind::System(command) => self.system(command),
+                EffectKind::Freopen { path, place } => self.freopen(path, &place),
+                EffectKind::Ftruncate => self.ftruncate(),
+            }
         }
         self.write(start, self.buffer.len());
         self.buffer.clear();
+    }
+
+    /// Runs a command with the shell and waits for it. What it prints goes where the program's output
+    /// goes, if that is standard output or took its place.
+    fn system(&mut self, command: Vec<u8>) {
+        let mut shell = Command::new("/bin/sh");
+        shell.arg("-c").arg(OsString::from_vec(command));
+        if let (Some(file), true) = (&self.file, self.sinks.to_stdout)
+            && let Ok(file) = file.try_clone()
+        {
+            shell.stdout(file);
+        }
+        if let Err(error) = shell.status() {
+            (self.sinks.report)(&format!("cannot run /bin/sh: {error}"));
+        }
+    }
+
+    fn freopen(&mut self, path: Option<Vec<u8>>, place: &str) {
+        let Some(path) = path else {
+            self.file = None;
+            return;
+        };
+        let path = PathBuf::from(OsString::from_vec(path));
+        match File::options().append(true).create(true).open(&path) {
+            Ok(file) => self.file = Some(file),
+            Err(error) => {
+                let (path, why) = (path.display(), Reason(&error));
+                (self.sinks.report)(&format!("{place}: couldn't freopen() \"{path}\": {why}"));
+            }
+        }
+    }
+
+    /// Empties the file that the output goes to; what is no file stays as it is.
+    fn ftruncate(&mut self) {
+        let _ = match &self.file {
+            Some(file) => file.set_len(0),
+            None => (self.sinks.truncate)(),
+        };
     }
 
     fn write(&mut self, start: usize, end: usize) {
@@ -85,7 +137,11 @@ impl Writer {
             return;
         }
         let bytes = self.buffer.get(start..end).unwrap_or_default();
-        match write_all(self.sinks.output.as_mut(), bytes) {
+        let output: &mut dyn Write = match &mut self.file {
+            Some(file) => file,
+            None => self.sinks.output.as_mut(),
+        };
+        match write_all(output, bytes) {
             Ok(()) => self.written += bytes.len() as u64,
             Err(error) => {
                 self.failed = true;
@@ -98,6 +154,17 @@ impl Writer {
                 (self.sinks.event)(event);
             }
         }
+    }
+}
+
+/// An error as C's `strerror` has it: without the number that Rust puts behind.
+struct Reason<'e>(&'e io::Error);
+
+impl fmt::Display for Reason<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.to_string();
+        let end = text.find(" (os error").unwrap_or(text.len());
+        f.write_str(&text[..end])
     }
 }
 

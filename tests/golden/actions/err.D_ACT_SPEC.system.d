@@ -1,0 +1,2 @@
+/* What cannot be undone is not speculated. */
+BEGIN { speculate(speculation()); system("true"); }

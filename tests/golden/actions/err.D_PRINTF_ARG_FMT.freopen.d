@@ -1,0 +1,2 @@
+/* The format of freopen() is a literal. */
+BEGIN { freopen(execname); }

@@ -1,0 +1,2 @@
+/* There is no empty command. */
+BEGIN { system(""); }
