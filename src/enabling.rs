@@ -11,7 +11,9 @@ use actions::consume::{Consumer, OutputOptions};
 use actions::lower::{Compiler, Enabled, LowerOptions, Object};
 use actions::record::Ecb;
 use anyhow::Result;
+use dlang::diag::Source;
 use dlang::tags::Tag;
+use predicates::asm::Code;
 use predicates::storage::own_globals;
 use provider::features::KernelFeatures;
 use provider::object::{Attachment, ProgramId, Target};
@@ -23,6 +25,7 @@ use crate::compile::refusal;
 use crate::kernel::{KernelMaps, wall_offset};
 use crate::matching::Found;
 use crate::options::Options;
+use crate::rejection;
 
 /// The clauses of a program on probes, in the kernel.
 #[derive(Debug)]
@@ -71,7 +74,12 @@ impl Enabling {
     /// The generated programs as text, for `--dump bpf`.
     pub(crate) fn listings(mut self, found: &[Found]) -> Result<String> {
         let enabled = self.checked.on(found);
-        Ok(self.compile(&enabled)?.listings.join("\n"))
+        let codes = self.compile(&enabled)?.codes;
+        Ok(codes
+            .iter()
+            .map(Code::listing)
+            .collect::<Vec<_>>()
+            .join("\n"))
     }
 
     /// Makes the maps and loads the programs for the probes that were found first. It is the first call,
@@ -87,7 +95,8 @@ impl Enabling {
             globals.initial = Some(value);
         }
         self.session.create_maps(&maps)?;
-        load_programs(&mut self.session, &object)?;
+        let at = (&*self.checked.parsed.sources, &*self.options);
+        load_programs(&mut self.session, &object, at)?;
         let find = |wanted: fn(&Target) -> bool| {
             let mut attachments = object.attachments.iter();
             let found = attachments.find(|attachment| wanted(&attachment.target));
@@ -168,7 +177,8 @@ impl Enabling {
         let object = self.compile(enabled)?;
         let mut addition = self.session.add();
         addition.create_maps(&object.maps)?;
-        let first = load_programs(&mut addition, &object)?;
+        let at = (&*self.checked.parsed.sources, &*self.options);
+        let first = load_programs(&mut addition, &object, at)?;
         // The consumer must know the records before the first one comes.
         ecbs.add(object.ecbs);
         let probes: Vec<_> = enabled.iter().map(|one| Arc::clone(&one.probe)).collect();
@@ -192,8 +202,8 @@ impl Enabling {
         })?;
         if self.show_code {
             let mut stderr = io::stderr().lock();
-            for listing in &object.listings {
-                let _ = writeln!(stderr, "{listing}");
+            for code in &object.codes {
+                let _ = writeln!(stderr, "{}", code.listing());
             }
         }
         Ok(object)
@@ -212,22 +222,18 @@ fn attachable(attachments: &[Attachment], first: u32) -> Vec<Attachment> {
         .collect()
 }
 
-/// Loads an object's programs; gives the session's id of the first.
-fn load_programs(session: &mut Session, object: &Object) -> Result<u32> {
+/// Loads an object's programs; gives the session's id of the first. What the kernel refuses is told with
+/// its place in the sources.
+fn load_programs(
+    session: &mut Session,
+    object: &Object,
+    (sources, options): (&[Source], &Options),
+) -> Result<u32> {
     let mut first = None;
-    for (program, listing) in object.programs.iter().zip(&object.listings) {
+    for (program, code) in object.programs.iter().zip(&object.codes) {
         let loaded = session.load(program);
-        let id = loaded.map_err(|error| rejected(error, listing))?;
+        let id = loaded.map_err(|error| rejection::told(error, code, sources, options))?;
         first.get_or_insert(id.0);
     }
     Ok(first.unwrap_or(0))
-}
-
-/// A program that the verifier refuses is our bug: everything that helps to find it.
-fn rejected(error: provider::error::Error, listing: &str) -> anyhow::Error {
-    let text = error.to_string();
-    if std::error::Error::source(&error).is_some() {
-        return error.into();
-    }
-    anyhow::anyhow!("{text}\n{listing}")
 }

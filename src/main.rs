@@ -26,6 +26,7 @@ mod message;
 mod notices;
 mod options;
 mod prepare;
+mod rejection;
 mod run;
 mod self_test;
 mod stability;

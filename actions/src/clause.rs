@@ -67,6 +67,7 @@ pub(crate) fn emit_clause(
     ways: &mut Ways,
     between: Between<'_>,
 ) -> Emitted<()> {
+    emit.asm.place(clause.span);
     let predicate = clause.predicate.as_ref();
     let mut asks = false;
     each_clause_expr(clause, &mut |expr| asks = asks || allocates(expr));

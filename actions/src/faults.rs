@@ -47,6 +47,7 @@ impl Unit<'_> {
         let mut errors = self.compiler.error_clauses.iter();
         let may_exit = errors.any(|error| exits(&program.clauses[error.clause]));
         let before = emit.start_errors();
+        emit.asm.place(span);
         for clause in faulting {
             emit.emit_faults(clause.faults, clause.handler);
             emit.asm.bind(clause.handler);

@@ -23,7 +23,7 @@ pub use crate::parts::PART_LENGTH;
 use crate::plan::each_clause_expr;
 use crate::record::Ecb;
 use crate::trampoline::{self, PythonMaps, Source};
-use crate::unit::{Made, Unit, ecb};
+use crate::unit::{Made, Unit, count, ecb};
 
 /// What one call of [`Compiler::lower`] adds to the enabling.
 #[derive(Debug, Default)]
@@ -36,8 +36,9 @@ pub struct Object {
     pub attachments: Vec<Attachment>,
     /// The ECBs whose records the consumer will see.
     pub ecbs: Vec<Ecb>,
-    /// The programs as text, in the order of `programs`.
-    pub listings: Vec<String>,
+    /// The programs before they were encoded, in the order of `programs`: how they read, and where in
+    /// the script their instructions come from.
+    pub codes: Vec<Code>,
 }
 
 /// The largest value that the kernel allows in task storage, less some room of its own.
@@ -104,23 +105,23 @@ impl Compiler {
                 },
             };
             let made = unit.compile(&mut rodata, self.next_epid)?;
-            self.next_epid += u32::try_from(made.ecbs.len()).unwrap_or(0);
+            self.next_epid += count(made.ecbs.len());
             heap.add(&made);
-            let id = ProgramId(u32::try_from(object.programs.len()).unwrap_or(0));
-            object.listings.push(made.code.listing());
+            let id = ProgramId(count(object.programs.len()));
             object
                 .programs
                 .push(encode(&made.code, made.name.clone(), made.context));
+            object.codes.push(made.code);
             if !made.parts.is_empty() {
                 let programs = MapId(self.next_map);
                 self.next_map += PartMaps::COUNT;
-                part_maps.extend(maps_of_parts(&made));
-                for (index, part) in (1..).zip(&made.parts) {
-                    object.listings.push(part.listing());
+                part_maps.extend(maps_of_parts(made.parts.len(), made.context));
+                for (index, part) in (1..).zip(made.parts) {
                     let name = program_name(&format!("{index}{}", made.name));
-                    let mut program = encode(part, name, made.context);
+                    let mut program = encode(&part, name, made.context);
                     program.called = Some(Called { programs, index });
                     object.programs.push(program);
+                    object.codes.push(part);
                 }
             }
             let attachments = made.targets.into_iter().map(|target| Attachment {
@@ -156,7 +157,7 @@ impl Compiler {
     /// Adds the program that keeps each thread's time on a CPU, which `vtimestamp` reads.
     fn keep_time(&self, object: &mut Object) {
         let code = crate::vtime::switch_program(&self.storage);
-        let attachment = on_tracepoint(object, &code, "switch", "sched_switch");
+        let attachment = on_tracepoint(object, code, "switch", "sched_switch");
         object.attachments.push(attachment);
     }
 
@@ -176,7 +177,7 @@ impl Compiler {
             (keeping.exit_program(), "exit", "sched_process_exit"),
         ];
         for (place, (code, name, tracepoint)) in programs.into_iter().enumerate() {
-            let attachment = on_tracepoint(object, &code, name, tracepoint);
+            let attachment = on_tracepoint(object, code, name, tracepoint);
             object.attachments.insert(place, attachment);
         }
     }
@@ -185,7 +186,7 @@ impl Compiler {
     fn error_ecbs(&mut self, object: &mut Object, first: bool) -> Vec<u32> {
         let start = 1;
         if first {
-            self.next_epid += u32::try_from(self.error_clauses.len()).unwrap_or(0);
+            self.next_epid += count(self.error_clauses.len());
             for (enabled, epid) in self.error_clauses.iter().zip(start..) {
                 let clause = &self.program.clauses[enabled.clause];
                 let machine = trampoline::error_machine(&enabled.probe, None);
@@ -292,16 +293,15 @@ impl Compiler {
 }
 
 /// The maps by which the parts of a program go on in each other: [`PartMaps`].
-fn maps_of_parts(made: &Made) -> [MapSpec; PartMaps::COUNT as usize] {
-    let parts = u32::try_from(made.parts.len()).expect("parts are few");
-    let (kind, entries) = match made.context {
+fn maps_of_parts(parts: usize, context: Context) -> [MapSpec; PartMaps::COUNT as usize] {
+    let (kind, entries) = match context {
         Context::PerfData => (MapKind::PerCpuArray, 1),
         Context::Registers | Context::TracepointArguments | Context::Nothing => {
             (MapKind::TaskStorage, 0)
         }
     };
     [
-        MapSpec::new("parts", MapKind::Programs, 4, 4, parts + 1),
+        MapSpec::new("parts", MapKind::Programs, 4, 4, count(parts) + 1),
         MapSpec::new("saved", kind, 4, PartMaps::SAVED, entries),
     ]
 }
@@ -332,15 +332,15 @@ impl Heap {
 /// Adds a program for one of the kernel's tracepoints; its attachment is still to be added.
 fn on_tracepoint(
     object: &mut Object,
-    code: &Code,
+    code: Code,
     name: &str,
     tracepoint: &'static str,
 ) -> Attachment {
-    let program = ProgramId(u32::try_from(object.programs.len()).unwrap_or(0));
-    object.listings.push(code.listing());
+    let program = ProgramId(count(object.programs.len()));
     object
         .programs
-        .push(encode(code, name.into(), Context::TracepointArguments));
+        .push(encode(&code, name.into(), Context::TracepointArguments));
+    object.codes.push(code);
     Attachment {
         program,
         target: Target::Tracepoint(tracepoint),

@@ -19,6 +19,7 @@
 
 use std::collections::BTreeSet;
 
+use dlang::diag::Span;
 use predicates::asm::{Code, JumpTooFar, Label};
 use predicates::emit::{Emit, Emitted, Known};
 use predicates::insn::{Reg, Size};
@@ -26,7 +27,7 @@ use predicates::part::{Part, PartMaps, Slot};
 
 use crate::clause::{Held, Ways};
 use crate::faults::Faulting;
-use crate::unit::Unit;
+use crate::unit::{Unit, count};
 
 /// Instructions of a program, at which it is cut.
 pub const PART_LENGTH: usize = 8_000;
@@ -310,13 +311,10 @@ impl Current {
     }
 
     fn leave(&self, emit: &mut Emit<'_>) -> Emitted<()> {
+        emit.asm.place(Span::default());
         emit.finish_give_up()?;
         emit.asm.bind(self.leave);
         emit.leave();
         Ok(())
     }
-}
-
-fn count(entries: usize) -> u32 {
-    u32::try_from(entries).expect("a part has few entries")
 }

@@ -398,7 +398,7 @@ pub(crate) fn ecb(epid: u32, probe: &Arc<Probe>, clause: usize, layout: RecordLa
     }
 }
 
-/// How many ECBs; there are far fewer than an EPID can number.
-fn count(ecbs: usize) -> u32 {
-    u32::try_from(ecbs).expect("ECBs are fewer than 4 billion")
+/// How many ECBs, or programs; there are far fewer than an EPID can number.
+pub(crate) fn count(many: usize) -> u32 {
+    u32::try_from(many).expect("ECBs are fewer than 4 billion")
 }

@@ -99,7 +99,7 @@ impl Asm {
         self.ending.insert(label);
     }
 
-    /// Says where what follows stands in the D program.
+    /// Says where what follows stands in the D program: nowhere, for a span of nothing.
     pub fn place(&mut self, span: Span) {
         self.code.places.push((self.here(), span));
     }
@@ -288,6 +288,15 @@ fn reachable(insns: &[Insn], targets: &HashMap<usize, usize>) -> Vec<bool> {
 }
 
 impl Code {
+    /// Where the statement or predicate stands that an instruction belongs to; `None` for what belongs
+    /// to none.
+    #[must_use]
+    pub fn place_of(&self, insn: usize) -> Option<Span> {
+        let behind = self.places.partition_point(|(at, _)| *at <= insn);
+        let (_, span) = *self.places.get(behind.checked_sub(1)?)?;
+        (span != Span::default()).then_some(span)
+    }
+
     /// The instructions as text, numbered, with the notes above what they speak of.
     #[must_use]
     pub fn listing(&self) -> String {

@@ -160,11 +160,12 @@ impl LoadError {
     /// against a machine that allows no loading at all.
     #[must_use]
     pub fn rejected_by_verifier(&self) -> bool {
-        !self.log.trim().is_empty()
-            && matches!(
-                self.source.raw_os_error(),
-                Some(libc::EACCES | libc::EINVAL | libc::E2BIG | libc::ENOSPC | libc::EPERM)
-            )
+        match self.source.raw_os_error() {
+            // Too long, too much to look at, or a mistake that the verifier finds in itself.
+            Some(libc::E2BIG | libc::ENOSPC | libc::EFAULT) => true,
+            Some(libc::EACCES | libc::EINVAL | libc::EPERM) => !self.log.trim().is_empty(),
+            _ => false,
+        }
     }
 }
 

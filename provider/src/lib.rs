@@ -18,6 +18,7 @@ pub mod plan;
 pub mod probe;
 pub mod process;
 mod providers;
+pub mod rejection;
 mod remedy;
 pub mod session;
 mod spelling;

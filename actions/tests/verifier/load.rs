@@ -97,7 +97,7 @@ pub(crate) fn verify_in_parts(text: &str, part_length: usize) -> Verdict {
         .unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut session = Session::new(KernelFeatures::detect());
     session.create_maps(&object.maps).unwrap();
-    for (program, listing) in object.programs.iter().zip(&object.listings) {
+    for (program, code) in object.programs.iter().zip(&object.codes) {
         if let Err(error) = session.load(program) {
             let text = if let provider::error::Error::Load(load) = &error {
                 load.log.clone()
@@ -107,7 +107,7 @@ pub(crate) fn verify_in_parts(text: &str, part_length: usize) -> Verdict {
             let end: Vec<&str> = text.lines().rev().take(12).collect();
             let end: Vec<&str> = end.into_iter().rev().collect();
             if std::env::var_os("LISTING").is_some() {
-                eprintln!("{listing}\n{text}");
+                eprintln!("{}\n{text}", code.listing());
             }
             return Verdict::Rejected(format!("{error}\n{}", end.join("\n")));
         }
