@@ -92,7 +92,7 @@ impl Target {
             &KernelFeatures::detect(),
             Whose {
                 only: Some(vec![stopped.pid()]),
-                roots: Vec::new(),
+                ..Whose::default()
             },
         )?;
         stopped.run_bound()?;

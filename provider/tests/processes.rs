@@ -500,7 +500,7 @@ fn what_is_mapped_is_noticed_though_the_process_has_ended() {
     let mut watch = MappingWatch::start(&KernelFeatures::detect(), Whose::default()).unwrap();
     let one = Whose {
         only: Some(vec![1]),
-        roots: Vec::new(),
+        ..Whose::default()
     };
     let mut others = MappingWatch::start(&KernelFeatures::detect(), one).unwrap();
     let dir = tempfile::tempdir().unwrap();

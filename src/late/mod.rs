@@ -106,6 +106,8 @@ impl Late {
             let whose = Whose {
                 only,
                 roots: targets.clone(),
+                // Interpreters that are tested.
+                except: Some(std::process::id()),
             };
             Some(MappingWatch::start(&KernelFeatures::detect(), whose)?)
         };
@@ -258,17 +260,21 @@ impl Late {
         enabled.matched
     }
 
-    /// The processes that have mapped something to execute, as far as that may bring new probes.
+    /// The processes that have mapped something to execute, as far as a description means them.
     fn started(&mut self) -> Vec<Started> {
         let mapped = self.watch.as_mut().map(MappingWatch::take);
         let root = |pid| self.followed.as_ref().and_then(|all| all.root_of(pid));
         let mapped = mapped.unwrap_or_default().into_iter();
-        mapped
-            .map(|(pid, mapped)| {
-                let root = root(pid).or(mapped.root.filter(|_| self.followed.is_some()));
-                Started::after(pid, root, mapped)
-            })
-            .collect()
+        let started = mapped.map(|(pid, mapped)| {
+            let root = root(pid).or(mapped.root.filter(|_| self.followed.is_some()));
+            Started::after(pid, root, mapped)
+        });
+        let (descs, catalog) = (&self.enabler.enabling.checked.parsed, &self.enabler.catalog);
+        let is_meant = |process: &Started| {
+            let mut descs = descs.descs();
+            descs.any(|desc| catalog.means_process(desc, process))
+        };
+        started.filter(is_meant).collect()
     }
 
     /// Whether no followed process runs any more.

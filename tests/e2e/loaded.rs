@@ -324,6 +324,58 @@ fn what_starts_as_tracing_ends_is_counted_or_told() {
     }
 }
 
+/// Puts a Python in its place that nobody has seen before.
+fn install_new(copy: &Path) {
+    let mut contents = fs::read("/usr/bin/python3").unwrap();
+    contents.extend(copy.as_os_str().as_encoded_bytes());
+    let different = copy.with_extension("different");
+    fs::write(&different, contents).unwrap();
+    install(&different, copy);
+}
+
+/// It is tested by running it, which is nothing that anybody asked about.
+#[test]
+fn of_a_python_that_is_new_only_the_process_that_was_meant_is_told() {
+    if !can_trace_python() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let told = |outcome: &Outcome, name: &str| {
+        let lines = outcome.stderr.lines();
+        lines.filter(|line| line.contains(name)).count()
+    };
+    let copy = dir.path().join("python-in-tree");
+    install_new(&copy);
+    let command = format!("sh -c '{} -S -c pass; true'", copy.display());
+    let program = count_work("python$target");
+    let outcome = run(rdtrace([
+        "-Zx",
+        "followfork",
+        "-qn",
+        &program,
+        "-c",
+        &command,
+    ]));
+    assert_eq!(told(&outcome, "python-in-tree"), 1, "{outcome:?}");
+    assert_eq!(outcome.stderr.lines().count(), 1, "{outcome:?}");
+
+    let copy = dir.path().join("python-anywhere");
+    install_new(&copy);
+    let program = format!(
+        "BEGIN {{ printf(\"ready\\n\"); }} {}",
+        count_work("python*")
+    );
+    let tracer = Running::start(rdtrace(["-qo", out.to_str().unwrap(), "-n", &program]));
+    wait_for_text(&out, "ready");
+    let mut command = Command::new(&copy);
+    command.args(["-S", "-c", "pass"]);
+    run(command).clean();
+    tracer.signal(Signal::SIGTERM);
+    let outcome = tracer.finish();
+    assert_eq!(told(&outcome, "python-anywhere"), 1, "{outcome:?}");
+}
+
 /// What is said of a process comes from one look at it.
 #[test]
 fn shells_that_become_pythons_are_told_nothing_wrong() {

@@ -105,6 +105,15 @@ impl Started {
         }
     }
 
+    /// Whether its executions count for probes of this scope.
+    fn is_in(&self, scope: Scope) -> bool {
+        match scope {
+            Scope::Process(pid) => self.pid == pid,
+            Scope::Tree(root) => self.root == Some(root),
+            Scope::System => true,
+        }
+    }
+
     /// Whether the process runs what it ran when it was looked at.
     #[must_use]
     pub fn is_as_it_was(&self) -> bool {
@@ -213,15 +222,18 @@ impl Catalog {
     pub fn enable_started(&mut self, desc: &ProbeDesc, started: &[Started]) -> Vec<Arc<Probe>> {
         let mut found = Vec::new();
         for scope in self.scopes.of(desc) {
-            let is_in = |process: &&Started| match scope {
-                Scope::Process(pid) => process.pid == pid,
-                Scope::Tree(root) => process.root == Some(root),
-                Scope::System => true,
-            };
-            let files = started.iter().filter(is_in).flat_map(|s| &s.files).cloned();
+            let meant = started.iter().filter(|process| process.is_in(scope));
+            let files = meant.flat_map(|process| &process.files).cloned();
             found.extend(self.match_files(files, desc, scope));
         }
         in_order(found)
+    }
+
+    /// Whether `desc` means this process.
+    #[must_use]
+    pub fn means_process(&self, desc: &ProbeDesc, process: &Started) -> bool {
+        let scopes = self.scopes.of(desc);
+        scopes.into_iter().any(|scope| process.is_in(scope))
     }
 
     /// Whether `desc` is of a provider that knows that this process has all the probes that it will have.

@@ -16,6 +16,8 @@ const REMEMBERED: usize = 1 << 16;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Family {
     members: HashMap<u32, Member>,
+    /// The root of those that are left out.
+    except: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -26,10 +28,10 @@ struct Member {
 }
 
 impl Family {
-    /// What these have started so far.
-    pub(super) fn of(roots: &[u32]) -> Self {
+    /// What these have started so far. What `except` starts is left out, but for these.
+    pub(super) fn of(roots: &[u32], except: Option<u32>) -> Self {
         let mut members = HashMap::new();
-        for &root in roots {
+        for &root in roots.iter().chain(&except) {
             let python = None;
             let theirs = descendants(root, roots).into_iter();
             members.extend(
@@ -38,7 +40,7 @@ impl Family {
                     .map(|pid| (pid, Member { root, python })),
             );
         }
-        Self { members }
+        Self { members, except }
     }
 
     /// A process has forked; the child goes on as what its parent is.
@@ -74,12 +76,18 @@ impl Family {
         Some(self.members.get(&pid)?.root)
     }
 
+    /// Whether a process is one of those that are left out.
+    pub(super) fn is_left_out(&self, pid: u32) -> bool {
+        self.except.is_some() && self.root_of(pid) == self.except
+    }
+
     /// The processes that have been started, or have become another program, since this is kept, and
     /// that run Python, or did when they ended.
     pub(super) fn pythons(&self) -> Vec<u32> {
         let members = self.members.iter();
-        let is_python =
-            |(pid, member): &(&u32, &Member)| **pid != member.root && member.python == Some(true);
+        let is_python = |(pid, member): &(&u32, &Member)| {
+            **pid != member.root && Some(member.root) != self.except && member.python == Some(true)
+        };
         let mut pids: Vec<u32> = members.filter(is_python).map(|(pid, _)| *pid).collect();
         pids.sort_unstable();
         pids
@@ -95,7 +103,7 @@ mod tests {
 
     #[test]
     fn children_are_what_they_become() {
-        let mut family = Family::of(&[ROOT]);
+        let mut family = Family::of(&[ROOT], None);
         family.map(ROOT, Path::new("/usr/bin/python3.11"));
         family.fork(ROOT, 1_000_000_001); // a worker
         family.fork(ROOT, 1_000_000_002); // runs `true`
@@ -111,8 +119,23 @@ mod tests {
     }
 
     #[test]
+    fn what_one_process_starts_is_left_out() {
+        const OURS: u32 = 4_000_000_001;
+        let mut family = Family::of(&[ROOT], Some(OURS));
+        for (parent, child) in [(OURS, 1_000_000_001), (ROOT, 1_000_000_002)] {
+            family.fork(parent, child);
+            family.exec(child);
+            family.map(child, Path::new("/usr/bin/python3"));
+        }
+        assert!(family.is_left_out(1_000_000_001));
+        assert!(!family.is_left_out(1_000_000_002));
+        assert!(!family.is_left_out(78));
+        assert_eq!(family.pythons(), [1_000_000_002]);
+    }
+
+    #[test]
     fn what_a_shell_starts_is_no_python_before_it_is_one() {
-        let mut family = Family::of(&[ROOT]);
+        let mut family = Family::of(&[ROOT], None);
         family.exec(ROOT);
         family.fork(ROOT, 1_000_000_001);
         assert!(family.pythons().is_empty());

@@ -54,6 +54,8 @@ pub struct Whose {
     pub only: Option<Vec<u32>>,
     /// What these processes start is to be known.
     pub roots: Vec<u32>,
+    /// What this process starts is left out, and what that starts, unless it is one of the roots.
+    pub except: Option<u32>,
 }
 
 /// Reports of what is mapped to execute on the whole machine, from its making until it is dropped.
@@ -96,9 +98,10 @@ impl MappingWatch {
     /// Begins to watch.
     pub fn start(features: &KernelFeatures, whose: Whose) -> Result<Self, Error> {
         let failed = |source| Error::MappingWatch { source };
+        let knows_family = !whose.roots.is_empty() || whose.except.is_some();
         let rings = features.online_cpus().iter();
         let rings: Vec<PerfRing> = rings
-            .map(|cpu| PerfRing::of(perf::mappings(*cpu, !whose.roots.is_empty())?))
+            .map(|cpu| PerfRing::of(perf::mappings(*cpu, knows_family)?))
             .collect::<Result<_, _>>()
             .map_err(failed)?;
         let event = || {
@@ -107,7 +110,7 @@ impl MappingWatch {
         };
         let inbox = Arc::new(Inbox {
             mapped: Mutex::default(),
-            family: Mutex::new(Family::of(&whose.roots)),
+            family: Mutex::new(Family::of(&whose.roots, whose.except)),
             filled: event()?,
             stop: event()?,
         });
@@ -216,7 +219,7 @@ impl Reader {
                 Report::Became(pid) => family.exec(pid),
                 Report::Mapped(record) => {
                     family.map(record.pid, &record.path);
-                    if self.is_meant(record.pid) {
+                    if self.is_meant(record.pid) && !family.is_left_out(record.pid) {
                         let root = family.root_of(record.pid);
                         records.push((record, root));
                     }
