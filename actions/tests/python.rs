@@ -20,7 +20,7 @@ use provider::btf::Btf;
 use provider::features::KernelFeatures;
 use provider::object::{MapId, Target};
 use provider::probe::{File, Probe, ProbeId, ProbeKind, PythonEvent, PythonSites, Scope};
-use provider::python::{self, Build, Event, Recipe};
+use provider::python::{self, Build, Event, Method};
 use provider::session::Session;
 
 /// Uses all arguments in all ways: compared, as keys alone and with others, printed.
@@ -239,7 +239,7 @@ fn every_program_passes_the_verifier() {
         eprintln!(
             "covered: {} {:?} {}",
             build.version,
-            build.recipe,
+            build.method,
             path.display()
         );
     }
@@ -292,15 +292,15 @@ fn sites_are_attached_ends_first_and_all_where_they_pair() {
             let mut sites = attached(&lower(text, &path, &build, Scope::System, true));
             let (entry, exit) = (text.contains("-entry"), text.contains("-return"));
             let all = build.sites.iter();
-            let mut expected: Vec<u64> = match (build.recipe, &build.entries) {
-                (Recipe::Handlers, Ok(alone)) if !exit => {
+            let mut expected: Vec<u64> = match (build.method, &build.entries) {
+                (Method::Handlers, Ok(alone)) if !exit => {
                     let others = [Event::Throw, Event::Compiled];
                     let others = all.filter(|site| others.contains(&site.event));
                     let alone = alone.iter().map(|entry| &entry.site);
                     alone.chain(others).map(|site| site.file_offset).collect()
                 }
-                (Recipe::Handlers, _) => all.map(|site| site.file_offset).collect(),
-                (Recipe::Calls, _) => all
+                (Method::Handlers, _) => all.map(|site| site.file_offset).collect(),
+                (Method::Calls, _) => all
                     .filter(|site| if starts(site.event) { entry } else { exit })
                     .map(|site| site.file_offset)
                     .collect(),
@@ -327,7 +327,7 @@ fn frames_of_dead_processes_are_taken_out() {
         return;
     }
     let builds = builds();
-    let paired = builds.iter().find(|(_, b)| b.recipe == Recipe::Handlers);
+    let paired = builds.iter().find(|(_, b)| b.method == Method::Handlers);
     let Some((path, build)) = paired else {
         eprintln!("skipped: no Python from 3.11 on");
         return;

@@ -335,7 +335,7 @@ impl<'a> Emit<'a> {
     }
 
     /// The offset of the temporaries in the scratch, for loads and stores.
-    pub(crate) fn temps_offset(&self, span: Span) -> Emitted<i16> {
+    pub fn temps_offset(&self, span: Span) -> Emitted<i16> {
         i16::try_from(self.storage.temps)
             .ok()
             .ok_or_else(|| Refusal {
@@ -488,7 +488,7 @@ const DISTANT: usize = 4_000;
 const FEW_NUMBERS: usize = 2;
 
 /// An offset as an instruction's immediate.
-pub(crate) fn imm(offset: u32) -> i32 {
+pub fn imm(offset: u32) -> i32 {
     i32::try_from(offset).expect("offsets in maps are below 2 GiB")
 }
 

@@ -153,6 +153,6 @@ fn cut(emit: &mut Emit<'_>, reg: Reg, int: Int) {
 
 /// `dst = register` of the traced thread; `context` holds the program's context.
 pub(super) fn load_register(emit: &mut Emit<'_>, dst: Reg, context: Reg, register: Register) {
-    let offset = i16::try_from(register.0).unwrap_or(0);
+    let offset = i16::try_from(register.0).expect("pt_regs is a few hundred bytes");
     emit.asm.load(Size::Double, dst, context, offset);
 }

@@ -73,7 +73,7 @@ pub(super) fn dispatch(
             .flat_map(python::Audits::sites)
             .map(Arm::Audit),
     );
-    let alone = u64::try_from(arms.len()).unwrap_or(0);
+    let alone = arms.len() as u64;
     let mut shared = Vec::new();
     let mut first = alone;
     for &SharedFiring {
@@ -88,7 +88,7 @@ pub(super) fn dispatch(
             slot,
             first,
         });
-        first += u64::try_from(probes.len()).unwrap_or(0);
+        first += probes.len() as u64;
     }
     let places: Vec<(u64, Label)> = arms
         .iter()

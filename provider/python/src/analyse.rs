@@ -1,6 +1,6 @@
 //! The steps of an analysis, in their order: bytes in, a [`Build`] or a [`Refusal`] out.
 
-use super::build::{Build, Recipe};
+use super::build::{Build, Method};
 use super::entries::EntrySite;
 use super::headers::offsets_of;
 use super::identify::{Identity, identify};
@@ -12,7 +12,7 @@ use super::published::agrees;
 use super::refusal::Refusal;
 use super::site::Site;
 use super::vote::Vote;
-use super::{audit, gc, import, opcodes, recipe_a, recipe_c, table, vote};
+use super::{audit, calls, gc, handlers, import, opcodes, table, vote};
 
 /// Analyses the bytes of an interpreter: an executable, or a `libpython`.
 pub fn analyse(file: &[u8]) -> Result<Build, Refusal> {
@@ -42,10 +42,10 @@ pub(super) fn build(image: &Image<'_>) -> Result<Build, Refusal> {
         );
     }
     let functions = match opcodes::of(version.minor) {
-        Some(opcodes) => handlers(image, &identity, opcodes, &mut notes)?,
+        Some(opcodes) => in_handlers(image, &identity, opcodes, &mut notes)?,
         None => Functions {
-            recipe: Recipe::Calls,
-            sites: recipe_a::sites(image, version.minor)?,
+            method: Method::Calls,
+            sites: calls::sites(image, version.minor)?,
             entries: Ok(Vec::new()),
             fingerprint: 0,
             masking_opcodes: &[],
@@ -60,7 +60,7 @@ pub(super) fn build(image: &Image<'_>) -> Result<Build, Refusal> {
     Ok(Build {
         version,
         free_threaded,
-        recipe: functions.recipe,
+        method: functions.method,
         sites: functions.sites,
         entries,
         offsets,
@@ -75,7 +75,7 @@ pub(super) fn build(image: &Image<'_>) -> Result<Build, Refusal> {
 }
 
 struct Functions {
-    recipe: Recipe,
+    method: Method,
     sites: Vec<Site>,
     entries: Result<Vec<EntrySite>, String>,
     fingerprint: u64,
@@ -83,7 +83,7 @@ struct Functions {
 }
 
 /// The sites in the handlers of a loop with computed gotos, or in those that are functions.
-fn handlers(
+fn in_handlers(
     image: &Image<'_>,
     identity: &Identity,
     opcodes: &Opcodes,
@@ -107,10 +107,10 @@ fn handlers(
         "dispatch table at {:#x}; frame in {:?}, next instruction in {:?}, by {} of {} handlers, none against",
         table.address, registers.frame, registers.next_instr, registers.votes.0, registers.votes.1
     ));
-    let found = recipe_c::sites(image, &table, &registers, opcodes, identity.has_jit)?;
+    let found = handlers::sites(image, &table, &registers, opcodes, identity.has_jit)?;
     notes.extend(found.notes);
     Ok(Functions {
-        recipe: Recipe::Handlers,
+        method: Method::Handlers,
         sites: found.sites,
         entries: found.entries,
         fingerprint: fingerprint(&shared),

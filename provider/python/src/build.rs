@@ -19,7 +19,7 @@ pub struct Build {
     /// Whether it is without the global lock (`--disable-gil`).
     pub free_threaded: bool,
     /// By which method its functions are traced.
-    pub recipe: Recipe,
+    pub method: Method,
     /// The instructions to probe for function-entry and function-return.
     pub sites: Vec<Site>,
     /// The instructions to probe where of functions only entries are wanted, in the place of those
@@ -48,7 +48,7 @@ pub struct Build {
 
 /// How function-entry and function-return are had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Recipe {
+pub enum Method {
     /// 3.6 to 3.10: at the start and the end of the interpreter function.
     Calls,
     /// 3.11 to 3.15: in the handlers of a few opcodes.

@@ -26,7 +26,7 @@ use sha2::{Digest, Sha256};
 
 use super::analyse::analyse;
 use super::audit::Audits;
-use super::build::{Build, Recipe};
+use super::build::{Build, Method};
 use super::entries::EntrySite;
 use super::gc::Collector;
 use super::headers::offsets_of;
@@ -258,7 +258,7 @@ struct Kept {
 struct KeptBuild {
     version: Version,
     free_threaded: bool,
-    recipe: Recipe,
+    method: Method,
     sites: Vec<Site>,
     entries: Result<Vec<EntrySite>, String>,
     collectors: Result<Vec<Collector>, String>,
@@ -273,7 +273,7 @@ impl KeptBuild {
         Self {
             version: build.version,
             free_threaded: build.free_threaded,
-            recipe: build.recipe,
+            method: build.method,
             sites: build.sites.clone(),
             entries: build.entries.clone(),
             collectors: build.collectors.clone(),
@@ -289,7 +289,7 @@ impl KeptBuild {
         Some(Build {
             version: self.version,
             free_threaded: self.free_threaded,
-            recipe: self.recipe,
+            method: self.method,
             sites: self.sites,
             entries: self.entries,
             offsets: offsets_of(minor, self.free_threaded)?,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::build::{Build, Recipe};
+use super::build::{Build, Method};
 use super::code::Emulated;
 use super::entries::{EntrySite, FlagTest};
 use super::event::PythonEvent;
@@ -23,7 +23,7 @@ impl Build {
             } else {
                 ""
             },
-            self.method(event)
+            self.method_in_words(event)
         )];
         match event {
             PythonEvent::GcStart | PythonEvent::GcDone => {
@@ -118,8 +118,8 @@ impl Build {
         }
     }
 
-    fn method(&self, event: PythonEvent) -> String {
-        match (event, self.recipe) {
+    fn method_in_words(&self, event: PythonEvent) -> String {
+        match (event, self.method) {
             (PythonEvent::GcStart | PythonEvent::GcDone, _) => {
                 "by the jump that decides whether the collector prints, and its return".into()
             }
@@ -127,8 +127,8 @@ impl Build {
             (PythonEvent::ImportStart | PythonEvent::ImportDone, _) => {
                 "by the call of _find_and_load in importlib, and its return".into()
             }
-            (_, Recipe::Calls) => "by the start and the end of the interpreter function".into(),
-            (_, Recipe::Handlers) => "by the handlers of its opcodes".into(),
+            (_, Method::Calls) => "by the start and the end of the interpreter function".into(),
+            (_, Method::Handlers) => "by the handlers of its opcodes".into(),
         }
     }
 }

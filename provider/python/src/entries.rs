@@ -1,9 +1,9 @@
-//! CPython 3.11 to 3.15: function entries by themselves, each seen at one hit.
+//! CPython 3.11 to 3.15: function entries without returns, each seen at one hit.
 //!
 //! The handlers of `RESUME` and its forms may execute an instruction twice: one that finds that it
 //! has to be specialised or instrumented is changed, and then executed again from the start, or
-//! another form's handler goes on with it. A probe at the start of each handler sees both, so
-//! somebody has to remember which frames are active, and to be told of their ends.
+//! another form's handler goes on with it. A probe at the start of each handler sees both. To tell them
+//! apart by a set of active frames, the ends of all frames would have to be seen as well.
 //!
 //! What the interpreter decides next is known at the conditional jump by which it decides it:
 //!
@@ -26,8 +26,9 @@
 //! So every path through each handler is followed up to the jump through the table, where the variable
 //! `next_instr` tells whether it leads to the next instruction or to the same one again. A site is
 //! put on each jump after which the same instruction cannot come again, and its flags tell which
-//! way it will go. Then all paths are gone through once more: each that goes on must count one
-//! entry, each that repeats none. A build of which that cannot be said is traced by pairs.
+//! way it will go. Then all paths are checked once more: each that leads to the next instruction must
+//! pass one site, each that leads to the same one none. In a build for which this does not hold, entries are
+//! paired with returns.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,8 +36,8 @@ use iced_x86::{ConditionCode, FlowControl, Instruction};
 use serde::{Deserialize, Serialize};
 
 use super::code::{Home, State, emulated, straight};
+use super::handlers::{FRAME, Finder, NEXT_INSTR};
 use super::opcodes::Opcodes;
-use super::recipe_c::{FRAME, Finder, NEXT_INSTR};
 use super::site::{Condition, Event, Execution, InstructionPointer, Location, Site};
 use super::table::INSTRUCTION_POINTER;
 use super::vote::slots_of_next_instr;
@@ -125,7 +126,7 @@ fn find_with(
         }
         let mut left = MOST_INSTRUCTIONS;
         let handler = places.follow(start, state, MOST_BRANCHES, &mut left);
-        if !handler.goes_on {
+        if !handler.continues {
             return Err(format!(
                 "the handler of opcode {opcode} leads to none after it"
             ));
@@ -192,7 +193,7 @@ struct Run {
     /// Whether a path from here executes the same opcode again.
     repeats: bool,
     /// Whether one goes on to another.
-    goes_on: bool,
+    continues: bool,
 }
 
 struct Step {
@@ -216,7 +217,7 @@ enum End {
 
 impl Run {
     fn new(steps: Vec<Step>, end: End) -> Self {
-        let (repeats, goes_on) = match &end {
+        let (repeats, continues) = match &end {
             End::Again => (true, false),
             End::Next => (false, true),
             End::Lost => (false, false),
@@ -224,14 +225,14 @@ impl Run {
                 taken, not_taken, ..
             } => (
                 taken.repeats || not_taken.repeats,
-                taken.goes_on || not_taken.goes_on,
+                taken.continues || not_taken.continues,
             ),
         };
         Self {
             steps,
             end,
             repeats,
-            goes_on,
+            continues,
         }
     }
 
@@ -247,7 +248,7 @@ impl Run {
                 for (side, is_taken) in [(taken, true), (not_taken, false)] {
                     if side.repeats {
                         side.decisions(found);
-                    } else if side.goes_on {
+                    } else if side.continues {
                         found(at, Some(is_taken));
                     }
                 }
@@ -291,7 +292,7 @@ impl Run {
     }
 }
 
-/// The instructions that were come by.
+/// The instructions that the paths lead through.
 struct Places<'f, 'a, 'd> {
     finder: &'f Finder<'a, 'd>,
     opcodes: &'f Opcodes,
@@ -370,7 +371,7 @@ impl Places<'_, '_, '_> {
     fn site(&self, insn: &Instruction, state: &State, execution: Execution) -> Option<Site> {
         let frame = state.find(FRAME)?;
         let variable = (0..=LARGEST_STEP).find_map(|ahead| {
-            let home = state.find(NEXT_INSTR.plus(ahead))?;
+            let home = state.find(NEXT_INSTR.plus(i64::from(ahead)))?;
             let Home::Register(_) = home else {
                 return None;
             };
@@ -379,8 +380,8 @@ impl Places<'_, '_, '_> {
         });
         let saved = || {
             let value = state.memory(FRAME.plus(INSTRUCTION_POINTER))?;
-            (value.name == NEXT_INSTR.name)
-                .then_some(InstructionPointer::Saved { ahead: value.plus })
+            let ahead = i32::try_from(value.plus).ok()?;
+            (value.name == NEXT_INSTR.name).then_some(InstructionPointer::Saved { ahead })
         };
         let instruction = variable.or_else(saved)?;
         let site = self
@@ -395,7 +396,7 @@ impl Places<'_, '_, '_> {
 }
 
 /// Bytes of `RESUME` and what belongs to it.
-const LARGEST_STEP: i64 = 4;
+const LARGEST_STEP: i32 = 4;
 
 #[cfg(test)]
 mod tests {

@@ -73,7 +73,7 @@ pub struct ImportSite {
     /// Holds the module there, zero if it was not found.
     pub module: Location,
     /// What to add to the stack pointer there to get its value at the call.
-    pub stack: i64,
+    pub stack: i32,
 }
 
 impl ImportSite {
@@ -185,7 +185,7 @@ fn execution(image: &Image<'_>, insn: &Instruction) -> Execution {
 struct Done {
     insn: Instruction,
     module: Location,
-    stack: i64,
+    stack: i32,
 }
 
 /// The first emulated instruction after the call at which the result is still known; if there is
@@ -198,7 +198,7 @@ fn done(image: &Image<'_>, call: &Instruction) -> Option<Done> {
         Some(Done {
             insn,
             module: Location::of(state.find(module)?)?,
-            stack: state.pushed()?,
+            stack: i32::try_from(state.pushed()?).ok()?,
         })
     };
     let first = at(decode(image, call.next_ip())?, &state)?;

@@ -18,8 +18,9 @@ pub struct Offsets {
 pub struct FrameOffsets {
     /// The code object's address.
     pub code: u16,
-    /// The bits of that word that are the address; 3.14 on keep tags in the lowest.
-    pub code_mask: u64,
+    /// The bits of that word that are the address, from 3.14 on less some tags in the lowest ones; to be
+    /// extended with its sign.
+    pub code_mask: i32,
     /// 3.11 on: the address of the current instruction. Before: `f_lasti`, a 32-bit index.
     pub instruction: u16,
     /// Bytes of byte code to one step of `f_lasti`: 2 in 3.10, 1 before; 0 where the frame has an
@@ -101,9 +102,9 @@ pub struct StringOffsets {
     /// Bits of the state that hold the width of a code point in bytes: 1, 2 or 4.
     pub kind: BitField,
     /// The bit of the state that says that the text follows the header.
-    pub compact: u32,
+    pub compact: i32,
     /// The bit of the state that says that all code points are below 128.
-    pub ascii: u32,
+    pub ascii: i32,
     /// The text of an ASCII string, zero-terminated.
     pub ascii_data: u16,
     /// The text of a compact string that is not ASCII: `length` units of `kind` bytes.
@@ -130,7 +131,7 @@ pub struct BitField {
     /// How far to shift right.
     pub shift: u8,
     /// What to keep then.
-    pub mask: u32,
+    pub mask: i32,
 }
 
 /// Offsets in `PyBytesObject`.

@@ -1,4 +1,4 @@
-//! The opcodes of each version that the recipes need, and those that the version leaves
+//! The opcodes of each version that the analysis needs, and those that the version leaves
 //! undefined.
 //!
 //! Opcode numbers change with the minor version and never within one (they are part of the byte
@@ -11,7 +11,7 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-/// What the recipe for 3.11 and later needs to know of one minor version.
+/// What the analysis of 3.11 and later needs to know of one minor version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Opcodes {
     /// The minor version: 11 for 3.11.

@@ -42,7 +42,7 @@ pub enum Location {
         /// The register that the address is relative to: the stack or the frame pointer.
         base: Register,
         /// Bytes to add to it.
-        offset: i64,
+        offset: i32,
     },
 }
 
@@ -87,14 +87,14 @@ pub enum InstructionPointer {
     /// this many bytes ahead of the instruction.
     Saved {
         /// Bytes to subtract from the value.
-        ahead: i64,
+        ahead: i32,
     },
     /// In a variable of the loop, this many bytes ahead of the instruction.
     Variable {
         /// Where the variable is.
         location: Location,
         /// Bytes to subtract from the value.
-        ahead: i64,
+        ahead: i32,
     },
     /// Before 3.11: the frame holds `f_lasti`, a 32-bit index into the byte code, negative before
     /// the first instruction.
@@ -115,7 +115,10 @@ impl Location {
     pub(super) fn of(home: Home) -> Option<Self> {
         match home {
             Home::Register(register) => pt_regs(register).map(Self::Register),
-            Home::Stack(base, offset) => pt_regs(base).map(|base| Self::Memory { base, offset }),
+            Home::Stack(base, offset) => {
+                let offset = i32::try_from(offset).ok()?;
+                pt_regs(base).map(|base| Self::Memory { base, offset })
+            }
         }
     }
 }

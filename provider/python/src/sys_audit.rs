@@ -61,7 +61,7 @@ pub(super) fn find(image: &Image<'_>) -> Result<Vec<NoHookSite>, String> {
     if paths.is_too_long {
         return Err("the code of sys.audit() is too long".to_owned());
     }
-    if !(all.returns && all.goes_on && paths.converts_name) {
+    if !(all.returns && all.continues && paths.converts_name) {
         return Err("sys.audit() does not look for hooks first".to_owned());
     }
     let mut sites = BTreeMap::new();
@@ -116,7 +116,7 @@ struct Outcome {
     /// One returns without a call.
     returns: bool,
     /// One calls something, or does what is not of interest.
-    goes_on: bool,
+    continues: bool,
     /// The jumps after which, one way, all return without a call.
     decisions: Vec<Decision>,
 }
@@ -137,9 +137,9 @@ impl Outcome {
         }
     }
 
-    fn goes_on() -> Self {
+    fn continues() -> Self {
         Self {
-            goes_on: true,
+            continues: true,
             ..Self::default()
         }
     }
@@ -148,14 +148,14 @@ impl Outcome {
     fn of(jump: Instruction, arguments: Option<Location>, taken: Self, not_taken: Self) -> Self {
         let mut both = Self {
             returns: taken.returns || not_taken.returns,
-            goes_on: taken.goes_on || not_taken.goes_on,
+            continues: taken.continues || not_taken.continues,
             decisions: Vec::new(),
         };
-        if !(both.returns && both.goes_on) {
+        if !(both.returns && both.continues) {
             return both;
         }
         for (side, taken) in [(taken, true), (not_taken, false)] {
-            if side.returns && !side.goes_on {
+            if side.returns && !side.continues {
                 both.decisions.push(Decision {
                     jump,
                     taken,
@@ -218,7 +218,7 @@ impl Paths<'_, '_> {
                 FlowControl::Call | FlowControl::IndirectCall if jumped => {
                     let name = state.memory(arguments);
                     self.converts_name |= name.is_some() && state.get(R::RDI) == name;
-                    return Outcome::goes_on();
+                    return Outcome::continues();
                 }
                 FlowControl::Return => return Outcome::returns(),
                 FlowControl::Next
@@ -228,12 +228,12 @@ impl Paths<'_, '_> {
                 | FlowControl::Interrupt
                 | FlowControl::XbeginXabortXend => state.step(&insn),
                 FlowControl::IndirectBranch | FlowControl::Exception => {
-                    return Outcome::goes_on();
+                    return Outcome::continues();
                 }
             }
         }
         self.is_too_long |= self.left == 0 || branches == 0 || count == MOST_STRAIGHT;
-        Outcome::goes_on()
+        Outcome::continues()
     }
 }
 

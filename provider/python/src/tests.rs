@@ -140,7 +140,7 @@ fn interpreters_found_here() {
                 let imports = imports.map_or_else(String::as_str, |_| "imports");
                 println!(
                     "covered: {} {:?}, {gc}, {imports}: {name}",
-                    build.version, build.recipe
+                    build.version, build.method
                 );
             }
             Err(refusal) => println!("refused: {name}: {refusal}"),
@@ -208,7 +208,7 @@ fn check_site(name: &str, file: &[u8], site: &Site) {
 
 /// What a recording must give again.
 fn summary(build: &Build) -> String {
-    let mut text = format!("{} {:?} {:?}\n", build.version, build.recipe, build.lines);
+    let mut text = format!("{} {:?} {:?}\n", build.version, build.method, build.lines);
     for site in &build.sites {
         writeln!(text, "{site:?}").unwrap();
     }

@@ -165,9 +165,9 @@ impl Dispatch<'_> {
         emit.asm.alu(Alu::Add, Reg::R3, Reg::R1);
         emit.asm.mov_imm(Reg::R4, SPREAD);
         emit.asm.alu(Alu::Mul, Reg::R3, Reg::R4);
-        let unused = i32::try_from(64 - ROW_BITS).unwrap_or(0);
+        let unused = (64 - ROW_BITS).cast_signed();
         emit.asm.alu_imm(Alu::Rsh, Reg::R3, unused);
-        let row = i32::try_from(ROW.trailing_zeros()).unwrap_or(0);
+        let row = ROW.trailing_zeros().cast_signed();
         emit.asm.alu_imm(Alu::Lsh, Reg::R3, row);
         emit.asm.map_value(Reg::R5, self.maps.active.table, 0);
         emit.asm.alu(Alu::Add, Reg::R5, Reg::R3);

@@ -166,7 +166,7 @@ impl Dispatch<'_> {
                 emit.asm
                     .load(Size::Double, Reg::R1, Reg::FP, scratch.code());
                 emit.asm.alu(Alu::Sub, Reg::R8, Reg::R1);
-                add(emit, Reg::R8, -i64::from(start));
+                add(emit, Reg::R8, -i32::from(start));
             }
             ByteCode::Bytes { pointer } => {
                 // Before its first instruction a function is at its first line.
@@ -175,7 +175,7 @@ impl Dispatch<'_> {
                 emit.asm.alu_imm(Alu::Mul, Reg::R8, scale);
                 emit.asm
                     .load(Size::Double, Reg::R3, Reg::FP, self.field(pointer));
-                add(emit, Reg::R3, i64::from(self.build.offsets.bytes.length));
+                add(emit, Reg::R3, i32::from(self.build.offsets.bytes.length));
                 read(emit, scratch.word, 8);
                 emit.asm.load(Size::Double, Reg::R1, Reg::FP, scratch.word);
                 emit.asm.jump_if(Cond::Ge, Reg::R8, Reg::R1, self.mismatch);

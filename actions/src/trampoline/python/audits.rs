@@ -82,10 +82,10 @@ impl<'p> Audits<'p> {
         read(emit, word, 8);
         emit.asm.load(Size::Double, Reg::R6, Reg::FP, word);
         emit.asm.mov(Reg::R3, Reg::R6);
-        add(emit, Reg::R3, i64::from(string.object_type()));
+        add(emit, Reg::R3, i32::from(string.object_type()));
         read(emit, word, 8);
         emit.asm.load(Size::Double, Reg::R3, Reg::FP, word);
-        add(emit, Reg::R3, i64::from(string.type_flags()));
+        add(emit, Reg::R3, i32::from(string.type_flags()));
         read(emit, word, 8);
         emit.asm.load(Size::Double, Reg::R0, Reg::FP, word);
         emit.asm.alu_imm(Alu::And, Reg::R0, IS_STR);

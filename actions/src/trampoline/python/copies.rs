@@ -1,8 +1,8 @@
 //! Byte code of which each thread has a copy (free-threaded 3.14).
 //!
-//! All that follows, the checks, the cache, the line table, is made for the byte code in the code
-//! object. So an instruction in a copy is taken for the one in its place there, which has the same
-//! opcode or another form of it (`provider::python::free_threaded`).
+//! The checks, the cache of arguments and the line table work on the byte code in the code object. So
+//! an instruction in a copy is replaced by the one at the same distance from the start of that byte
+//! code: it has the same opcode, or another form of it (`provider::python::free_threaded`).
 
 use predicates::emit::Emit;
 use predicates::insn::{Alu, Cond, Reg, Size};
@@ -36,19 +36,19 @@ impl Dispatch<'_> {
         emit.asm.load(Size::Word, Reg::R1, Reg::FP, number);
         emit.asm.jump_if_imm(Cond::Eq, Reg::R1, 0, original);
         emit.asm.mov(Reg::R3, Reg::R7);
-        add(emit, Reg::R3, i64::from(copies.array));
+        add(emit, Reg::R3, i32::from(copies.array));
         read(emit, word, 8);
         emit.asm.load(Size::Double, Reg::R3, Reg::FP, word);
         emit.asm.load(Size::Word, Reg::R1, Reg::FP, number);
         emit.asm.alu_imm(Alu::Lsh, Reg::R1, 3);
         emit.asm.alu(Alu::Add, Reg::R3, Reg::R1);
-        add(emit, Reg::R3, i64::from(copies.entries));
+        add(emit, Reg::R3, i32::from(copies.entries));
         read(emit, word, 8);
         emit.asm.load(Size::Double, Reg::R1, Reg::FP, word);
         emit.asm.load(Size::Double, Reg::R2, Reg::FP, instruction);
         emit.asm.alu(Alu::Sub, Reg::R2, Reg::R1);
         emit.asm.alu(Alu::Add, Reg::R2, Reg::R7);
-        add(emit, Reg::R2, i64::from(start));
+        add(emit, Reg::R2, i32::from(start));
         emit.asm.store(Size::Double, Reg::FP, instruction, Reg::R2);
         emit.asm.bind(original);
     }

@@ -1,21 +1,21 @@
-//! The frames that are active already when a thread is met for the first time.
+//! The frames that were active before the first hit in a thread.
 //!
-//! The probes may be attached to a process in the middle of its functions, and a child that was
-//! forked there goes on with frames that only its parent's were seen to start. Their returns
-//! should count. So at the first hit in each thread its frames are followed from the one that was
-//! hit to the outermost, and added to the active ones. No other time is as good: the thread stands
-//! still, and all of what it has done since the probes were attached is this hit.
+//! Probes may be attached to a process in the middle of its functions, and a forked child goes on in
+//! functions whose entries were seen in its parent only. Their returns should count. So at the first
+//! hit in each thread the chain of its frames is followed, from the one that was hit to the
+//! outermost, and all of them are added to the active ones. This is the right time: the thread stands
+//! still, and has passed no other probe since they were attached.
 //!
-//! Which threads have been met is known from a task storage map, which the kernel empties with
-//! the thread. A table before it, by the thread's number, makes this a comparison for every
+//! Which threads have been hit before is known from a task storage map, whose entry the kernel removes
+//! with the thread. A table in front of it, indexed by thread id, makes this a comparison for every
 //! later hit.
 //!
 //! Not every frame of the chain is a function's: the interpreter puts frames of its own between
 //! C and Python, before the `__init__` of a class, and where a function has not started yet. These
 //! have an owner of another kind, code without a name, or an instruction outside of their code.
 //!
-//! Left out: stacks that are switched from under the thread (greenlets) and were suspended when
-//! the thread was met; generators that were, which are not active, so that going on is an entry.
+//! Not added: the frames of greenlets that were suspended at the first hit, since they are on other
+//! stacks; those of suspended generators, which are not active, so that it is an entry when they go on.
 //! On a kernel without `may_goto` no chain can be followed.
 
 use dlang::diag::Span;
@@ -133,7 +133,7 @@ impl Dispatch<'_> {
 
     /// `r1 = address of the table's word for the thread` in `r7`.
     fn find_thread(&self, emit: &mut Emit<'_>) {
-        let last_bits = i32::try_from(THREADS - 1).unwrap_or(0);
+        let last_bits = (THREADS - 1).cast_signed();
         emit.asm.mov(Reg::R2, Reg::R7);
         emit.asm.alu_imm(Alu::And, Reg::R2, last_bits);
         emit.asm.alu_imm(Alu::Lsh, Reg::R2, 3);
@@ -162,7 +162,7 @@ impl Dispatch<'_> {
         self.meet_thread(emit, lost, done);
         emit.asm.jump_if_imm(Cond::Ne, Reg::R9, 0, first);
         emit.asm.mov(Reg::R3, Reg::R6);
-        add(emit, Reg::R3, i64::from(earlier.chain.previous));
+        add(emit, Reg::R3, i32::from(earlier.chain.previous));
         read(emit, self.scratch.word, 8);
         emit.asm
             .load(Size::Double, Reg::R6, Reg::FP, self.scratch.word);
@@ -232,7 +232,7 @@ impl Dispatch<'_> {
         let first = frame.code.min(chain.previous);
         let field = |offset: u16| scratch.value + signed(offset - first);
         emit.asm.mov(Reg::R3, Reg::R6);
-        add(emit, Reg::R3, i64::from(first));
+        add(emit, Reg::R3, i32::from(first));
         read(emit, scratch.value, chain.owner + 1 - first);
         emit.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, done);
         emit.asm

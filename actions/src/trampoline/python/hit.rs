@@ -6,7 +6,7 @@ use predicates::emit::{Emit, Emitted};
 use predicates::insn::{Alu, Cond, Helper, Reg, Size};
 use predicates::storage::Counter;
 use provider::python::offsets::ByteCode;
-use provider::python::{Condition, Event, InstructionPointer, Recipe, Site};
+use provider::python::{Condition, Event, InstructionPointer, Method, Site};
 
 use super::{Dispatch, PythonSite, add, leave_unless, locate, read, signed, starts};
 use crate::trampoline::locations::load_register;
@@ -81,7 +81,7 @@ impl Dispatch<'_> {
     /// Whether a hit needs to look at the code object: for arguments, and to check where a frame
     /// becomes active. One that is active was checked then.
     fn needs_code(&self, site: &Site) -> bool {
-        self.gives_arguments(site) || starts(site.event) && self.build.recipe == Recipe::Handlers
+        self.gives_arguments(site) || starts(site.event) && self.build.method == Method::Handlers
     }
 
     /// Stores the frame and the process, which an active frame is known by; `r7 = thread`, as
@@ -122,7 +122,7 @@ impl Dispatch<'_> {
             InstructionPointer::LastIndex => frame.instruction + 4 - frame.code,
         };
         emit.asm.mov(Reg::R3, Reg::R6);
-        add(emit, Reg::R3, i64::from(frame.code));
+        add(emit, Reg::R3, i32::from(frame.code));
         read(emit, at, size);
         emit.asm.load(Size::Double, Reg::R7, Reg::FP, at);
         self.untag_code(emit);
@@ -201,9 +201,7 @@ impl Dispatch<'_> {
     /// Clears the tag bits of the code object's address in `r7`.
     pub(super) fn untag_code(&self, emit: &mut Emit<'_>) {
         let mask = self.build.offsets.frame.code_mask;
-        if mask != u64::MAX {
-            // The tags are in the lowest bits, so the mask is the same in 32 bits, signed.
-            let mask = i32::try_from(mask.cast_signed()).unwrap_or(-1);
+        if mask != !0 {
             emit.asm.alu_imm(Alu::And, Reg::R7, mask);
         }
     }
@@ -218,7 +216,7 @@ impl Dispatch<'_> {
         outside: Label,
     ) {
         emit.asm.alu(Alu::Sub, Reg::R1, Reg::R7);
-        add(emit, Reg::R1, -i64::from(start));
+        add(emit, Reg::R1, -i32::from(start));
         emit.asm
             .load(Size::Double, Reg::R2, Reg::FP, self.field(units));
         emit.asm.alu_imm(Alu::Lsh, Reg::R2, 1);
@@ -234,7 +232,7 @@ impl Dispatch<'_> {
     /// Reads the start of the code object in `r7`.
     pub(super) fn read_code(&self, emit: &mut Emit<'_>, size: u16) {
         emit.asm.mov(Reg::R3, Reg::R7);
-        add(emit, Reg::R3, i64::from(self.build.offsets.code.header));
+        add(emit, Reg::R3, i32::from(self.build.offsets.code.header));
         read(emit, self.scratch.code_fields(), size);
     }
 

@@ -1,9 +1,9 @@
 //! import-find-load-start and import-find-load-done: the two ends of one call in the interpreter.
 //!
-//! At the start, the name is in a register. It is remembered by the thread and the stack pointer,
-//! which name the activation of the function that calls: imports are nested. The instruction at
-//! which an import is done may be reached without one, so it counts only if a name was remembered,
-//! and takes that.
+//! At the start, the name is in a register. It is kept in a map until the import is done, by thread and
+//! stack pointer: imports are nested, and the two say which call of the function it is. The
+//! instruction at which an import is done may also be reached without one, so a hit there counts only if
+//! the map has a name for it, which is taken out.
 //!
 //! A hit at the start is checked like the others: the call's second argument must be the name of
 //! importlib's method, which is as far from the call in memory as in the file.

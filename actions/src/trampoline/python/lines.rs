@@ -119,11 +119,11 @@ impl Dispatch<'_> {
         emit.asm.store(Size::Double, Reg::FP, at.target, Reg::R8);
         emit.asm.load(Size::Double, Reg::R6, Reg::FP, table);
         emit.asm.mov(Reg::R3, Reg::R6);
-        add(emit, Reg::R3, i64::from(bytes.length));
+        add(emit, Reg::R3, i32::from(bytes.length));
         read(emit, self.scratch.word, 8);
         emit.asm
             .load(Size::Double, Reg::R9, Reg::FP, self.scratch.word);
-        add(emit, Reg::R6, i64::from(bytes.data));
+        add(emit, Reg::R6, i32::from(bytes.data));
         emit.asm.store(Size::Double, Reg::FP, at.table, Reg::R6);
         // The difference of a value that the verifier does not know and itself.
         emit.asm.mov(Reg::R8, Reg::R9);

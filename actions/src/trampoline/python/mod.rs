@@ -1,8 +1,9 @@
-//! Probes made from what a CPython does: from hits on instructions of the interpreter to
-//! function-entry and function-return; `events` and `imports` have the others.
+//! Probes of Pythons that have none: what a hit on an instruction of the interpreter means, and the
+//! arguments of the probe that fires. This is about function-entry and function-return; `events`,
+//! `audits` and `imports` have the others.
 //!
-//! A *hit* is an execution of one of the analysis' sites; `docs/python.md` explains how they are
-//! found. Each goes through four steps, and is no firing unless it passes all:
+//! A *hit* is an execution of an instruction that carries one of our breakpoints; `docs/python.md`
+//! explains how these are found. A hit goes through four steps, and the probe fires if it passes all:
 //!
 //! ```text
 //!   read       frame from its register; code object and instruction from the frame
@@ -11,12 +12,12 @@
 //!   arguments  file, function, line: from the cache, or read and decoded
 //! ```
 //!
-//! Before 3.11, and from then on where only entries are wanted, each hit is an event by itself: there
-//! is no third step, and less to check.
+//! Before 3.11, and later where only function-entry is enabled, there is exactly one hit for each event:
+//! the third step falls away, and there is less to check.
 //!
 //! A hit that fails a check is counted ([`Counter::PythonMismatches`]) and dropped: a wrong
-//! argument is never given. One that does not pair is an event that some builds show twice, and
-//! no mistake. The set of active frames and the cache are maps, common to all programs.
+//! argument is never given. A hit that does not pair is an event that the build shows twice, which is
+//! expected. The set of active frames and the cache are maps, common to all programs.
 //!
 //! All reads are of the traced program's own memory, and of pages that it has just used.
 
@@ -41,7 +42,7 @@ use predicates::insn::{Alu, Cond, Helper, Reg, Size};
 use predicates::storage::Counter;
 use provider::object::{MapKind, MapSpec};
 use provider::probe::{Probe, ProbeKind, PythonEvent, PythonSites, Register};
-use provider::python::{Build, Event, FlagTest, Location, Recipe, Site};
+use provider::python::{Build, Event, FlagTest, Location, Method, Site};
 
 use self::active::ActiveMaps;
 pub(super) use self::audits::Audits;
@@ -310,7 +311,7 @@ impl<'p> Dispatch<'p> {
             return Ok(None);
         };
         let alone = firings[1].is_none() && build.entries.is_ok();
-        let pairs = build.recipe == Recipe::Handlers && !alone;
+        let pairs = build.method == Method::Handlers && !alone;
         let span = Span::default();
         let scratch = Scratch {
             keys: emit.buffer(32, span)?,
@@ -341,8 +342,8 @@ impl<'p> Dispatch<'p> {
         let [entries, returns] = self.firings.map(|firing| firing.is_some());
         let (starting, ending): (Vec<_>, Vec<_>) =
             self.build.sites.iter().partition(|site| starts(site.event));
-        match (self.build.recipe, &self.build.entries) {
-            (Recipe::Handlers, Ok(alone)) if !self.pairs => {
+        match (self.build.method, &self.build.entries) {
+            (Method::Handlers, Ok(alone)) if !self.pairs => {
                 let entries = alone.iter().map(|entry| PythonSite {
                     site: &entry.site,
                     flags: entry.flags,
@@ -351,12 +352,12 @@ impl<'p> Dispatch<'p> {
                 let others = others.filter(|s| matches!(s.event, Event::Throw | Event::Compiled));
                 entries.chain(others.map(PythonSite::from)).collect()
             }
-            (Recipe::Handlers, _) => ending
+            (Method::Handlers, _) => ending
                 .into_iter()
                 .chain(starting)
                 .map(PythonSite::from)
                 .collect(),
-            (Recipe::Calls, _) => {
+            (Method::Calls, _) => {
                 let ending = ending.into_iter().filter(|_| returns);
                 ending
                     .chain(starting.into_iter().filter(|_| entries))
@@ -448,14 +449,13 @@ fn read(emit: &mut Emit<'_>, to: i16, size: u16) {
     emit.asm.call(Helper::ProbeReadUser);
 }
 
-fn add(emit: &mut Emit<'_>, reg: Reg, distance: i64) {
+fn add(emit: &mut Emit<'_>, reg: Reg, distance: i32) {
     if distance != 0 {
-        // Distances in frames and objects are small.
-        let distance = i32::try_from(distance).unwrap_or(0);
         emit.asm.alu_imm(Alu::Add, reg, distance);
     }
 }
 
+/// A field's offset, or the size of what is read of an object, for loads and stores.
 fn signed(offset: u16) -> i16 {
-    i16::try_from(offset).unwrap_or(i16::MAX)
+    i16::try_from(offset).expect("the fields of Python's objects are near their start")
 }

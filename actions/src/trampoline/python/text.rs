@@ -1,12 +1,13 @@
-//! The text of a `str`.
+//! The text of a `str`, as an argument: the address of UTF-8 with a zero behind it.
 //!
-//! That of ASCII characters is stored so, zero-terminated. For others the address of the string is
-//! kept with [`WIDE`] set, until the text is needed: as UTF-8.
+//! A string of ASCII characters is stored so in the interpreter, and the argument is the address of that.
+//! For any other string the argument is at first the address of the object with [`WIDE`] set, and is
+//! replaced by that of UTF-8 before the clauses run.
 //!
-//! The interpreter keeps such a string with one, two or four bytes to a character, and sometimes,
-//! where C code has asked for it, as UTF-8 besides. If not, it is converted here, to a place
-//! in the thread's scratch, and the argument is the address of that. This is rare (names and
-//! paths are ASCII nearly always), so it is done at each firing anew.
+//! The interpreter keeps such a string with one, two or four bytes to a character, and, where C
+//! code has asked for it, as UTF-8 besides. If there is no UTF-8, the text is converted to a place
+//! in the thread's scratch. Names and paths are nearly always ASCII, so the result is not kept: it is
+//! converted again at each firing.
 //!
 //! A byte of a path that was no UTF-8 to begin with is kept by the interpreter as a lone surrogate,
 //! U+DC80 to U+DCFF; it becomes that byte again. Text that is too long for its place
@@ -14,7 +15,7 @@
 
 use dlang::diag::Span;
 use predicates::asm::Label;
-use predicates::emit::{Emit, Emitted};
+use predicates::emit::{Emit, Emitted, imm};
 use predicates::insn::{Alu, Cond, Reg, Size};
 use provider::python::Build;
 use provider::python::offsets::StringOffsets;
@@ -54,9 +55,9 @@ impl Strings {
     pub(super) fn address(&self, emit: &mut Emit<'_>) {
         let string = self.offsets;
         let (plain, done) = (emit.asm.label(), emit.asm.label());
-        let plain_bits = i32::try_from(string.ascii | string.compact).unwrap_or(0);
+        let plain_bits = string.ascii | string.compact;
         emit.asm.mov(Reg::R3, Reg::R6);
-        add(emit, Reg::R3, i64::from(string.state));
+        add(emit, Reg::R3, i32::from(string.state));
         read(emit, self.word, 4);
         emit.asm.load(Size::Word, Reg::R1, Reg::FP, self.word);
         emit.asm.alu_imm(Alu::And, Reg::R1, plain_bits);
@@ -95,8 +96,7 @@ impl Strings {
         emit.asm.mov(Reg::R7, Reg::R0);
         let kind = string.kind;
         emit.asm.alu_imm(Alu::Rsh, Reg::R7, i32::from(kind.shift));
-        let mask = i32::try_from(kind.mask).unwrap_or(0);
-        emit.asm.alu_imm(Alu::And, Reg::R7, mask);
+        emit.asm.alu_imm(Alu::And, Reg::R7, kind.mask);
         emit.asm.jump_if_imm(Cond::Eq, Reg::R7, 0, done);
         emit.asm.jump_if_imm(Cond::Gt, Reg::R7, 4, done);
 
@@ -110,14 +110,14 @@ impl Strings {
         let place = emit.buffer(8, span)?;
         emit.early_thread_state(Reg::R1, span)?;
         let (start, size) = emit.storage.texts;
-        add(emit, Reg::R1, i64::from(start + which * size));
+        add(emit, Reg::R1, imm(start + which * size));
         emit.asm.store(Size::Double, Reg::FP, place, Reg::R1);
-        self.convert_all(emit, place, i32::try_from(size).unwrap_or(8));
+        self.convert_all(emit, place, imm(size));
 
         // The address as a number like any other: what is loaded from a map has no type.
         emit.asm.load(Size::Double, Reg::R1, Reg::FP, place);
         emit.early_thread_state(Reg::R2, span)?;
-        let temps = i16::try_from(emit.storage.temps).unwrap_or(0);
+        let temps = emit.temps_offset(span)?;
         emit.asm.load(Size::Double, Reg::R1, Reg::FP, place);
         emit.asm.store(Size::Double, Reg::R2, temps, Reg::R1);
         emit.asm.load(Size::Double, Reg::R1, Reg::R2, temps);
@@ -133,21 +133,20 @@ impl Strings {
         let string = self.offsets;
         let (compact, found) = (emit.asm.label(), emit.asm.label());
         self.load_from(emit, string.state, 4);
-        let bit = i32::try_from(string.compact).unwrap_or(0);
-        emit.asm.alu_imm(Alu::And, Reg::R0, bit);
+        emit.asm.alu_imm(Alu::And, Reg::R0, string.compact);
         emit.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, compact);
         self.load_from(emit, string.wide_data, 8);
         emit.asm.mov(Reg::R6, Reg::R0);
         emit.asm.jump(found);
         emit.asm.bind(compact);
-        add(emit, Reg::R6, i64::from(string.wide_data));
+        add(emit, Reg::R6, i32::from(string.wide_data));
         emit.asm.bind(found);
     }
 
     /// `r0 = value` of `size` bytes at `r6 + offset` in the traced program.
     fn load_from(&self, emit: &mut Emit<'_>, offset: u16, size: u8) {
         emit.asm.mov(Reg::R3, Reg::R6);
-        add(emit, Reg::R3, i64::from(offset));
+        add(emit, Reg::R3, i32::from(offset));
         read(emit, self.word, u16::from(size));
         emit.asm.load(Size::of(size), Reg::R0, Reg::FP, self.word);
     }

@@ -166,11 +166,11 @@ impl Finder<'_, '_> {
                 let holder = state.find(frame);
                 let holder = holder
                     .ok_or_else(|| missing("the frame is lost before a place for a probe"))?;
-                let instruction = match state.memory(frame.plus(INSTRUCTION_POINTER)) {
-                    Some(v) if v.name == next_instr.name => {
-                        InstructionPointer::Saved { ahead: v.plus }
-                    }
-                    _ => {
+                let saved = state.memory(frame.plus(INSTRUCTION_POINTER));
+                let saved = saved.filter(|value| value.name == next_instr.name);
+                let instruction = match saved.and_then(|value| i32::try_from(value.plus).ok()) {
+                    Some(ahead) => InstructionPointer::Saved { ahead },
+                    None => {
                         let home = state.find(next_instr).and_then(Location::of);
                         let location =
                             home.ok_or_else(|| missing("the instruction pointer is lost"))?;
