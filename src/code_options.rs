@@ -3,6 +3,7 @@
 
 use actions::consume::OutputFormat;
 use actions::follow::FollowFields;
+use actions::frames::FrameOptions;
 use actions::lower::{Extras, LowerOptions, PART_LENGTH, uses_ancestors, wants_may_goto};
 use dlang::program::Program;
 use provider::catalog::Catalog;
@@ -42,6 +43,10 @@ pub(crate) fn code_options(
             && KernelFeatures::may_goto(),
         follow,
         grows,
+        frames: FrameOptions {
+            kernel: options.stackframes,
+            ..FrameOptions::default()
+        },
     }
 }
 

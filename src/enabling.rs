@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use actions::consume::pipeline::EcbTable;
 use actions::consume::{Consumer, OutputOptions};
-use actions::lower::{Compiler, Enabled, LowerOptions, Object};
+use actions::lower::{Compiler, Enabled, LowerOptions, Object, shows_processes};
 use actions::record::Ecb;
 use anyhow::Result;
 use dlang::diag::Source;
 use dlang::tags::Tag;
 use predicates::asm::Code;
 use predicates::storage::own_globals;
+use provider::addresses::Addresses;
 use provider::features::KernelFeatures;
 use provider::object::{Attachment, ProgramId, Target};
 use provider::probe::Probe;
@@ -22,7 +23,7 @@ use provider::session::{LinkId, Session};
 
 use crate::checked::Checked;
 use crate::compile::refusal;
-use crate::kernel::{KernelMaps, wall_offset};
+use crate::kernel::{KernelMaps, KernelNames, wall_offset};
 use crate::matching::Found;
 use crate::options::Options;
 use crate::rejection;
@@ -118,8 +119,18 @@ impl Enabling {
         Ok(())
     }
 
-    /// The consumer of its records.
-    pub(crate) fn consumer(&self, ecbs: Vec<Ecb>) -> Result<Consumer> {
+    /// What looks addresses up. If the program may ask for those of processes, what these map is
+    /// followed from now on: when the answer is wanted they may be gone.
+    fn addresses(&self, targets: &[u32]) -> Result<Addresses> {
+        let mut addresses = Addresses::new(self.options.demangle);
+        if shows_processes(&self.checked.program) {
+            addresses.follow(&KernelFeatures::detect(), targets)?;
+        }
+        Ok(addresses)
+    }
+
+    /// The consumer of its records. The targets are looked at first if addresses are to be named.
+    pub(crate) fn consumer(&self, ecbs: Vec<Ecb>, targets: &[u32]) -> Result<Consumer> {
         let layouts = self.compiler.aggregation_layouts();
         let mut maps = HashMap::new();
         for layout in &layouts {
@@ -133,7 +144,13 @@ impl Enabling {
             wall_offset: wall_offset(),
             ..self.options.output.clone()
         };
-        let mut consumer = Consumer::new(options, Box::new(KernelMaps(maps)));
+        let stacks = self.compiler.stacks().map(|map| self.session.map(map));
+        let names = KernelNames {
+            addresses: self.addresses(targets)?,
+            stacks: stacks.transpose()?,
+        };
+        let maps = Box::new(KernelMaps(maps));
+        let mut consumer = Consumer::with_names(options, maps, Box::new(names));
         let mut all = Options::clone(&self.options);
         consumer.on_setopt(Box::new(move |name, value, output| {
             let set = all.set_while_tracing(name, value);

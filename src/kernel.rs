@@ -7,7 +7,8 @@ use std::ops::{ControlFlow, Range};
 use std::os::unix::fs::MetadataExt as _;
 
 use actions::active_frames::ActiveFrames;
-use actions::consume::{AggregationMaps, DropCounts, pipeline};
+use actions::consume::{AggregationMaps, DropCounts, Names, pipeline};
+use actions::frames::Stack;
 use actions::lower::Compiler;
 use actions::record::EpochPlace;
 use anyhow::Result;
@@ -15,6 +16,7 @@ use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use predicates::storage::{Counter, TaskFields, own_globals};
+use provider::addresses::{Addresses, Symbol};
 use provider::btf::Btf;
 use provider::map::Map;
 use provider::object::MapId;
@@ -134,6 +136,30 @@ impl AggregationMaps for KernelMaps {
     }
 }
 
+/// The names that addresses have, and the stacks that the probes have put in their map.
+pub(crate) struct KernelNames {
+    pub(crate) addresses: Addresses,
+    /// The map with all stacks, if the program has any.
+    pub(crate) stacks: Option<Map>,
+}
+
+impl Names for KernelNames {
+    fn of_kernel(&mut self, address: u64) -> Symbol {
+        self.addresses.of_kernel(address)
+    }
+
+    fn of_process(&mut self, process: u32, address: u64) -> Symbol {
+        self.addresses.of_process(process, address)
+    }
+
+    fn stack(&mut self, number: u64) -> Option<Stack> {
+        let map = self.stacks.as_ref()?;
+        let mut value = vec![0; map.value_len()];
+        let found = map.lookup(&number.to_ne_bytes(), &mut value).ok()?;
+        Stack::parse(&value).filter(|_| found)
+    }
+}
+
 /// The maps that a run reads itself.
 pub(crate) struct RunMaps {
     counters: Map,
@@ -199,6 +225,7 @@ impl RunMaps {
             counts.python_compiled += count(Counter::PythonCompiled);
             counts.arguments += count(Counter::ArgumentDrops);
             counts.forks += count(Counter::FollowDrops);
+            counts.stacks += count(Counter::StackDrops);
         }
         Ok(counts)
     }

@@ -58,6 +58,10 @@ pub(crate) struct Options {
     pub(crate) pyusdt: bool,
     /// `followfork`: what the target processes start is traced like them.
     pub(crate) followfork: bool,
+    /// `stackframes`: how many frames `stack()` has unless it says.
+    pub(crate) stackframes: u32,
+    /// `demangle`: names of C++ and Rust as in their sources.
+    pub(crate) demangle: bool,
 }
 
 impl Default for Options {
@@ -84,6 +88,8 @@ impl Default for Options {
             pycheck: true,
             pyusdt: false,
             followfork: false,
+            stackframes: 20,
+            demangle: true,
         }
     }
 }
@@ -110,6 +116,9 @@ const LARGEST_STRING: u32 = 16384;
 const MOST_SPECULATIONS: u32 = 1024;
 /// The most that `scratchsize` may be: it is a part of each thread's state.
 const LARGEST_SCRATCH: u32 = 8192;
+
+/// The most columns before a frame of a stack.
+const MOST_INDENT: usize = 1000;
 
 /// Options that libdtrace has and that change nothing here.
 const NO_EFFECT: &[&str] = &[
@@ -150,8 +159,6 @@ const NO_EFFECT: &[&str] = &[
     "procfspath",
     "pspec",
     "quietresize",
-    "stackframes",
-    "stackindent",
     "stdc",
     "switchrate",
     "syslibdir",
@@ -227,6 +234,7 @@ impl Options {
         };
         let size = || parse_size(value.unwrap_or("")).ok_or(BadOption::Value);
         let number = || text()?.parse::<usize>().or(Err(BadOption::Value));
+        let frames = || u32::try_from(number()?.max(1)).or(Err(BadOption::Value));
         let output = &mut self.output;
         match name {
             "quiet" => output.quiet = switch()?,
@@ -238,6 +246,9 @@ impl Options {
             "aggpercpu" => output.agg_per_cpu = switch()?,
             "rawbytes" => output.raw_bytes = switch()?,
             "droptags" => output.drop_tags = switch()?,
+            "stackframes" => self.stackframes = frames()?,
+            "stackindent" => output.stack_indent = number()?.min(MOST_INDENT),
+            "demangle" => self.demangle = switch()?,
             "nspec" => {
                 let count = u32::try_from(number()?).unwrap_or(u32::MAX);
                 self.nspec = count.clamp(1, MOST_SPECULATIONS);

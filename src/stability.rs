@@ -193,8 +193,20 @@ fn points_to_kernel_struct(ty: &Type) -> bool {
     match ty {
         Type::Pointer(to, _) => match to.as_ref() {
             Type::Struct(of) => of.kernel,
-            Type::Void | Type::Int(_) | Type::String | Type::Pointer(..) | Type::Array(..) => false,
+            Type::Void
+            | Type::Int(_)
+            | Type::String
+            | Type::Pointer(..)
+            | Type::Array(..)
+            | Type::Symbol(_)
+            | Type::Stack => false,
         },
-        Type::Void | Type::Int(_) | Type::String | Type::Array(..) | Type::Struct(_) => false,
+        Type::Void
+        | Type::Int(_)
+        | Type::String
+        | Type::Array(..)
+        | Type::Struct(_)
+        | Type::Symbol(_)
+        | Type::Stack => false,
     }
 }

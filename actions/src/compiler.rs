@@ -15,6 +15,7 @@ use provider::probe::Probe;
 
 use crate::flow::{flow_name, flow_of};
 use crate::follow::{FollowFields, followed_map};
+use crate::frames::{self, FrameOptions, stacks_map};
 pub use crate::plan::Extras;
 use crate::plan::{each_clause_expr, each_statement, most_fixed, plan_record};
 use crate::record::{AggregationLayout, EpochPlace, KeySelector};
@@ -51,6 +52,8 @@ pub struct LowerOptions {
     pub follow: Option<FollowFields>,
     /// Whether programs that start while tracing goes on may bring more probes.
     pub grows: bool,
+    /// How many frames stacks have.
+    pub frames: FrameOptions,
 }
 
 /// A clause on a probe that it matches.
@@ -146,7 +149,13 @@ impl Compiler {
             counters: COUNTERS_MAP,
             switches: SWITCHES,
         };
+        let frames = frames::limits(&program, options.frames).map(|limits| {
+            own_maps.push(stacks_map(limits));
+            next_map += 1;
+            (MapRef(next_map - 1), limits)
+        });
         let sizes = Sizes {
+            frames,
             speculations: speculations(&program, options.speculations),
             strsize,
             record,
@@ -242,6 +251,12 @@ impl Compiler {
     #[must_use]
     pub fn globals(&self) -> MapId {
         MapId(GLOBALS.0)
+    }
+
+    /// The map with all stacks, if the program has any.
+    #[must_use]
+    pub fn stacks(&self) -> Option<MapId> {
+        self.storage.frames.map(|frames| MapId(frames.map.0))
     }
 
     /// Whether the program has an `exit()`.

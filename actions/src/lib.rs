@@ -8,6 +8,7 @@ pub mod consume;
 mod faults;
 mod flow;
 pub mod follow;
+pub mod frames;
 pub mod lower;
 mod parts;
 mod pieces;

@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 
 use dlang::diag::Span;
-use dlang::program::{Builtin, Expr, ExprKind, Program, Subroutine};
+use dlang::format::{Format, Piece, Spec};
+use dlang::program::{Action, Builtin, Expr, ExprKind, Program, StmtKind, Subroutine};
 use predicates::asm::{Code, MapRef};
 use predicates::emit::{Refusal, Rodata};
 use predicates::part::PartMaps;
-use predicates::storage::COUNTERS;
+use predicates::storage::{COUNTERS, has_process};
 use provider::object::{
     self, Attachment, Called, Context, MapId, MapKind, MapSpec, ProgramId, Relocation, Target,
 };
@@ -20,7 +21,7 @@ use crate::compiler::{COUNTERS_MAP, program_name};
 pub use crate::compiler::{Compiler, Enabled, Extras, LowerOptions, wants_may_goto};
 use crate::follow::Keeping;
 pub use crate::parts::PART_LENGTH;
-use crate::plan::each_clause_expr;
+use crate::plan::{each_clause_expr, each_statement};
 use crate::record::Ecb;
 use crate::trampoline::{self, PythonMaps, Source};
 use crate::unit::{Made, Unit, count, ecb};
@@ -362,6 +363,27 @@ pub fn uses_ancestors(program: &Program) -> bool {
             ExprKind::Builtin(Builtin::Ppid) | ExprKind::Call(Subroutine::Progenyof, _)
         )
     })
+}
+
+/// Whether a program shows addresses of processes by their names.
+#[must_use]
+pub fn shows_processes(program: &Program) -> bool {
+    let prints = |format: &Format| {
+        format.pieces.iter().any(|piece| {
+            matches!(piece, Piece::Conversion(conversion) if conversion.spec == Spec::UserAddress)
+        })
+    };
+    let mut found = any_expr(program, &|expr| has_process(&expr.ty));
+    for clause in &program.clauses {
+        each_statement(&clause.body, &mut |stmt| {
+            if let StmtKind::Action(Action::Printf(format, _) | Action::Printa(Some(format), _)) =
+                &stmt.kind
+            {
+                found |= prints(format);
+            }
+        });
+    }
+    found
 }
 
 fn any_expr(program: &Program, which: &dyn Fn(&Expr) -> bool) -> bool {

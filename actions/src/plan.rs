@@ -11,9 +11,11 @@
 
 use std::sync::Arc;
 
+use dlang::format::{Piece, Spec};
 use dlang::program::{Action, BinaryOp, Builtin, Expr, ExprKind, Stmt, StmtKind};
 use dlang::types::{Int, Type};
 pub(crate) use dlang::walk::{each_clause_expr, each_expr, each_statement};
+use predicates::storage::has_process;
 
 use crate::record::{Field, HEADER_SIZE, Output, OutputKind, RecordLayout, Speculation};
 
@@ -67,7 +69,7 @@ pub(crate) fn plan_record(
         if extras.flow || extras.origin {
             planner.plan.layout.thread = Some(planner.int_field(Int::U32, None));
         }
-        if extras.origin {
+        if extras.origin || names_process(body) {
             planner.plan.layout.process = Some(planner.int_field(Int::U32, None));
         }
         if extras.flow {
@@ -93,6 +95,38 @@ fn records(body: &[Stmt]) -> bool {
         } => records(then) || records(otherwise),
         StmtKind::Expr(_) | StmtKind::Aggregate { .. } => false,
     })
+}
+
+/// Whether any of the statements shows the address of a process by its name, for which the process
+/// must be known.
+fn names_process(body: &[Stmt]) -> bool {
+    let of_process = |piece: &Piece| matches!(piece, Piece::Conversion(conversion) if conversion.spec == Spec::UserAddress);
+    let mut found = false;
+    each_statement(body, &mut |stmt| {
+        if let StmtKind::Action(action) = &stmt.kind {
+            found |= match action {
+                Action::Trace(expr) => has_process(&expr.ty),
+                Action::Printf(format, _)
+                | Action::System(format, _)
+                | Action::Freopen(Some(format), _) => format.pieces.iter().any(of_process),
+                Action::Printa(..)
+                | Action::Clear(_)
+                | Action::Trunc(..)
+                | Action::Exit(_)
+                | Action::Normalize(..)
+                | Action::Denormalize(_)
+                | Action::Tracemem(..)
+                | Action::Freopen(None, _)
+                | Action::Ftruncate
+                | Action::Setopt(..)
+                | Action::Raise(_)
+                | Action::Speculate(_)
+                | Action::Commit(_)
+                | Action::Discard(_) => false,
+            };
+        }
+    });
+    found
 }
 
 /// Whether any of the statements prints or changes an aggregation as a whole.
@@ -395,6 +429,12 @@ pub(crate) fn most_fixed(body: &[Stmt]) -> u32 {
 fn recorded_bytes(expr: &Expr) -> u32 {
     match &expr.ty {
         Type::Struct(s) => s.size,
-        Type::Void | Type::Int(_) | Type::String | Type::Pointer(..) | Type::Array(..) => 0,
+        Type::Void
+        | Type::Int(_)
+        | Type::String
+        | Type::Pointer(..)
+        | Type::Array(..)
+        | Type::Symbol(_)
+        | Type::Stack => 0,
     }
 }

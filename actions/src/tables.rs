@@ -383,6 +383,7 @@ mod tests {
             part_length: crate::parts::PART_LENGTH,
             may_goto: false,
             grows: false,
+            frames: crate::frames::FrameOptions::default(),
             follow: None,
         };
         let source = Source {

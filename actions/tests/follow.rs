@@ -52,6 +52,7 @@ impl Following {
             part_length: actions::lower::PART_LENGTH,
             may_goto: false,
             grows: true,
+            frames: actions::frames::FrameOptions::default(),
             follow: Some(FollowFields {
                 tgid: btf.member_offset("task_struct", "tgid").unwrap(),
                 signal: btf.member_offset("task_struct", "signal").unwrap(),

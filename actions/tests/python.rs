@@ -183,6 +183,7 @@ fn compile(
         part_length: actions::lower::PART_LENGTH,
         may_goto,
         grows: false,
+        frames: actions::frames::FrameOptions::default(),
         follow: matches!(scope, Scope::Tree(_)).then_some(FollowFields {
             tgid: 8,
             signal: 16,

@@ -301,6 +301,7 @@ fn call<'a>(
         | Subroutine::Strtok
         | Subroutine::Rand
         | Subroutine::Progenyof
+        | Subroutine::Stack
         | Subroutine::Speculation => return Err(EvalError::NotConstant),
     })
 }

@@ -90,8 +90,10 @@ pub enum Spec {
     Pointer,
     /// `%Y`: nanoseconds since 1970 as `2026 Nov 23 06:37:15`.
     Date,
-    /// `%a`, `%A`: an address as a symbol, where it can be resolved.
+    /// `%a`: an address as the kernel's symbol that holds it.
     Address,
+    /// `%A`: the same of the process in which the probe fired.
+    UserAddress,
     /// `%k`: a stack.
     Stack,
     /// `%e %E %f %g %G`: floating point; integers never match.

@@ -13,6 +13,7 @@ pub mod print;
 pub mod program;
 pub mod render;
 pub mod strings;
+pub mod symbol;
 pub mod tags;
 pub mod types;
 pub mod walk;

@@ -191,6 +191,7 @@ impl Printer<'_> {
 
     fn action(&self, action: &Action) -> String {
         match action {
+            Action::Trace(e) if matches!(e.ty, Type::Symbol(_) | Type::Stack) => self.expr(e),
             Action::Trace(e) => format!("trace({})", self.expr(e)),
             Action::Printf(format, args) => self.formatted("printf", Some(format), args),
             Action::System(format, args) => self.formatted("system", Some(format), args),
@@ -302,10 +303,19 @@ impl Printer<'_> {
                     format!("({op}{target})")
                 }
             }
-            ExprKind::Cast(of) if e.ty == Type::String => {
-                format!("stringof({})", self.expr(of))
+            ExprKind::Cast(of) => {
+                let of = self.expr(of);
+                match e.ty {
+                    Type::String => format!("stringof({of})"),
+                    Type::Symbol(symbol) => format!("{}({of})", symbol.name()),
+                    Type::Void
+                    | Type::Int(_)
+                    | Type::Pointer(..)
+                    | Type::Array(..)
+                    | Type::Struct(_)
+                    | Type::Stack => format!("(({}){of})", type_name(&e.ty)),
+                }
             }
-            ExprKind::Cast(of) => format!("(({}){})", type_name(&e.ty), self.expr(of)),
             ExprKind::Deref(address) => format!("(*{})", self.expr(address)),
             ExprKind::Member { of, name, .. } => format!("{}.{name}", self.expr(of)),
             ExprKind::Index { of, index } => format!("{}[{}]", self.expr(of), self.expr(index)),
@@ -373,7 +383,12 @@ impl Structs {
                     s.members.iter().for_each(|member| self.ty(&member.ty));
                 }
             }
-            Type::Struct(_) | Type::Void | Type::Int(_) | Type::String => {}
+            Type::Struct(_)
+            | Type::Void
+            | Type::Int(_)
+            | Type::String
+            | Type::Symbol(_)
+            | Type::Stack => {}
         }
     }
 
@@ -518,6 +533,8 @@ fn declare(ty: &Type, name: &str) -> String {
             declare(to, &format!("(*{name})"))
         }
         Type::Pointer(to, _) => declare(to, &format!("*{name}")),
+        // No declaration has these.
+        Type::Symbol(_) | Type::Stack => format!("{ty} {name}"),
     }
 }
 
@@ -551,7 +568,9 @@ fn constant(value: i64, ty: &Type) -> String {
         | Type::String
         | Type::Pointer(..)
         | Type::Array(..)
-        | Type::Struct(_) => return format!("(({}){}UL)", type_name(ty), value.cast_unsigned()),
+        | Type::Struct(_)
+        | Type::Symbol(_)
+        | Type::Stack => return format!("(({}){}UL)", type_name(ty), value.cast_unsigned()),
     };
     let is_signed = matches!(ty, Type::Int(int) if int.signed);
     match value {

@@ -656,6 +656,10 @@ pub enum Builtin {
     Curthread,
     /// `errno`, `int`: the error of the current system call, 0 outside of one.
     Errno,
+    /// `caller`, `uint64_t`: where the kernel's function returns to that the probe is in; 0 if none is.
+    Caller,
+    /// `stackdepth`, `uint32_t`: the number of the kernel's frames.
+    Stackdepth,
 }
 
 /// Subroutines: functions that give a value. Signatures as in libdtrace's identifier table.
@@ -726,6 +730,8 @@ pub enum Subroutine {
     Ntohl,
     /// `uint64_t ntohll(uint64_t)`.
     Ntohll,
+    /// `stack([uint32_t frames])`: the kernel's stack.
+    Stack,
 }
 
 impl Subroutine {
@@ -741,7 +747,8 @@ impl Subroutine {
             | Self::Speculation
             | Self::Strtok
             | Self::Rand
-            | Self::Progenyof => false,
+            | Self::Progenyof
+            | Self::Stack => false,
             Self::Basename
             | Self::Dirname
             | Self::Strlen

@@ -177,6 +177,12 @@ pub enum Tag {
     TracememAddr,
     /// `tracemem`'s size is not a positive constant.
     TracememSize,
+    /// `stack`'s number of frames is not a positive constant.
+    StackSize,
+    /// `ustack`'s number of frames is not a positive constant.
+    UstackFrames,
+    /// `ustack`'s size of strings is not a constant that is positive or 0.
+    UstackStrsize,
     /// An aggregation behind `speculate()`.
     AggSpec,
     /// A second `commit()` in a clause.
@@ -419,6 +425,9 @@ impl Tag {
             Self::AggComm => "D_AGG_COMM",
             Self::TracememAddr => "D_TRACEMEM_ADDR",
             Self::TracememSize => "D_TRACEMEM_SIZE",
+            Self::StackSize => "D_STACK_SIZE",
+            Self::UstackFrames => "D_USTACK_FRAMES",
+            Self::UstackStrsize => "D_USTACK_STRSIZE",
             Self::AggSpec => "D_AGG_SPEC",
             Self::CommComm => "D_COMM_COMM",
             Self::CommDrec => "D_COMM_DREC",

@@ -7,6 +7,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::symbol::Symbol;
+
 /// An integer type: how many bytes a value has and whether it is signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Int {
@@ -138,6 +140,10 @@ pub enum Type {
     Array(Arc<Type>, u32),
     /// A struct or union.
     Struct(Arc<Struct>),
+    /// An address that shows as a name.
+    Symbol(Symbol),
+    /// A stack: the frames of a thread. Its value is a number that stands for them.
+    Stack,
 }
 
 /// A struct or union type with its members laid out. As in C its tag is its identity: two with the
@@ -258,9 +264,13 @@ impl Type {
     pub fn space(&self) -> Space {
         match self {
             Self::Pointer(_, space) => *space,
-            Self::Void | Self::Int(_) | Self::String | Self::Array(..) | Self::Struct(_) => {
-                Space::Unknown
-            }
+            Self::Void
+            | Self::Int(_)
+            | Self::String
+            | Self::Array(..)
+            | Self::Struct(_)
+            | Self::Symbol(_)
+            | Self::Stack => Space::Unknown,
         }
     }
 
@@ -281,19 +291,19 @@ impl Type {
             Self::Void => 0,
             Self::Int(int) => u32::from(int.size),
             Self::String => strsize,
-            Self::Pointer(..) => 8,
+            Self::Pointer(..) | Self::Symbol(_) | Self::Stack => 8,
             Self::Array(of, count) => of.size(strsize) * count,
             Self::Struct(s) => s.size,
         }
     }
 
     /// The integer that holds a value of this type in a register: itself for integers, `uint64_t`
-    /// for pointers and arrays (their address); `None` for what no register holds.
+    /// for pointers and arrays (their address), symbols and stacks; `None` for what no register holds.
     #[must_use]
     pub fn as_int(&self) -> Option<Int> {
         match self {
             Self::Int(int) => Some(*int),
-            Self::Pointer(..) | Self::Array(..) => Some(Int::U64),
+            Self::Pointer(..) | Self::Array(..) | Self::Symbol(_) | Self::Stack => Some(Int::U64),
             Self::Void | Self::String | Self::Struct(_) => None,
         }
     }
@@ -330,6 +340,10 @@ impl fmt::Display for Type {
             Self::Array(of, count) => write!(f, "{of} [{count}]"),
             Self::Struct(s) if s.union => write!(f, "union {}", s.name),
             Self::Struct(s) => write!(f, "struct {}", s.name),
+            // libdtrace's names for them.
+            Self::Symbol(symbol) if symbol.is_user() => f.write_str("_usymaddr"),
+            Self::Symbol(_) => f.write_str("_symaddr"),
+            Self::Stack => f.write_str("dt_stack_t"),
         }
     }
 }

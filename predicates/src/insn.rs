@@ -254,6 +254,7 @@ pub enum Helper {
     GetCurrentUidGid = 15,
     GetCurrentComm = 16,
     GetCurrentTask = 35,
+    GetStack = 67,
     SendSignal = 109,
     ProbeReadUser = 112,
     ProbeReadKernel = 113,

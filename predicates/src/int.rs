@@ -67,6 +67,7 @@ impl Emit<'_> {
             ExprKind::Call(Subroutine::Copyin, args) => self.copyin(args, span),
             ExprKind::Call(Subroutine::Speculation, _) => self.speculation(span),
             ExprKind::Call(Subroutine::Alloca, args) => self.alloca(args, span),
+            ExprKind::Call(Subroutine::Stack, args) => self.kernel_stack(args.first(), span),
             ExprKind::Call(subroutine, args) => self.int_subroutine(*subroutine, args, span),
             ExprKind::Comma(first, second) => {
                 self.effect(first)?;
@@ -135,7 +136,12 @@ impl Emit<'_> {
                 }
                 Ok(())
             }
-            Type::Int(_) | Type::Pointer(..) | Type::Array(..) | Type::Struct(_) => {
+            Type::Int(_)
+            | Type::Pointer(..)
+            | Type::Array(..)
+            | Type::Struct(_)
+            | Type::Symbol(_)
+            | Type::Stack => {
                 let val = self.int(expr)?;
                 self.stack.give(val);
                 Ok(())
@@ -211,6 +217,8 @@ impl Emit<'_> {
             Builtin::Curthread => self.asm.call(Helper::GetCurrentTask),
             Builtin::Ppid => self.parent_pid(span)?,
             Builtin::Vtimestamp => self.vtimestamp(span)?,
+            Builtin::Caller => self.caller(span)?,
+            Builtin::Stackdepth => self.stack_depth(span)?,
             Builtin::Id => self.shared_id(Reg::R0),
             Builtin::Epid => self.shared_epid(Reg::R0),
             Builtin::Errno

@@ -3,6 +3,7 @@
 pub mod asm;
 pub mod emit;
 mod fetch;
+pub mod frames;
 mod heap;
 pub mod insn;
 mod int;

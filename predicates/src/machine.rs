@@ -83,7 +83,9 @@ impl MachineState {
             | Builtin::Walltimestamp
             | Builtin::Vtimestamp
             | Builtin::Cpu
-            | Builtin::Curthread => return None,
+            | Builtin::Curthread
+            | Builtin::Caller
+            | Builtin::Stackdepth => return None,
         })
     }
 }

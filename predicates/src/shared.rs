@@ -77,7 +77,9 @@ impl Field {
             | Builtin::Errno
             | Builtin::Curthread
             | Builtin::Probeprov
-            | Builtin::Epid => None,
+            | Builtin::Epid
+            | Builtin::Caller
+            | Builtin::Stackdepth => None,
         }
     }
 

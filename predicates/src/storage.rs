@@ -18,6 +18,7 @@
 //!   copied     what alloca() and copyin() gave
 //!   texts      arguments that were converted to UTF-8
 //!   element    an element that is made, a struct that is copied
+//!   frames     a stack
 //!   key        one tuple
 //!   heap-fixed the record's fixed part, ending at
 //!   heap       strings of this firing, back to back; the record runs into them
@@ -28,6 +29,7 @@ use dlang::program::{Program, Scope, VarId, Variable};
 use dlang::types::Type;
 
 use crate::asm::MapRef;
+use crate::frames::{FrameLimits, Frames};
 
 /// Bytes at `temps`: 8 words.
 pub const TEMP_BYTES: u32 = 64;
@@ -98,8 +100,10 @@ impl Shape {
     pub fn of(key: &[Type], thread: bool) -> Self {
         let strings = count_strings(key);
         let all = u32::try_from(key.len()).expect("a tuple has few members");
+        let processes = key.iter().filter(|ty| has_process(ty)).count();
+        let processes = u32::try_from(processes).expect("a tuple has few members");
         Self {
-            ints: all - strings + u32::from(thread),
+            ints: all - strings + processes + u32::from(thread),
             strings,
             thread,
         }
@@ -181,6 +185,8 @@ pub struct Storage {
     /// Offset and size of an associative array's element that is made; as much follows it for a
     /// struct that is copied.
     pub element: (u32, u32),
+    /// Where stacks are built, if the program has any.
+    pub frames: Option<Frames>,
     /// Offset of the tuple under construction.
     pub key: u32,
     /// Bytes of the largest.
@@ -233,10 +239,12 @@ pub enum Counter {
     FollowDrops = 8,
     /// Calls of `speculation()` when all that there may be at a time were active.
     FailedSpeculations = 9,
+    /// Stacks that found no room.
+    StackDrops = 10,
 }
 
 /// Number of [`Counter`]s.
-pub const COUNTERS: u32 = 10;
+pub const COUNTERS: u32 = 11;
 
 /// The most `this->` scalars that live on the stack.
 const STACK_LOCALS: usize = 8;
@@ -264,6 +272,8 @@ pub struct Sizes {
     pub task: TaskFields,
     /// How many speculations there may be at a time.
     pub speculations: u32,
+    /// The map with all stacks and what limits them, if the program has any.
+    pub frames: Option<(MapRef, FrameLimits)>,
 }
 
 /// The maps that every enabling has, numbered by the caller.
@@ -363,7 +373,12 @@ impl Storage {
             strsize.clamp(8, LONGEST_TEXT).next_multiple_of(8),
         );
         let element = (texts.0 + TEXTS * texts.1, largest_struct(program, strsize));
-        let key = element.0 + 2 * element.1;
+        let frames = sizes.frames.map(|(map, limits)| Frames {
+            at: element.0 + 2 * element.1,
+            limits,
+            map,
+        });
+        let key = element.0 + 2 * element.1 + frames.map_or(0, |frames| frames.limits.bytes());
         let heap = key + sizes.key.next_multiple_of(8) + sizes.record.next_multiple_of(8);
         Self {
             strsize,
@@ -384,6 +399,7 @@ impl Storage {
             copied,
             texts,
             element,
+            frames,
             key,
             key_size: sizes.key.next_multiple_of(8),
             heap,
@@ -410,6 +426,13 @@ fn largest_struct(program: &Program, strsize: u32) -> u32 {
         size(&variable.ty);
     }
     largest
+}
+
+/// Whether the id of the process stands before a member of a tuple: an address of a process says
+/// nothing without it.
+#[must_use]
+pub fn has_process(ty: &Type) -> bool {
+    matches!(ty, Type::Symbol(symbol) if symbol.is_user())
 }
 
 /// How many of a tuple's members are strings.

@@ -15,7 +15,7 @@ use dlang::types::Type;
 use crate::emit::{Emit, Emitted, Fault, imm};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::stack::Val;
-use crate::storage::{Selector, TupleMaps};
+use crate::storage::{Selector, TupleMaps, has_process};
 use crate::string::Str;
 
 /// The largest key that is built on the stack.
@@ -76,6 +76,11 @@ impl Emit<'_> {
             ints.push(self.keep(Reg::R0, span)?);
         }
         for member in members {
+            if has_process(&member.ty) {
+                self.pid_tgid(Reg::R0, span)?;
+                self.asm.alu_imm(Alu::Rsh, Reg::R0, 32);
+                ints.push(self.keep(Reg::R0, span)?);
+            }
             let value = self.member(member)?;
             if let MemberValue::Int(val) = value {
                 ints.push(val);

@@ -310,7 +310,7 @@ fn bytes(size: u32) -> Type {
 fn align_of(ty: &Type) -> u32 {
     match ty {
         Type::Int(int) => int.size.into(),
-        Type::Pointer(..) => 8,
+        Type::Pointer(..) | Type::Symbol(_) | Type::Stack => 8,
         Type::Array(of, _) => align_of(of),
         Type::Struct(s) => s.align,
         Type::Void | Type::String => 1,

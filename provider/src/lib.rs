@@ -1,5 +1,6 @@
 //! Which probes exist on this machine, and attaching eBPF programs to them.
 
+pub mod addresses;
 pub mod btf;
 pub mod catalog;
 mod diagnosis;

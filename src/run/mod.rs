@@ -80,7 +80,8 @@ impl Run {
         let enabling = &mut enabler.enabling;
         let mut loaded = enabling.load(&all_found(matches))?;
         let records = loaded.ecbs.iter().any(records_of_programs);
-        let mut consumer = enabling.consumer(std::mem::take(&mut loaded.ecbs))?;
+        let ecbs = std::mem::take(&mut loaded.ecbs);
+        let mut consumer = enabling.consumer(ecbs, &target.pids())?;
         consumer.begins();
         let signals = Signals::block(signals, enabling.compiler.followed().is_some())?;
         let maps = RunMaps::of(&enabling.session, &enabling.compiler)?;

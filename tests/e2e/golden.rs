@@ -40,7 +40,8 @@ macro_rules! areas {
 }
 
 areas! {
-    actions aggregations command control errors faults formats output probes python speculation strings
+    actions aggregations command control errors faults formats output probes python speculation stacks
+    strings
     time translators variables
 }
 

@@ -8,7 +8,7 @@ use dlang::eval::Value;
 use dlang::format::{Flags, Spec};
 use dlang::types::Int;
 
-use super::sys;
+use super::{names, sys};
 
 /// The widest that a field is padded to: a width is a run-time number, and a wrong one must not
 /// take all memory.
@@ -79,7 +79,8 @@ fn put_int(out: &mut Vec<u8>, spec: Spec, style: Style, n: i64, int: Int, dates:
         Spec::Octal => put_radix(out, bits(n, int), 3, b"0", LOWER, style),
         Spec::Hex | Spec::Pointer => put_radix(out, bits(n, int), 4, b"0x", LOWER, style),
         Spec::HexUpper => put_radix(out, bits(n, int), 4, b"0X", UPPER, style),
-        Spec::Address | Spec::Stack => {
+        // One that has no name is shown by its number.
+        Spec::Address | Spec::UserAddress | Spec::Stack => {
             let flags = Flags {
                 alternate: true,
                 ..style.flags
@@ -194,6 +195,12 @@ pub(super) fn put_text(out: &mut Vec<u8>, text: &[u8], style: Style) {
     if left {
         fill(out, b' ', blanks);
     }
+}
+
+/// `%k`: the frames of a stack, indented by the width.
+pub(super) fn put_frames(out: &mut Vec<u8>, frames: &str, style: Style) {
+    let indent = if style.flags.left { 0 } else { style.width };
+    names::put_stack(out, frames, indent);
 }
 
 /// `%S`: C's escapes, octal for what has none. A string's NUL shows too, as in DTrace 2.0.

@@ -155,6 +155,8 @@ pub(super) fn known(ecb: &Ecb, builtin: Builtin) -> Option<Value<'_>> {
         | Builtin::Walltimestamp
         | Builtin::Vtimestamp
         | Builtin::Cpu
+        | Builtin::Caller
+        | Builtin::Stackdepth
         | Builtin::Curthread => None,
     }
 }

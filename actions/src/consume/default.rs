@@ -7,6 +7,7 @@ use dlang::eval::Value;
 use dlang::types::{Int, Type};
 
 use super::convert::{self, Style};
+use super::names::{put_name, put_stack};
 use crate::record::Ecb;
 
 /// What stands over the columns of [`put_prefix`].
@@ -48,6 +49,8 @@ pub(super) struct Strings {
     pub(super) width: usize,
     /// Dump them all (`-x rawbytes`).
     pub(super) raw: bool,
+    /// Columns before a frame of a stack.
+    pub(super) indent: usize,
 }
 
 /// A field of `trace(e)`, by the type of `e`; `quiet` leaves out the padding.
@@ -59,6 +62,12 @@ pub(super) fn put_trace(
     quiet: bool,
 ) {
     match value {
+        Value::Str(text) if *ty == Type::Stack => {
+            put_stack(out, &String::from_utf8_lossy(text), strings.indent);
+        }
+        Value::Str(text) if matches!(ty, Type::Symbol(_)) => {
+            put_name(out, &String::from_utf8_lossy(text));
+        }
         Value::Int(n) => {
             let int = ty.as_int().unwrap_or(Int::I64);
             let width = match (quiet, int.size, int.signed) {

@@ -27,6 +27,8 @@ pub struct DropCounts {
     pub arguments: u64,
     /// Processes that were started in a followed tree and are not followed.
     pub forks: u64,
+    /// Stacks that found no room among those that the run has met.
+    pub stacks: u64,
 }
 
 impl DropCounts {
@@ -47,6 +49,7 @@ impl DropCounts {
             self.python_compiled,
             self.arguments,
             self.forks,
+            self.stacks,
         ];
         counts
             .chain(&rest)
@@ -149,6 +152,12 @@ impl DropReporter {
                 "fork not followed: too many processes are followed",
                 counts.forks,
                 old.forks,
+            ),
+            (
+                "RDTRACEDROP_STACK",
+                "stack dropped: too many different stacks",
+                counts.stacks,
+                old.stacks,
             ),
         ];
         for (tag, what, now, before) in elsewhere {

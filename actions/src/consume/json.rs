@@ -15,6 +15,7 @@ use super::aggregate::{Bucket, Keyed, Result as Aggregated, Table};
 use super::convert::Dates;
 use super::decode::Record;
 use super::event::{Data, Drops, Fault, Output};
+use super::names::Namer;
 use super::{ConsumerStats, OutputOptions};
 
 /// The number of the schema: it grows when a field changes its meaning or goes, not when one is added.
@@ -124,7 +125,7 @@ impl Output for Json {
                     action: "printf",
                     message: Text(&message),
                     bytes: Hex::of(&message),
-                    values: Values(args, record),
+                    values: Values(args, record, plan.names()),
                 };
                 self.put_output(&printf, out);
                 self.message = message;
@@ -362,7 +363,13 @@ impl<'a> Typed<'a> {
             Value::Str(bytes) => match ty {
                 // Memory, of which no text can be made.
                 Type::Struct(_) => (Shown::Nothing, Some(Hex(bytes))),
-                Type::Void | Type::Int(_) | Type::String | Type::Pointer(..) | Type::Array(..) => {
+                Type::Stack => (Shown::Frames(Frames(bytes)), None),
+                Type::Void
+                | Type::Int(_)
+                | Type::String
+                | Type::Pointer(..)
+                | Type::Array(..)
+                | Type::Symbol(_) => {
                     let text = super::convert::until_nul(bytes);
                     (Shown::Text(Text(text)), Hex::of(bytes))
                 }
@@ -379,11 +386,22 @@ enum Shown<'a> {
     Signed(i64),
     Unsigned(u64),
     Text(Text<'a>),
+    Frames(Frames<'a>),
     Nothing,
 }
 
+/// The frames of a stack, each a string.
+struct Frames<'a>(&'a [u8]);
+
+impl Serialize for Frames<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let lines = self.0.split(|byte| *byte == b'\n');
+        serializer.collect_seq(lines.filter(|line| !line.is_empty()).map(Text))
+    }
+}
+
 /// The values of a `printf`, computed from its record.
-struct Values<'a>(&'a [Expr], &'a Record<'a>);
+struct Values<'a>(&'a [Expr], &'a Record<'a>, &'a Namer);
 
 impl Serialize for Values<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -391,6 +409,7 @@ impl Serialize for Values<'_> {
         for arg in self.0 {
             // The message has been made of the same: what cannot be computed does not come here.
             if let Ok(value) = eval::eval(arg, self.1) {
+                let value = super::named(value, &arg.ty, self.1, self.2);
                 values.serialize_element(&Typed::of(&value, &arg.ty))?;
             }
         }

@@ -18,6 +18,7 @@ mod event;
 mod fault;
 mod flow;
 mod json;
+mod names;
 pub mod pipeline;
 mod printf;
 mod speculation;
@@ -35,6 +36,7 @@ use std::mem;
 
 use dlang::eval::{self, Env as _, EvalError, Value};
 use dlang::program::{AggId, Expr};
+use dlang::types::Type;
 use provider::probe::ProbeKind;
 
 pub use self::aggregate::{AggregationMaps, SortOptions};
@@ -46,6 +48,8 @@ use self::drops::DropReporter;
 use self::event::{Data, Output};
 use self::fault::FaultRecord;
 use self::json::Json;
+pub use self::names::Names;
+use self::names::{Namer, NoNames};
 use self::speculation::{Fate, Id, Speculations};
 use self::text::Text;
 use crate::record::{
@@ -76,6 +80,8 @@ pub struct OutputOptions {
     pub strsize: u32,
     /// `-x specsize`: the most bytes of a speculation's records.
     pub specsize: u64,
+    /// `-x stackindent`: the columns before a frame of a stack.
+    pub stack_indent: usize,
     /// `-x oformat`: what events are shown as.
     pub format: OutputFormat,
     /// What the monotonic clock, which records have their time from, lacks to the time since 1970, in
@@ -118,6 +124,7 @@ impl Default for OutputOptions {
             drop_tags: false,
             strsize: 256,
             specsize: 4 << 20,
+            stack_indent: 14,
             format: OutputFormat::default(),
             wall_offset: 0,
         }
@@ -197,6 +204,7 @@ pub struct Consumer {
     /// Records of ERROR while BEGIN is running: as with libdtrace, they show behind BEGIN's.
     held: Option<Vec<Vec<u8>>>,
     speculations: Speculations,
+    names: Namer,
     stats: ConsumerStats,
 }
 
@@ -271,8 +279,18 @@ impl fmt::Debug for Consumer {
 impl Consumer {
     /// A consumer without ECBs; aggregations are read through `maps`.
     pub fn new(options: OutputOptions, maps: Box<dyn AggregationMaps + Send>) -> Self {
+        Self::with_names(options, maps, Box::new(NoNames))
+    }
+
+    /// The same, which shows addresses as names.
+    pub fn with_names(
+        options: OutputOptions,
+        maps: Box<dyn AggregationMaps + Send>,
+        names: Box<dyn Names>,
+    ) -> Self {
+        let names = Namer::new(names);
         Self {
-            aggregations: Aggregations::new(options.sort),
+            aggregations: Aggregations::new(options.sort, names.clone()),
             speculations: Speculations::new(options.specsize),
             drops: DropReporter::default(),
             output: match options.format {
@@ -288,6 +306,7 @@ impl Consumer {
             begun: false,
             count: 0,
             held: None,
+            names,
             stats: ConsumerStats::default(),
         }
     }
@@ -315,7 +334,8 @@ impl Consumer {
             if self.ecbs.len() <= index {
                 self.ecbs.resize_with(index + 1, || None);
             }
-            self.ecbs[index] = Some(Box::new(PlannedEcb::new(ecb, self.options.strsize)));
+            let planned = PlannedEcb::new(ecb, self.options.strsize, &self.names);
+            self.ecbs[index] = Some(Box::new(planned));
         }
     }
 
@@ -594,7 +614,8 @@ impl Consumer {
                 self.output.data(record, Data::Printf { plan, args }, out)?;
             }
             Planned::Trace(expr) => {
-                let (value, ty) = (&eval::eval(expr, record)?, &expr.ty);
+                let (value, ty) = (eval::eval(expr, record)?, &expr.ty);
+                let value = &named(value, ty, record, &self.names);
                 self.output.data(record, Data::Trace { value, ty }, out)?;
             }
             Planned::Printa(plan, ids) => {
@@ -666,11 +687,12 @@ impl Consumer {
 }
 
 impl PlannedEcb {
-    fn new(ecb: Ecb, strsize: u32) -> Self {
+    fn new(ecb: Ecb, strsize: u32, names: &Namer) -> Self {
         let plan = |kind: &OutputKind| match kind {
             OutputKind::Trace(expr) => Planned::Trace(expr.clone()),
             OutputKind::Printf(format, args) => {
-                Planned::Printf(printf::Plan::new(format, args, &ecb, strsize), args.clone())
+                let plan = printf::Plan::new(format, args, &ecb, (strsize, names.clone()));
+                Planned::Printf(plan, args.clone())
             }
             OutputKind::Printa(format, ids) => {
                 let plan = format
@@ -679,13 +701,18 @@ impl PlannedEcb {
                 Planned::Printa(plan, ids.clone())
             }
             OutputKind::Exit | OutputKind::Raise => Planned::Nothing,
-            OutputKind::System(format, args) => {
-                Planned::System(printf::Plan::new(format, args, &ecb, strsize))
-            }
+            OutputKind::System(format, args) => Planned::System(printf::Plan::new(
+                format,
+                args,
+                &ecb,
+                (strsize, names.clone()),
+            )),
             OutputKind::Freopen(format, args) => {
                 let format = format.as_ref();
                 Planned::Freopen(
-                    format.map(|format| printf::Plan::new(format, args, &ecb, strsize)),
+                    format.map(|format| {
+                        printf::Plan::new(format, args, &ecb, (strsize, names.clone()))
+                    }),
                 )
             }
             OutputKind::Ftruncate => Planned::Ftruncate,
@@ -750,6 +777,17 @@ fn text_of(expr: &Expr, record: &Record<'_>) -> Result<String, EvalError> {
 fn index(epid: u32) -> Option<usize> {
     let index = epid.checked_sub(1).filter(|_| epid < FIRST_SPECIAL_EPID)?;
     usize::try_from(index).ok()
+}
+
+/// A value as it is shown: a symbol or a stack as its text.
+fn named<'v>(value: Value<'v>, ty: &Type, record: &Record<'_>, names: &Namer) -> Value<'v> {
+    match value {
+        Value::Int(number) => match names.text(ty, record.process(), number) {
+            Some(text) => Value::Str(text.into_bytes().into()),
+            None => Value::Int(number),
+        },
+        Value::Str(text) => Value::Str(text),
+    }
 }
 
 /// The speculation that the fields of a record name, if any.

@@ -13,12 +13,14 @@ use dlang::types::Int;
 
 use super::convert::{self, Dates, Style};
 use super::decode::{self, Record};
+use super::names::Namer;
 use crate::record::{Ecb, Field};
 
 /// A `printf` action, ready to print records.
 #[derive(Debug)]
 pub(super) struct Plan {
     steps: Vec<Step>,
+    names: Namer,
 }
 
 #[derive(Debug)]
@@ -47,7 +49,12 @@ enum Arg {
 
 impl Plan {
     /// Plans `format` with `args` for the records of `ecb`.
-    pub(super) fn new(format: &Format, args: &[Expr], ecb: &Ecb, strsize: u32) -> Self {
+    pub(super) fn new(
+        format: &Format,
+        args: &[Expr],
+        ecb: &Ecb,
+        (strsize, names): (u32, Namer),
+    ) -> Self {
         let mut planner = Planner {
             ecb,
             strsize,
@@ -75,7 +82,13 @@ impl Plan {
         planner.flush();
         Self {
             steps: planner.steps,
+            names,
         }
+    }
+
+    /// What names addresses have.
+    pub(super) fn names(&self) -> &Namer {
+        &self.names
     }
 
     /// Prints `record` to `out`.
@@ -88,7 +101,9 @@ impl Plan {
         for step in &self.steps {
             match step {
                 Step::Text(text) => out.extend_from_slice(text),
-                Step::Convert(conversion) => conversion.print(record, dates, out)?,
+                Step::Convert(conversion) => {
+                    conversion.print(record, &self.names, dates, out)?;
+                }
             }
         }
         Ok(())
@@ -99,6 +114,7 @@ impl Conversion {
     fn print(
         &self,
         record: &Record<'_>,
+        names: &Namer,
         dates: &mut Dates,
         out: &mut Vec<u8>,
     ) -> Result<(), EvalError> {
@@ -121,11 +137,27 @@ impl Conversion {
             Arg::Computed { expr, int } => (Some(eval::eval(expr, record)?), *int),
         };
         match value {
+            Some(Value::Int(number)) if shows_names(self.spec) => {
+                let (number, process) = (number.cast_unsigned(), record.process());
+                if self.spec == Spec::Stack {
+                    let frames = names.frames(&names.stack(number));
+                    convert::put_frames(out, &frames, style);
+                } else {
+                    let process = process.filter(|_| self.spec == Spec::UserAddress);
+                    let name = names.address(process, number);
+                    convert::put_text(out, name.as_bytes(), style);
+                }
+            }
             Some(value) => convert::put(out, self.spec, style, &value, int, dates),
             None => record.corrupt.set(true),
         }
         Ok(())
     }
+}
+
+/// Whether a conversion shows addresses by their names.
+fn shows_names(spec: Spec) -> bool {
+    matches!(spec, Spec::Address | Spec::UserAddress | Spec::Stack)
 }
 
 /// The integer value of `expr`; a string has none.
@@ -173,7 +205,7 @@ impl<'a> Planner<'a> {
         arg: &'a Expr,
     ) {
         let int = arg.ty.as_int().unwrap_or(Int::I64);
-        let settled = width.is_none() && precision.is_none();
+        let settled = width.is_none() && precision.is_none() && !shows_names(spec);
         if let (true, Some(value)) = (settled, self.constant(arg)) {
             convert::put(
                 &mut self.text,

@@ -37,12 +37,14 @@ impl Text {
                 size,
                 width: 33,
                 raw,
+                indent: options.stack_indent,
             },
             // As in libdtrace, a key's string has one byte more than `strsize`.
             keys: Strings {
                 size: size + 1,
                 width: 50,
                 raw,
+                indent: options.stack_indent,
             },
             per_cpu: options.agg_per_cpu,
         }

@@ -375,7 +375,9 @@ impl Writer {
             .filter(|(_, prototype)| match prototype.result {
                 ValueType::String => text,
                 ValueType::Int(_) | ValueType::Scratch => !text,
-                ValueType::Kernel(_) | ValueType::Void | ValueType::Other => false,
+                ValueType::Kernel(_) | ValueType::Void | ValueType::Stack | ValueType::Other => {
+                    false
+                }
             })
             .collect();
         let (name, prototype) = known[self.random.below(known.len())];

@@ -87,6 +87,7 @@ pub(crate) fn verify_in_parts(text: &str, part_length: usize) -> Verdict {
         may_goto: KernelFeatures::may_goto(),
         follow: None,
         grows: false,
+        frames: actions::frames::FrameOptions::default(),
     };
     let object = match Compiler::new(Arc::new(program), options).lower(&enabled) {
         Ok(object) => object,

@@ -7,7 +7,7 @@ use super::operator::{base_of, constant_choice};
 use super::{Checked, Checker};
 use crate::ast::{self, Name};
 use crate::diag::Span;
-use crate::names::{self, ActionName, Kind, Prototype};
+use crate::names::{self, ActionName, Attributes, Kind, Prototype};
 use crate::program::{Action, AggId, ExprKind, Stmt, StmtKind};
 use crate::tags::Tag;
 use crate::types::{Space, Struct, Type};
@@ -182,7 +182,16 @@ impl Checker<'_> {
         } else {
             self.refuse_aggregation(expr)?;
             let value = self.expr(expr)?;
-            StmtKind::Expr(self.no_struct(value)?)
+            if value.ty == Type::Stack {
+                let attributes = Attributes {
+                    records: true,
+                    ..Attributes::default()
+                };
+                self.follows(ActionName::Trace, attributes, span)?;
+                StmtKind::Action(Action::Trace(value))
+            } else {
+                StmtKind::Expr(self.no_struct(value)?)
+            }
         };
         out.push(Stmt { kind, span });
         Ok(())
@@ -220,6 +229,7 @@ impl Checker<'_> {
                 Action::Denormalize(aggregation(self, Tag::NormalizeAggarg)?)
             }
             Ok(ActionName::Tracemem) => self.tracemem(args, prototype)?,
+            Ok(ActionName::Symbol(symbol)) => Action::Trace(self.symbol(symbol, name, args, span)?),
             Ok(ActionName::Speculate) => Action::Speculate(number(self, 0)?),
             Ok(ActionName::Commit) => Action::Commit(number(self, 0)?),
             Ok(ActionName::Discard) => Action::Discard(number(self, 0)?),
@@ -307,7 +317,7 @@ impl Checker<'_> {
                 );
                 return self.unsupported(arg.span, &message);
             }
-            Type::Struct(_) => place,
+            Type::Struct(_) | Type::Symbol(_) | Type::Stack => place,
             Type::Void if matches!(place.kind, ExprKind::Call(..)) => {
                 let message = "trace( ) may not be applied to a void expression";
                 return self.plain_error(Tag::TraceVoid, arg.span, message);
@@ -334,7 +344,12 @@ impl Checker<'_> {
         let space = match &address.ty {
             Type::Pointer(_, space) => *space,
             Type::Int(_) => Space::Unknown,
-            Type::Void | Type::String | Type::Array(..) | Type::Struct(_) => {
+            Type::Void
+            | Type::String
+            | Type::Array(..)
+            | Type::Struct(_)
+            | Type::Symbol(_)
+            | Type::Stack => {
                 let message = format!(
                     "tracemem( ) argument #1 is incompatible with prototype:\n\tprototype: pointer or integer\n\t argument: {}",
                     address.ty

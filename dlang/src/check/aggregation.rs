@@ -4,6 +4,7 @@
 use super::action::dynamic_words;
 use super::convert::{convert, stored};
 use super::operator::base_of;
+use super::symbol::symbol_call;
 use super::{Checked, Checker};
 use crate::ast;
 use crate::diag::{Diagnostic, Span};
@@ -91,6 +92,10 @@ impl Checker<'_> {
     fn keys(&mut self, keys: &[ast::Expr]) -> Checked<Vec<Expr>> {
         let mut checked = Vec::with_capacity(keys.len());
         for (n, key) in keys.iter().enumerate() {
+            if let Some((symbol, name, args)) = symbol_call(key) {
+                checked.push(self.symbol(symbol, name, args, key.span)?);
+                continue;
+            }
             self.has_key_type(key, n, "aggregation")?;
             let place = self.place(key)?;
             let ty = if matches!(place.ty, Type::Array(..)) {
@@ -128,7 +133,10 @@ impl Checker<'_> {
         span: Span,
     ) -> Checked<(AggId, Vec<Expr>)> {
         let Some(&id) = self.aggregations.get(name) else {
-            let key: Checked<Vec<Type>> = keys.iter().map(|key| self.key_type(key)).collect();
+            let key: Checked<Vec<Type>> = keys
+                .iter()
+                .map(|key| self.aggregation_key_type(key))
+                .collect();
             let key = key?;
             let keys = keys
                 .into_iter()

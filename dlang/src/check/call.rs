@@ -7,7 +7,7 @@ use super::variable::may_be_ours;
 use super::{Checked, Checker};
 use crate::ast::{self, Name};
 use crate::diag::{Diagnostic, Span};
-use crate::names::{self, Kind, Parameter, Prototype, Takes};
+use crate::names::{self, ActionName, Kind, Parameter, Prototype, Takes};
 use crate::program::{Expr, ExprKind, Scope};
 use crate::tags::Tag;
 use crate::types::Type;
@@ -28,6 +28,7 @@ impl Checker<'_> {
                 for (n, (arg, parameter)) in args.iter().zip(prototype.parameters).enumerate() {
                     checked.push(self.argument(function, n + 1, arg, *parameter)?);
                 }
+                self.stack_arguments(*subroutine, &checked)?;
                 let call = ExprKind::Call(*subroutine, checked);
                 self.fold(node(call, prototype.result.ty(), span))
             }
@@ -36,6 +37,14 @@ impl Checker<'_> {
             | Kind::Aggregating(prototype, Err(why)) => {
                 self.check_typed_arguments(function, args, prototype)?;
                 self.lacking(function, *why, name.span)
+            }
+            Kind::Action(_, Ok(ActionName::Symbol(_))) => {
+                let message = format!(
+                    "tracing function {function}( ) may not be called from a D expression (D program context required)"
+                );
+                let hint = "it is a statement of its own, or a key of an aggregation";
+                let error = self.diagnostic(Tag::CgExpr, name.span, &message);
+                self.reject(error.with_hint(hint))
             }
             Kind::Action(_, Ok(_)) | Kind::Aggregating(_, Ok(_)) => Ok(valueless(span)),
             Kind::Variable(..) | Kind::Array(_) => self.unknown_function(name),

@@ -23,7 +23,7 @@ pub(super) fn is_string_like(ty: &Type) -> bool {
     match ty {
         Type::String => true,
         Type::Pointer(of, _) | Type::Array(of, _) => matches!(**of, Type::Int(Int { size: 1, .. })),
-        Type::Void | Type::Int(_) | Type::Struct(_) => false,
+        Type::Void | Type::Int(_) | Type::Struct(_) | Type::Symbol(_) | Type::Stack => false,
     }
 }
 

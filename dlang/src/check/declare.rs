@@ -613,6 +613,9 @@ pub(super) fn unstorable(ty: &Type) -> Option<&'static str> {
         Type::Void => Some("cannot have void objects"),
         Type::Array(_, 0) => Some("an array variable needs its size"),
         Type::Array(of, _) => unstorable(of),
+        Type::Symbol(_) | Type::Stack => {
+            Some("a stack is traced, printed or a key of an aggregation; no variable holds one")
+        }
         Type::Struct(_) | Type::Int(_) | Type::String | Type::Pointer(..) => None,
     }
 }

@@ -387,7 +387,11 @@ impl Checker<'_> {
                 let pointer = convert_pointer(operand, Type::Int(Int::I8));
                 Ok(node(ExprKind::Cast(Box::new(pointer)), Type::String, span))
             }
-            ty @ (Type::Void | Type::Array(..) | Type::Struct(_)) => {
+            ty @ (Type::Void
+            | Type::Array(..)
+            | Type::Struct(_)
+            | Type::Symbol(_)
+            | Type::Stack) => {
                 let message = format!("cannot apply stringof to a value of type {ty}");
                 self.error(Tag::StringofType, span, &message)
             }

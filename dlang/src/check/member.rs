@@ -274,9 +274,12 @@ impl Checker<'_> {
                 let pointer = convert_pointer(address, Type::Int(Int::I8));
                 Ok(node(ExprKind::Cast(Box::new(pointer)), Type::String, span))
             }
-            ty @ (Type::Int(_) | Type::Pointer(..) | Type::Array(..) | Type::Struct(_)) => {
-                Ok(node(ExprKind::Deref(Box::new(address)), ty, span))
-            }
+            ty @ (Type::Int(_)
+            | Type::Pointer(..)
+            | Type::Array(..)
+            | Type::Struct(_)
+            | Type::Symbol(_)
+            | Type::Stack) => Ok(node(ExprKind::Deref(Box::new(address)), ty, span)),
         }
     }
 

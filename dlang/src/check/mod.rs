@@ -23,6 +23,7 @@ mod printf;
 mod probe_args;
 mod provider;
 mod speculation;
+mod symbol;
 mod translate;
 mod types;
 mod variable;

@@ -488,7 +488,12 @@ impl Checker<'_> {
         let size = match &target.ty {
             Type::Int(_) => 1,
             Type::Pointer(..) => self.element_size(&target.ty.clone(), span)?,
-            Type::Void | Type::String | Type::Array(..) | Type::Struct(_) => {
+            Type::Void
+            | Type::String
+            | Type::Array(..)
+            | Type::Struct(_)
+            | Type::Symbol(_)
+            | Type::Stack => {
                 let message = format!("operator {shown} requires operand of scalar type");
                 return self.error(Tag::OpScalar, target.span, &message);
             }

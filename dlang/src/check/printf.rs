@@ -113,7 +113,8 @@ fn parse_conversion(text: &str) -> Result<(Conversion, usize), BadConversion> {
         Some('S') => Some(Spec::Escaped),
         Some('p') => Some(Spec::Pointer),
         Some('Y') => Some(Spec::Date),
-        Some('a' | 'A') => Some(Spec::Address),
+        Some('a') => Some(Spec::Address),
+        Some('A') => Some(Spec::UserAddress),
         Some('k') => Some(Spec::Stack),
         Some(c @ ('e' | 'E' | 'f' | 'F' | 'g' | 'G')) => Some(Spec::Float(c)),
         _ => None,
@@ -468,9 +469,14 @@ fn fits(spec: Spec, ty: &Type) -> bool {
         }
         Spec::Char | Spec::CharEscaped => matches!(ty, Type::Int(Int { size: 1..=4, .. })),
         Spec::String | Spec::Escaped => *ty == Type::String,
-        Spec::Pointer | Spec::Address => ty.is_scalar(),
+        Spec::Pointer => ty.is_scalar(),
+        Spec::Address => ty.is_scalar() || matches!(ty, Type::Symbol(symbol) if !symbol.is_user()),
+        Spec::UserAddress => {
+            ty.is_scalar() || matches!(ty, Type::Symbol(symbol) if symbol.is_user())
+        }
+        Spec::Stack => *ty == Type::Stack,
         Spec::Date => matches!(ty, Type::Int(Int { size: 8, .. })),
-        Spec::Stack | Spec::Float(_) | Spec::Default => false,
+        Spec::Float(_) | Spec::Default => false,
     }
 }
 
@@ -489,7 +495,8 @@ fn prototype(spec: Spec) -> &'static str {
         Spec::String | Spec::Escaped => "char [] or string (or use stringof)",
         Spec::Pointer | Spec::Address => "pointer or integer",
         Spec::Date => "int64_t",
-        Spec::Stack => "stack",
+        Spec::UserAddress => "pointer or integer (with -p/-c) or _usymaddr (without -p/-c)",
+        Spec::Stack => "dt_stack_t",
         Spec::Float(_) => "float, double, or long double",
         Spec::Default => "aggregation",
     }

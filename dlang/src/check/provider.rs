@@ -132,7 +132,12 @@ impl<'a> Checker<'a> {
                 Some(DeclaratorPart::Function(_)) => Type::pointer_to(Type::Void),
                 Some(_) | None => Type::Void,
             },
-            Type::Int(_) | Type::String | Type::Pointer(..) | Type::Struct(_) => ty,
+            Type::Int(_)
+            | Type::String
+            | Type::Pointer(..)
+            | Type::Struct(_)
+            | Type::Symbol(_)
+            | Type::Stack => ty,
         })
     }
 

@@ -78,7 +78,8 @@ impl Checker<'_> {
             | ActionName::Setopt
             | ActionName::Raise
             | ActionName::Stop
-            | ActionName::Return => {
+            | ActionName::Return
+            | ActionName::Symbol(_) => {
                 self.done.data |= attributes.records;
                 [
                     (

@@ -100,9 +100,12 @@ impl<'a> Checker<'a> {
                 let address = convert(unknown, &Type::pointer_to(input.clone()));
                 node(ExprKind::Deref(Box::new(address)), input, name.span)
             }
-            Type::Void | Type::String | Type::Int(_) | Type::Pointer(..) => {
-                convert(unknown, &input)
-            }
+            Type::Void
+            | Type::String
+            | Type::Int(_)
+            | Type::Pointer(..)
+            | Type::Symbol(_)
+            | Type::Stack => convert(unknown, &input),
         };
         self.translate(id, &output, placeholder, name, name.span)?;
         Ok(())

@@ -148,7 +148,7 @@ pub(super) fn is_incomplete(ty: &Type) -> bool {
         Type::Void => true,
         Type::Struct(s) => s.members.is_empty(),
         Type::Array(of, _) => is_incomplete(of),
-        Type::Int(_) | Type::String | Type::Pointer(..) => false,
+        Type::Int(_) | Type::String | Type::Pointer(..) | Type::Symbol(_) | Type::Stack => false,
     }
 }
 
@@ -386,7 +386,7 @@ impl Layout {
 fn align_of(ty: &Type) -> u32 {
     match ty {
         Type::Int(int) => int.size.into(),
-        Type::Pointer(..) => 8,
+        Type::Pointer(..) | Type::Symbol(_) | Type::Stack => 8,
         Type::Array(of, _) => align_of(of),
         Type::Struct(s) => s.align,
         Type::Void | Type::String => 1,

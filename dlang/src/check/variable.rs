@@ -3,6 +3,7 @@
 use super::convert::{is_string_like, node, stored};
 use super::declare::unstorable;
 use super::member::is_in_variable;
+use super::symbol::is_alike;
 use super::{Checked, Checker, Reported};
 use crate::ast::{self, Name};
 use crate::diag::{Diagnostic, Span};
@@ -285,7 +286,7 @@ impl Checker<'_> {
             let fits = if *ty == Type::String {
                 is_string_like(&key.ty)
             } else {
-                ty.is_scalar() && key.ty.is_scalar()
+                ty.is_scalar() && key.ty.is_scalar() || is_alike(ty, &key.ty)
             };
             if !fits {
                 let message = format!(
@@ -296,9 +297,22 @@ impl Checker<'_> {
                 return self.error(tag, key.span, &message);
             }
             let key = stored(key, ty);
-            matched.push(self.fold(key)?);
+            matched.push(if ty.is_scalar() { self.fold(key)? } else { key });
         }
         Ok(matched)
+    }
+
+    /// The same for an aggregation, where symbols and stacks may be keys.
+    pub(super) fn aggregation_key_type(&mut self, key: &Expr) -> Checked<Type> {
+        match &key.ty {
+            Type::Symbol(_) | Type::Stack => Ok(key.ty.clone()),
+            Type::Void
+            | Type::Int(_)
+            | Type::String
+            | Type::Pointer(..)
+            | Type::Array(..)
+            | Type::Struct(_) => self.key_type(key),
+        }
     }
 
     /// The type in which a key is kept: `char` arrays and pointers as strings.

@@ -16,6 +16,7 @@ mod table;
 use std::sync::Arc;
 
 use crate::program::{Builtin, Subroutine};
+use crate::symbol::Symbol;
 use crate::types::{Int, Space, Struct, Type};
 
 pub(crate) use near::nearest;
@@ -89,6 +90,7 @@ pub enum ActionName {
     Normalize,
     Denormalize,
     Tracemem,
+    Symbol(Symbol),
     Speculate,
     Commit,
     Discard,
@@ -181,7 +183,9 @@ pub enum ValueType {
     Scratch,
     /// `struct NAME *` to memory of the kernel.
     Kernel(&'static str),
-    /// Something that rdtrace has no type for: a stack, a symbol.
+    /// A stack.
+    Stack,
+    /// Something that rdtrace has no type for.
     Other,
 }
 
@@ -191,6 +195,7 @@ impl ValueType {
     pub fn ty(self) -> Type {
         match self {
             Self::Void | Self::Other => Type::Void,
+            Self::Stack => Type::Stack,
             Self::Int(int) => Type::Int(int),
             Self::String => Type::String,
             Self::Scratch => Type::pointer_in(Space::Scratch, Type::Void),

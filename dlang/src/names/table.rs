@@ -9,6 +9,7 @@ use super::{
     ValueType, Variable,
 };
 use crate::program::{Builtin, Subroutine};
+use crate::symbol::Symbol;
 use crate::types::Int;
 
 /// All of D's names.
@@ -31,7 +32,7 @@ pub const TABLE: &[Name] = &[
     subroutine("basename", STRING, &[CHARS], Ok(Subroutine::Basename)),
     subroutine("bcopy", ValueType::Void, &[MEMORY, SCRATCH, SIZE], Ok(Subroutine::Bcopy)),
     action("breakpoint", &[], Err(Lack::Impossible)).destructive(),
-    unsupported_variable("caller", UINT64, NO_STACKS),
+    variable("caller", UINT64, Builtin::Caller),
     action("chill", &[INT32], Err(Lack::Impossible)).destructive(),
     subroutine("cleanpath", STRING, &[CHARS], Ok(Subroutine::Cleanpath)),
     action("clear", &[ANY], Ok(ActionName::Clear)).records(),
@@ -57,7 +58,7 @@ pub const TABLE: &[Name] = &[
     action("exit", &[INT32], Ok(ActionName::Exit)).records(),
     action("freopen", &[ANY, MORE], Ok(ActionName::Freopen)).records().destructive(),
     action("ftruncate", &[], Ok(ActionName::Ftruncate)).records(),
-    action("func", &[ADDRESS], Err(NO_SYMBOLS)).records(),
+    action("func", &[ADDRESS], Ok(ActionName::Symbol(Symbol::Func))).records(),
     subroutine("getmajor", UINT, &[DEVICE], Ok(Subroutine::Getmajor)),
     subroutine("getminor", UINT, &[DEVICE], Ok(Subroutine::Getminor)),
     variable("gid", UINT, Builtin::Gid),
@@ -82,7 +83,7 @@ pub const TABLE: &[Name] = &[
     subroutine("memref", OTHER, &[ANY, ANY], Err(NO_SCRATCH)),
     subroutine("memstr", STRING, &[ANY, ANY, ANY], Err(NO_SCRATCH)),
     aggregating("min", &[ANY], AggregatingName::Min),
-    action("mod", &[ADDRESS], Err(NO_SYMBOLS)).records(),
+    action("mod", &[ADDRESS], Ok(ActionName::Symbol(Symbol::Mod))).records(),
     subroutine("msgdsize", UINT64, &[MEMORY], Err(NO_KERNEL)),
     subroutine("msgsize", UINT64, &[MEMORY], Err(NO_KERNEL)),
     subroutine("mutex_owned", INT, &[MEMORY], Err(NO_KERNEL)),
@@ -120,8 +121,8 @@ pub const TABLE: &[Name] = &[
     action("setopt", &[CHARS, optional(CHARS)], Ok(ActionName::Setopt)).records(),
     action("speculate", &[INT32], Ok(ActionName::Speculate)),
     subroutine("speculation", INT, &[], Ok(Subroutine::Speculation)),
-    subroutine("stack", OTHER, &[optional(UINT32)], Err(NO_STACKS)),
-    unsupported_variable("stackdepth", UINT, NO_STACKS),
+    subroutine("stack", ValueType::Stack, &[optional(UINT32)], Ok(Subroutine::Stack)),
+    variable("stackdepth", UINT, Builtin::Stackdepth),
     aggregating("stddev", &[ANY], AggregatingName::Stddev),
     action("stop", &[], Ok(ActionName::Stop)).destructive(),
     subroutine("strchr", STRING, &[CHARS, CHAR], Ok(Subroutine::Strchr)),
@@ -133,7 +134,7 @@ pub const TABLE: &[Name] = &[
     subroutine("strtoll", INT64, &[CHARS, optional(BASE)], Ok(Subroutine::Strtoll)),
     subroutine("substr", STRING, &[CHARS, INT32, optional(INT32)], Ok(Subroutine::Substr)),
     aggregating("sum", &[ANY], AggregatingName::Sum),
-    action("sym", &[ADDRESS], Err(NO_SYMBOLS)).records(),
+    action("sym", &[ADDRESS], Ok(ActionName::Symbol(Symbol::Sym))).records(),
     action("system", &[ANY, MORE], Ok(ActionName::System)).records().destructive(),
     variable("tid", INT, Builtin::Tid),
     variable("timestamp", UINT64, Builtin::Timestamp),
@@ -142,15 +143,15 @@ pub const TABLE: &[Name] = &[
     action("trace", &[ANY], Ok(ActionName::Trace)).records(),
     action("tracemem", &[ANY, SIZE, optional(SIZE)], Ok(ActionName::Tracemem)).records(),
     action("trunc", &[ANY, optional(LONG)], Ok(ActionName::Trunc)).records(),
-    action("uaddr", &[ADDRESS], Err(NO_SYMBOLS)).records(),
+    action("uaddr", &[ADDRESS], Ok(ActionName::Symbol(Symbol::Uaddr))).records(),
     unsupported_variable("ucaller", UINT64, NO_STACKS),
-    action("ufunc", &[ADDRESS], Err(NO_SYMBOLS)).records(),
+    action("ufunc", &[ADDRESS], Ok(ActionName::Symbol(Symbol::Ufunc))).records(),
     variable("uid", UINT, Builtin::Uid),
-    action("umod", &[ADDRESS], Err(NO_SYMBOLS)).records(),
+    action("umod", &[ADDRESS], Ok(ActionName::Symbol(Symbol::Umod))).records(),
     array("uregs", Err(NO_REGISTERS)),
     subroutine("ustack", OTHER, &[optional(UINT32), optional(UINT32)], Err(NO_STACKS)),
     unsupported_variable("ustackdepth", UINT, NO_STACKS),
-    action("usym", &[ADDRESS], Err(NO_SYMBOLS)).records(),
+    action("usym", &[ADDRESS], Ok(ActionName::Symbol(Symbol::Usym))).records(),
     array("vmregs", Err(ONLY_UREGS)),
     variable("vtimestamp", UINT64, Builtin::Vtimestamp),
     variable("walltimestamp", INT64, Builtin::Walltimestamp),
@@ -187,8 +188,7 @@ const ANY: Parameter = parameter(Takes::Any, "@");
 const MORE: Parameter = parameter(Takes::More, "...");
 
 // Why rdtrace does not run a name.
-const NO_STACKS: Lack = Lack::Unsupported("rdtrace does not walk stacks");
-const NO_SYMBOLS: Lack = Lack::Unsupported("rdtrace does not resolve addresses to symbols");
+const NO_STACKS: Lack = Lack::Unsupported("rdtrace does not walk the stacks of processes");
 const NO_KERNEL_TYPES: Lack =
     Lack::Unsupported("it needs the kernel's own types; pid, tid, execname and cpu are available");
 const NO_REGISTERS: Lack = Lack::Unsupported("rdtrace does not read machine registers");

@@ -240,7 +240,7 @@ pub fn file_at(path: &Path) -> Option<Arc<File>> {
 }
 
 /// Whether a process sees the file systems that we see, under the same names.
-pub(super) fn same_mounts(pid: u32) -> bool {
+pub(crate) fn same_mounts(pid: u32) -> bool {
     let mounts = |who: &str| fs::read_link(format!("/proc/{who}/ns/mnt")).ok();
     mounts(&pid.to_string()) == mounts("self")
 }

@@ -16,7 +16,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -28,6 +28,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::family::Family;
 use super::files::{Mapping, all_processes, same_mounts};
+use crate::addresses::spaces::NewMapping;
 use crate::error::Error;
 use crate::features::KernelFeatures;
 use crate::probe::File;
@@ -330,6 +331,55 @@ enum Report {
     Became(u32),
 }
 
+/// What a process has done to its address space, as the kernel reports it.
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// It has mapped a file to execute.
+    Mapped {
+        /// Which process.
+        pid: u32,
+        /// What, and where.
+        mapping: NewMapping,
+    },
+    /// It has started another.
+    Forked {
+        /// The one.
+        parent: u32,
+        /// The other.
+        child: u32,
+    },
+    /// It has become another program.
+    Became(u32),
+    /// It has ended.
+    Ended(u32),
+}
+
+/// Reads a report, and when that was; `None` for one of something else.
+pub(crate) fn change(kind: u32, flags: u16, bytes: &[u8]) -> Option<(Duration, Change)> {
+    const MMAP2: u32 = perf_event_type::PERF_RECORD_MMAP2 as u32;
+    const FORK: u32 = perf_event_type::PERF_RECORD_FORK as u32;
+    const EXIT: u32 = perf_event_type::PERF_RECORD_EXIT as u32;
+    const COMM: u32 = perf_event_type::PERF_RECORD_COMM as u32;
+    let change = match kind {
+        MMAP2 => {
+            let record = Record::parse(bytes).or_else(|| Record::of_vdso(bytes))?;
+            Change::Mapped {
+                pid: record.pid,
+                mapping: record.mapping(),
+            }
+        }
+        FORK => match fork(bytes)? {
+            Report::Forked { parent, child } => Change::Forked { parent, child },
+            Report::Mapped(_) | Report::Became(_) => return None,
+        },
+        COMM if flags & PERF_RECORD_MISC_COMM_EXEC != 0 => Change::Became(word(bytes, 8)?),
+        // The last thread's: the process, its parent, the thread.
+        EXIT if word(bytes, 8)? == word(bytes, 16)? => Change::Ended(word(bytes, 8)?),
+        _ => return None,
+    };
+    Some((time(bytes)?, change))
+}
+
 /// A report of a new process: its id, and then its parent's. Of threads, both are the same.
 fn fork(bytes: &[u8]) -> Option<Report> {
     let (child, parent) = (word(bytes, 8)?, word(bytes, 12)?);
@@ -373,6 +423,7 @@ struct Record {
     pid: u32,
     address: u64,
     length: u64,
+    offset: u64,
     key: Key,
     path: PathBuf,
     time: Duration,
@@ -381,21 +432,44 @@ struct Record {
 impl Record {
     /// Reads a report; `None` if it is of no file.
     fn parse(bytes: &[u8]) -> Option<Self> {
+        let record = Self::parse_any(bytes)?;
+        let name = record.path.as_os_str().as_bytes();
+        let is_file = record.key.2 != 0 && name.starts_with(b"/") && !name.starts_with(b"//");
+        is_file.then_some(record)
+    }
+
+    /// Reads a report that the kernel has mapped its code into a process.
+    fn of_vdso(bytes: &[u8]) -> Option<Self> {
+        Self::parse_any(bytes).filter(|record| record.path.as_os_str() == "[vdso]")
+    }
+
+    fn parse_any(bytes: &[u8]) -> Option<Self> {
         let word = |at| word(bytes, at);
         let long = |at| long(bytes, at);
         let end = bytes.len().checked_sub(8)?;
         let name = bytes.get(72..end)?.split(|byte| *byte == 0).next()?;
         let key = (word(40)?, word(44)?, long(48)?, long(56)?);
-        (key.2 != 0 && name.starts_with(b"/") && !name.starts_with(b"//")).then_some(())?;
         let name = name.strip_suffix(b" (deleted)").unwrap_or(name);
         Some(Self {
             pid: word(8)?,
             address: long(16)?,
             length: long(24)?,
+            offset: long(32)?,
             key,
             path: OsString::from_vec(name.to_vec()).into(),
             time: time(bytes)?,
         })
+    }
+
+    /// As address spaces want it.
+    fn mapping(&self) -> NewMapping {
+        NewMapping {
+            start: self.address,
+            end: self.address.wrapping_add(self.length),
+            offset: self.offset,
+            inode: self.key.2,
+            path: self.path.clone(),
+        }
     }
 
     /// The range as `/proc/PID/maps` has it.
@@ -442,6 +516,7 @@ mod tests {
             pid: 12,
             address: 0x40_0000,
             length: 0x1000,
+            offset: 0,
             key: (8, 1, 99, 7),
             path: "/usr/bin/my python".into(),
             time: Duration::new(1, 2),

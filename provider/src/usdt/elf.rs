@@ -190,7 +190,7 @@ impl<'a, R: ReadRef<'a>> Elf<'a, R> {
     }
 
     /// The full symbol table, or the dynamic one.
-    pub(super) fn symbols(
+    pub(crate) fn symbols(
         &self,
         dynamic: bool,
     ) -> Option<SymbolTable<'a, FileHeader64<Endianness>, R>> {
@@ -203,7 +203,7 @@ impl<'a, R: ReadRef<'a>> Elf<'a, R> {
         (!table.is_empty()).then_some(table)
     }
 
-    pub(super) fn endian(&self) -> Endianness {
+    pub(crate) fn endian(&self) -> Endianness {
         self.endian
     }
 

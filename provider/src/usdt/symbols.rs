@@ -174,7 +174,7 @@ fn fill<'a, H: FileHeader<Word = u64>, R: ReadRef<'a>>(
     }
 }
 
-fn unpack(packed: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn unpack(packed: &[u8]) -> Option<Vec<u8>> {
     let mut out = Limited(Vec::new());
     lzma_rs::xz_decompress(&mut io::Cursor::new(packed), &mut out).ok()?;
     Some(out.0)

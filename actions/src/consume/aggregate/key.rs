@@ -2,12 +2,16 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use dlang::eval::Value;
 use dlang::types::{Int, Type};
+use predicates::storage::has_process;
 
 use super::super::convert::{self, Style};
 use super::super::default::{self, Strings};
+use super::super::names::{Namer, put_name, put_stack};
+use crate::frames::Stack;
 use crate::record::KeySelector;
 
 /// A key as its tuple. Which map held it does not matter: the same tuple is the same key, also
@@ -15,10 +19,14 @@ use crate::record::KeySelector;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Tuple(pub(super) Vec<Part>);
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Part {
     Int(i64),
     Str(Box<[u8]>),
+    /// An address by its name.
+    Name(Box<str>),
+    /// A stack, and its frames in words.
+    Stack(Arc<Stack>, Box<str>),
 }
 
 /// Reads a map's key: the selector if there is one, the integers, 8 bytes each, then the strings with
@@ -28,6 +36,7 @@ pub(super) fn decode(
     mut bytes: &[u8],
     types: &[Type],
     selector: Option<KeySelector>,
+    names: &Namer,
 ) -> Option<(Option<u32>, Tuple)> {
     let mut slot = None;
     if let Some(selector) = selector {
@@ -41,11 +50,34 @@ pub(super) fn decode(
     }
     let mut parts = vec![None; types.len()];
     for (part, ty) in parts.iter_mut().zip(types) {
-        if let Some(int) = ty.as_int() {
+        let Some(int) = ty.as_int() else { continue };
+        let mut number = || {
             let (raw, rest) = bytes.split_first_chunk::<8>()?;
-            *part = Some(Part::Int(int.wrap(i64::from_le_bytes(*raw))));
             bytes = rest;
-        }
+            Some(i64::from_le_bytes(*raw))
+        };
+        *part = Some(match ty {
+            Type::Symbol(kind) => {
+                let process = if has_process(ty) {
+                    u32::try_from(number()?).ok()
+                } else {
+                    None
+                };
+                let name = names.symbol(*kind, process, number()?.cast_unsigned());
+                Part::Name(name.into())
+            }
+            Type::Stack => {
+                let stack = names.stack(number()?.cast_unsigned());
+                let frames = names.frames(&stack);
+                Part::Stack(stack, frames.into())
+            }
+            Type::Void
+            | Type::Int(_)
+            | Type::String
+            | Type::Pointer(..)
+            | Type::Array(..)
+            | Type::Struct(_) => Part::Int(int.wrap(number()?)),
+        });
     }
     for part in parts.iter_mut().filter(|part| part.is_none()) {
         let end = bytes.iter().position(|byte| *byte == 0)?;
@@ -73,9 +105,7 @@ pub(super) fn compare(a: &Tuple, b: &Tuple, types: &[Type], first: usize) -> Ord
                 let bits = |n: i64| unsigned.wrap(n).cast_unsigned();
                 bits(*a).cmp(&bits(*b))
             }
-            (Part::Str(a), Part::Str(b)) => a.cmp(b),
-            (Part::Int(_), Part::Str(_)) => Ordering::Less,
-            (Part::Str(_), Part::Int(_)) => Ordering::Greater,
+            (a, b) => a.cmp(b),
         })
         .find(|order| order.is_ne())
         .unwrap_or(Ordering::Equal)
@@ -87,6 +117,7 @@ impl Tuple {
         self.0.iter().map(|part| match part {
             Part::Int(n) => Value::Int(*n),
             Part::Str(s) => Value::Str(Cow::Borrowed(s)),
+            Part::Name(text) | Part::Stack(_, text) => Value::Str(Cow::Borrowed(text.as_bytes())),
         })
     }
 
@@ -107,6 +138,8 @@ impl Tuple {
                     default::put_column(out, shown.wrap(*n), width);
                 }
                 Part::Str(s) => default::put_string(out, s, strings, false),
+                Part::Name(name) => put_name(out, name),
+                Part::Stack(_, frames) => put_stack(out, frames, strings.indent),
             }
         }
     }
@@ -124,6 +157,11 @@ impl Tuple {
         let value = match self.0.get(index) {
             Some(Part::Int(n)) => Value::Int(*n),
             Some(Part::Str(s)) => Value::Str(Cow::Borrowed(s)),
+            Some(Part::Name(name)) => Value::Str(Cow::Borrowed(name.as_bytes())),
+            Some(Part::Stack(_, frames)) => {
+                convert::put_frames(out, frames, conversion.1);
+                return;
+            }
             None => return,
         };
         convert::put(out, conversion.0, conversion.1, &value, int, dates);

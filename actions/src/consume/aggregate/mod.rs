@@ -26,6 +26,7 @@ use self::key::Tuple;
 pub(super) use self::print::{Plan, Printer};
 pub use self::snapshot::AggregationMaps;
 use self::snapshot::{Data, Entry};
+use super::names::Namer;
 use crate::record::AggregationLayout;
 
 /// In which order aggregations print (`-x aggsortkey` and its like).
@@ -42,10 +43,11 @@ pub struct SortOptions {
 }
 
 /// All aggregations of a run.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Aggregations {
     all: BTreeMap<AggId, Aggregation>,
     sort: SortOptions,
+    names: Namer,
 }
 
 #[derive(Debug)]
@@ -174,17 +176,19 @@ impl Aggregations {
         self.sort = sort;
     }
 
-    pub(super) fn new(sort: SortOptions) -> Self {
+    pub(super) fn new(sort: SortOptions, names: Namer) -> Self {
         Self {
             all: BTreeMap::new(),
             sort,
+            names,
         }
     }
 
     /// Adds an aggregation; one that is known already stays as it is.
     pub(super) fn add(&mut self, layout: AggregationLayout) {
+        let names = self.names.clone();
         let aggregation = |layout| Aggregation {
-            data: Data::new(layout),
+            data: Data::new(layout, names),
             view: None,
             normal: 1,
             printed: false,

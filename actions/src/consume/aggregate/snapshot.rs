@@ -13,6 +13,7 @@ use std::ops::Range;
 use dlang::program::AggFunc;
 use provider::object::MapId;
 
+use super::super::names::Namer;
 use super::extremes::Extremes;
 use super::key::{self, Tuple};
 use super::sums::Sums;
@@ -109,6 +110,7 @@ pub(super) struct Found {
 pub(super) struct Data {
     pub(super) layout: AggregationLayout,
     kept: Kept,
+    names: Namer,
 }
 
 /// What is remembered from one reading to the next.
@@ -119,7 +121,7 @@ enum Kept {
 }
 
 impl Data {
-    pub(super) fn new(layout: AggregationLayout) -> Self {
+    pub(super) fn new(layout: AggregationLayout, names: Namer) -> Self {
         let kept = match layout.func {
             AggFunc::Min | AggFunc::Max => Kept::Extremes(Extremes::new(layout.func)),
             AggFunc::Count
@@ -130,7 +132,11 @@ impl Data {
             | AggFunc::Lquantize { .. }
             | AggFunc::Llquantize { .. } => Kept::Sums(Sums::default()),
         };
-        Self { layout, kept }
+        Self {
+            layout,
+            kept,
+            names,
+        }
     }
 
     /// Every key that shows now, in no order.
@@ -193,7 +199,9 @@ impl Data {
         let only = layout.selector.map(KeySelector::range);
         for &map in &layout.maps {
             maps.entries(map, only.clone(), &mut |key, value| {
-                let Some((slot, tuple)) = key::decode(key, &layout.key, layout.selector) else {
+                let Some((slot, tuple)) =
+                    key::decode(key, &layout.key, layout.selector, &self.names)
+                else {
                     return;
                 };
                 found.push(Found {

@@ -1,0 +1,119 @@
+//! The map of stacks: whether a program has any, how many frames they have, and how the consumer
+//! reads one.
+
+use dlang::program::{Builtin, Expr, ExprKind, Program, Subroutine};
+use predicates::frames::{ADDRESSES, COUNT, FrameLimits, PROCESS};
+use provider::object::{MapKind, MapSpec};
+
+use crate::plan::each_clause_expr;
+
+/// How many frames stacks have unless the program says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameOptions {
+    /// `-x stackframes`: of `stack()`.
+    pub kernel: u32,
+    /// The most that the kernel finds: `kernel.perf_event_max_stack`.
+    pub most: u32,
+}
+
+impl Default for FrameOptions {
+    fn default() -> Self {
+        Self {
+            kernel: 20,
+            most: 127,
+        }
+    }
+}
+
+/// The most different stacks of a run.
+const STACKS: u32 = 1 << 16;
+
+/// The map with all stacks.
+pub(crate) fn stacks_map(limits: FrameLimits) -> MapSpec {
+    MapSpec::new("stacks", MapKind::Hash, 8, limits.bytes(), STACKS)
+}
+
+/// What limits the stacks of a program; `None` if it has none.
+pub(crate) fn limits(program: &Program, options: FrameOptions) -> Option<FrameLimits> {
+    let mut most = None;
+    for clause in &program.clauses {
+        each_clause_expr(clause, &mut |expr| {
+            most = most.max(most_frames(expr, options));
+        });
+    }
+    Some(FrameLimits {
+        most: most?.clamp(1, options.most),
+        kernel: options.kernel.clamp(1, options.most),
+    })
+}
+
+/// The most frames that are wanted in an expression.
+fn most_frames(expr: &Expr, options: FrameOptions) -> Option<u32> {
+    let own = if let ExprKind::Builtin(Builtin::Caller) = expr.kind {
+        Some(2)
+    } else if let ExprKind::Builtin(Builtin::Stackdepth) = expr.kind {
+        Some(options.most)
+    } else if let ExprKind::Call(Subroutine::Stack, args) = &expr.kind {
+        Some(wanted(args, options.kernel))
+    } else {
+        None
+    };
+    let operands = expr.operands().into_iter();
+    operands
+        .map(|operand| most_frames(operand, options))
+        .fold(own, Option::max)
+}
+
+/// The frames that the first argument says, if there is one.
+fn wanted(args: &[Expr], default: u32) -> u32 {
+    if let Some(&ExprKind::Int(frames)) = args.first().map(|arg| &arg.kind) {
+        u32::try_from(frames).unwrap_or(u32::MAX)
+    } else {
+        default
+    }
+}
+
+/// A stack as the map has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stack {
+    /// The process; 0 for the kernel's own stack.
+    pub process: u32,
+    /// The addresses, the innermost first.
+    pub addresses: Vec<u64>,
+}
+
+impl Stack {
+    /// Reads a value of the map; `None` if it makes no sense.
+    #[must_use]
+    pub fn parse(value: &[u8]) -> Option<Self> {
+        let word = |at: i16| {
+            let at = usize::try_from(at).ok()?;
+            Some(u32::from_ne_bytes(*value.get(at..)?.first_chunk()?))
+        };
+        let count = usize::try_from(word(COUNT)?).ok()?;
+        let addresses = value.get(ADDRESSES as usize..)?.as_chunks::<8>().0;
+        let addresses = addresses.get(..count)?.iter();
+        Some(Self {
+            process: word(PROCESS)?,
+            addresses: addresses.map(|bytes| u64::from_ne_bytes(*bytes)).collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stack_is_read_as_it_was_written() {
+        let mut value = vec![7, 0, 0, 0, 2, 0, 0, 0];
+        for address in [0x1000_u64, 0x2000, 0xdead] {
+            value.extend(address.to_ne_bytes());
+        }
+        let stack = Stack::parse(&value).unwrap();
+        assert_eq!(stack.process, 7);
+        assert_eq!(stack.addresses, [0x1000, 0x2000]);
+        assert_eq!(Stack::parse(&value[..16]), None);
+        assert_eq!(Stack::parse(&[]), None);
+    }
+}

@@ -1,0 +1,65 @@
+//! Symbols and stacks: what `sym()`, its relatives and `stack()` give, and where they may stand.
+
+use super::convert::node;
+use super::{Checked, Checker};
+use crate::ast::{self, Name};
+use crate::diag::Span;
+use crate::names::{self, ActionName, Kind};
+use crate::program::{Expr, ExprKind, Subroutine};
+use crate::symbol::Symbol;
+use crate::tags::Tag;
+use crate::types::Type;
+
+/// What an expression says if it is a call of `sym()` or one of its relatives.
+pub(super) fn symbol_call(expr: &ast::Expr) -> Option<(Symbol, &Name, &[ast::Expr])> {
+    let ast::ExprKind::Call(name, args) = &expr.kind else {
+        return None;
+    };
+    if let Some(Kind::Action(_, Ok(ActionName::Symbol(symbol)))) = names::function(&name.text) {
+        Some((*symbol, name, args))
+    } else {
+        None
+    }
+}
+
+impl Checker<'_> {
+    /// An address that shows as a name.
+    pub(super) fn symbol(
+        &mut self,
+        symbol: Symbol,
+        name: &Name,
+        args: &[ast::Expr],
+        span: Span,
+    ) -> Checked<Expr> {
+        let function = name.text.as_str();
+        let Some(prototype) = names::function(function).and_then(Kind::prototype) else {
+            return self.unknown_function(name);
+        };
+        self.count_arguments(function, args.len(), prototype, span)?;
+        let address = self.argument(function, 1, &args[0], prototype.parameters[0])?;
+        let kind = ExprKind::Cast(Box::new(address));
+        Ok(node(kind, Type::Symbol(symbol), span))
+    }
+
+    /// Checks the arguments of `stack()`, which are numbers of frames.
+    pub(super) fn stack_arguments(&mut self, subroutine: Subroutine, args: &[Expr]) -> Checked<()> {
+        if subroutine != Subroutine::Stack {
+            return Ok(());
+        }
+        let is_wrong = |frames: &&Expr| !matches!(frames.kind, ExprKind::Int(1..));
+        if let Some(frames) = args.first().filter(is_wrong) {
+            let message = "stack( ) argument #1 must be a non-zero positive integer constant";
+            return self.plain_error(Tag::StackSize, frames.span, message);
+        }
+        Ok(())
+    }
+}
+
+/// Whether two types of symbols, or of stacks, are one as keys.
+pub(super) fn is_alike(one: &Type, other: &Type) -> bool {
+    match (one, other) {
+        (Type::Symbol(one), Type::Symbol(other)) => one.is_user() == other.is_user(),
+        (Type::Stack, Type::Stack) => true,
+        _no_names => false,
+    }
+}

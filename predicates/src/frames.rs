@@ -1,0 +1,205 @@
+//! Stacks: the frames of a thread, found by the kernel, and the number that stands for them.
+//!
+//! A stack is some hundred bytes, and the same ones come again and again. So it is put in a map once,
+//! under a number that is computed from its frames, and records and keys have only the number:
+//!
+//! ```text
+//!     the scratch, and a value of the map        the number
+//!       0    u32 process, 0 for the kernel's     h = (h ^ word) * K, folded, for each word
+//!       4    u32 count                           two stacks have the same one once in 2^64
+//!       8    u64 addresses, the innermost first
+//! ```
+//!
+//! The number of a stack that found no room is 0, which shows as no frames; that is counted.
+
+use dlang::diag::Span;
+use dlang::eval::Value;
+use dlang::program::Expr;
+
+use crate::asm::MapRef;
+use crate::emit::{Emit, Emitted, Refusal, imm};
+use crate::insn::{Alu, Cond, Helper, Reg, Size};
+use crate::stack::Val;
+use crate::storage::Counter;
+
+/// Where stacks are built, and where they are put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frames {
+    /// Offset in the scratch.
+    pub at: u32,
+    /// What limits them.
+    pub limits: FrameLimits,
+    /// The map with all stacks.
+    pub map: MapRef,
+}
+
+/// How many frames stacks have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameLimits {
+    /// The most that any stack has.
+    pub most: u32,
+    /// How many `stack()` gives unless it says otherwise.
+    pub kernel: u32,
+}
+
+/// Where the process's id is in a stack.
+pub const PROCESS: i16 = 0;
+/// Where the number of frames is.
+pub const COUNT: i16 = 4;
+/// Where the first address is.
+pub const ADDRESSES: u32 = 8;
+
+impl FrameLimits {
+    /// Bytes of a stack in memory.
+    #[must_use]
+    pub fn bytes(self) -> u32 {
+        ADDRESSES + 8 * self.most
+    }
+}
+
+/// What the number of a stack is multiplied with for each word: 2^64 divided by the golden ratio.
+const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The kernel's `BPF_NOEXIST`.
+const NEW_ONLY: i64 = 1;
+
+/// The kernel's `-EEXIST`.
+const EXISTS: i32 = -17;
+
+impl Emit<'_> {
+    fn frames(&self, span: Span) -> Emitted<Frames> {
+        self.storage.frames.ok_or_else(|| Refusal {
+            span,
+            message: "the program's stacks have no place".into(),
+        })
+    }
+
+    /// `stack([frames])`: the number of the kernel's stack.
+    pub(crate) fn kernel_stack(&mut self, wanted: Option<&Expr>, span: Span) -> Emitted<Val> {
+        let limits = self.frames(span)?.limits;
+        let wanted = match wanted.and_then(|wanted| self.constant(wanted)) {
+            Some(Value::Int(wanted)) => u32::try_from(wanted).unwrap_or(u32::MAX),
+            Some(Value::Str(_)) | None => limits.kernel,
+        };
+        self.find_kernel_frames(wanted.min(limits.most), span)?;
+        self.number_of_frames(span)
+    }
+
+    /// `stackdepth`.
+    pub(crate) fn stack_depth(&mut self, span: Span) -> Emitted<()> {
+        let frames = self.frames(span)?;
+        self.find_kernel_frames(frames.limits.most, span)?;
+        self.scratch_known(Reg::R1);
+        self.asm.alu_imm(Alu::Add, Reg::R1, imm(frames.at));
+        self.asm.load(Size::Word, Reg::R0, Reg::R1, COUNT);
+        Ok(())
+    }
+
+    /// `caller`: the second frame.
+    pub(crate) fn caller(&mut self, span: Span) -> Emitted<()> {
+        let frames = self.frames(span)?;
+        self.find_kernel_frames(2, span)?;
+        self.scratch_known(Reg::R1);
+        self.asm.alu_imm(Alu::Add, Reg::R1, imm(frames.at));
+        self.asm.load(Size::Word, Reg::R2, Reg::R1, COUNT);
+        let (none, done) = (self.asm.label(), self.asm.label());
+        self.asm.jump_if_imm(Cond::Lt, Reg::R2, 2, none);
+        self.asm.load(Size::Double, Reg::R0, Reg::R1, 16);
+        self.asm.jump(done);
+        self.asm.bind(none);
+        self.load_zero(Reg::R0, span)?;
+        self.asm.bind(done);
+        Ok(())
+    }
+
+    /// Has the kernel walk its own stack, of which there is none where a probe fires in a program.
+    ///
+    /// ```text
+    ///     bytes = bpf_get_stack(context, addresses, 8 * wanted, frames of our own);
+    ///     process = 0; count = bytes < 0 ? 0 : bytes / 8;
+    /// ```
+    fn find_kernel_frames(&mut self, wanted: u32, span: Span) -> Emitted<()> {
+        let frames = self.frames(span)?;
+        self.scratch_at(Reg::R2, frames.at + ADDRESSES, span)?;
+        self.asm.load(Size::Double, Reg::R1, Reg::FP, Self::CONTEXT);
+        self.asm.mov_imm(Reg::R3, i64::from(8 * wanted));
+        // Our own program is the innermost frame, but for a timer's, which is not called.
+        self.asm.mov_imm(Reg::R4, i64::from(!self.machine.timer));
+        self.asm.call(Helper::GetStack);
+        let found = self.asm.label();
+        self.asm.jump_if_imm(Cond::SGe, Reg::R0, 0, found);
+        self.asm.mov_imm(Reg::R0, 0);
+        self.asm.bind(found);
+        self.asm.alu_imm(Alu::Rsh, Reg::R0, 3);
+        self.scratch_known(Reg::R1);
+        self.asm.alu_imm(Alu::Add, Reg::R1, imm(frames.at));
+        self.asm.store_imm(Size::Word, Reg::R1, PROCESS, 0);
+        self.asm.store(Size::Word, Reg::R1, COUNT, Reg::R0);
+        Ok(())
+    }
+
+    /// The number of the stack in the scratch, which is put in the map if it is new.
+    fn number_of_frames(&mut self, span: Span) -> Emitted<Val> {
+        let frames = self.frames(span)?;
+        let key = self.buffer(8, span)?;
+        self.number_to(frames, span)?;
+        self.asm.store(Size::Double, Reg::FP, key, Reg::R2);
+        let known = self.asm.label();
+        self.asm.map(Reg::R1, frames.map);
+        self.stack_address(Reg::R2, key);
+        self.asm.call(Helper::MapLookupElem);
+        self.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, known);
+        self.asm.map(Reg::R1, frames.map);
+        self.stack_address(Reg::R2, key);
+        self.scratch_known(Reg::R3);
+        self.asm.alu_imm(Alu::Add, Reg::R3, imm(frames.at));
+        self.asm.mov_imm(Reg::R4, NEW_ONLY);
+        self.asm.call(Helper::MapUpdateElem);
+        self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, known);
+        // Another CPU was faster.
+        self.asm.jump_if_imm(Cond::Eq, Reg::R0, EXISTS, known);
+        self.count(Counter::StackDrops, span)?;
+        self.load_zero(Reg::R0, span)?;
+        self.asm.store(Size::Double, Reg::FP, key, Reg::R0);
+        self.asm.bind(known);
+        self.asm.load(Size::Double, Reg::R0, Reg::FP, key);
+        self.stack.give_buffer(key, 8);
+        self.keep(Reg::R0, span)
+    }
+
+    /// `r2 = number of the stack in the scratch`. Destroys `r0` to `r5`.
+    ///
+    /// ```text
+    ///     h = header;
+    ///     for (n = 0; n < count; n++) { h = (h ^ addresses[n]) * FACTOR; h ^= h >> 32; }
+    ///     h |= 1;
+    /// ```
+    fn number_to(&mut self, frames: Frames, span: Span) -> Emitted<()> {
+        let most = frames.limits.most;
+        self.scratch_known(Reg::R1);
+        self.asm.alu_imm(Alu::Add, Reg::R1, imm(frames.at));
+        self.asm.load(Size::Double, Reg::R2, Reg::R1, 0);
+        self.asm.load(Size::Word, Reg::R4, Reg::R1, COUNT);
+        self.make_unknown(Reg::R2, Reg::R0, span)?;
+        self.asm.mov_imm(Reg::R3, 0);
+        let (again, done) = (self.asm.label(), self.asm.label());
+        let kind = self.next_loop();
+        self.turn(kind, (Reg::R3, most), Reg::R0, (again, done));
+        self.go_on_if(Cond::Gt, Reg::R4, Reg::R3, done);
+        self.asm.mov(Reg::R5, Reg::R3);
+        self.asm.alu_imm(Alu::Lsh, Reg::R5, 3);
+        self.asm.alu(Alu::Add, Reg::R5, Reg::R1);
+        let first = i16::try_from(ADDRESSES).expect("the header is small");
+        self.asm.load(Size::Double, Reg::R0, Reg::R5, first);
+        self.asm.alu(Alu::Xor, Reg::R2, Reg::R0);
+        self.asm.mov_imm(Reg::R0, FACTOR.cast_signed());
+        self.asm.alu(Alu::Mul, Reg::R2, Reg::R0);
+        self.asm.mov(Reg::R0, Reg::R2);
+        self.asm.alu_imm(Alu::Rsh, Reg::R0, 32);
+        self.asm.alu(Alu::Xor, Reg::R2, Reg::R0);
+        self.next_turn(kind, (Reg::R3, 1, most), again);
+        self.asm.bind(done);
+        self.asm.alu_imm(Alu::Or, Reg::R2, 1);
+        Ok(())
+    }
+}

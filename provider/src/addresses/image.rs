@@ -1,0 +1,175 @@
+//! The symbols of an ELF file: which one holds a place in it.
+//!
+//! From `.symtab`, else `.dynsym` and what `.gnu_debugdata` has. A symbol holds as many bytes as its
+//! size says; one without a size, as assembly has, reaches to the next.
+
+use std::fs;
+use std::os::fd::AsRawFd as _;
+use std::path::PathBuf;
+
+use object::read::elf::{FileHeader, Sym, SymbolTable};
+use object::{ReadRef, elf};
+
+use crate::usdt::elf::{Contents, Elf};
+use crate::usdt::symbols::unpack;
+
+/// A symbol: where it starts, as an offset in the file, how many bytes it has, and its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Entry {
+    start: u64,
+    size: u64,
+    name: Box<str>,
+}
+
+/// The symbols of one file, by where they start.
+#[derive(Debug, Default)]
+pub(super) struct Image {
+    symbols: Vec<Entry>,
+}
+
+impl Image {
+    /// Those of an open file; none if it is no ELF file.
+    pub(super) fn of_file(file: &fs::File) -> Self {
+        let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        let Ok(contents) = Contents::open(&path) else {
+            return Self::default();
+        };
+        contents
+            .elf()
+            .map_or_else(|_| Self::default(), |elf| Self::of(&elf))
+    }
+
+    /// Those of an ELF file in memory.
+    pub(super) fn of_bytes(bytes: &[u8]) -> Self {
+        Elf::parse(bytes).map_or_else(|_| Self::default(), |elf| Self::of(&elf))
+    }
+
+    fn of<'a, R: ReadRef<'a>>(file: &Elf<'a, R>) -> Self {
+        let mut image = Self::default();
+        match file.symbols(false) {
+            Some(table) => image.add(&table, file.endian(), file),
+            None => {
+                if let Some(table) = file.symbols(true) {
+                    image.add(&table, file.endian(), file);
+                }
+                if let Ok(Some(packed)) = file.section_data(".gnu_debugdata")
+                    && let Some(unpacked) = unpack(packed)
+                    && let Ok(inner) = Elf::parse(&*unpacked)
+                    && let Some(table) = inner.symbols(false)
+                {
+                    image.add(&table, inner.endian(), file);
+                }
+            }
+        }
+        let rank = |entry: &Entry| {
+            let name = &entry.name;
+            (
+                entry.size == 0,
+                name.starts_with('_'),
+                name.len(),
+                name.clone(),
+            )
+        };
+        image
+            .symbols
+            .sort_by(|a, b| a.start.cmp(&b.start).then_with(|| rank(a).cmp(&rank(b))));
+        image.symbols.dedup_by_key(|entry| entry.start);
+        image
+    }
+
+    fn add<'a, 'f, H, R, F>(
+        &mut self,
+        table: &SymbolTable<'a, H, R>,
+        endian: H::Endian,
+        file: &Elf<'f, F>,
+    ) where
+        H: FileHeader<Word = u64>,
+        R: ReadRef<'a>,
+        F: ReadRef<'f>,
+    {
+        for symbol in table.iter() {
+            let kinds = [
+                elf::STT_FUNC,
+                elf::STT_OBJECT,
+                elf::STT_NOTYPE,
+                elf::STT_GNU_IFUNC,
+            ];
+            if !kinds.contains(&symbol.st_type()) || symbol.st_shndx(endian) == elf::SHN_UNDEF {
+                continue;
+            }
+            let Some((start, _)) = file.file_offset(symbol.st_value(endian)) else {
+                continue;
+            };
+            let Ok(name) = table.symbol_name(endian, symbol) else {
+                continue;
+            };
+            let name = String::from_utf8_lossy(name);
+            // A table for the linker has `name@@VERSION`.
+            let name = name.split('@').next().unwrap_or_default();
+            if !name.is_empty() {
+                self.symbols.push(Entry {
+                    start,
+                    size: symbol.st_size(endian),
+                    name: name.into(),
+                });
+            }
+        }
+    }
+
+    /// The symbol that holds a place in the file, and how far the place is from its start.
+    pub(super) fn find(&self, offset: u64) -> Option<(&str, u64)> {
+        let behind = self.symbols.partition_point(|entry| entry.start <= offset);
+        let before = self.symbols.get(..behind)?;
+        // A function may lie within another: the one that starts last and reaches so far.
+        let holds = |entry: &&Entry| offset - entry.start < entry.size.max(1) || entry.size == 0;
+        let entry = before.iter().rev().take(NESTED).find(holds)?;
+        Some((&entry.name, offset - entry.start))
+    }
+}
+
+/// So many symbols before a place are asked whether they hold it.
+const NESTED: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image(symbols: &[(u64, u64, &str)]) -> Image {
+        let symbols = symbols.iter().map(|(start, size, name)| Entry {
+            start: *start,
+            size: *size,
+            name: (*name).into(),
+        });
+        Image {
+            symbols: symbols.collect(),
+        }
+    }
+
+    #[test]
+    fn a_symbol_holds_as_many_bytes_as_it_has() {
+        let image = image(&[
+            (16, 8, "a"),
+            (32, 0, "no_size"),
+            (64, 32, "outer"),
+            (72, 4, "inner"),
+        ]);
+        for (offset, found) in [
+            (15, None),
+            (16, Some(("a", 0))),
+            (23, Some(("a", 7))),
+            (24, None),
+            (40, Some(("no_size", 8))),
+            (73, Some(("inner", 1))),
+            (80, Some(("outer", 16))),
+        ] {
+            assert_eq!(image.find(offset), found, "{offset}");
+        }
+    }
+
+    #[test]
+    fn our_own_functions_have_their_names() {
+        let exe = fs::File::open("/proc/self/exe").unwrap();
+        let image = Image::of_file(&exe);
+        assert!(image.symbols.iter().any(|entry| &*entry.name == "main"));
+    }
+}

@@ -1,0 +1,212 @@
+//! What is at an address: of the kernel, or of a process, also when that is gone.
+//!
+//! Everything is read when it is asked for the first time: the kernel's symbols, and those of each
+//! file that has an address to be named. What processes map is followed from the start, if the
+//! program may ask for it ([`Addresses::follow`]), since a process that has ended tells nothing.
+
+mod demangle;
+mod image;
+mod kernel;
+pub(crate) mod spaces;
+mod watch;
+
+use std::fmt::Write as _;
+use std::sync::{Arc, OnceLock};
+
+use self::kernel::KernelSymbols;
+use self::spaces::Spaces;
+use self::watch::Watch;
+use crate::error::Error;
+use crate::features::KernelFeatures;
+
+/// What is at an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Symbol {
+    /// The address.
+    pub address: u64,
+    /// The module of the kernel, or the file that the process has mapped there.
+    pub module: Option<Arc<str>>,
+    /// The function or variable that holds the address.
+    pub function: Option<Function>,
+}
+
+/// A function or variable, and a place in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// Its name.
+    pub name: Arc<str>,
+    /// How far the place is from its start.
+    pub offset: u64,
+}
+
+impl Symbol {
+    /// An address of which nothing is known.
+    #[must_use]
+    pub fn unknown(address: u64) -> Self {
+        Self {
+            address,
+            module: None,
+            function: None,
+        }
+    }
+
+    /// ``module`function+0x12``, as DTrace shows it; the number for what is not known.
+    #[must_use]
+    pub fn with_offset(&self) -> String {
+        let mut text = self.name();
+        if let Some(function) = self.function.as_ref().filter(|found| found.offset > 0) {
+            let _ = write!(text, "+{:#x}", function.offset);
+        }
+        text
+    }
+
+    /// ``module`function``.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let Self {
+            address,
+            module,
+            function,
+        } = self;
+        match (module, function) {
+            (Some(module), Some(function)) => format!("{module}`{}", function.name),
+            (Some(module), None) => format!("{module}`{address:#x}"),
+            (None, _) => format!("{address:#x}"),
+        }
+    }
+
+    /// The module alone.
+    #[must_use]
+    pub fn module_name(&self) -> String {
+        let number = || format!("{:#x}", self.address);
+        self.module
+            .as_ref()
+            .map_or_else(number, ToString::to_string)
+    }
+}
+
+/// Looks addresses up.
+#[derive(Debug, Default)]
+pub struct Addresses {
+    kernel: OnceLock<KernelSymbols>,
+    spaces: Arc<Spaces>,
+    watch: Option<Watch>,
+    /// Whether names stay as the linker has them.
+    raw_names: bool,
+}
+
+impl Addresses {
+    /// Looks nothing up yet. Names of C++ and Rust are shown as in their sources if `demangle`.
+    #[must_use]
+    pub fn new(demangle: bool) -> Self {
+        Self {
+            raw_names: !demangle,
+            ..Self::default()
+        }
+    }
+
+    /// Follows what all processes map from now on. These are looked at before this returns, the
+    /// others soon after.
+    pub fn follow(&mut self, features: &KernelFeatures, first: &[u32]) -> Result<(), Error> {
+        for pid in first {
+            self.spaces.look(*pid);
+        }
+        self.watch = Some(Watch::start(features, Arc::clone(&self.spaces))?);
+        Ok(())
+    }
+
+    /// What is at an address of the kernel.
+    #[must_use]
+    pub fn of_kernel(&self, address: u64) -> Symbol {
+        self.kernel.get_or_init(KernelSymbols::read).find(address)
+    }
+
+    /// What is at an address of a process.
+    #[must_use]
+    pub fn of_process(&self, pid: u32, address: u64) -> Symbol {
+        let caught_up = || {
+            self.watch.as_ref()?.catch_up();
+            self.spaces.find(pid, address)
+        };
+        let Some(mapping) = self.spaces.find(pid, address).or_else(caught_up) else {
+            return Symbol::unknown(address);
+        };
+        let place = address - mapping.start + mapping.offset;
+        let found = mapping.file.image().find(place);
+        let function = found.map(|(name, offset)| Function {
+            name: if self.raw_names {
+                name.into()
+            } else {
+                demangle::demangled(name).into()
+            },
+            offset,
+        });
+        Symbol {
+            address,
+            module: Some(Arc::clone(&mapping.file.name)),
+            function,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_shows_as_a_number() {
+        let module = Some("libc.so.6".into());
+        let function = Some(Function {
+            name: "malloc".into(),
+            offset: 0x12,
+        });
+        let full = Symbol {
+            address: 0x1012,
+            module: module.clone(),
+            function,
+        };
+        let texts = |symbol: &Symbol| [symbol.with_offset(), symbol.name(), symbol.module_name()];
+        assert_eq!(
+            texts(&full),
+            ["libc.so.6`malloc+0x12", "libc.so.6`malloc", "libc.so.6"]
+        );
+        let stripped = Symbol {
+            module,
+            ..Symbol::unknown(0x1012)
+        };
+        assert_eq!(
+            texts(&stripped),
+            ["libc.so.6`0x1012", "libc.so.6`0x1012", "libc.so.6"]
+        );
+        assert_eq!(texts(&Symbol::unknown(5)), ["0x5", "0x5", "0x5"]);
+    }
+
+    #[test]
+    fn a_process_that_has_ended_is_still_known() {
+        let mut addresses = Addresses::new(true);
+        addresses.follow(&KernelFeatures::detect(), &[]).unwrap();
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let pid = child.id();
+        let mapped = || {
+            let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+            let line = maps
+                .lines()
+                .find(|line| line.contains("/sleep") && line.contains("r-xp"));
+            line.and_then(|line| u64::from_str_radix(line.split('-').next()?, 16).ok())
+        };
+        let address = std::iter::repeat_with(|| {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            mapped()
+        })
+        .take(500)
+        .find_map(|found| found)
+        .unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let shown = addresses.of_process(pid, address).module_name();
+        assert_eq!(shown, "sleep");
+    }
+}

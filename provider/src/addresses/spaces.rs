@@ -1,0 +1,372 @@
+//! The address spaces of processes: which file is mapped where.
+//!
+//! What is known of a process stays known when it has ended, since what it did is often shown only
+//! then; until a new process or program has its number. Files are opened when they are met, so
+//! that a file that is replaced, deleted or in a container that is gone can still be read.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use super::image::Image;
+use crate::process::files::same_mounts;
+use crate::text::escaped;
+
+/// What is mapped at some addresses.
+#[derive(Clone, Debug)]
+pub(super) struct Mapping {
+    pub(super) start: u64,
+    pub(super) end: u64,
+    /// Where in the file the first byte is.
+    pub(super) offset: u64,
+    pub(super) file: Arc<MappedFile>,
+}
+
+/// A file that some process has mapped.
+#[derive(Debug)]
+pub(super) struct MappedFile {
+    /// Its name without directories, as it is shown.
+    pub(super) name: Arc<str>,
+    contents: Contents,
+    image: OnceLock<Image>,
+}
+
+#[derive(Debug)]
+enum Contents {
+    File(fs::File),
+    /// The kernel's code in every process.
+    Vdso(Vec<u8>),
+    /// Nothing can be read of it.
+    Nothing,
+}
+
+impl MappedFile {
+    /// Its symbols.
+    pub(super) fn image(&self) -> &Image {
+        self.image.get_or_init(|| match &self.contents {
+            Contents::File(file) => Image::of_file(file),
+            Contents::Vdso(bytes) => Image::of_bytes(bytes),
+            Contents::Nothing => Image::default(),
+        })
+    }
+}
+
+/// A mapping as `/proc/PID/maps` or the kernel's report of it has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NewMapping {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    pub(crate) offset: u64,
+    pub(crate) inode: u64,
+    /// The file, or `[vdso]`.
+    pub(crate) path: PathBuf,
+}
+
+/// How often a process is looked at again for addresses that are in no mapping.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// As many processes that have ended are remembered.
+const MOST_ENDED: usize = 4096;
+
+/// A process's mappings.
+#[derive(Clone, Debug, Default)]
+struct Space {
+    /// By their starts; they do not overlap.
+    mappings: BTreeMap<u64, Mapping>,
+    looked: Option<Instant>,
+    ended: bool,
+}
+
+/// The address spaces of processes. Several threads may share it.
+#[derive(Debug, Default)]
+pub(crate) struct Spaces {
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    spaces: HashMap<u32, Space>,
+    /// By inode and name.
+    files: HashMap<(u64, PathBuf), Arc<MappedFile>>,
+}
+
+impl Spaces {
+    /// Looks at a process.
+    pub(crate) fn look(&self, pid: u32) {
+        if let Ok(mut known) = self.known.lock() {
+            known.look(pid);
+        }
+    }
+
+    /// A process has mapped a file.
+    pub(crate) fn map(&self, pid: u32, mapping: &NewMapping) {
+        if let Ok(mut known) = self.known.lock() {
+            let file = known.file(pid, mapping);
+            let space = known.spaces.entry(pid).or_default();
+            space.ended = false;
+            space.map(mapping, file);
+        }
+    }
+
+    /// A process has become another program.
+    pub(crate) fn exec(&self, pid: u32) {
+        if let Ok(mut known) = self.known.lock() {
+            known.spaces.insert(pid, Space::default());
+        }
+    }
+
+    /// A process has started another.
+    pub(crate) fn fork(&self, parent: u32, child: u32) {
+        if let Ok(mut known) = self.known.lock() {
+            let space = known.spaces.get(&parent).cloned().unwrap_or_default();
+            known.spaces.insert(child, space);
+        }
+    }
+
+    /// A process has ended.
+    pub(crate) fn exit(&self, pid: u32) {
+        if let Ok(mut known) = self.known.lock() {
+            if let Some(space) = known.spaces.get_mut(&pid) {
+                space.ended = true;
+            }
+            if known.spaces.len() > 2 * MOST_ENDED {
+                known.spaces.retain(|_, space| !space.ended);
+            }
+        }
+    }
+
+    /// What a process has mapped at an address.
+    pub(super) fn find(&self, pid: u32, address: u64) -> Option<Mapping> {
+        let mut known = self.known.lock().ok()?;
+        let found = known.spaces.get(&pid).and_then(|space| space.find(address));
+        if found.is_some() {
+            return found;
+        }
+        let looked = known.spaces.get(&pid).and_then(|space| space.looked);
+        if looked.is_some_and(|looked| looked.elapsed() < AGAIN) {
+            return None;
+        }
+        known.look(pid);
+        known.spaces.get(&pid)?.find(address)
+    }
+}
+
+impl Known {
+    fn look(&mut self, pid: u32) {
+        let now = Some(Instant::now());
+        let maps = fs::read(format!("/proc/{pid}/maps")).unwrap_or_default();
+        let lines = maps.split(|byte| *byte == b'\n');
+        let mappings: Vec<_> = lines.filter_map(NewMapping::parse).collect();
+        if mappings.is_empty() {
+            // It has ended, or is about to: what is known of it is all there is.
+            self.spaces.entry(pid).or_default().looked = now;
+            return;
+        }
+        let mut space = Space {
+            looked: now,
+            ..Space::default()
+        };
+        for mapping in mappings {
+            let file = self.file(pid, &mapping);
+            space.map(&mapping, file);
+        }
+        self.spaces.insert(pid, space);
+    }
+
+    fn file(&mut self, pid: u32, mapping: &NewMapping) -> Arc<MappedFile> {
+        let key = (mapping.inode, mapping.path.clone());
+        if let Some(known) = self.files.get(&key) {
+            return Arc::clone(known);
+        }
+        let name = mapping.path.file_name().unwrap_or(mapping.path.as_os_str());
+        let file = Arc::new(MappedFile {
+            name: escaped(name).into(),
+            contents: contents(pid, mapping),
+            image: OnceLock::new(),
+        });
+        self.files.insert(key, Arc::clone(&file));
+        file
+    }
+}
+
+/// Opens what is mapped, in one of the ways that there are.
+fn contents(pid: u32, mapping: &NewMapping) -> Contents {
+    if mapping.path == Path::new(VDSO) {
+        return own_vdso().map_or(Contents::Nothing, Contents::Vdso);
+    }
+    let inside = mapping.path.strip_prefix("/").unwrap_or(&mapping.path);
+    let near = same_mounts(pid).then(|| mapping.path.clone());
+    let range = format!("{:x}-{:x}", mapping.start, mapping.end);
+    let ways = [
+        near,
+        Some(PathBuf::from(format!("/proc/{pid}/root")).join(inside)),
+        Some(PathBuf::from(format!("/proc/{pid}/map_files/{range}"))),
+        // Once the process is gone, its mounts are not known: try ours.
+        Some(mapping.path.clone()),
+    ];
+    let found = ways.into_iter().flatten().find_map(|path| {
+        // A device or a pipe might wait for us.
+        fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
+        let file = fs::File::open(path).ok()?;
+        let meta = file.metadata().ok()?;
+        (meta.is_file() && meta.ino() == mapping.inode).then_some(file)
+    });
+    found.map_or(Contents::Nothing, Contents::File)
+}
+
+/// What `/proc/PID/maps` calls the kernel's code in every process.
+const VDSO: &str = "[vdso]";
+
+/// The vDSO, which is the same in every process: ours.
+fn own_vdso() -> Option<Vec<u8>> {
+    use std::os::unix::fs::FileExt as _;
+    let maps = fs::read("/proc/self/maps").ok()?;
+    let mut mappings = maps
+        .split(|byte| *byte == b'\n')
+        .filter_map(NewMapping::parse);
+    let vdso = mappings.find(|mapping| mapping.path == Path::new(VDSO))?;
+    let mut bytes = vec![0; usize::try_from(vdso.end - vdso.start).ok()?];
+    let memory = fs::File::open("/proc/self/mem").ok()?;
+    memory.read_exact_at(&mut bytes, vdso.start).ok()?;
+    Some(bytes)
+}
+
+impl Space {
+    fn map(&mut self, new: &NewMapping, file: Arc<MappedFile>) {
+        if new.end <= new.start {
+            return;
+        }
+        // What is mapped over something else takes its place.
+        let below = self.mappings.range(..new.end).rev();
+        let over: Vec<Mapping> = below
+            .take_while(|(_, old)| old.end > new.start)
+            .map(|(_, old)| old.clone())
+            .collect();
+        for old in over {
+            self.mappings.remove(&old.start);
+            if old.start < new.start {
+                let end = new.start;
+                self.mappings
+                    .insert(old.start, Mapping { end, ..old.clone() });
+            }
+            if old.end > new.end {
+                let offset = old.offset + (new.end - old.start);
+                let start = new.end;
+                let rest = Mapping {
+                    start,
+                    offset,
+                    ..old
+                };
+                self.mappings.insert(start, rest);
+            }
+        }
+        let mapping = Mapping {
+            start: new.start,
+            end: new.end,
+            offset: new.offset,
+            file,
+        };
+        self.mappings.insert(new.start, mapping);
+    }
+
+    fn find(&self, address: u64) -> Option<Mapping> {
+        let (_, mapping) = self.mappings.range(..=address).next_back()?;
+        (address < mapping.end).then(|| mapping.clone())
+    }
+}
+
+impl NewMapping {
+    /// Reads a line of `/proc/PID/maps`; `None` unless it maps a file, or is the vDSO.
+    fn parse(line: &[u8]) -> Option<Self> {
+        let mut rest = line;
+        let mut word = || {
+            let end = rest.iter().position(|byte| *byte == b' ')?;
+            let (word, after) = rest.split_at(end);
+            rest = after.trim_ascii_start();
+            std::str::from_utf8(word).ok()
+        };
+        let (range, _may, offset, _device, inode) = (word()?, word()?, word()?, word()?, word()?);
+        let (start, end) = range.split_once('-')?;
+        let hex = |digits: &str| u64::from_str_radix(digits, 16).ok();
+        let inode = inode.parse().ok()?;
+        if inode == 0 && rest != VDSO.as_bytes() {
+            return None;
+        }
+        let path = rest.strip_suffix(b" (deleted)").unwrap_or(rest);
+        Some(Self {
+            start: hex(start)?,
+            end: hex(end)?,
+            offset: hex(offset)?,
+            inode,
+            path: OsString::from_vec(path.to_vec()).into(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn new(start: u64, end: u64, path: &str) -> NewMapping {
+        NewMapping {
+            start,
+            end,
+            offset: 0x10,
+            inode: 1,
+            path: path.into(),
+        }
+    }
+
+    fn at(spaces: &Spaces, pid: u32, address: u64) -> Option<(String, u64)> {
+        let found = spaces.find(pid, address)?;
+        Some((
+            found.file.name.to_string(),
+            address - found.start + found.offset,
+        ))
+    }
+
+    #[test]
+    fn what_is_mapped_over_something_takes_its_place() {
+        let (spaces, pid) = (Spaces::default(), u32::MAX);
+        spaces.map(pid, &new(0x1000, 0x5000, "/lib/a.so"));
+        spaces.map(pid, &new(0x2000, 0x3000, "/lib/b.so"));
+        assert_eq!(at(&spaces, pid, 0x1fff), Some(("a.so".into(), 0x100f)));
+        assert_eq!(at(&spaces, pid, 0x2001), Some(("b.so".into(), 0x11)));
+        assert_eq!(at(&spaces, pid, 0x3000), Some(("a.so".into(), 0x2010)));
+        assert_eq!(at(&spaces, pid, 0x5000), None);
+    }
+
+    #[test]
+    fn children_have_their_parents_files_until_they_become_other_programs() {
+        let (spaces, parent, child) = (Spaces::default(), u32::MAX, u32::MAX - 1);
+        spaces.map(parent, &new(0x1000, 0x5000, "/lib/a.so"));
+        spaces.fork(parent, child);
+        spaces.exit(parent);
+        assert!(at(&spaces, parent, 0x1000).is_some());
+        assert!(at(&spaces, child, 0x1000).is_some());
+        spaces.exec(child);
+        assert_eq!(at(&spaces, child, 0x1000), None);
+    }
+
+    #[test]
+    fn our_own_files_are_found() {
+        let spaces = Spaces::default();
+        let address = at as *const () as u64;
+        let found = spaces.find(std::process::id(), address).unwrap();
+        let offset = address - found.start + found.offset;
+        let (name, _) = found.file.image().find(offset).unwrap();
+        assert!(name.contains("spaces"), "{name}");
+    }
+
+    #[test]
+    fn the_vdso_has_names() {
+        let image = Image::of_bytes(&own_vdso().unwrap());
+        let text = format!("{image:?}");
+        assert!(text.contains("clock_gettime"), "{text}");
+    }
+}

@@ -1,0 +1,145 @@
+//! Following what processes map while they run, so that an address can be told when its process
+//! is gone.
+
+use std::os::fd::AsFd as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use aya_obj::generated::perf_event_type;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use super::spaces::Spaces;
+use crate::error::Error;
+use crate::features::KernelFeatures;
+use crate::process::files::all_processes;
+use crate::process::mapped::{Change, change};
+use crate::sys::perf;
+use crate::sys::perf_ring::PerfRing;
+
+/// Keeps what is known of all processes up to date, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Watch {
+    shared: Arc<Shared>,
+    reader: Option<JoinHandle<()>>,
+}
+
+/// What the watch and its thread tell each other.
+#[derive(Debug)]
+struct Shared {
+    /// Readable when the thread is to end.
+    stop: EventFd,
+    /// Readable when it is to take what there is.
+    wake: EventFd,
+    /// How often that was asked for.
+    asked: AtomicU64,
+    /// How many of these have been answered.
+    answered: Mutex<u64>,
+    news: Condvar,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let _ = self.shared.stop.write(1);
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+    }
+}
+
+impl Watch {
+    /// Waits until all is known that has happened so far.
+    pub(super) fn catch_up(&self) {
+        /// Who does not answer for so long has ended.
+        const PATIENCE: Duration = Duration::from_secs(5);
+        let number = self.shared.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        let _ = self.shared.wake.write(1);
+        if let Ok(answered) = self.shared.answered.lock() {
+            let behind = |answered: &mut u64| *answered < number;
+            let news = &self.shared.news;
+            drop(news.wait_timeout_while(answered, PATIENCE, behind));
+        }
+    }
+
+    /// Begins to watch. The processes that run already are looked at by and by.
+    pub(super) fn start(features: &KernelFeatures, spaces: Arc<Spaces>) -> Result<Self, Error> {
+        let failed = |source| Error::MappingWatch { source };
+        let rings = features.online_cpus().iter();
+        let mut rings: Vec<PerfRing> = rings
+            .map(|cpu| PerfRing::of(perf::mappings(*cpu, true)?))
+            .collect::<Result<_, _>>()
+            .map_err(failed)?;
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        let event = || EventFd::from_flags(flags).map_err(|errno| failed(errno.into()));
+        let shared = Arc::new(Shared {
+            stop: event()?,
+            wake: event()?,
+            asked: AtomicU64::new(0),
+            answered: Mutex::new(0),
+            news: Condvar::new(),
+        });
+        let own = Arc::clone(&shared);
+        let named = thread::Builder::new().name("addresses".into());
+        let run = move || {
+            for pid in all_processes() {
+                spaces.look(pid);
+            }
+            loop {
+                let events = [own.stop.as_fd(), own.wake.as_fd()];
+                let mut fds: Vec<_> = events
+                    .into_iter()
+                    .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
+                    .collect();
+                let polled = rings.iter();
+                fds.extend(polled.map(|ring| PollFd::new(ring.as_fd(), PollFlags::POLLIN)));
+                let waited = poll(&mut fds, PollTimeout::NONE);
+                let is_over = fds[0].any() == Some(true)
+                    || waited.is_err_and(|errno| errno != nix::errno::Errno::EINTR);
+                let _ = own.wake.read();
+                let asked = own.asked.load(Ordering::SeqCst);
+                read(&mut rings, &spaces);
+                if let Ok(mut answered) = own.answered.lock() {
+                    *answered = asked;
+                    own.news.notify_all();
+                }
+                if is_over {
+                    return;
+                }
+            }
+        };
+        let reader = named.spawn(run).map_err(failed)?;
+        Ok(Self {
+            shared,
+            reader: Some(reader),
+        })
+    }
+}
+
+/// Takes what the kernel has reported.
+fn read(rings: &mut [PerfRing], spaces: &Spaces) {
+    const LOST: u32 = perf_event_type::PERF_RECORD_LOST as u32;
+    let (mut changes, mut lost) = (Vec::new(), false);
+    for ring in rings {
+        ring.drain(&mut |kind, flags, bytes| {
+            lost |= kind == LOST;
+            changes.extend(change(kind, flags, bytes));
+        });
+    }
+    // A process goes from one CPU to another.
+    changes.sort_by_key(|(time, _)| *time);
+    for (_, change) in changes {
+        match change {
+            Change::Mapped { pid, mapping } => spaces.map(pid, &mapping),
+            Change::Forked { parent, child } => spaces.fork(parent, child),
+            Change::Became(pid) => spaces.exec(pid),
+            Change::Ended(pid) => spaces.exit(pid),
+        }
+    }
+    if lost {
+        for pid in all_processes() {
+            spaces.look(pid);
+        }
+    }
+}

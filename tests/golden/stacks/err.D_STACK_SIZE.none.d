@@ -1,0 +1,5 @@
+/* A stack of no frames is an error. */
+BEGIN
+{
+	stack(0);
+}
