@@ -119,7 +119,7 @@ fn add(emit: &mut Emit<'_>, offset: i16, src: Reg) {
 /// Adds `by` to the bucket whose number is in `r2`; the buckets begin after the hits.
 fn add_bucket(emit: &mut Emit<'_>, by: &Val, buckets: u32) {
     let inside = emit.asm.label();
-    let most = i32::try_from(buckets - 1).unwrap_or(0);
+    let most = i32::try_from(buckets - 1).expect("buckets are few");
     // Always true; it shows the verifier that the address is inside of the value.
     emit.asm.jump_if_imm(Cond::Le, Reg::R2, most, inside);
     emit.asm.mov_imm(Reg::R2, i64::from(most));
@@ -262,8 +262,11 @@ fn linear_bucket(emit: &mut Emit<'_>, value: &Val, low: i32, high: i32, step: u1
     emit.asm.mov_imm(Reg::R3, i64::from(low));
     emit.asm.alu(Alu::Sub, Reg::R1, Reg::R3);
     emit.asm.mov(Reg::R2, Reg::R1);
-    emit.asm
-        .alu_imm(Alu::Div, Reg::R2, i32::try_from(step).unwrap_or(1));
+    emit.asm.alu_imm(
+        Alu::Div,
+        Reg::R2,
+        i32::try_from(step).expect("a step has 16 bits"),
+    );
     emit.asm.alu_imm(Alu::Add, Reg::R2, 1);
     emit.asm.bind(done);
 }

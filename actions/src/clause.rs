@@ -309,7 +309,7 @@ impl<'p> Record<'p> {
                 let base = self.base(emit, Reg::R1, source.span)? + to_i16(offset);
                 let start = emit.reg(&string.start, Reg::R0);
                 emit.asm.mov(Reg::R2, start);
-                let fixed = i32::try_from(self.plan.layout.fixed).unwrap_or(0);
+                let fixed = i32::from(to_i16(self.plan.layout.fixed));
                 emit.asm.alu_imm(Alu::Add, Reg::R2, fixed);
                 emit.asm.store(Size::Half, Reg::R1, base, Reg::R2);
                 let len = emit.reg(&string.len, Reg::R0);

@@ -95,9 +95,16 @@ pub fn wants_may_goto(program: &Program, strsize: u32) -> bool {
             .operands()
             .iter()
             .any(|operand| operand.ty == Type::String);
-        // `dirname` has three.
+        // `dirname` has three; that of `cleanpath` branches so much that no kernel should follow its turns
+        // that need not.
+        let cleans = matches!(expr.kind, ExprKind::Call(Subroutine::Cleanpath, _));
+        let own = match (own, cleans) {
+            (true, true) => CLOSED_LOOPS + 1,
+            (true, false) => 3,
+            (false, _) => 0,
+        };
         let inner = expr.operands().into_iter().map(loops);
-        inner.sum::<u32>() + 3 * u32::from(own)
+        inner.sum::<u32>() + own
     }
     let mut all = 0;
     for clause in &program.clauses {

@@ -136,7 +136,7 @@ impl Keeping {
         look_up(&mut asm, self.counters, WORD);
         asm.jump_if_imm(Cond::Eq, Reg::R0, 0, leave);
         asm.mov_imm(Reg::R1, 1);
-        let drops = i16::try_from(Counter::FollowDrops as u32 * 8).unwrap_or(0);
+        let drops = i16::try_from(Counter::FollowDrops as u32 * 8).expect("counters are few");
         asm.push(Insn::atomic_add(
             Size::Double,
             Reg::R0,

@@ -248,7 +248,9 @@ impl Asm {
         };
         for (at, index) in self.indexes {
             if live[at] {
-                code.insns[moved[at]].imm = i32::try_from(moved[index]).unwrap_or(i32::MAX);
+                let index = i32::try_from(moved[index]);
+                code.insns[moved[at]].imm =
+                    index.expect("programs are far below 2 billion instructions");
             }
         }
         let uses = self.code.maps.into_iter().filter(|used| live[used.insn]);

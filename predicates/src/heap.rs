@@ -81,8 +81,33 @@ impl Emit<'_> {
         self.asm.jump_if_imm(Cond::Eq, Reg::R1, 0, unused);
         self.asm
             .store(Size::Double, Reg::R1, own_state::HEAP_USED, Reg::R0);
-        self.asm.bind(unused);
         self.heap.now = 0;
+        self.keep_token_rest(span)?;
+        self.asm.bind(unused);
+        Ok(())
+    }
+
+    /// What is left of a string that `strtok` takes apart goes to the start of the heap that has just
+    /// been emptied.
+    fn keep_token_rest(&mut self, span: Span) -> Emitted<()> {
+        let Some(&start) = self.slots.get(&Fetched::TokenStart) else {
+            return Ok(());
+        };
+        let known = self.known();
+        let rest = self.push_kernel_string(span, |e| {
+            e.asm.load(Size::Double, Reg::R0, Reg::FP, start);
+            e.through_memory(Reg::R0, Reg::R1);
+            e.bound_start(Reg::R0);
+            e.scratch_known(Reg::R3);
+            e.asm.alu_imm(Alu::Add, Reg::R3, imm(e.storage.heap));
+            e.asm.alu(Alu::Add, Reg::R3, Reg::R0);
+            Ok(())
+        })?;
+        let reg = self.reg(&rest.start, Reg::R0);
+        self.through_memory(reg, Reg::R1);
+        self.asm.store(Size::Double, Reg::FP, start, reg);
+        self.give_string(rest);
+        self.forget(&known);
         Ok(())
     }
 

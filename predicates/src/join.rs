@@ -156,6 +156,14 @@ impl Emit<'_> {
         if open { Loop::Open } else { Loop::Closed }
     }
 
+    /// How a loop is made whose turns branch so much that following each takes long.
+    pub(crate) fn next_branching_loop(&mut self) -> Loop {
+        match (self.next_loop(), self.storage.open_loops_after) {
+            (_, Some(_)) => Loop::Open,
+            (kind, None) => kind,
+        }
+    }
+
     /// Begins a loop's turn at `again`. `at` is below `limit` in every turn, and in an open loop the
     /// only thing that differs between turns; such a loop is left for `out` if it never ends. The
     /// scratch has been fetched; destroys `spare`.

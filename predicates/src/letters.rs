@@ -5,12 +5,13 @@
 
 use dlang::diag::Span;
 use dlang::eval::Value;
-use dlang::program::Expr;
+use dlang::program::{Expr, Subroutine};
 use dlang::types::Type;
 
 use crate::asm::Label;
-use crate::emit::{Emit, Emitted, Fetched, Refusal, imm};
+use crate::emit::{Emit, Emitted, Fetched, imm};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
+use crate::scan::unknown;
 use crate::stack::Val;
 use crate::string::Str;
 
@@ -97,13 +98,8 @@ impl Emit<'_> {
         let base = match base.map(|base| self.constant(base)) {
             None => 10,
             Some(Some(Value::Int(base @ 2..=36))) => i32::from(base.to_le_bytes()[0]),
-            Some(_) => {
-                let message = "strtoll() in a base that is not a constant is not supported yet";
-                return Err(Refusal {
-                    span,
-                    message: message.into(),
-                });
-            }
+            // `check` takes no other base.
+            Some(_) => return Err(unknown(Subroutine::Strtoll, span)),
         };
         let string = self.string(of)?;
         let blanks = table(|byte| u8::from(matches!(byte, b' ' | b'\t')));

@@ -15,6 +15,7 @@ mod machine;
 mod memory;
 mod number;
 pub mod part;
+mod path;
 mod place;
 mod rodata;
 mod scan;

@@ -62,13 +62,7 @@ impl Emit<'_> {
                 self.with_letters(of, |byte| byte.to_ascii_lowercase(), span)
             }
             (Subroutine::Strtok, [of, delimiters]) => self.strtok(of, delimiters, span),
-            (Subroutine::Cleanpath, _) => Err(Refusal {
-                span,
-                message:
-                    "cleanpath() of what only the probe knows can be printed, and not be used \
-                          in predicates, keys and variables yet"
-                        .into(),
-            }),
+            (Subroutine::Cleanpath, [path]) => self.cleanpath(path, span),
             _ => Err(unknown(subroutine, span)),
         }
     }
@@ -312,14 +306,9 @@ impl Emit<'_> {
     fn lltostr(&mut self, value: &Expr, base: Option<&Expr>, span: Span) -> Emitted<Str> {
         let base = match base.map(|base| self.constant(base)) {
             None => 10,
-            Some(Some(Value::Int(base))) => u32::try_from(base).unwrap_or(10).clamp(2, 36),
-            Some(_) => {
-                let message = "lltostr() in a base that is not a constant is not supported yet";
-                return Err(Refusal {
-                    span,
-                    message: message.into(),
-                });
-            }
+            Some(Some(Value::Int(base @ 2..=36))) => u32::from(base.to_le_bytes()[0]),
+            // `check` takes no other base.
+            Some(_) => return Err(unknown(Subroutine::Lltostr, span)),
         };
         let value = self.int(value)?;
         let buffer = self.buffer(DIGITS, span)?;
@@ -508,7 +497,8 @@ impl Emit<'_> {
     }
 }
 
-fn unknown(subroutine: Subroutine, span: Span) -> Refusal {
+/// For calls that `check` lets nobody write.
+pub(crate) fn unknown(subroutine: Subroutine, span: Span) -> Refusal {
     Refusal {
         span,
         message: format!("{subroutine:?} is not possible here"),

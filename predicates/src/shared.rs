@@ -128,7 +128,7 @@ impl Emit<'_> {
     fn look_up(&mut self, dst: Reg, shared: &Shared, field: Field) {
         let table = self.table(shared);
         let rodata = self.storage.rodata;
-        let last = i32::try_from(shared.probes.len() - 1).unwrap_or(i32::MAX);
+        let last = i32::try_from(shared.probes.len() - 1).expect("probes are few");
         self.asm.load(Size::Double, Reg::R5, Reg::FP, shared.slot);
         self.gave_up = true;
         let give_up = self.give_up;

@@ -437,15 +437,16 @@ impl Emit<'_> {
         let mut rest = bytes;
         let mut at = offset;
         while !rest.is_empty() {
-            let size = [8, 4, 2, 1]
-                .into_iter()
-                .find(|&size| size <= rest.len())
-                .unwrap_or(1);
-            let (chunk, after) = rest.split_at(size);
+            let bytes: u8 = match rest.len() {
+                8.. => 8,
+                4.. => 4,
+                2.. => 2,
+                _ => 1,
+            };
+            let (chunk, after) = rest.split_at(usize::from(bytes));
             let mut word = [0; 8];
-            word[..size].copy_from_slice(chunk);
+            word[..chunk.len()].copy_from_slice(chunk);
             let value = i64::from_le_bytes(word);
-            let bytes = u8::try_from(size).unwrap_or(1);
             self.asm.load(Size::of(bytes), Reg::R1, base, at);
             if let Ok(value) = i32::try_from(value) {
                 self.asm.jump_if_imm(Cond::Ne, Reg::R1, value, different);

@@ -108,7 +108,7 @@ fn arrays_of_every_scope() {
                 &[n(2)],
                 4,
             ),
-            ("this->p = a; a[1] = 6; this->p[1]", &[], 6),
+            ("this->p = &a[0]; a[1] = 6; this->p[1]", &[], 6),
             ("this->q = &o.i.a; *this->q = arg0; o.i.a", &[n(12)], 12),
             (
                 "self->q = &self->sa[1]; self->q[1] = arg0; self->sa[2]",

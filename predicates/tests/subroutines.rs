@@ -361,6 +361,46 @@ fn numbers_are_read_from_strings() {
 }
 
 #[test]
+fn paths_are_cleaned() {
+    let long = "/abc/.././d".repeat(23);
+    let up = "../".repeat(80);
+    let paths = [
+        "/a/../b/./c",
+        "a//b",
+        "/a/..",
+        "a/..",
+        ".",
+        "/",
+        "",
+        "/a/b/../../c",
+        "/a/.b/..c/d/",
+        "../../a/../b",
+        "a/.../b/..",
+        "x/../../..",
+        &long,
+        &up,
+    ];
+    for path in paths {
+        fold_all(
+            Options::default(),
+            &[("cleanpath(copyinstr(arg0))", &[s(path)])],
+        );
+    }
+    let short = Options {
+        strsize: 16,
+        ..Options::default()
+    };
+    for path in [&*long, &*up] {
+        fold_all(short, &[("cleanpath(copyinstr(arg0))", &[s(path)])]);
+    }
+    check(&[(
+        "a[cleanpath(copyinstr(arg0))] = 7; a[\"/x\"] + (cleanpath(copyinstr(arg0)) == \"/x\")",
+        &[s("/y/../x")],
+        Out::Int(8),
+    )]);
+}
+
+#[test]
 fn bytes_are_turned_around_and_device_numbers_taken_apart() {
     for value in [0, 1, 0x1234, 0x1234_5678, 0x1234_5678_9abc_def0, -1] {
         fold_all(

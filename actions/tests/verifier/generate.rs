@@ -80,6 +80,15 @@ const PROBES: [&str; 8] = [
     "app1:::other",
 ];
 
+/// A struct with bit-fields and an array, and variables of it in every scope, by which and through whose
+/// addresses its members are reached.
+const STRUCTS: &str =
+    "struct v { int x; char c; unsigned b : 3; int d : 11; long a[4]; char t[12]; };
+struct v v; self struct v v; this struct v v; struct v m[int];
+";
+const STRUCT_VARIABLES: [&str; 4] = ["v", "self->v", "this->v", "m[1]"];
+const MEMBERS: [&str; 6] = ["x", "c", "b", "d", "a[1]", "a[3]"];
+
 /// A variable's name, with its scope's prefix, and the types of its key if it is an array.
 struct Variable {
     name: String,
@@ -111,7 +120,7 @@ pub(crate) fn program(seed: u64, size: usize) -> String {
 
 impl Writer {
     fn declarations(&mut self) -> String {
-        let mut text = String::new();
+        let mut text = String::from(STRUCTS);
         for (prefix, declared, arrays) in [
             ("", "", true),
             ("self->", "self ", true),
@@ -194,7 +203,38 @@ impl Writer {
         } else {
             String::new()
         };
+        if self.random.one_in(8) {
+            return self.speculative_clause(&format!("{probe}{predicate}"), size);
+        }
         format!("{probe}{predicate}\n{{\n{}}}\n", self.body(size))
+    }
+
+    /// A clause that speculates, or ends a speculation: neither may do everything that others do.
+    fn speculative_clause(&mut self, head: &str, size: usize) -> String {
+        let id = self.int(size / 2);
+        let body = match self.random.below(4) {
+            0 => format!("{} = speculation();", self.variable(false, 0)),
+            1 => format!("commit({id});"),
+            2 => format!("discard({id});"),
+            _ => {
+                let (number, text) = (self.int(size), self.text(size));
+                format!("speculate({id}); trace({number}); trace({text});")
+            }
+        };
+        format!("{head}\n{{\n{body}\n}}\n")
+    }
+
+    /// A member of a struct variable: by its name, through its address, or one that an index chooses.
+    fn member(&mut self, depth: usize) -> String {
+        let variable = self.random.pick(&STRUCT_VARIABLES);
+        let member = self.random.pick(&MEMBERS);
+        match self.random.below(4) {
+            // Elements and variables of threads have no address.
+            0 if matches!(variable, "v" | "this->v") => format!("(&{variable})->{member}"),
+            1 => format!("{variable}.a[({}) & 3]", self.int(depth / 2)),
+            2 => format!("m[{}].{member}", self.int(depth / 2)),
+            _ => format!("{variable}.{member}"),
+        }
     }
 
     fn body(&mut self, size: usize) -> String {
@@ -205,7 +245,15 @@ impl Writer {
 
     fn statement(&mut self, size: usize) -> String {
         let depth = size;
-        match self.random.below(12) {
+        match self.random.below(14) {
+            12 => {
+                let (to, from) = (
+                    self.random.pick(&STRUCT_VARIABLES),
+                    self.random.pick(&STRUCT_VARIABLES),
+                );
+                format!("{to} = {from};\n")
+            }
+            13 => format!("{} = {};\n", self.member(depth), self.int(depth)),
             0 | 1 => format!("{};\n", self.assign_int(depth)),
             2 | 3 => format!("{};\n", self.assign_text(depth)),
             4 => format!("{};\n", self.int(depth)),
@@ -299,7 +347,9 @@ impl Writer {
             };
         }
         let d = depth - 1;
-        match self.random.below(17) {
+        match self.random.below(19) {
+            17 => self.member(d),
+            18 => format!("({} = {})", self.member(d), self.int(d)),
             0..=3 => {
                 let (a, op, b) = (self.int(d), self.random.pick(&BINARY), self.int(d));
                 format!("({a} {op} {b})")
@@ -353,7 +403,8 @@ impl Writer {
             };
         }
         let d = depth - 1;
-        match self.random.below(13) {
+        match self.random.below(14) {
+            13 => format!("stringof({}.t)", self.random.pick(&STRUCT_VARIABLES)),
             0..=8 => self.call(true, d),
             9 => format!("({} ? {} : {})", self.int(d), self.text(d), self.text(d)),
             10 => format!("({})", self.assign_text(d)),
