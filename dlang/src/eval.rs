@@ -11,6 +11,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
+use crate::json;
 use crate::program::{BinaryOp, Builtin, Expr, ExprKind, LogicOp, Subroutine, UnaryOp};
 use crate::strings;
 use crate::types::{Int, Type};
@@ -291,6 +292,23 @@ fn call<'a>(
         }
         Subroutine::Htonl | Subroutine::Ntohl => {
             Value::Int(i64::from(u32::from_be_bytes(low_bytes(number(0)?))))
+        }
+        Subroutine::Json => {
+            let (text, path) = (string(0)?, string(1)?);
+            Value::Str(Cow::Owned(
+                json::find(&text, &path).unwrap_or_default().to_vec(),
+            ))
+        }
+        Subroutine::InetNtoa | Subroutine::InetNtoa6 | Subroutine::LinkNtop => {
+            let mut bytes = Vec::new();
+            for arg in args {
+                let size = int_of(&arg.ty)?.size;
+                let value = eval_int(arg, env)?.to_le_bytes();
+                bytes.extend_from_slice(&value[..usize::from(size)]);
+            }
+            let mut text = strings::address(&bytes, subroutine == Subroutine::LinkNtop);
+            text.truncate(env.strsize().saturating_sub(1));
+            Value::Str(Cow::Owned(text))
         }
         Subroutine::Htonll | Subroutine::Ntohll => Value::Int(number(0)?.swap_bytes()),
         Subroutine::Copyin

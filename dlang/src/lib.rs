@@ -6,6 +6,7 @@ pub mod diag;
 pub mod dump;
 pub mod eval;
 pub mod format;
+pub mod json;
 pub mod library;
 pub mod names;
 pub mod parse;

@@ -732,6 +732,14 @@ pub enum Subroutine {
     Ntohll,
     /// `stack([uint32_t frames])`: the kernel's stack.
     Stack,
+    /// `string json(const char *, const char *)`: the part of a JSON text that a path leads to.
+    Json,
+    /// `inet_ntoa` of the four bytes that the argument has in memory.
+    InetNtoa,
+    /// `inet_ntoa6` of the sixteen bytes that the two arguments have in memory.
+    InetNtoa6,
+    /// `link_ntop` of the bytes that the arguments have in memory, each in the size of its type.
+    LinkNtop,
 }
 
 impl Subroutine {
@@ -771,7 +779,11 @@ impl Subroutine {
             | Self::Htonll
             | Self::Ntohs
             | Self::Ntohl
-            | Self::Ntohll => true,
+            | Self::Ntohll
+            | Self::Json
+            | Self::InetNtoa
+            | Self::InetNtoa6
+            | Self::LinkNtop => true,
         }
     }
 }

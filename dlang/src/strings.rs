@@ -8,6 +8,7 @@
 //! and `dirname`; a position outside of the string finds nothing.
 
 use std::borrow::Cow;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The most that fits a string variable: `strsize - 1` bytes, up to the first NUL.
 #[must_use]
@@ -228,6 +229,27 @@ pub fn cleanpath(path: &[u8]) -> Vec<u8> {
     }
 }
 
+/// The text of a network address, from its bytes: an IPv4 one of 4 bytes, an IPv6 one of 16, shortened as
+/// RFC 5952 says, or any one of a link, in pairs of hexadecimal digits.
+#[must_use]
+pub fn address(bytes: &[u8], link: bool) -> Vec<u8> {
+    if !link && let Ok(bytes) = <[u8; 4]>::try_from(bytes) {
+        return Ipv4Addr::from(bytes).to_string().into_bytes();
+    }
+    if !link && let Ok(bytes) = <[u8; 16]>::try_from(bytes) {
+        // As DTrace: one that stands for an IPv4 address is shown as that.
+        let (prefix, address) = (&bytes[..12], &bytes[12..]);
+        let mapped = prefix == [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+        let compatible = prefix == [0; 12] && address[..2] != [0, 0];
+        if mapped || compatible {
+            return self::address(address, false);
+        }
+        return Ipv6Addr::from(bytes).to_string().into_bytes();
+    }
+    let pairs: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    pairs.join(":").into_bytes()
+}
+
 /// Applies a slicing function to a string that is borrowed or owned, copying only the latter.
 pub(crate) fn slice_cow<'a>(
     s: Cow<'a, [u8]>,
@@ -393,6 +415,42 @@ mod tests {
             (index(b"", b"", Some(-7)), rindex(b"", b"", Some(7))),
             (0, 0)
         );
+    }
+
+    #[test]
+    fn addresses_are_written_as_dtrace_writes_them() {
+        for (bytes, link, text) in [
+            (&[1, 2, 3, 255][..], false, "1.2.3.255"),
+            (&[0; 16], false, "::"),
+            (
+                &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+                false,
+                "::1",
+            ),
+            (
+                &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 1, 2, 3, 4],
+                false,
+                "1.2.3.4",
+            ),
+            (
+                &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4],
+                false,
+                "1.2.3.4",
+            ),
+            (
+                &[32, 1, 13, 184, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1],
+                false,
+                "2001:db8::100:0:0:1",
+            ),
+            (
+                &[32, 1, 13, 184, 0, 1, 0, 0, 1, 0, 0, 1, 0, 1, 0, 1],
+                false,
+                "2001:db8:1:0:100:1:1:1",
+            ),
+            (&[1, 0x2a, 0, 255, 16, 0xbc], true, "01:2a:00:ff:10:bc"),
+        ] {
+            assert_eq!(address(bytes, link), text.as_bytes());
+        }
     }
 
     #[test]

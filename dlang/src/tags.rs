@@ -331,6 +331,8 @@ pub enum Tag {
     OpDyn,
     /// A conditional pointer leads to memory of ours or not, and is assigned.
     AllocaIncompat,
+    /// An operator changes what has no size that it could go by.
+    OpVfptr,
 }
 
 impl Tag {
@@ -502,6 +504,7 @@ impl Tag {
             Self::DeclProtoType => "D_DECL_PROTO_TYPE",
             Self::OpDyn => "D_OP_DYN",
             Self::AllocaIncompat => "D_ALLOCA_INCOMPAT",
+            Self::OpVfptr => "D_OP_VFPTR",
         }
     }
 }

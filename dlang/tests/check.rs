@@ -132,7 +132,7 @@ fn names_must_be_known() {
         ("BEGIN { trace(`x); }", Tag::IdentUndef, "`x"),
         ("BEGIN { printa(@b); }", Tag::IdentUndef, "@b"),
         ("BEGIN { trace((foo)pid); }", Tag::TypeErr, "foo"),
-        ("foo_t x; BEGIN", Tag::TypeErr, "foo_t"),
+        ("foo_t x; BEGIN { }", Tag::TypeErr, "foo_t"),
         ("BEGIN { ustack(); }", Tag::Unsupported, "ustack"),
         // The libraries that define it are not among the sources here.
         (
@@ -319,8 +319,8 @@ fn operands_must_fit_their_operators() {
             "a",
         ),
         ("BEGIN { *(int *)arg0 = 1; }", Tag::OpWrite, "*(int *)arg0"),
-        ("int x; string x; BEGIN", Tag::DeclIdred, "x"),
-        ("struct foo x; BEGIN", Tag::DeclIncomplete, "x"),
+        ("int x; string x; BEGIN { }", Tag::DeclIdred, "x"),
+        ("struct foo x; BEGIN { }", Tag::DeclIncomplete, "x"),
         ("inline int K = 7; BEGIN { K = 3; }", Tag::OpLval, "K"),
     ] {
         check_err(text, tag, near);
@@ -630,26 +630,29 @@ fn expressions_without_a_value_are_refused_in_libdtraces_words() {
             Tag::SizeofBitfield,
         ),
         ("int a[2]; BEGIN { y = a; }", Tag::OpArrfun),
-        ("int; BEGIN", Tag::DeclUseless),
-        ("long void x; BEGIN", Tag::DeclVoidattr),
-        ("int x[void]; BEGIN", Tag::DeclProtoType),
-        ("int x[y]; BEGIN", Tag::IdentUndef),
-        ("inline self int x = 1; BEGIN", Tag::DeclBadclass),
-        ("inline int x = printf(\"a\"); BEGIN", Tag::OpIncompat),
-        ("struct s { struct s a; }; BEGIN", Tag::DeclIncomplete),
-        ("struct s { int a[]; }; BEGIN", Tag::DeclVoidobj),
-        ("struct s { enum { Q } a : 2; }; BEGIN", Tag::DeclBftype),
-        ("enum u { A }; enum u { B }; BEGIN", Tag::DeclTypered),
-        ("enum nosuch x; BEGIN", Tag::DeclIncomplete),
-        ("int f(void v); BEGIN", Tag::DeclProtoName),
+        ("int; BEGIN { }", Tag::DeclUseless),
+        ("long void x; BEGIN { }", Tag::DeclVoidattr),
+        ("int x[void]; BEGIN { }", Tag::DeclProtoType),
+        ("int x[y]; BEGIN { }", Tag::IdentUndef),
+        ("inline self int x = 1; BEGIN { }", Tag::DeclBadclass),
+        ("inline int x = printf(\"a\"); BEGIN { }", Tag::OpIncompat),
+        ("struct s { struct s a; }; BEGIN { }", Tag::DeclIncomplete),
+        ("struct s { int a[]; }; BEGIN { }", Tag::DeclVoidobj),
+        ("struct s { enum { Q } a : 2; }; BEGIN { }", Tag::DeclBftype),
+        ("enum u { A }; enum u { B }; BEGIN { }", Tag::DeclTypered),
+        ("enum nosuch x; BEGIN { }", Tag::DeclIncomplete),
+        ("int f(void v); BEGIN { }", Tag::DeclProtoName),
     ] {
         let errors = try_check(text).expect_err(text);
         assert_eq!(errors[0].tag, tag, "{text}: {}", errors[0].message);
     }
     for text in [
+        "BEGIN END { }",
+        "BEGIN // { }",
+        "BEGIN { } END /1/",
         "BEGIN { a[] = 1; }",
-        "struct s { int; }; BEGIN",
-        "int f(self int); BEGIN",
+        "struct s { int; }; BEGIN { }",
+        "int f(self int); BEGIN { }",
     ] {
         let errors = try_check(text).expect_err(text);
         assert_eq!(errors[0].tag, Tag::Syntax, "{text}");
@@ -660,47 +663,67 @@ fn expressions_without_a_value_are_refused_in_libdtraces_words() {
 #[test]
 fn declarations_are_refused_as_libdtrace_refuses_them() {
     for (text, tag, near) in [
-        ("typedef int t; typedef int t; BEGIN", Tag::DeclIdred, "t"),
-        ("enum { A, A }; BEGIN", Tag::DeclIdred, "A"),
-        ("enum e { A }; enum f { A }; BEGIN", Tag::DeclIdred, "A"),
-        ("int A; enum { A }; BEGIN", Tag::DeclIdred, "A"),
-        ("enum { A }; int A; BEGIN", Tag::DeclIdred, "A"),
-        ("enum { A = 2147483647, B }; BEGIN", Tag::DeclEnoflow, "B"),
-        ("enum { A = \"a\" }; BEGIN", Tag::DeclEnconst, "\"a\""),
-        ("struct s { int a; char a; }; BEGIN", Tag::Unknown, "a"),
-        ("struct s { void a; }; BEGIN", Tag::DeclVoidobj, "a"),
-        ("void a; BEGIN", Tag::DeclVoidobj, "a"),
-        ("void a[2]; BEGIN", Tag::DeclVoidobj, "2"),
-        ("int a[]; BEGIN", Tag::DeclArrnull, "a"),
-        ("int a[0]; BEGIN", Tag::DeclArrsub, "0"),
-        ("int a[\"a\"]; BEGIN", Tag::DeclArrsub, "\"a\""),
-        ("struct s { int a : 33; }; BEGIN", Tag::DeclBfsize, "33"),
-        ("struct s { int a : 0; }; BEGIN", Tag::DeclBfconst, "0"),
-        ("struct s { int *a : 3; }; BEGIN", Tag::DeclBftype, "3"),
-        ("self this int a; BEGIN", Tag::DeclClass, "self this int"),
         (
-            "typedef static int a; BEGIN",
+            "typedef int t; typedef int t; BEGIN { }",
+            Tag::DeclIdred,
+            "t",
+        ),
+        ("enum { A, A }; BEGIN { }", Tag::DeclIdred, "A"),
+        ("enum e { A }; enum f { A }; BEGIN { }", Tag::DeclIdred, "A"),
+        ("int A; enum { A }; BEGIN { }", Tag::DeclIdred, "A"),
+        ("enum { A }; int A; BEGIN { }", Tag::DeclIdred, "A"),
+        (
+            "enum { A = 2147483647, B }; BEGIN { }",
+            Tag::DeclEnoflow,
+            "B",
+        ),
+        ("enum { A = \"a\" }; BEGIN { }", Tag::DeclEnconst, "\"a\""),
+        ("struct s { int a; char a; }; BEGIN { }", Tag::Unknown, "a"),
+        ("struct s { void a; }; BEGIN { }", Tag::DeclVoidobj, "a"),
+        ("void a; BEGIN { }", Tag::DeclVoidobj, "a"),
+        ("void a[2]; BEGIN { }", Tag::DeclVoidobj, "2"),
+        ("int a[]; BEGIN { }", Tag::DeclArrnull, "a"),
+        ("int a[0]; BEGIN { }", Tag::DeclArrsub, "0"),
+        ("int a[\"a\"]; BEGIN { }", Tag::DeclArrsub, "\"a\""),
+        ("struct s { int a : 33; }; BEGIN { }", Tag::DeclBfsize, "33"),
+        ("struct s { int a : 0; }; BEGIN { }", Tag::DeclBfconst, "0"),
+        ("struct s { int *a : 3; }; BEGIN { }", Tag::DeclBftype, "3"),
+        (
+            "self this int a; BEGIN { }",
+            Tag::DeclClass,
+            "self this int",
+        ),
+        (
+            "typedef static int a; BEGIN { }",
             Tag::DeclClass,
             "typedef static int",
         ),
-        ("int a; typedef int a; BEGIN", Tag::DeclIdred, "a"),
-        ("typedef int pid; BEGIN", Tag::DeclIdred, "pid"),
-        ("struct s { static int a; }; BEGIN", Tag::Syntax, "static"),
+        ("int a; typedef int a; BEGIN { }", Tag::DeclIdred, "a"),
+        ("typedef int pid; BEGIN { }", Tag::DeclIdred, "pid"),
         (
-            "int f(static int a); BEGIN",
+            "struct s { static int a; }; BEGIN { }",
+            Tag::Syntax,
+            "static",
+        ),
+        (
+            "int f(static int a); BEGIN { }",
             Tag::DeclParmclass,
             "static int",
         ),
-        ("long char a; BEGIN", Tag::DeclCharattr, "long char"),
+        ("long char a; BEGIN { }", Tag::DeclCharattr, "long char"),
         (
-            "unsigned string a; BEGIN",
+            "unsigned string a; BEGIN { }",
             Tag::DeclSignint,
             "unsigned string",
         ),
-        ("long string a; BEGIN", Tag::DeclLongint, "long string"),
-        ("unsigned signed a; BEGIN", Tag::Unknown, "unsigned signed"),
-        ("short long a; BEGIN", Tag::Unknown, "short long"),
-        ("int char a; BEGIN", Tag::DeclCombo, "int char"),
+        ("long string a; BEGIN { }", Tag::DeclLongint, "long string"),
+        (
+            "unsigned signed a; BEGIN { }",
+            Tag::Unknown,
+            "unsigned signed",
+        ),
+        ("short long a; BEGIN { }", Tag::Unknown, "short long"),
+        ("int char a; BEGIN { }", Tag::DeclCombo, "int char"),
         (
             "inline int f[int a] = a; BEGIN { trace(f[\"a\"]); }",
             Tag::ProtoArg,
@@ -711,26 +734,28 @@ fn declarations_are_refused_as_libdtrace_refuses_them() {
             Tag::ProtoLen,
             "f[1, 2]",
         ),
-        ("inline void a = 3; BEGIN", Tag::DeclVoidobj, "a"),
+        ("inline void a = 3; BEGIN { }", Tag::DeclVoidobj, "a"),
         (
-            "inline int f[int a, int a] = a; BEGIN",
+            "inline int f[int a, int a] = a; BEGIN { }",
             Tag::DeclProtoForm,
             "a",
         ),
-        ("int f(void, int); BEGIN", Tag::DeclProtoVoid, "void"),
-        ("int f(int a, int a); BEGIN", Tag::DeclProtoForm, "a"),
+        ("int f(void, int); BEGIN { }", Tag::DeclProtoVoid, "void"),
+        ("int f(int a, int a); BEGIN { }", Tag::DeclProtoForm, "a"),
     ] {
         check_err(text, tag, near);
     }
     check_ok(
         "inline int a = 3; int a; inline int f[int] = 3; BEGIN { trace(sizeof (struct s { int a[2]; })); }",
     );
-    check_ok("int f(int a, char *b, ...); int g(void); struct s { int : 0; int a : 3; }; BEGIN");
+    check_ok(
+        "int f(int a, char *b, ...); int g(void); struct s { int : 0; int a : 3; }; BEGIN { }",
+    );
 }
 
 #[test]
 fn pragmas_are_checked() {
-    let with = |pragma: &str| format!("#pragma D {pragma}\nint x; BEGIN");
+    let with = |pragma: &str| format!("#pragma D {pragma}\nint x; BEGIN {{ }}");
     for (pragma, tag) in [
         ("attributes Stable/Stable/Common", Tag::PragmaMalform),
         ("attributes Stable x", Tag::PragmaInval),

@@ -117,7 +117,7 @@ fn primaries_and_postfixes() {
 #[test]
 fn clauses() {
     for (text, expected) in [
-        ("BEGIN", "(clause :::BEGIN)"),
+        ("BEGIN { }", "(clause :::BEGIN)"),
         ("BEGIN {}", "(clause :::BEGIN)"),
         ("BEGIN { trace(1) }", "(clause :::BEGIN\n  (trace 1))"),
         (
@@ -128,16 +128,16 @@ fn clauses() {
             "python$target:::function-entry /x/ // c\n{ }",
             "(clause python42:::function-entry\n  (predicate x))",
         ),
-        ("f:entry /x/;", "(clause ::f:entry\n  (predicate x))"),
-        ("tick-$1s", "(clause :::tick-5s)"),
+        ("f:entry /x/ { };", "(clause ::f:entry\n  (predicate x))"),
+        ("tick-$1s { }", "(clause :::tick-5s)"),
         ("a*:b?:[cd]:!e {}", "(clause a*:b?:[cd]:!e)"),
-        ("BEGIN\nEND { }", "(clause :::BEGIN)\n(clause :::END)"),
+        ("BEGIN { }\nEND { }", "(clause :::BEGIN)\n(clause :::END)"),
         (
             "BEGIN { if (a) b = 1; else if (c) { d(); } else e++ }",
             "(clause :::BEGIN\n  (if a\n    (= b 1)\n  else\n    (if c\n      (d)\n    else\n      (post++ e))))",
         ),
         (
-            "#!/usr/sbin/dtrace -s\n#pragma D option quiet\nBEGIN",
+            "#!/usr/sbin/dtrace -s\n#pragma D option quiet\nBEGIN { }",
             "(pragma option quiet)\n(clause :::BEGIN)",
         ),
         (
@@ -250,11 +250,11 @@ fn syntax_errors_name_the_token() {
         ("", "empty D program translation unit", ""),
         ("/* only */ ", "empty D program translation unit", ""),
         (
-            "#pragma D foo\nBEGIN",
+            "#pragma D foo\nBEGIN { }",
             "invalid D pragma: foo",
             "#pragma D foo",
         ),
-        ("#error no\nBEGIN", "#error: no", "#error no"),
+        ("#error no\nBEGIN { }", "#error: no", "#error no"),
         (
             "\u{7f}ELF\u{2}\u{1}",
             "syntax error near \"\u{7f}\"",
@@ -320,7 +320,7 @@ fn unused_macro_arguments_are_reported_last_first() {
     );
     assert!(
         parse(
-            &[source("BEGIN { trace($1); }"), source("tick-$2")],
+            &[source("BEGIN { trace($1); }"), source("tick-$2 { }")],
             &macros
         )
         .is_ok()
@@ -330,7 +330,7 @@ fn unused_macro_arguments_are_reported_last_first() {
 #[test]
 fn each_source_reports_its_own_syntax_error() {
     let errors = parse(
-        &[source("BEGIN {"), source("BEGIN"), source("END }")],
+        &[source("BEGIN {"), source("BEGIN { }"), source("END }")],
         &macros(),
     );
     assert_eq!(

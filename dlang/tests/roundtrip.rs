@@ -54,7 +54,7 @@ fn assert_round_trip(text: &str) {
 const SCRIPTS: &[&str] = &[
     "struct s { int a; char b[8]; unsigned f : 3; struct { int in; }; }; struct s x, m[int]; self struct s t; int k[5]; this short n[2];\n\
      BEGIN { x.a = 5; x.b[pid] = 1; m[3].a++; m[3] = x; self->t = m[3]; x.f = 6; x.f += 1; x.f++; k[tid]--; this->n[1] = 2; x.in = 1; \
-     this->p = &x.a; *this->p = 3; this->q = k; this->q[2] += 1; trace(x); trace(x.b); printf(\"%s %d\", x.b, m[1].b[2]); }",
+     this->p = &x.a; *this->p = 3; this->q = &k[0]; this->q[2] += 1; trace(x); trace(x.b); printf(\"%s %d\", x.b, m[1].b[2]); }",
     "#pragma D option quiet\n#pragma D option bufsize=4m\nself int indent; int a[int, string]; this char c;\n\
      python$target:::function-entry /copyinstr(arg1) == \"start\" && pid != 3 ^^ tid/ { self->trace = 1; }\n\
      a:b:c:d, *:::x { printf(\"%d%% \\\"%*s:%-.*s\\n\", timestamp, 15, probename, 3, execname); self->indent++; --self->indent; }",
@@ -119,7 +119,7 @@ fn int_expr() -> impl Strategy<Value = String> {
 fn word() -> impl Strategy<Value = String> {
     prop_oneof![
         prop::sample::select(vec![
-            "BEGIN",
+            "BEGIN { }",
             "{",
             "}",
             "(",

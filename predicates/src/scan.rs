@@ -63,6 +63,10 @@ impl Emit<'_> {
             }
             (Subroutine::Strtok, [of, delimiters]) => self.strtok(of, delimiters, span),
             (Subroutine::Cleanpath, [path]) => self.cleanpath(path, span),
+            (Subroutine::InetNtoa, [address]) => self.inet_ntoa(address, span),
+            (Subroutine::Json | Subroutine::InetNtoa6 | Subroutine::LinkNtop, _) => {
+                Err(only_printed(subroutine, span))
+            }
             _ => Err(unknown(subroutine, span)),
         }
     }
@@ -495,6 +499,15 @@ impl Emit<'_> {
         self.put(&to.len, reg);
         self.give_string(from);
     }
+}
+
+/// The refusal of a subroutine that the consumer computes, and no code here does.
+fn only_printed(subroutine: Subroutine, span: Span) -> Refusal {
+    let message = format!(
+        "{}() of what only the probe knows can be printed, and not be used in predicates, keys and variables yet",
+        dlang::names::subroutine_name(subroutine)
+    );
+    Refusal { span, message }
 }
 
 /// For calls that `check` lets nobody write.

@@ -313,11 +313,20 @@ impl Emit<'_> {
             Ok(())
         })?;
         self.give_string(left);
+        let alias = right.start.alias();
+        self.append(&joined, |e| e.heap_address_known(Reg::R3, &alias));
+        self.give_string(right);
+        Ok(joined)
+    }
+
+    /// Copies the string whose address `source` brings to `r3` over the NUL of the string that was
+    /// made last, cut to `strsize` together. `source` may destroy `r0` and `r5`.
+    pub(crate) fn append(&mut self, joined: &Str, source: impl FnOnce(&mut Self)) {
         let strsize = self.storage.strsize;
-        // Over the NUL; what is left of strsize bounds the second part, but the verifier does not
-        // know that it is less the longer the first part is.
+        // What is left of strsize bounds the second part, but the verifier does not know that it is
+        // less the longer the first part is.
         self.heap_reaches(2 * strsize);
-        self.heap_address_known(Reg::R3, &right.start);
+        source(self);
         self.heap_address_known(Reg::R1, &joined.start);
         self.load(Reg::R0, &joined.len);
         self.asm.alu(Alu::Add, Reg::R1, Reg::R0);
@@ -335,8 +344,6 @@ impl Emit<'_> {
         self.asm.alu(Alu::Add, Reg::R1, Reg::R0);
         self.asm.alu_imm(Alu::Add, Reg::R1, 1);
         self.set_heap_used(Reg::R1, Reg::R2);
-        self.give_string(right);
-        Ok(joined)
     }
 
     /// Whether a string that may be null (a `strstr` that found nothing) is there: its length.

@@ -54,6 +54,27 @@ fn paths_come_apart() {
 }
 
 #[test]
+fn addresses_are_written() {
+    check(&[
+        (
+            "inet_ntoa((void *)arg0)",
+            &[s([10u8, 255, 3, 1])],
+            "10.255.3.1",
+        ),
+        (
+            "strjoin(inet_ntoa((void *)arg0), \"!\")",
+            &[s([255u8, 255, 255, 255])],
+            "255.255.255.255!",
+        ),
+        (
+            "inet_ntop(2, (void *)arg0)",
+            &[s([1u8, 20, 100, 9])],
+            "1.20.100.9",
+        ),
+    ]);
+}
+
+#[test]
 fn characters_are_found() {
     let full = "x".repeat(254) + "y";
     fold_all(

@@ -43,7 +43,7 @@ pub(super) fn dynamic_words(expr: &ast::Expr) -> Option<&'static str> {
     };
     match names::function(&name.text)? {
         kind @ (Kind::Action(..) | Kind::Aggregating(..)) => Some(kind.words()),
-        Kind::Variable(..) | Kind::Array(_) | Kind::Subroutine(..) => None,
+        Kind::Variable(..) | Kind::Array(_) | Kind::Subroutine(..) | Kind::Reading(..) => None,
     }
 }
 
@@ -296,9 +296,11 @@ impl Checker<'_> {
             self.count_arguments(&name.text, args.len(), prototype, arg.span)?;
             let (tag, what) = match kind {
                 Kind::Aggregating(..) => (Tag::TraceDyn, "a dynamic expression"),
-                Kind::Variable(..) | Kind::Array(_) | Kind::Subroutine(..) | Kind::Action(..) => {
-                    (Tag::TraceVoid, "a void expression")
-                }
+                Kind::Variable(..)
+                | Kind::Array(_)
+                | Kind::Subroutine(..)
+                | Kind::Reading(..)
+                | Kind::Action(..) => (Tag::TraceVoid, "a void expression"),
             };
             let message = format!("trace( ) may not be applied to {what}");
             return self.plain_error(tag, arg.span, &message);

@@ -32,6 +32,19 @@ impl Checker<'_> {
                 let call = ExprKind::Call(*subroutine, checked);
                 self.fold(node(call, prototype.result.ty(), span))
             }
+            Kind::Reading(prototype, function) => {
+                let mut checked = Vec::with_capacity(args.len());
+                for (n, (arg, parameter)) in args.iter().zip(prototype.parameters).enumerate() {
+                    let arg = self.argument(&name.text, n + 1, arg, *parameter)?;
+                    if arg.ty == Type::String {
+                        let error =
+                            self.wrong_argument(&name.text, n + 1, parameter.spelling, &arg);
+                        return self.reject(error);
+                    }
+                    checked.push(arg);
+                }
+                self.memory_function(*function, &checked, prototype.result.ty(), span)
+            }
             Kind::Subroutine(prototype, Err(why))
             | Kind::Action(prototype, Err(why))
             | Kind::Aggregating(prototype, Err(why)) => {

@@ -12,7 +12,7 @@ use crate::ast::{
 use crate::diag::Span;
 use crate::eval::Value;
 use crate::names;
-use crate::program::{Scope, Variable};
+use crate::program::{Builtin, ExprKind, Scope, Variable};
 use crate::tags::Tag;
 use crate::types::{NameKind, Type};
 
@@ -156,6 +156,10 @@ impl<'a> Checker<'a> {
             return self.plain_error(Tag::DeclIdred, name.span, &message);
         }
         if scope == Scope::Global && self.inlines.contains_key(&name.text) {
+            if key.is_some() {
+                let message = format!("identifier redeclared: {}", name.text);
+                return self.plain_error(Tag::DeclIdred, name.span, &message);
+            }
             // As in libdtrace the inline stays what the name means.
             return Ok(());
         }
@@ -236,9 +240,16 @@ impl<'a> Checker<'a> {
             self.known_dynamic(&inline.body)?;
             return self.plain_error(Tag::OpIncompat, inline.body.span, &message);
         }
-        if inline.parameters.is_none() {
-            // A plain inline is checked where it stands, so that errors show here and once.
-            self.expand_inline(inline, Vec::new(), inline.body.span)?;
+        // An inline is checked where it stands, so that errors show here and once. Those of a library with
+        // parameters are not: they ask for types of the kernel that the program may not need.
+        let mut stand_ins = Vec::new();
+        for parameter in inline.parameters.iter().flatten() {
+            let ty = self.parameter_type(&parameter.specifiers, &parameter.declarator)?;
+            stand_ins.push(stand_in(ty, parameter.specifiers.span));
+        }
+        let stand_ins = stand_ins.into_iter().collect::<Option<Vec<_>>>();
+        if let Some(stand_ins) = stand_ins.filter(|s| s.is_empty() || !self.in_library) {
+            self.expand_inline(inline, stand_ins, inline.body.span)?;
         }
         self.inlines.insert(name.text.clone(), inline);
         Ok(())
@@ -605,6 +616,19 @@ impl<'a> Checker<'a> {
             span,
         })
     }
+}
+
+/// A value of a type of which nothing is known, in the place of an inline's argument; none of a type that
+/// is not checked without one.
+fn stand_in(ty: Type, span: Span) -> Option<crate::program::Expr> {
+    let kind = match ty {
+        Type::Int(_) | Type::Pointer(..) => ExprKind::Arg(0),
+        Type::String => ExprKind::Builtin(Builtin::Execname),
+        Type::Void | Type::Array(..) | Type::Struct(_) | Type::Symbol(_) | Type::Stack => {
+            return None;
+        }
+    };
+    Some(crate::program::Expr { kind, ty, span })
 }
 
 /// Why a variable cannot have this type.

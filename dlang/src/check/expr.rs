@@ -3,6 +3,7 @@
 use super::action::dynamic_words;
 use super::convert::{convert, convert_pointer, int_node, is_string_like, node};
 use super::member::is_in_variable;
+use super::operator::is_zero;
 use super::translate::pointers_agree;
 use super::types::is_incomplete;
 use super::{Checked, Checker, Reported};
@@ -147,6 +148,7 @@ impl Checker<'_> {
                 {
                     ty.clone()
                 } else if dynamic_words(operand).is_some() {
+                    self.known_dynamic(operand)?;
                     let message = "cannot apply sizeof to an operand of unknown size";
                     return self.error(Tag::SizeofType, span, message);
                 } else {
@@ -219,6 +221,10 @@ impl Checker<'_> {
         let why = match why {
             Lack::Unsupported(why) => why,
             Lack::Impossible => {
+                if let Some(Kind::Variable(..)) = names::find(name).map(|row| row.kind) {
+                    let message = format!("built-in variable '{name}' not implemented");
+                    return self.plain_error(Tag::IdentUndef, span, &message);
+                }
                 let message = format!("{name}() is not implemented (yet)");
                 return self.plain_error(Tag::Unknown, span, &message);
             }
@@ -232,9 +238,12 @@ impl Checker<'_> {
                         Tag::IdentUndef,
                         format!("failed to resolve {name}: Unknown variable name"),
                     ),
-                    Some(Kind::Subroutine(..) | Kind::Action(..) | Kind::Aggregating(..)) => {
-                        (Tag::FuncUndef, format!("undefined function name: {name}"))
-                    }
+                    Some(
+                        Kind::Subroutine(..)
+                        | Kind::Reading(..)
+                        | Kind::Action(..)
+                        | Kind::Aggregating(..),
+                    ) => (Tag::FuncUndef, format!("undefined function name: {name}")),
                 };
                 let error = self.diagnostic(tag, span, &message).with_hint(hint);
                 return self.reject(error);
@@ -320,7 +329,9 @@ impl Checker<'_> {
     /// Converts as an assignment does.
     pub(super) fn convert_to(&mut self, expr: Expr, ty: &Type, op: &str) -> Checked<Expr> {
         let fits = expr.ty == *ty
-            || (ty.is_scalar() && expr.ty.is_scalar() && pointers_agree(ty, &expr.ty))
+            || (ty.is_scalar()
+                && expr.ty.is_scalar()
+                && pointers_agree(ty, &expr.ty, is_zero(&expr)))
             || (*ty == Type::String && is_string_like(&expr.ty));
         if fits {
             let converted = convert(expr, ty);

@@ -22,6 +22,7 @@ mod pragma;
 mod printf;
 mod probe_args;
 mod provider;
+mod rewrite;
 mod speculation;
 mod symbol;
 mod translate;
@@ -81,10 +82,12 @@ pub fn check_with(
     options: &CheckOptions,
 ) -> Result<Program, Vec<Diagnostic>> {
     let mut checker = Checker::new(probes, kernel, *options);
+    checker.in_library = true;
     for item in &ast.library {
         // An error in a library is told as one of the program.
         let _ = checker.library_item(item);
     }
+    checker.in_library = false;
     for pragma in &ast.pragmas {
         checker.pragma(pragma);
     }
@@ -144,6 +147,8 @@ struct Checker<'a> {
     clause_probes: Option<ClauseProbes>,
     /// What the clause has done so far.
     done: speculation::Done,
+    /// Whether a D library is being read.
+    in_library: bool,
     /// Whether a description matches nothing, which ends the checking.
     is_over: bool,
 }
@@ -168,6 +173,7 @@ impl<'a> Checker<'a> {
             region: Region::None,
             clause_probes: None,
             done: speculation::Done::default(),
+            in_library: false,
             is_over: false,
         }
     }

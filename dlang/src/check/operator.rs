@@ -118,7 +118,13 @@ impl Checker<'_> {
         }
         let (a, b) = (self.value(a)?, self.value(b)?);
         match (&a.ty, &b.ty) {
-            (x, y) if x.is_scalar() && y.is_scalar() && pointers_agree(x, y) => Ok(make(a, b)),
+            (x, y)
+                if x.is_scalar()
+                    && y.is_scalar()
+                    && pointers_agree(x, y, is_zero(&a) || is_zero(&b)) =>
+            {
+                Ok(make(a, b))
+            }
             _ => self.incompatible(&a.ty, op, &b.ty, span),
         }
     }
@@ -270,7 +276,7 @@ impl Checker<'_> {
         let ty = match (&then.ty, &otherwise.ty) {
             _ if any_string && stringish(&then) && stringish(&otherwise) => Type::String,
             (Type::Int(a), Type::Int(b)) => Type::Int(Int::common(*a, *b)),
-            (a, b) if !pointers_agree(a, b) => {
+            (a, b) if !pointers_agree(a, b, is_zero(&then) || is_zero(&otherwise)) => {
                 let message =
                     format!("operator ?: operands must have compatible types: \"{a}\" and \"{b}\"");
                 return self.error(Tag::OpIncompat, span, &message);
@@ -331,10 +337,13 @@ impl Checker<'_> {
                 format!("operands have incompatible types: \"{known}\" {shown} \"{words}\"");
             return self.error(Tag::OpIncompat, span, &message);
         }
-        let value = match self.object_of(value).and_then(|value| {
+        let assigned = self.place(value).and_then(|place| {
+            self.refuse_new_array(target, &place.ty, &shown, span)?;
+            let value = self.object(place)?;
             self.refuse_translated(&value)?;
             Ok(value)
-        }) {
+        });
+        let value = match assigned {
             Ok(value) => value,
             Err(reported) => {
                 if let Some((scope, name)) = self.variable_name(base_of(target)) {
@@ -354,15 +363,6 @@ impl Checker<'_> {
                 shown_name(scope, &name)
             );
             return self.error(Tag::VarUndef, target.span, &message);
-        }
-        if let (Some(name), ExprKind::AddressOf(array)) = (self.variable_name(target), &value.kind)
-            && matches!(array.ty, Type::Array(..))
-            && !self.variables.contains_key(&name)
-        {
-            let of = &array.ty;
-            let message =
-                format!("operator {shown} may not be applied to operand of type \"{of}\"");
-            return self.error(Tag::OpArrfun, span, &message);
         }
         let alloca = |e: &Expr| {
             let of = if let ExprKind::Cast(of) = &e.kind {
@@ -386,6 +386,11 @@ impl Checker<'_> {
                 format!("operator {shown} may not be applied to operand of type \"{ty}\"");
             return self.error(Tag::OpArrfun, target.span, &message);
         }
+        if op.is_some() && matches!(ty, Type::Struct(_)) {
+            let message =
+                format!("operator {shown} requires left-hand scalar operand of known size");
+            return self.error(Tag::OpVfptr, target.span, &message);
+        }
         let is_field = matches!(target.kind, ExprKind::BitField { .. });
         if let Some(op) = op
             && (is_field || matches!(ty, Type::Pointer(..)))
@@ -397,7 +402,10 @@ impl Checker<'_> {
         }
         let value = match op {
             None if ty == Type::String && is_null(&value) => convert_or_null(value, &ty),
-            None if ty.is_scalar() && value.ty.is_scalar() && pointers_agree(&ty, &value.ty) => {
+            None if ty.is_scalar()
+                && value.ty.is_scalar()
+                && pointers_agree(&ty, &value.ty, is_zero(&value)) =>
+            {
                 value
             }
             None => self.convert_to(value, &ty, "=")?,
@@ -408,6 +416,24 @@ impl Checker<'_> {
             ty,
             span,
         ))
+    }
+
+    /// Errors if a variable would get the type of an array from its first value.
+    fn refuse_new_array(
+        &mut self,
+        target: &ast::Expr,
+        ty: &Type,
+        shown: &str,
+        span: Span,
+    ) -> Checked<()> {
+        let is_new = self
+            .variable_name(target)
+            .is_some_and(|name| !self.variables.contains_key(&name));
+        if !is_new || !matches!(ty, Type::Array(..)) {
+            return Ok(());
+        }
+        let message = format!("operator {shown} may not be applied to operand of type \"{ty}\"");
+        self.error(Tag::OpArrfun, span, &message)
     }
 
     /// `p += n` on pointers and bit-fields, as `p = p + n`.
@@ -561,7 +587,7 @@ pub(super) fn is_comparison(op: BinaryOp) -> bool {
 }
 
 /// Whether evaluating an expression twice differs from once.
-fn changes_state(e: &Expr) -> bool {
+pub(super) fn changes_state(e: &Expr) -> bool {
     matches!(e.kind, ExprKind::Assign(..) | ExprKind::Step { .. })
         || e.operands().into_iter().any(changes_state)
 }
@@ -569,6 +595,11 @@ fn changes_state(e: &Expr) -> bool {
 /// `NULL` or the constant 0.
 fn is_null(expr: &Expr) -> bool {
     matches!(expr.kind, ExprKind::Int(0)) && expr.ty.is_scalar()
+}
+
+/// The integer constant 0, which is a pointer too.
+pub(super) fn is_zero(expr: &Expr) -> bool {
+    matches!(expr.kind, ExprKind::Int(0)) && matches!(expr.ty, Type::Int(_))
 }
 
 /// Converts; the constant 0 becomes the null string, which reads as the empty one.

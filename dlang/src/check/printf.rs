@@ -238,6 +238,11 @@ impl Checker<'_> {
     fn format(&mut self, function: &str, arg: &ast::Expr) -> Checked<Format> {
         let value = self.expr(arg)?;
         let crate::program::ExprKind::Str(text) = &value.kind else {
+            // The prototypes of these two say `string`, those of the others nothing.
+            if value.ty != Type::String && matches!(function, "printf" | "printa") {
+                let error = self.wrong_argument(function, 1, "string", &value);
+                return self.reject(error);
+            }
             let message = format!(
                 "{function}( ) argument #1 is incompatible with prototype:\n\tprototype: string constant\n\t argument: {}",
                 value.ty

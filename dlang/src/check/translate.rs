@@ -275,11 +275,15 @@ pub(super) fn is_compatible(from: &Type, to: &Type) -> bool {
 }
 
 /// Whether a pointer of one type can become one of the other without a cast, as in libdtrace's
-/// `dt_node_is_ptrcompat`; true for types of which one is no pointer.
-pub(super) fn pointers_agree(a: &Type, b: &Type) -> bool {
+/// `dt_node_is_ptrcompat`; true for types of which neither is a pointer. Of integers only the constant 0
+/// is a pointer, unless the other one leads into the traced program: an argument that is a pointer
+/// here may be an integer in `DTrace`.
+pub(super) fn pointers_agree(a: &Type, b: &Type, zero: bool) -> bool {
+    let user = |ty: &Type| ty.space() == Space::User;
     match (a, b) {
         (Type::Pointer(..), Type::Pointer(..)) => is_compatible(a, b),
-        _no_two_pointers => true,
+        (Type::Pointer(..), _) | (_, Type::Pointer(..)) => zero || user(a) || user(b),
+        _no_pointers => true,
     }
 }
 

@@ -53,10 +53,29 @@ pub enum Kind {
     Array(Result<Array, Lack>),
     /// A function that gives a value.
     Subroutine(Prototype, Result<Subroutine, Lack>),
+    /// A function whose value is a short expression of what it reads in memory.
+    Reading(Prototype, MemoryFunction),
     /// A function that is a statement.
     Action(Prototype, Result<ActionName, Lack>),
     /// A function whose value is assigned to an aggregation.
     Aggregating(Prototype, Result<AggregatingName, Lack>),
+}
+
+/// The functions of [`Kind::Reading`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the functions' names")]
+pub enum MemoryFunction {
+    InetNtoa,
+    InetNtoa6,
+    InetNtop,
+    LinkNtop,
+    MutexOwned,
+    MutexOwner,
+    MutexTypeAdaptive,
+    MutexTypeSpin,
+    RwReadHeld,
+    RwWriteHeld,
+    RwIswriter,
 }
 
 /// A variable without an index.
@@ -232,6 +251,7 @@ impl Kind {
     pub fn prototype(&self) -> Option<&Prototype> {
         match self {
             Self::Subroutine(prototype, _)
+            | Self::Reading(prototype, _)
             | Self::Action(prototype, _)
             | Self::Aggregating(prototype, _) => Some(prototype),
             Self::Variable(..) | Self::Array(_) => None,
@@ -245,6 +265,7 @@ impl Kind {
             Self::Variable(_, runs) => runs.err(),
             Self::Array(runs) => runs.err(),
             Self::Subroutine(_, runs) => runs.err(),
+            Self::Reading(..) => None,
             Self::Action(_, runs) => runs.err(),
             Self::Aggregating(_, runs) => runs.err(),
         }
@@ -256,7 +277,7 @@ impl Kind {
         match self {
             Self::Variable(..) => "scalar",
             Self::Array(_) => "array",
-            Self::Subroutine(..) => "function",
+            Self::Subroutine(..) | Self::Reading(..) => "function",
             Self::Action(..) => "tracing function",
             Self::Aggregating(..) => "aggregating function",
         }
@@ -300,28 +321,89 @@ fn runs(which: impl Fn(&Kind) -> bool) -> impl Iterator<Item = &'static str> {
 
 /// The name of a built-in variable in D.
 #[must_use]
-pub fn builtin_name(builtin: Builtin) -> &'static str {
-    named(|kind| matches!(kind, Kind::Variable(_, Ok(Variable::Builtin(own))) if *own == builtin))
+pub const fn builtin_name(builtin: Builtin) -> &'static str {
+    match builtin {
+        Builtin::Caller => "caller",
+        Builtin::Stackdepth => "stackdepth",
+        Builtin::Cpu => "cpu",
+        Builtin::Curthread => "curthread",
+        Builtin::Epid => "epid",
+        Builtin::Errno => "errno",
+        Builtin::Execname => "execname",
+        Builtin::Gid => "gid",
+        Builtin::Id => "id",
+        Builtin::Pid => "pid",
+        Builtin::Ppid => "ppid",
+        Builtin::Probefunc => "probefunc",
+        Builtin::Probemod => "probemod",
+        Builtin::Probename => "probename",
+        Builtin::Probeprov => "probeprov",
+        Builtin::Tid => "tid",
+        Builtin::Timestamp => "timestamp",
+        Builtin::Uid => "uid",
+        Builtin::Vtimestamp => "vtimestamp",
+        Builtin::Walltimestamp => "walltimestamp",
+    }
 }
 
 /// The name of a subroutine in D.
 #[must_use]
-pub fn subroutine_name(subroutine: Subroutine) -> &'static str {
-    named(|kind| matches!(kind, Kind::Subroutine(_, Ok(own)) if *own == subroutine))
+pub const fn subroutine_name(subroutine: Subroutine) -> &'static str {
+    match subroutine {
+        Subroutine::Alloca => "alloca",
+        Subroutine::Basename => "basename",
+        Subroutine::Bcopy => "bcopy",
+        Subroutine::Cleanpath => "cleanpath",
+        Subroutine::Copyin => "copyin",
+        Subroutine::Copyinstr => "copyinstr",
+        Subroutine::Copyinto => "copyinto",
+        Subroutine::Dirname => "dirname",
+        Subroutine::Getmajor => "getmajor",
+        Subroutine::Getminor => "getminor",
+        Subroutine::Htonl => "htonl",
+        Subroutine::Htonll => "htonll",
+        Subroutine::Htons => "htons",
+        Subroutine::Index => "index",
+        Subroutine::Json => "json",
+        Subroutine::Lltostr => "lltostr",
+        Subroutine::Ntohl => "ntohl",
+        Subroutine::Ntohll => "ntohll",
+        Subroutine::Ntohs => "ntohs",
+        Subroutine::Progenyof => "progenyof",
+        Subroutine::Rand => "rand",
+        Subroutine::Rindex => "rindex",
+        Subroutine::Speculation => "speculation",
+        Subroutine::Stack => "stack",
+        Subroutine::Strchr => "strchr",
+        Subroutine::Strjoin => "strjoin",
+        Subroutine::Strlen => "strlen",
+        Subroutine::Strrchr => "strrchr",
+        Subroutine::Strstr => "strstr",
+        Subroutine::Strtok => "strtok",
+        Subroutine::Strtoll => "strtoll",
+        Subroutine::Substr => "substr",
+        Subroutine::Tolower => "tolower",
+        Subroutine::Toupper => "toupper",
+        Subroutine::InetNtoa => "inet_ntoa",
+        Subroutine::InetNtoa6 => "inet_ntoa6",
+        Subroutine::LinkNtop => "link_ntop",
+    }
 }
 
 /// The name of an aggregating function in D.
 #[must_use]
-pub fn aggregating_name(function: AggregatingName) -> &'static str {
-    named(|kind| matches!(kind, Kind::Aggregating(_, Ok(own)) if *own == function))
-}
-
-fn named(which: impl Fn(&Kind) -> bool) -> &'static str {
-    TABLE
-        .iter()
-        .find(|row| which(&row.kind))
-        .map(|row| row.name)
-        .expect("what the compiler has a variant for has a row")
+pub const fn aggregating_name(function: AggregatingName) -> &'static str {
+    match function {
+        AggregatingName::Avg => "avg",
+        AggregatingName::Count => "count",
+        AggregatingName::Llquantize => "llquantize",
+        AggregatingName::Lquantize => "lquantize",
+        AggregatingName::Max => "max",
+        AggregatingName::Min => "min",
+        AggregatingName::Quantize => "quantize",
+        AggregatingName::Stddev => "stddev",
+        AggregatingName::Sum => "sum",
+    }
 }
 
 #[cfg(test)]
@@ -332,6 +414,24 @@ mod tests {
     fn names_are_sorted_and_stand_once() {
         for pair in TABLE.windows(2) {
             assert!(pair[0].name < pair[1].name, "{}", pair[1].name);
+        }
+    }
+
+    #[test]
+    fn names_of_variants_are_those_of_the_table() {
+        for row in TABLE {
+            let name = match row.kind {
+                Kind::Variable(_, Ok(Variable::Builtin(builtin))) => builtin_name(builtin),
+                Kind::Subroutine(_, Ok(subroutine)) => subroutine_name(subroutine),
+                Kind::Aggregating(_, Ok(function)) => aggregating_name(function),
+                Kind::Variable(..)
+                | Kind::Array(_)
+                | Kind::Subroutine(..)
+                | Kind::Reading(..)
+                | Kind::Action(..)
+                | Kind::Aggregating(..) => row.name,
+            };
+            assert_eq!(name, row.name);
         }
     }
 

@@ -5,8 +5,8 @@
 //! has the reason in the variant's place.
 
 use super::{
-    ActionName, AggregatingName, Array, Attributes, Kind, Lack, Name, Parameter, Prototype, Takes,
-    ValueType, Variable,
+    ActionName, AggregatingName, Array, Attributes, Kind, Lack, MemoryFunction, Name, Parameter,
+    Prototype, Takes, ValueType, Variable,
 };
 use crate::program::{Builtin, Subroutine};
 use crate::symbol::Symbol;
@@ -67,15 +67,15 @@ pub const TABLE: &[Name] = &[
     subroutine("htons", USHORT, &[UINT16], Ok(Subroutine::Htons)),
     variable("id", UINT, Builtin::Id),
     subroutine("index", INT, &[CHARS, CHARS, optional(INT32)], Ok(Subroutine::Index)),
-    subroutine("inet_ntoa", STRING, &[MEMORY], Err(NO_NETWORK)),
-    subroutine("inet_ntoa6", STRING, &[MEMORY, optional(INT32)], Err(NO_NETWORK)),
-    subroutine("inet_ntop", STRING, &[INT32, MEMORY], Err(NO_NETWORK)),
-    unsupported_variable("ipl", UINT, NO_REGISTERS),
+    reading("inet_ntoa", STRING, &[MEMORY], MemoryFunction::InetNtoa),
+    reading("inet_ntoa6", STRING, &[MEMORY, optional(INT32)], MemoryFunction::InetNtoa6),
+    reading("inet_ntop", STRING, &[INT32, MEMORY], MemoryFunction::InetNtop),
+    unsupported_variable("ipl", UINT, Lack::Impossible),
     unsupported_variable("jailname", STRING, NO_ZONES),
     unsupported_variable("jid", INT, NO_ZONES),
-    subroutine("json", STRING, &[CHARS, CHARS], Err(UNWRITTEN)),
+    subroutine("json", STRING, &[CHARS, CHARS], Ok(Subroutine::Json)),
     action("jstack", &[optional(UINT32), optional(UINT32)], Err(NO_STACKS)).records(),
-    subroutine("link_ntop", STRING, &[INT32, MEMORY], Err(NO_NETWORK)),
+    reading("link_ntop", STRING, &[INT32, MEMORY], MemoryFunction::LinkNtop),
     aggregating("llquantize", &[ANY, LEVEL, LEVEL, LEVEL, LEVEL, optional(ANY)], AggregatingName::Llquantize),
     subroutine("lltostr", STRING, &[LONG, optional(BASE)], Ok(Subroutine::Lltostr)),
     aggregating("lquantize", &[ANY, LEVEL, LEVEL, optional(ANY), optional(ANY)], AggregatingName::Lquantize),
@@ -86,10 +86,10 @@ pub const TABLE: &[Name] = &[
     action("mod", &[ADDRESS], Ok(ActionName::Symbol(Symbol::Mod))).records(),
     subroutine("msgdsize", UINT64, &[MEMORY], Err(NO_KERNEL)),
     subroutine("msgsize", UINT64, &[MEMORY], Err(NO_KERNEL)),
-    subroutine("mutex_owned", INT, &[MEMORY], Err(NO_KERNEL)),
-    subroutine("mutex_owner", ValueType::Kernel("task_struct"), &[MEMORY], Err(NO_KERNEL)),
-    subroutine("mutex_type_adaptive", INT, &[MEMORY], Err(NO_KERNEL)),
-    subroutine("mutex_type_spin", INT, &[MEMORY], Err(NO_KERNEL)),
+    reading("mutex_owned", INT, &[MEMORY], MemoryFunction::MutexOwned),
+    reading("mutex_owner", ValueType::Kernel("task_struct"), &[MEMORY], MemoryFunction::MutexOwner),
+    reading("mutex_type_adaptive", INT, &[MEMORY], MemoryFunction::MutexTypeAdaptive),
+    reading("mutex_type_spin", INT, &[MEMORY], MemoryFunction::MutexTypeSpin),
     action("normalize", &[ANY, ULONG], Ok(ActionName::Normalize)).records(),
     subroutine("ntohl", UINT, &[UINT32], Ok(Subroutine::Ntohl)),
     subroutine("ntohll", UINT64, &[ULONG], Ok(Subroutine::Ntohll)),
@@ -115,9 +115,9 @@ pub const TABLE: &[Name] = &[
     action("return", &[INT32], Ok(ActionName::Return)).destructive(),
     subroutine("rindex", INT, &[CHARS, CHARS, optional(INT32)], Ok(Subroutine::Rindex)),
     unsupported_variable("root", STRING, NO_KERNEL_TYPES),
-    subroutine("rw_iswriter", INT, &[MEMORY], Err(NO_KERNEL)),
-    subroutine("rw_read_held", INT, &[MEMORY], Err(NO_KERNEL)),
-    subroutine("rw_write_held", INT, &[MEMORY], Err(NO_KERNEL)),
+    reading("rw_iswriter", INT, &[MEMORY], MemoryFunction::RwIswriter),
+    reading("rw_read_held", INT, &[MEMORY], MemoryFunction::RwReadHeld),
+    reading("rw_write_held", INT, &[MEMORY], MemoryFunction::RwWriteHeld),
     action("setopt", &[CHARS, optional(CHARS)], Ok(ActionName::Setopt)).records(),
     action("speculate", &[INT32], Ok(ActionName::Speculate)),
     subroutine("speculation", INT, &[], Ok(Subroutine::Speculation)),
@@ -200,8 +200,6 @@ const NO_SCRATCH: Lack =
     Lack::Unknown("alloca, bcopy, copyin and copyinto bring memory to a program");
 const NO_WRITING: Lack =
     Lack::Unsupported("rdtrace does not write to the memory of traced programs");
-const UNWRITTEN: Lack = Lack::Unsupported("this subroutine is still to be written");
-const NO_NETWORK: Lack = Lack::Unsupported("rdtrace has no network subroutines");
 const NO_KERNEL: Lack = Lack::Unsupported("rdtrace traces programs, not the kernel");
 
 const NULL: Name = row("NULL", Kind::Variable(ValueType::Void, Ok(Variable::Null)));
@@ -242,6 +240,16 @@ const fn subroutine(
 ) -> Name {
     let prototype = Prototype { result, parameters };
     row(name, Kind::Subroutine(prototype, runs))
+}
+
+const fn reading(
+    name: &'static str,
+    result: ValueType,
+    parameters: &'static [Parameter],
+    function: MemoryFunction,
+) -> Name {
+    let prototype = Prototype { result, parameters };
+    row(name, Kind::Reading(prototype, function))
 }
 
 const fn action(

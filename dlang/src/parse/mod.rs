@@ -122,6 +122,7 @@ fn parse_source(
         source: index,
         kind,
         macros,
+        is_script: matches!(source.origin, Origin::Script(_)),
         errors: RefCell::default(),
         depth: Cell::new(0),
     };
@@ -154,6 +155,8 @@ fn parse_source(
 struct Builder<'a> {
     source: u16,
     kind: SpecifierKind,
+    /// Whether the text is a script's, and not that of `-n`.
+    is_script: bool,
     macros: &'a Expander<'a>,
     errors: RefCell<Vec<Diagnostic>>,
     depth: Cell<usize>,
@@ -178,6 +181,7 @@ impl Builder<'_> {
             body: Vec::new(),
             span: self.span(&pair),
         };
+        let mut has_body = false;
         for part in pair.into_inner() {
             match part.as_rule() {
                 Rule::probes => {
@@ -190,8 +194,21 @@ impl Builder<'_> {
                 Rule::predicate => {
                     clause.predicate = part.into_inner().next().map(|e| self.comma_expr(e));
                 }
-                _ => clause.body = self.statements(part),
+                _ => {
+                    has_body = true;
+                    clause.body = self.statements(part);
+                }
             }
+        }
+        if self.is_script && !has_body {
+            let message = if clause.predicate.is_some() {
+                "expected actions { } following probe description and predicate"
+            } else {
+                "expected predicate and/or actions following probe description"
+            };
+            let error = Diagnostic::new(Tag::Syntax, clause.span, message);
+            let hint = "in a script the default action is written { }";
+            self.errors.borrow_mut().push(error.with_hint(hint));
         }
         clause
     }

@@ -10,7 +10,19 @@ use crate::tags::Tag;
 impl Builder<'_> {
     pub(super) fn probe_spec(&self, pair: Pair<'_, Rule>) -> ProbeSpec {
         let span = self.span(&pair);
-        let text = self.report(self.macros.expand(pair.as_str(), span), String::new());
+        let text = match self.macros.expand(pair.as_str(), span) {
+            Ok(text) => text,
+            Err(error) => {
+                let message = format!(
+                    "invalid probe description \"{}\": Undefined macro variable in probe description",
+                    pair.as_str()
+                );
+                let mut undefined = Diagnostic::new(Tag::PdescInval, span, &message);
+                undefined.hint = error.hint;
+                self.errors.borrow_mut().push(undefined);
+                String::new()
+            }
+        };
         let desc = if let Some(desc) = describe(&text, self.kind) {
             desc
         } else {
