@@ -21,6 +21,7 @@ use provider::object::{Attachment, ProgramId, Target};
 use provider::probe::Probe;
 use provider::session::{LinkId, Session};
 
+use crate::buffers;
 use crate::checked::Checked;
 use crate::compile::refusal;
 use crate::kernel::{KernelMaps, KernelNames, wall_offset};
@@ -88,6 +89,7 @@ impl Enabling {
     pub(crate) fn load(&mut self, found: &[Found]) -> Result<Loaded> {
         let enabled = self.checked.on(found);
         let object = self.compile(&enabled)?;
+        buffers::check(&self.checked.program, &object.ecbs, &self.options)?;
         let mut maps = object.maps.clone();
         if let Some(globals) = maps.get_mut(self.compiler.globals().0 as usize) {
             let mut value = vec![0; globals.value_size as usize];

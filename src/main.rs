@@ -7,6 +7,7 @@
 //! Exit status, as `dtrace`'s: 0, or what `exit(n)` says; 1 when something cannot be compiled or
 //! enabled; 2 for a wrong command line.
 
+mod buffers;
 mod built_ins;
 mod checked;
 mod cli;
@@ -24,6 +25,7 @@ mod manual;
 mod matching;
 mod message;
 mod notices;
+mod option_values;
 mod options;
 mod prepare;
 mod rejection;
@@ -169,6 +171,11 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
     if cli.verbose {
         let checked = &enabler.enabling.checked;
         output.write(&stability::report(&parsed, &checked.program))?;
+    }
+    if cli.verbose {
+        for name in &options.without_effect {
+            messages.say(&format!("option {name} has no effect in rdtrace"));
+        }
     }
     destructive::check(&enabler.enabling.checked.program, &options, messages)?;
     let run = Run {

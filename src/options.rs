@@ -1,10 +1,12 @@
 //! `-x` options: from the environment (`DTRACE_OPT_NAME`), the command line, and the program's
 //! `#pragma D option` lines, each overriding the ones before.
 //!
-//! Names, defaults and the two error texts are libdtrace's. Options that only tune machinery which
-//! rdtrace does not have are accepted and do nothing, so that scripts that set them run.
+//! Names, defaults, values and error texts are libdtrace's. Options that only tune machinery which
+//! rdtrace does not have are accepted and do nothing, so that scripts that set them run; `-v` tells.
 
 use actions::consume::{OutputFormat, OutputOptions};
+
+use crate::option_values::{self, Accepts};
 
 use crate::cli::Cli;
 
@@ -62,6 +64,8 @@ pub(crate) struct Options {
     pub(crate) stackframes: u32,
     /// `demangle`: names of C++ and Rust as in their sources.
     pub(crate) demangle: bool,
+    /// The options that were set and change nothing here.
+    pub(crate) without_effect: Vec<&'static str>,
 }
 
 impl Default for Options {
@@ -90,6 +94,7 @@ impl Default for Options {
             followfork: false,
             stackframes: 20,
             demangle: true,
+            without_effect: Vec::new(),
         }
     }
 }
@@ -103,6 +108,9 @@ pub(crate) enum BadOption {
     /// Not a value for it.
     #[error("Invalid value for specified option")]
     Value,
+    /// What libdtrace has once had.
+    #[error("Operation not supported")]
+    Unsupported,
     /// Too late for it.
     #[error("Operation illegal when tracing is active")]
     Active,
@@ -120,56 +128,62 @@ const LARGEST_SCRATCH: u32 = 8192;
 /// The most columns before a frame of a stack.
 const MOST_INDENT: usize = 1000;
 
-/// Options that libdtrace has and that change nothing here.
-const NO_EFFECT: &[&str] = &[
-    "aggrate",
-    "amin",
-    "bpflogsize",
-    "btfpath",
-    "bufpolicy",
-    "bufresize",
-    "cleanrate",
-    "core",
-    "cpphdrs",
-    "ctfpath",
-    "ctypes",
-    "debug",
-    "debugassert",
-    "disasm",
-    "dtypes",
-    "empty",
-    "evaltime",
-    "grabanon",
-    "iregs",
-    "jstackframes",
-    "jstackstrsize",
-    "knodefs",
-    "late",
-    "lazyload",
-    "linkmode",
-    "linknommap",
-    "linktype",
-    "lockmem",
-    "maxframes",
-    "modpath",
-    "noresolve",
-    "pgmax",
-    "preallocate",
-    "printsize",
-    "procfspath",
-    "pspec",
-    "quietresize",
-    "stdc",
-    "switchrate",
-    "syslibdir",
-    "tree",
-    "tregs",
-    "typecheck",
-    "unodefs",
-    "ustackframes",
-    "useruid",
-    "verbose",
-    "version",
+/// Options that libdtrace has and that change nothing here, with the values that it takes.
+const NO_EFFECT: &[(&str, Accepts)] = &[
+    ("aggrate", Accepts::Rate),
+    ("amin", Accepts::Text),
+    ("bpflog", Accepts::Switch),
+    ("bpflogsize", Accepts::Size),
+    ("btfpath", Accepts::Text),
+    ("bufpolicy", Accepts::OneOf(&["switch", "ring", "fill"])),
+    ("bufresize", Accepts::OneOf(&["auto", "manual"])),
+    ("cleanrate", Accepts::Rate),
+    ("core", Accepts::Nothing),
+    ("cpphdrs", Accepts::Nothing),
+    ("cpu", Accepts::Number),
+    ("ctfpath", Accepts::Text),
+    ("ctypes", Accepts::Text),
+    ("debug", Accepts::Nothing),
+    ("debugassert", Accepts::OneOf(&[])),
+    ("disasm", Accepts::Anything),
+    ("dtypes", Accepts::Text),
+    ("empty", Accepts::Nothing),
+    (
+        "evaltime",
+        Accepts::OneOf(&["exec", "preinit", "postinit", "main"]),
+    ),
+    ("grabanon", Accepts::Switch),
+    ("iregs", Accepts::Number),
+    ("jstackframes", Accepts::Number),
+    ("jstackstrsize", Accepts::Size),
+    ("knodefs", Accepts::Nothing),
+    ("late", Accepts::OneOf(&["dynamic", "static"])),
+    ("lazyload", Accepts::Anything),
+    (
+        "linkmode",
+        Accepts::OneOf(&["kernel", "primary", "dynamic", "static"]),
+    ),
+    ("linknommap", Accepts::Anything),
+    ("linktype", Accepts::OneOf(&["elf", "dof"])),
+    ("lockmem", Accepts::Anything),
+    ("maxframes", Accepts::Number),
+    ("modpath", Accepts::Text),
+    ("noresolve", Accepts::Switch),
+    ("pgmax", Accepts::Anything),
+    ("preallocate", Accepts::Size),
+    ("printsize", Accepts::Size),
+    ("procfspath", Accepts::Text),
+    ("pspec", Accepts::Nothing),
+    ("quietresize", Accepts::Switch),
+    ("stdc", Accepts::OneOf(&["a", "c", "s", "t"])),
+    ("switchrate", Accepts::Rate),
+    ("syslibdir", Accepts::Text),
+    ("tree", Accepts::Number),
+    ("tregs", Accepts::Anything),
+    ("unodefs", Accepts::Nothing),
+    ("ustackframes", Accepts::Number),
+    ("useruid", Accepts::Anything),
+    ("verbose", Accepts::Nothing),
 ];
 
 /// Options that a program cannot set while it runs.
@@ -206,9 +220,18 @@ impl Options {
         for (name, value) in std::env::vars() {
             if let Some(name) = name.strip_prefix("DTRACE_OPT_") {
                 let name = name.to_ascii_lowercase();
-                options.set(&name, Some(&value)).map_err(|error| {
-                    anyhow::anyhow!("failed to set option {name} from the environment: {error}")
-                })?;
+                match options.set(
+                    &name,
+                    Some(&value)
+                        .filter(|value| !value.is_empty())
+                        .map(String::as_str),
+                ) {
+                    // Other versions of DTrace have other options.
+                    Ok(()) | Err(BadOption::Name) => {}
+                    Err(error) => {
+                        anyhow::bail!("failed to set option {name} from the environment: {error}")
+                    }
+                }
             }
         }
         for assignment in &cli.options {
@@ -222,18 +245,20 @@ impl Options {
 
     /// Sets an option. Without a value, a switch is turned on.
     pub(crate) fn set(&mut self, name: &str, value: Option<&str>) -> Result<(), BadOption> {
-        let switch = || match value.unwrap_or("1") {
-            "" | "1" | "yes" | "on" | "true" | "enable" | "enabled" | "set" => Ok(true),
-            "0" | "no" | "off" | "false" | "disable" | "disabled" | "unset" => Ok(false),
-            _ => Err(BadOption::Value),
+        let switch = || option_values::switch(value);
+        let flag = || Accepts::Nothing.check(value).map(|()| true);
+        // Those of our own: 0 and 1 as well.
+        let own_switch = || match value {
+            Some("0") => Ok(false),
+            value => option_values::switch(value),
         };
         let text = || {
             value
                 .filter(|text| !text.is_empty())
                 .ok_or(BadOption::Value)
         };
-        let size = || parse_size(value.unwrap_or("")).ok_or(BadOption::Value);
-        let number = || text()?.parse::<usize>().or(Err(BadOption::Value));
+        let size = || option_values::size(value);
+        let number = || option_values::number(value);
         let frames = || u32::try_from(number()?.max(1)).or(Err(BadOption::Value));
         let output = &mut self.output;
         match name {
@@ -243,12 +268,12 @@ impl Options {
             "aggsortkeypos" => output.sort.key_position = number()?,
             "aggsortpos" => output.sort.position = number()?,
             "aggsortrev" => output.sort.reverse = switch()?,
-            "aggpercpu" => output.agg_per_cpu = switch()?,
+            "aggpercpu" => output.agg_per_cpu = flag()?,
             "rawbytes" => output.raw_bytes = switch()?,
-            "droptags" => output.drop_tags = switch()?,
+            "droptags" => output.drop_tags = switch().unwrap_or(true),
             "stackframes" => self.stackframes = frames()?,
             "stackindent" => output.stack_indent = number()?.min(MOST_INDENT),
-            "demangle" => self.demangle = switch()?,
+            "demangle" => self.demangle = own_switch()?,
             "nspec" => {
                 let count = u32::try_from(number()?).unwrap_or(u32::MAX);
                 self.nspec = count.clamp(1, MOST_SPECULATIONS);
@@ -270,34 +295,41 @@ impl Options {
                 let size = size()?.next_multiple_of(8).min(LARGEST_SCRATCH.into());
                 self.scratchsize = u32::try_from(size).or(Err(BadOption::Value))?;
             }
-            "bufsize" => self.bufsize = size().and_then(not_zero)?,
-            "aggsize" => self.aggsize = Some(size().and_then(not_zero)?),
-            "dynvarsize" => self.dynvarsize = size().and_then(not_zero)?,
-            "errtags" => self.errtags = switch()?,
-            "defaultargs" => self.defaultargs = switch()?,
-            "argref" => self.argref = switch()?,
-            "zdefs" => self.zdefs = switch()?,
+            "bufsize" => self.bufsize = size()?,
+            "aggsize" => self.aggsize = Some(size()?),
+            "dynvarsize" => self.dynvarsize = size()?,
+            "errtags" => self.errtags = flag()?,
+            "defaultargs" => self.defaultargs = flag()?,
+            "argref" => self.argref = flag()?,
+            "zdefs" => self.zdefs = flag()?,
             "destructive" => self.destructive = switch()?,
-            "childstatus" => self.childstatus = switch()?,
-            "pycheck" => self.pycheck = switch()?,
-            "pyusdt" => self.pyusdt = switch()?,
-            "followfork" => self.followfork = switch()?,
-            "statusrate" => self.statusrate = parse_rate(text()?).ok_or(BadOption::Value)?,
+            "childstatus" => self.childstatus = own_switch()?,
+            "pycheck" => self.pycheck = own_switch()?,
+            "pyusdt" => self.pyusdt = own_switch()?,
+            "followfork" => self.followfork = own_switch()?,
+            "statusrate" => self.statusrate = option_values::rate(value)?,
             "libdir" => self.libdirs.push(text()?.into()),
-            "nolibs" => self.nolibs = switch()?,
-            "cpp" => self.cpp = switch()?,
+            "nolibs" => self.nolibs = flag()?,
+            "cpp" => self.cpp = flag()?,
             "cpppath" => self.cpppath = text()?.into(),
-            "cppargs" => self
-                .cppargs
-                .extend(text()?.split_whitespace().map(str::to_owned)),
+            "cppargs" => self.cppargs.extend(
+                value
+                    .ok_or(BadOption::Value)?
+                    .split_whitespace()
+                    .map(str::to_owned),
+            ),
             "define" => self.cppargs.push(format!("-D{}", text()?)),
             "undef" => self.cppargs.push(format!("-U{}", text()?)),
             "incdir" => self.cppargs.push(format!("-I{}", text()?)),
-            "bpflog" => _ = switch()?,
-            "cpu" => _ = number()?,
-            "empty" if value.is_some() => return Err(BadOption::Value),
-            _ if NO_EFFECT.contains(&name) => {}
-            _ => return Err(BadOption::Name),
+            "version" => return Err(BadOption::Unsupported),
+            _ => {
+                let known = NO_EFFECT.iter().find(|(known, _)| *known == name);
+                let (name, accepts) = known.ok_or(BadOption::Name)?;
+                accepts.check(value)?;
+                if !self.without_effect.contains(name) {
+                    self.without_effect.push(name);
+                }
+            }
         }
         Ok(())
     }
@@ -332,73 +364,9 @@ impl Options {
     }
 }
 
-fn not_zero(size: u64) -> Result<u64, BadOption> {
-    if size == 0 {
-        Err(BadOption::Value)
-    } else {
-        Ok(size)
-    }
-}
-
-/// A size with an optional suffix `k`, `m`, `g` or `t`, in bytes.
-pub(crate) fn parse_size(text: &str) -> Option<u64> {
-    let split = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (digits, suffix) = text.split_at(split);
-    let shift = match suffix.to_ascii_lowercase().as_str() {
-        "" => 0,
-        "k" => 10,
-        "m" => 20,
-        "g" => 30,
-        "t" => 40,
-        _ => return None,
-    };
-    digits.parse::<u64>().ok()?.checked_mul(1 << shift)
-}
-
-/// A rate as DTrace writes it: nanoseconds between two times; a bare number or `hz` is per second.
-fn parse_rate(text: &str) -> Option<u64> {
-    let split = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (digits, suffix) = text.split_at(split);
-    let number = digits.parse::<u64>().ok().filter(|number| *number > 0)?;
-    let unit = match suffix {
-        "" | "hz" => return Some(1_000_000_000 / number.min(1_000_000_000)),
-        "ns" | "nsec" => 1,
-        "us" | "usec" => 1_000,
-        "ms" | "msec" => 1_000_000,
-        "s" | "sec" => 1_000_000_000,
-        "m" | "min" => 60_000_000_000,
-        "h" | "hour" => 3_600_000_000_000,
-        "d" | "day" => 86_400_000_000_000,
-        _ => return None,
-    };
-    number.checked_mul(unit)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_have_suffixes() {
-        assert_eq!(parse_size("4m"), Some(4 << 20));
-        assert_eq!(parse_size("512"), Some(512));
-        assert_eq!(parse_size("1K"), Some(1024));
-        for bad in ["", "m", "4x", "-1", "99999999999999999999", "99999999999t"] {
-            assert_eq!(parse_size(bad), None, "{bad}");
-        }
-    }
-
-    #[test]
-    fn rates_are_intervals() {
-        assert_eq!(parse_rate("10"), Some(100_000_000));
-        assert_eq!(parse_rate("2s"), Some(2_000_000_000));
-        assert_eq!(parse_rate("0"), None);
-        assert_eq!(parse_rate("5parsecs"), None);
-    }
 
     #[test]
     fn errors_are_in_libdtraces_words() {

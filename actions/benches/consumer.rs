@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use actions::consume::{AggregationMaps, Consumer, OutputOptions};
 use actions::record::{Ecb, Epid, EpochPlace, Field, Output, OutputKind, RecordLayout};
 use dlang::diag::Span;
-use dlang::format::{Amount, Conversion, Flags, Format, Piece, Spec};
+use dlang::format::{Amount, Conversion, Flags, Format, Length, Piece, Spec};
 use dlang::program::{Builtin, Expr, ExprKind, ProbeDesc, Subroutine};
 use dlang::types::{Int, Type};
 use provider::object::MapId;
@@ -205,6 +205,7 @@ fn conversion(spec: Spec, width: Option<Amount>) -> Piece {
         width,
         precision: None,
         spec,
+        length: Length::Any,
         aggregation: false,
         text: String::new(),
     })

@@ -28,6 +28,8 @@ pub struct Conversion {
     pub precision: Option<Amount>,
     /// What is printed, and how.
     pub spec: Spec,
+    /// What the argument must be.
+    pub length: Length,
     /// `%@...`: in `printa`, the aggregation's value and not the next key.
     pub aggregation: bool,
     /// The text as written, from `%` on; messages show it.
@@ -64,8 +66,33 @@ pub enum Amount {
     Argument,
 }
 
-/// The conversion letter. Size prefixes (`h`, `l`, `ll`) are accepted and dropped: the
-/// argument's type decides, as in libdtrace.
+/// What a size prefix says the argument must be. How it shows goes by the argument's own type.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Length {
+    /// None: any integer.
+    #[default]
+    Any,
+    /// `h`.
+    Short,
+    /// `l`.
+    Long,
+    /// `ll`.
+    LongLong,
+}
+
+impl Length {
+    /// Bytes of an integer of this length.
+    #[must_use]
+    pub const fn bytes(self) -> Option<u8> {
+        match self {
+            Self::Any => None,
+            Self::Short => Some(2),
+            Self::Long | Self::LongLong => Some(8),
+        }
+    }
+}
+
+/// The conversion letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spec {
     /// `%d`, `%i`.
@@ -90,6 +117,8 @@ pub enum Spec {
     Pointer,
     /// `%Y`: nanoseconds since 1970 as `2026 Nov 23 06:37:15`.
     Date,
+    /// `%T`: the same as `Mon, 23 Nov 2026 06:37:15 UTC`.
+    LongDate,
     /// `%a`: an address as the kernel's symbol that holds it.
     Address,
     /// `%A`: the same of the process in which the probe fired.

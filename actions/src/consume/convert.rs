@@ -98,7 +98,8 @@ fn put_int(out: &mut Vec<u8>, spec: Spec, style: Style, n: i64, int: Int, dates:
         Spec::Escaped | Spec::CharEscaped => {
             put_escaped(out, &[low_byte(n.cast_unsigned())], false, style);
         }
-        Spec::Date => put_text(out, dates.text(n), style),
+        Spec::Date => put_text(out, dates.text(n, false), style),
+        Spec::LongDate => put_text(out, dates.text(n, true), style),
     }
 }
 
@@ -288,21 +289,33 @@ fn decimal(n: u64, digits: &mut [u8; 20]) -> &[u8] {
     &digits[start..]
 }
 
-/// `%Y`: nanoseconds since 1970, unsigned as in libdtrace, as `2026 Nov 23 06:37:15` in local
-/// time. Remembers the last second's text, since records come many to a second.
+/// `%Y` and `%T`: nanoseconds since 1970, unsigned as in libdtrace, as `2026 Nov 23 06:37:15` or
+/// `Mon, 23 Nov 2026 06:37:15 UTC` in local time. Remembers the last second's text, since records come
+/// many to a second.
 #[derive(Debug, Default)]
 pub(super) struct Dates {
-    last: Option<(u64, String)>,
+    last: Option<((u64, bool), String)>,
 }
 
 impl Dates {
-    fn text(&mut self, nanoseconds: i64) -> &[u8] {
+    fn text(&mut self, nanoseconds: i64, long: bool) -> &[u8] {
         let second = nanoseconds.cast_unsigned() / 1_000_000_000;
-        if self.last.as_ref().is_none_or(|(last, _)| *last != second) {
-            self.last = Some((second, date(second)));
+        let wanted = (second, long);
+        if self.last.as_ref().is_none_or(|(last, _)| *last != wanted) {
+            let text = if long {
+                long_date(second)
+            } else {
+                date(second)
+            };
+            self.last = Some((wanted, text));
         }
         self.last.as_ref().map_or(b"", |(_, text)| text.as_bytes())
     }
+}
+
+fn long_date(second: u64) -> String {
+    let text = i64::try_from(second).ok().and_then(sys::long_date);
+    text.unwrap_or_else(|| second.to_string())
 }
 
 fn date(second: u64) -> String {

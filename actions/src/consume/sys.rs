@@ -2,10 +2,28 @@
 
 #![expect(
     unsafe_code,
-    reason = "localtime_r has no safe wrapper in the crates used here"
+    reason = "localtime_r and strftime have no safe wrapper in the crates used here"
 )]
 
+use std::ffi::CStr;
 use std::mem::MaybeUninit;
+
+/// `seconds` since 1970 as local time, as `Mon, 23 Nov 2026 06:37:15 UTC`.
+pub(super) fn long_date(seconds: i64) -> Option<String> {
+    const FORMAT: &CStr = c"%a, %d %b %G %T %Z";
+    let mut tm = MaybeUninit::<libc::tm>::zeroed();
+    // SAFETY: both pointers are valid for the call, and `tm` is written by it.
+    let done = unsafe { libc::localtime_r(&raw const seconds, tm.as_mut_ptr()) };
+    if done.is_null() {
+        return None;
+    }
+    let mut text = [0_u8; 64];
+    let (start, size) = (text.as_mut_ptr().cast(), text.len());
+    // SAFETY: `text` has so many bytes, the format ends in a NUL, and `tm` was filled above.
+    let length = unsafe { libc::strftime(start, size, FORMAT.as_ptr(), tm.as_ptr()) };
+    let text = text.get(..length).filter(|text| !text.is_empty())?;
+    Some(String::from_utf8_lossy(text).into_owned())
+}
 
 /// `seconds` since 1970 as local time: year, month (0-11), day, hour, minute, second.
 pub(super) fn local_time(seconds: i64) -> Option<[i32; 6]> {

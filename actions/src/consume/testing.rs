@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use dlang::diag::Span;
-use dlang::format::{Amount, Conversion, Flags, Format, Piece, Spec};
+use dlang::format::{Amount, Conversion, Flags, Format, Length, Piece, Spec};
 use dlang::program::{Builtin, Expr, ExprKind, ProbeDesc};
 use dlang::types::{Int, Type};
 use provider::object::MapId;
@@ -171,6 +171,7 @@ pub(super) fn format(text: &str) -> Format {
             'S' | 'C' => Spec::Escaped,
             'p' => Spec::Pointer,
             'Y' => Spec::Date,
+            'T' => Spec::LongDate,
             'a' => Spec::Address,
             other => panic!("no such conversion: {other}"),
         };
@@ -181,6 +182,7 @@ pub(super) fn format(text: &str) -> Format {
             width,
             precision,
             spec,
+            length: Length::Any,
             aggregation,
             text,
         };

@@ -20,6 +20,9 @@ struct FunctionCall {
     increment: Option<Expr>,
 }
 
+/// What a message on the factor of `llquantize` says besides.
+const LEAST_FACTOR: &str = " greater than or equal to 2";
+
 impl Checker<'_> {
     pub(super) fn aggregate(
         &mut self,
@@ -230,13 +233,13 @@ impl Checker<'_> {
                 ),
                 (
                     Tag::LlquantMatchlmag,
-                    "low magnitude (argument #2)",
+                    "lmag (argument #2)",
                     low.into(),
                     l.into(),
                 ),
                 (
                     Tag::LlquantMatchhmag,
-                    "high magnitude (argument #3)",
+                    "hmag (argument #3)",
                     high.into(),
                     h.into(),
                 ),
@@ -253,9 +256,19 @@ impl Checker<'_> {
             .into_iter()
             .find(|(_, _, expected, found)| expected != found);
         let (tag, what, expected, found) = differing.unwrap_or((Tag::AggRedef, "parameters", 0, 0));
+        let call = match func {
+            AggFunc::Llquantize { .. } => "llquantize()".to_owned(),
+            AggFunc::Count
+            | AggFunc::Sum
+            | AggFunc::Avg
+            | AggFunc::Min
+            | AggFunc::Max
+            | AggFunc::Stddev
+            | AggFunc::Quantize
+            | AggFunc::Lquantize { .. } => format!("{}( )", func.name()),
+        };
         let message = format!(
-            "{}( ) {what} doesn't match previous declaration: expected {expected}, found {found}",
-            func.name()
+            "{call} {what} doesn't match previous declaration: expected {expected}, found {found}"
         );
         let error = Diagnostic::new(tag, span, &message).with_label(known.span, "first used here");
         self.reject(error)
@@ -385,40 +398,43 @@ impl Checker<'_> {
         Ok(AggFunc::Lquantize { low, high, step })
     }
 
-    /// `factor, low, high, steps`.
+    /// `factor, low, high, steps`, with libdtrace's messages.
     fn llquantize(&mut self, args: &[ast::Expr]) -> Checked<AggFunc> {
         let parameters = [
-            (Tag::LlquantFactortype, Tag::LlquantFactorval, "factor"),
-            (Tag::LlquantLmagtype, Tag::LlquantLmagval, "low magnitude"),
-            (Tag::LlquantHmagtype, Tag::LlquantHmagval, "high magnitude"),
-            (Tag::LlquantSteptype, Tag::LlquantStepval, "steps"),
+            (Tag::LlquantFactortype, Tag::LlquantFactorval),
+            (Tag::LlquantLmagtype, Tag::LlquantLmagval),
+            (Tag::LlquantHmagtype, Tag::LlquantHmagval),
+            (Tag::LlquantSteptype, Tag::LlquantStepval),
         ];
         let mut values = [0u16; 4];
-        for (n, (arg, (type_tag, value_tag, what))) in args.iter().zip(parameters).enumerate() {
+        for (n, (arg, (type_tag, value_tag))) in args.iter().zip(parameters).enumerate() {
             let n1 = n + 1;
-            let message =
-                format!("llquantize( ) argument #{n1} ({what}) must be an integer constant");
+            let message = format!("llquantize( ) argument #{n1} must be an integer constant");
             let value = self.parameter(arg, type_tag, &message)?;
             if let Ok(value) = u16::try_from(value) {
                 values[n] = value;
             } else {
+                let least = if n == 0 { LEAST_FACTOR } else { "" };
                 let message = format!(
-                    "llquantize( ) argument #{n1} ({what}) must be an unsigned 16-bit quantity"
+                    "llquantize( ) argument #{n1} must be an unsigned 16-bit quantity{least}"
                 );
                 return self.plain_error(value_tag, arg.span, &message);
             }
         }
         let [factor, low, high, steps] = values;
         if factor < 2 {
-            let message = "llquantize( ) argument #1 (factor) must be two or more";
-            return self.plain_error(Tag::LlquantFactorval, args[0].span, message);
+            let message = format!(
+                "llquantize( ) argument #1 must be an unsigned 16-bit quantity{LEAST_FACTOR}"
+            );
+            return self.plain_error(Tag::LlquantFactorval, args[0].span, &message);
         }
         if high < low {
-            let message = "llquantize( ) argument #2 (low magnitude) must not exceed argument #3 (high magnitude)";
+            let message = "llquantize( ) argument #3 (high magnitude) must be at least argument #2 (low magnitude)";
             return self.plain_error(Tag::LlquantHmagval, args[1].span.to(args[2].span), message);
         }
         if i64::from(factor).checked_pow(u32::from(high) + 1).is_none() {
-            let message = "llquantize( ) argument #1 (factor) raised to the argument #3 (high magnitude) + 1 overflows 64 bits";
+            let message =
+                "llquantize( ) argument #3 (high magnitude) will cause overflow of 64 bits";
             return self.plain_error(Tag::LlquantHmagval, args[2].span, message);
         }
         if steps == 0 || (steps < factor && factor % steps != 0) {

@@ -5,7 +5,8 @@ use super::convert::{convert, is_string_like, stored};
 use super::{Checked, Checker};
 use crate::ast;
 use crate::diag::{Diagnostic, Span};
-use crate::format::{Amount, Conversion, Flags, Format, Piece, Spec};
+use crate::format::{Amount, Conversion, Flags, Format, Length, Piece, Spec};
+use crate::names::{self, ActionName, Kind};
 use crate::program::{Action, AggId, Expr};
 use crate::tags::Tag;
 use crate::types::{Int, Type};
@@ -34,13 +35,19 @@ pub fn parse_format(text: &[u8]) -> Result<Format, String> {
         number += 1;
         // A conversion is letters and digits; a byte that is no text ends it.
         let readable = rest.utf8_chunks().next().map_or("", |chunk| chunk.valid());
-        let (conversion, length) = parse_conversion(readable).map_err(|found| {
-            let problem = if found.is_known {
-                "is not supported yet"
-            } else {
-                "is undefined"
-            };
-            format!("format conversion #{number} {problem}: {}", found.text)
+        let (conversion, length) = parse_conversion(readable).map_err(|found| match found {
+            BadConversion::Undefined(text) => {
+                format!("format conversion #{number} is undefined: {text}")
+            }
+            BadConversion::Unsupported(text) => {
+                format!("format conversion #{number} is not supported yet: {text}")
+            }
+            BadConversion::Percent => format!(
+                "format conversion #{number} cannot be combined with other format flags: %%"
+            ),
+            BadConversion::Cut => {
+                format!("format conversion #{number} name expected before end of format string")
+            }
         })?;
         if !literal.is_empty() {
             format
@@ -58,10 +65,14 @@ pub fn parse_format(text: &[u8]) -> Result<Format, String> {
 }
 
 /// A conversion that cannot be used.
-struct BadConversion {
-    text: String,
-    /// Whether DTrace has it.
-    is_known: bool,
+enum BadConversion {
+    Undefined(String),
+    /// What DTrace has.
+    Unsupported(String),
+    /// `%5%`.
+    Percent,
+    /// The format ends in it.
+    Cut,
 }
 
 /// Parses one conversion from `%` on; gives its length too.
@@ -115,31 +126,28 @@ fn parse_conversion(text: &str) -> Result<(Conversion, usize), BadConversion> {
         Some('Y') => Some(Spec::Date),
         Some('a') => Some(Spec::Address),
         Some('A') => Some(Spec::UserAddress),
+        Some('T') => Some(Spec::LongDate),
         Some('k') => Some(Spec::Stack),
         Some(c @ ('e' | 'E' | 'f' | 'F' | 'g' | 'G')) => Some(Spec::Float(c)),
         _ => None,
     };
-    let is_known = matches!(letter, Some('D' | 'T' | 'I' | 'P'));
-    // libdtrace's sizes; they change nothing, since the argument's type decides.
-    let is_float = matches!(spec, Some(Spec::Float(_)));
-    let sized = matches!(size, "" | "h" | "l" | "ll" | "w") || (size == "L" && is_float);
-    let spec = spec.filter(|_| sized);
+    let spec = spec.filter(|spec| has_length(*spec, size));
     let end = at + letter.map_or(0, char::len_utf8);
-    if size.contains('w') {
-        return Err(BadConversion {
-            text: text[..end].to_owned(),
-            is_known: true,
-        });
-    }
-    let (spec, end) = match spec {
-        Some(spec) => (spec, end),
-        None if aggregation && size.is_empty() && !is_known => (Spec::Default, at),
-        None => {
-            return Err(BadConversion {
-                text: text[..end].to_owned(),
-                is_known,
-            });
+    let (spec, end) = match (spec, letter) {
+        (Some(spec), _) => (spec, end),
+        (None, Some('%')) if size.is_empty() && !aggregation => return Err(BadConversion::Percent),
+        (None, _) if aggregation && size.is_empty() => (Spec::Default, at),
+        (None, None) if !size.contains(['q', 'w', 'L']) => return Err(BadConversion::Cut),
+        (None, Some('c' | 's')) if matches!(size, "l" | "w") => {
+            return Err(BadConversion::Unsupported(text[..end].to_owned()));
         }
+        (None, _) => return Err(BadConversion::Undefined(text[..end].to_owned())),
+    };
+    let length = match size {
+        "h" => Length::Short,
+        "l" => Length::Long,
+        "ll" => Length::LongLong,
+        _none => Length::Any,
     };
     let text = text[..end].to_owned();
     Ok((
@@ -148,11 +156,33 @@ fn parse_conversion(text: &str) -> Result<(Conversion, usize), BadConversion> {
             width,
             precision,
             spec,
+            length,
             aggregation,
             text,
         },
         end,
     ))
+}
+
+/// Whether a conversion may have this size before its letter, as libdtrace's table has it.
+fn has_length(spec: Spec, size: &str) -> bool {
+    match spec {
+        Spec::Decimal | Spec::Unsigned | Spec::Octal | Spec::Hex | Spec::HexUpper => {
+            matches!(size, "" | "h" | "l" | "ll")
+        }
+        Spec::Char => matches!(size, "" | "l"),
+        Spec::Float(_) => matches!(size, "" | "l" | "L"),
+        Spec::CharEscaped
+        | Spec::String
+        | Spec::Escaped
+        | Spec::Pointer
+        | Spec::Date
+        | Spec::LongDate
+        | Spec::Address
+        | Spec::UserAddress
+        | Spec::Stack
+        | Spec::Default => size.is_empty(),
+    }
 }
 
 /// A number or `*`.
@@ -184,8 +214,8 @@ impl Checker<'_> {
     ) -> Checked<(Format, Vec<Expr>)> {
         let format = self.format(function, &args[0])?;
         // All arguments are checked, so that all errors show.
-        let values: Vec<Checked<Expr>> = args[1..].iter().map(|arg| self.place(arg)).collect();
-        let values: Checked<Vec<Expr>> = values.into_iter().collect();
+        let values: Vec<Checked<Given>> = args[1..].iter().map(|arg| self.given(arg)).collect();
+        let values: Checked<Vec<Given>> = values.into_iter().collect();
         let mut values = values?.into_iter().enumerate();
         let mut matched = Vec::with_capacity(args.len());
         let mut number = 0;
@@ -229,9 +259,26 @@ impl Checker<'_> {
                 "{function}( ) prototype mismatch: only {} arguments required by this format string",
                 matched.len()
             );
-            return self.plain_error(Tag::PrintfArgExtra, extra.span, &message);
+            return self.plain_error(Tag::PrintfArgExtra, extra.span(), &message);
         }
         Ok((format, matched))
+    }
+
+    /// An argument of a format. What is no value has libdtrace's error when its conversion is met.
+    fn given(&mut self, arg: &ast::Expr) -> Checked<Given> {
+        if let ast::ExprKind::Aggregation(name) = &arg.kind
+            && self.aggregations.contains_key(name)
+        {
+            return Ok(Given::NoValue("aggregation", arg.span));
+        }
+        if let ast::ExprKind::Call(name, args) = &arg.kind
+            && let Some(Kind::Action(prototype, Ok(action))) = names::function(&name.text)
+            && !matches!(action, ActionName::Symbol(_))
+        {
+            self.count_arguments(&name.text, args.len(), prototype, arg.span)?;
+            return Ok(Given::NoValue("void", arg.span));
+        }
+        Ok(Given::Value(self.place(arg)?))
     }
 
     /// The format of `printf` or `printa`, which must be a literal.
@@ -266,18 +313,23 @@ impl Checker<'_> {
         sign: char,
         number: usize,
         argument: usize,
-        value: Expr,
+        given: Given,
     ) -> Checked<Expr> {
-        let value = self.value(value)?;
-        if matches!(value.ty, Type::Int(_)) {
-            return self.fold(stored(value, &Type::INT));
-        }
+        let (ty, span) = match given {
+            Given::Value(value) => {
+                let value = self.value(value)?;
+                if matches!(value.ty, Type::Int(_)) {
+                    return self.fold(stored(value, &Type::INT));
+                }
+                (value.ty.to_string(), value.span)
+            }
+            Given::NoValue(ty, span) => (ty.to_owned(), span),
+        };
         let letter = conversion.text.chars().last().unwrap_or('d');
         let message = format!(
-            "{function}( ) argument #{argument} is incompatible with conversion #{number} prototype:\n\tconversion: % {sign} {letter}\n\t prototype: int\n\t  argument: {}",
-            value.ty
+            "{function}( ) argument #{argument} is incompatible with conversion #{number} prototype:\n\tconversion: % {sign} {letter}\n\t prototype: int\n\t  argument: {ty}"
         );
-        self.plain_error(Tag::PrintfDynType, value.span, &message)
+        self.plain_error(Tag::PrintfDynType, span, &message)
     }
 
     /// A value that a conversion of `printf` prints.
@@ -287,8 +339,15 @@ impl Checker<'_> {
         conversion: &Conversion,
         number: usize,
         argument: usize,
-        value: Expr,
+        given: Given,
     ) -> Checked<Expr> {
+        let value = match given {
+            Given::Value(value) => value,
+            Given::NoValue(ty, span) => {
+                let error = mismatch(function, conversion, number, argument, ty, span);
+                return self.reject(error);
+            }
+        };
         let is_char_array = matches!(value.ty, Type::Array(..)) && is_string_like(&value.ty);
         let wants_string = matches!(conversion.spec, Spec::String | Spec::Escaped);
         let value = if is_char_array && wants_string {
@@ -296,7 +355,7 @@ impl Checker<'_> {
         } else {
             self.value(value)?
         };
-        if fits(conversion.spec, &value.ty) {
+        if fits(conversion, &value.ty) {
             return Ok(value);
         }
         let mut error = mismatch(
@@ -421,7 +480,7 @@ impl Checker<'_> {
                 return self.plain_error(Tag::PrintfDynProto, span, &message);
             }
             if conversion.aggregation {
-                if !fits_aggregation(conversion.spec) {
+                if !fits_aggregation(conversion) {
                     let error = mismatch("printa", conversion, number, 1, "aggregation", span);
                     return self.reject(error);
                 }
@@ -434,7 +493,7 @@ impl Checker<'_> {
                 );
                 return self.plain_error(Tag::PrintfArgProto, span, &message);
             };
-            if !fits(conversion.spec, ty) {
+            if !fits(conversion, ty) {
                 let error = mismatch(
                     "printa",
                     conversion,
@@ -461,17 +520,48 @@ fn mismatch(
     let message = format!(
         "{function}( ) argument #{argument} is incompatible with conversion #{number} prototype:\n\tconversion: {}\n\t prototype: {}\n\t  argument: {ty}",
         conversion.text,
-        prototype(conversion.spec)
+        prototype(conversion)
     );
     Diagnostic::new(Tag::PrintfArgType, span, &message)
 }
 
-/// Whether a conversion prints values of a type.
-fn fits(spec: Spec, ty: &Type) -> bool {
-    match spec {
-        Spec::Decimal | Spec::Unsigned | Spec::Octal | Spec::Hex | Spec::HexUpper => {
-            matches!(ty, Type::Int(_))
+/// An argument of a format.
+enum Given {
+    Value(Expr),
+    /// What has no value: libdtrace's word for its type.
+    NoValue(&'static str, Span),
+}
+
+impl Given {
+    fn span(&self) -> Span {
+        match self {
+            Self::Value(value) => value.span,
+            Self::NoValue(_, span) => *span,
         }
+    }
+}
+
+/// Whether a conversion prints values of a type. One with a size takes no other, as in libdtrace: of
+/// either sign for `%x`, else of the letter's.
+fn fits(conversion: &Conversion, ty: &Type) -> bool {
+    let is = |signed: Option<bool>| match ty {
+        Type::Int(int) => match conversion.length.bytes() {
+            Some(size) => int.size == size && signed.is_none_or(|signed| int.signed == signed),
+            None => true,
+        },
+        Type::Void
+        | Type::String
+        | Type::Pointer(..)
+        | Type::Array(..)
+        | Type::Struct(_)
+        | Type::Stack
+        | Type::Symbol(_) => false,
+    };
+    match conversion.spec {
+        Spec::Decimal => is(Some(true)),
+        Spec::Unsigned | Spec::Octal => is(Some(false)),
+        Spec::Hex | Spec::HexUpper => is(None),
+        Spec::Char if conversion.length == Length::Long => *ty == Type::INT,
         Spec::Char | Spec::CharEscaped => matches!(ty, Type::Int(Int { size: 1..=4, .. })),
         Spec::String | Spec::Escaped => *ty == Type::String,
         Spec::Pointer => ty.is_scalar(),
@@ -480,26 +570,40 @@ fn fits(spec: Spec, ty: &Type) -> bool {
             ty.is_scalar() || matches!(ty, Type::Symbol(symbol) if symbol.is_user())
         }
         Spec::Stack => *ty == Type::Stack,
-        Spec::Date => matches!(ty, Type::Int(Int { size: 8, .. })),
+        Spec::Date | Spec::LongDate => matches!(ty, Type::Int(Int { size: 8, .. })),
         Spec::Float(_) | Spec::Default => false,
     }
 }
 
 /// Whether a conversion prints an aggregation's value.
-fn fits_aggregation(spec: Spec) -> bool {
-    matches!(spec, Spec::Default) || fits(spec, &Type::I64)
+fn fits_aggregation(conversion: &Conversion) -> bool {
+    let number = Type::I64;
+    matches!(conversion.spec, Spec::Default)
+        || fits(conversion, &number)
+        || fits(conversion, &Type::U64)
 }
 
 /// libdtrace's words for what a conversion takes.
-fn prototype(spec: Spec) -> &'static str {
-    match spec {
-        Spec::Decimal | Spec::Unsigned | Spec::Octal | Spec::Hex | Spec::HexUpper => {
-            "char, short, int, long, or long long"
-        }
-        Spec::Char | Spec::CharEscaped => "char or int",
+fn prototype(conversion: &Conversion) -> &'static str {
+    let length = conversion.length;
+    match conversion.spec {
+        Spec::Decimal | Spec::Hex | Spec::HexUpper => match length {
+            Length::Any => "char, short, int, long, or long long",
+            Length::Short => "short",
+            Length::Long => "long",
+            Length::LongLong => "long long",
+        },
+        Spec::Unsigned | Spec::Octal => match length {
+            Length::Any => "char, short, int, long, or long long",
+            Length::Short => "unsigned short",
+            Length::Long => "unsigned long",
+            Length::LongLong => "unsigned long long",
+        },
+        Spec::Char if length == Length::Long => "int",
+        Spec::Char | Spec::CharEscaped => "char, short, or int",
         Spec::String | Spec::Escaped => "char [] or string (or use stringof)",
         Spec::Pointer | Spec::Address => "pointer or integer",
-        Spec::Date => "int64_t",
+        Spec::Date | Spec::LongDate => "int64_t",
         Spec::UserAddress => "pointer or integer (with -p/-c) or _usymaddr (without -p/-c)",
         Spec::Stack => "dt_stack_t",
         Spec::Float(_) => "float, double, or long double",

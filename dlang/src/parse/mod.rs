@@ -343,7 +343,6 @@ fn syntax_error(text: &str, source: u16, error: &pest::error::Error<Rule>) -> Di
     let mut diagnostic = Diagnostic::new(Tag::Syntax, span(source, at, at + token.len()), &message);
     diagnostic.hint = match token {
         "for" | "while" | "do" | "goto" => Some("D has no loops".into()),
-        "return" => Some("a clause ends at its closing brace; use a predicate or if".into()),
         "switch" | "case" => Some("D has no switch: use if, or ?:".into()),
         _ => None,
     };

@@ -1,0 +1,2 @@
+/* What DTrace for Linux does not have either is refused by name. */
+BEGIN { panic(); }
