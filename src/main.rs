@@ -51,7 +51,7 @@ use crate::enabling::Enabling;
 use crate::late::{CheckBeforeUse, Enabler, may_come_late};
 use crate::matching::{KnownArgs, all_found, match_once, match_probes};
 use crate::message::Messages;
-use crate::notices::{announce, tell_children, tell_hidden, tell_untraceable};
+use crate::notices::{announce, tell_children, tell_hidden, tell_untraceable, tell_waiting};
 use crate::options::Options;
 use crate::prepare::{check, check_early};
 use crate::run::{Output, Run, SignalsFor};
@@ -127,9 +127,13 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
 
     tell_omissions(cli, &parsed, &options, &mut catalog, messages);
     let follow = prepare::follow(cli, &options, &parsed, &mut catalog, &target)?;
-    let mut matches = match_probes(&parsed, &mut catalog, &mut target, |matches| {
-        check_early(&parsed, &options, matches)
-    })?;
+    let mut matches = match_probes(
+        &parsed,
+        &mut catalog,
+        &mut target,
+        |matches| check_early(&parsed, &options, matches),
+        |desc| tell_waiting(desc, messages),
+    )?;
     if cli.list {
         check(&parsed, &options, &KnownArgs::of(&parsed, &matches))?;
         return list::matching(cli, &parsed, &mut catalog, messages);

@@ -34,13 +34,16 @@ pub(crate) struct Match {
 /// long as some description finds nothing. Gives the matches of the last look.
 ///
 /// A command that is followed is not let go on: what it starts meanwhile would not be traced. Instead,
-/// what it and its children may come to is awaited. `before_it_runs` is called before any of it runs.
+/// what it and its children may come to is awaited. `before_it_runs` is called before any of it runs,
+/// `waits`, once, if a description finds nothing for long.
 pub(crate) fn match_probes(
     parsed: &Parsed,
     catalog: &mut Catalog,
     target: &mut Target,
     before_it_runs: impl FnOnce(&[Match]) -> Result<()>,
+    mut waits: impl FnMut(&ProbeDesc),
 ) -> Result<Vec<Match>> {
+    let mut is_told = false;
     let mut before_it_runs = Some(before_it_runs);
     let mut image = target.next_image()?;
     loop {
@@ -51,13 +54,20 @@ pub(crate) fn match_probes(
         }
         let missing = matches.iter().filter(|found| found.probes.is_empty());
         let missing: Vec<_> = missing.map(|found| found.desc(parsed)).collect();
-        if !(image && awaits_next_program(&missing, catalog, target.pid())) {
+        if !(image
+            && awaits_next_program(&missing, catalog, target.pid())
+            && target.may_run_other_files())
+        {
             return Ok(matches);
         }
         if let Some(before_it_runs) = before_it_runs.take() {
             before_it_runs(&matches)?;
         }
-        image = target.next_program_or_library()?;
+        image = target.next_program_or_library(|| {
+            if !std::mem::replace(&mut is_told, true) {
+                missing.iter().take(1).for_each(|desc| waits(desc));
+            }
+        })?;
         if !image {
             return Ok(matches);
         }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use dlang::diag::Origin;
-use dlang::program::Program;
+use dlang::program::{ProbeDesc, Program};
 use provider::catalog::Catalog;
 use provider::interpreter::runs_python;
 use provider::process::files::hidden_processes;
@@ -124,6 +124,14 @@ pub(crate) fn tell_untraceable(parsed: &Parsed, catalog: &mut Catalog, messages:
             ));
         }
     }
+}
+
+/// Tells that the command runs, and that a description has found nothing yet.
+pub(crate) fn tell_waiting(desc: &ProbeDesc, messages: &Messages) {
+    messages.say(&format!(
+        "{desc} matches no probe yet: the command runs, untraced, until a program or a library that it \
+         loads has one"
+    ));
 }
 
 /// `description 'BEGIN' matched 1 probe`, for each source.

@@ -8,16 +8,20 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::time::{ClockId, clock_gettime};
 use provider::features::KernelFeatures;
 use provider::process::command::split_command;
 use provider::process::files::executable_files;
 use provider::process::launch::{Stopped, launch_stopped};
 use provider::process::running::{Exit, Running};
-use provider::process::{MappingWatch, Whose};
+use provider::process::{MappingWatch, Whose, may_run_other_files};
 
 use crate::cli::Cli;
+
+/// After so many milliseconds, people are told what is waited for.
+const LONG: u16 = 2000;
 
 /// What is traced, besides whatever matches system-wide.
 #[derive(Debug, Default)]
@@ -83,11 +87,13 @@ impl Target {
     }
 
     /// Goes on until the command has become its next program, or has mapped one more library, and stops it
-    /// there. `false` if it ended instead (or there is no command).
-    pub(crate) fn next_program_or_library(&mut self) -> Result<bool> {
+    /// there. `false` if it ended instead (or there is no command). `waits` is called if that takes long.
+    pub(crate) fn next_program_or_library(&mut self, mut waits: impl FnMut()) -> Result<bool> {
         let Some(stopped) = &mut self.stopped else {
             return Ok(false);
         };
+        // Before the threads of the watch are started, which would take the signals otherwise.
+        let children = ChildSignals::block()?;
         let mut watch = MappingWatch::start(
             &KernelFeatures::detect(),
             Whose {
@@ -96,6 +102,7 @@ impl Target {
             },
         )?;
         stopped.run_bound()?;
+        let mut is_long = false;
         loop {
             if stopped.arrived()? {
                 return Ok(true);
@@ -103,13 +110,31 @@ impl Target {
             if stopped.has_ended() {
                 return Ok(false);
             }
-            let mut fds = [PollFd::new(watch.as_fd(), PollFlags::POLLIN)];
-            let _ = poll(&mut fds, PollTimeout::from(2_u8)); // an exec is looked for so often
+            let mut fds = [
+                PollFd::new(watch.as_fd(), PollFlags::POLLIN),
+                PollFd::new(children.as_fd(), PollFlags::POLLIN),
+            ];
+            let timeout = if is_long {
+                PollTimeout::NONE
+            } else {
+                PollTimeout::from(LONG)
+            };
+            if poll(&mut fds, timeout) == Ok(0) {
+                is_long = true;
+                waits();
+            }
+            children.clear();
             if !watch.take().is_empty() {
                 stopped.halt()?;
                 return Ok(!stopped.has_ended());
             }
         }
+    }
+
+    /// Whether the command may become another program, or load one more library, as far as its files say.
+    pub(crate) fn may_run_other_files(&self) -> bool {
+        let stopped = self.stopped.as_ref();
+        stopped.is_some_and(|stopped| may_run_other_files(stopped.pid()))
     }
 
     /// Goes on to the command's next program; `false` if there is none (or no command).
@@ -254,6 +279,30 @@ impl Target {
         for process in self.running.iter().filter(|process| process.is_ours()) {
             let _ = process.signal(signal);
         }
+    }
+}
+
+/// The signals by which the kernel says that a child has stopped or ended. They are read from a
+/// descriptor, and do nothing else.
+struct ChildSignals(SignalFd);
+
+impl ChildSignals {
+    /// Blocks them in this thread, and in those that it starts from now on.
+    fn block() -> Result<Self> {
+        let mut set = SigSet::empty();
+        set.add(Signal::SIGCHLD);
+        set.thread_block()?;
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        Ok(Self(SignalFd::with_flags(&set, flags)?))
+    }
+
+    /// Takes what has come.
+    fn clear(&self) {
+        let _ = self.0.read_signal();
+    }
+
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

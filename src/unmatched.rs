@@ -82,7 +82,8 @@ fn no_match(
     let error = compile::no_match(parsed, spec, options);
     let pid = target.pid();
     let is_complete = pid.is_some_and(|pid| catalog.is_complete(&spec.desc, pid));
-    if target.is_stopped() && !target.ended_early() && !is_complete {
+    let is_of_target = !catalog.means_all(&spec.desc);
+    if is_of_target && !is_complete && !target.ended_early() && target.may_run_other_files() {
         // A program that makes its probes while it runs has none where -c looks.
         let made_later = "probes that a program makes while it runs (libstapsdt) are not there when it \
              starts: start it first, then trace it with -p";

@@ -140,7 +140,7 @@ fn observe(
         text: format!("{text}{}", time_limit(seconds)),
     };
     let parsed = compile::parse_sources(&cli, &options, vec![source], target.pid())?;
-    let matches = match_probes(&parsed, &mut catalog, &mut target, |_| Ok(()))?;
+    let matches = match_probes(&parsed, &mut catalog, &mut target, |_| Ok(()), |_| ())?;
     let parsed = Arc::new(parsed);
     let known = KnownArgs::of(&parsed, &matches);
     let checked = Checked::new(Arc::clone(&parsed), &options, known)

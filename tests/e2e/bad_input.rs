@@ -200,6 +200,41 @@ fn a_missing_function_is_told_without_advice_for_other_probes() {
 }
 
 #[test]
+fn a_provider_that_a_program_cannot_get_any_more_is_refused_before_it_runs() {
+    if !can_trace() {
+        return;
+    }
+    // The program would wait for a writer for ever, and can load nothing.
+    let dir = tempfile::tempdir().unwrap();
+    let fifo = dir.path().join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let command = format!("/bin/cat {}", fifo.display());
+    for options in [&[][..], &["-n", "pid$target:cat:main:entry"]] {
+        let args = ["-n", "nosuch$target:::x", "-c", &command];
+        let message = run(rdtrace(options.iter().chain(&args))).failure(1);
+        assert!(message.contains("nosuch"), "{message}");
+        assert!(message.contains("does not match any probes"), "{message}");
+        assert!(!message.contains("libstapsdt"), "{message}");
+    }
+}
+
+#[test]
+fn what_is_waited_for_is_told_once() {
+    if !can_trace() {
+        return;
+    }
+    let args = [
+        "-n",
+        "nosuch$target:::x",
+        "-c",
+        "sh -c 'sleep 3; exec sh -c \"sleep 3; exit 7\"'",
+    ];
+    let message = run(rdtrace(args)).failure(1);
+    let told = message.matches(":::x matches no probe yet: the command runs, untraced");
+    assert_eq!(told.count(), 1, "{message}");
+}
+
+#[test]
 fn a_misspelt_probe_gets_a_suggestion() {
     if !can_trace_python() {
         return;

@@ -2,14 +2,14 @@
 //! left out, and neither has any effect on the others.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::sys::signal::Signal;
 
 use crate::harness::{
-    Background, Outcome, RDTRACE, Running, can_trace, compiled_as, rdtrace, repository,
-    wait_for_text, wait_until,
+    Background, Outcome, RDTRACE, Running, can_trace, compiled_as, rdtrace, repository, run,
+    trigger, wait_for_text, wait_until,
 };
 
 /// A tracer that waits for programs, and the directory of what it traces.
@@ -216,4 +216,49 @@ fn arguments_of_what_comes_late_have_their_types() {
         three.contains("index 1 is out of range for three"),
         "{three}"
     );
+}
+
+/// A program that makes a library with probes in memory, waits, and fires them five times.
+fn made(dir: &Path, seconds: &str) -> String {
+    let library = dir.join("libmade.so");
+    let options = ["-shared", "-fPIC", "-DLIBRARY"].map(str::to_owned);
+    compiled_as(&repository("tests/triggers/made.c"), &library, &options);
+    format!(
+        "{} {}",
+        trigger(&format!("made.c {seconds}")).join(" "),
+        library.display()
+    )
+}
+
+#[test]
+fn probes_of_a_library_that_is_in_no_file_are_found() {
+    if !can_trace() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let program = "made$target:::hit { @[probemod, probename] = sum(arg0); }";
+    for seconds in ["0", "0.2"] {
+        let command = made(dir.path(), seconds);
+        let outcome = run(rdtrace(["-qn", program, "-c", &command]));
+        let output = outcome.clean();
+        let words: Vec<_> = output.split_whitespace().collect();
+        assert_eq!(words, ["memfd:probes", "hit", "15"], "after {seconds} s");
+    }
+}
+
+#[test]
+fn probes_of_such_a_library_are_found_in_processes_that_run() {
+    if !can_trace() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let command = made(dir.path(), "0.2");
+    // Of a child there is no hold: it is counted, or told of by the library's name.
+    let nested = format!("sh -c \"{command}; true\"");
+    let follow = "made$target:::hit { @[probemod, probename] = sum(arg0); }";
+    let outcome = run(rdtrace(["-x", "followfork", "-qn", follow, "-c", &nested]));
+    let told = outcome.stderr.contains("/memfd:probes are not seen");
+    let output = outcome.clean_but_late();
+    let words: Vec<_> = output.split_whitespace().collect();
+    assert!(told || words == ["memfd:probes", "hit", "15"], "{output}");
 }

@@ -6,10 +6,10 @@
 //! the process.
 
 use std::borrow::Cow;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -275,10 +275,7 @@ impl<'a> Mapping<'a> {
         if !may.contains('x') || !rest.starts_with(b"/") {
             return None;
         }
-        let (path, deleted) = match rest.strip_suffix(b" (deleted)") {
-            Some(path) => (path, true),
-            None => (rest, false),
-        };
+        let (path, deleted) = without_deleted(rest);
         Some(Self {
             range: range.into(),
             device,
@@ -289,13 +286,14 @@ impl<'a> Mapping<'a> {
     }
 
     /// One that the kernel has told of in another way. What it is called now is not known.
-    pub(super) fn of(range: String, inode: u64, path: PathBuf) -> Self {
+    pub(super) fn of(range: String, inode: u64, path: &Path) -> Self {
+        let (path, deleted) = without_deleted(path.as_os_str().as_bytes());
         Self {
             range: range.into(),
             device: "",
             inode,
-            path,
-            deleted: false,
+            path: OsStr::from_bytes(path).into(),
+            deleted,
         }
     }
 
@@ -322,6 +320,15 @@ impl<'a> Mapping<'a> {
                 born: meta.created().ok(),
             })
         })
+    }
+}
+
+/// A path without what the kernel adds to that of a file which has no name any more, or never had one
+/// (`memfd_create`); and whether it is such a one.
+fn without_deleted(path: &[u8]) -> (&[u8], bool) {
+    match path.strip_suffix(b" (deleted)") {
+        Some(path) => (path, true),
+        None => (path, false),
     }
 }
 

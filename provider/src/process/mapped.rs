@@ -268,7 +268,7 @@ impl Reader {
             return Some(Arc::clone(known));
         }
         let near = same_mounts(record.pid);
-        let mapping = Mapping::of(record.range(), record.key.2, record.path.clone());
+        let mapping = Mapping::of(record.range(), record.key.2, &record.path);
         // Once the process is gone, its mounts are not known: try ours.
         let file = mapping.find(record.pid, near).or_else(|| {
             mapping

@@ -8,12 +8,14 @@ pub mod command;
 pub mod confined;
 mod family;
 pub mod files;
+mod future;
 pub mod launch;
 pub mod mapped;
 pub mod running;
 pub mod tree;
 
 pub use command::split_command;
+pub use future::may_run_other_files;
 pub use launch::{Image, Stopped, launch_stopped};
 pub use mapped::{Mapped, MappingWatch, Whose};
 pub use running::{Exit, Running};

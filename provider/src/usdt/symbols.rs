@@ -87,6 +87,20 @@ pub(crate) fn functions_in(path: &Path) -> Vec<Function> {
     functions
 }
 
+/// Whether a file expects one of these functions of others; `None` if it does not say what it expects,
+/// as a static program does not.
+pub(crate) fn imports_any(path: &Path, names: &[&[u8]]) -> Option<bool> {
+    let contents = Contents::open(path).ok()?;
+    let file = contents.elf().ok()?;
+    let table = file.symbols(true)?;
+    let endian = file.endian();
+    let mut symbols = table.iter();
+    Some(symbols.any(|symbol| {
+        symbol.st_shndx(endian) == elf::SHN_UNDEF
+            && matches!(table.symbol_name(endian, symbol), Ok(name) if names.contains(&name))
+    }))
+}
+
 /// Adds the functions of a table; where they are in the file, `file` says.
 fn add_functions<'a, 'f, H, R, F>(
     table: &SymbolTable<'a, H, R>,
