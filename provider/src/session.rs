@@ -10,7 +10,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use aya_obj::generated::{bpf_attach_type, bpf_prog_type};
@@ -37,10 +37,63 @@ pub struct Session {
     /// By their ids; `None` once nobody needs the descriptor any more.
     maps: Vec<Option<Map>>,
     programs: Vec<Loaded>,
-    attachments: Vec<Vec<Link>>,
-    /// The empty program and the semaphores it holds raised.
+    /// The empty program that holds semaphores raised.
     raising: Option<OwnedFd>,
+    links: Arc<Mutex<Links>>,
+}
+
+/// What is attached.
+#[derive(Debug, Default)]
+struct Links {
+    /// By [`LinkId`].
+    attached: Vec<Vec<Link>>,
     raised: Vec<Raised>,
+    /// Whether everything has been detached for good.
+    is_over: bool,
+}
+
+/// Detaches all that a session has attached, while another thread may be busy with the session.
+#[derive(Clone, Debug)]
+pub struct Detacher(Arc<Mutex<Links>>);
+
+impl Detacher {
+    /// Detaches everything for good; returns when no program runs any more. What is attached from now
+    /// on is detached at once.
+    pub fn detach_all(&self) {
+        let links = {
+            let mut links = lock(&self.0);
+            links.is_over = true;
+            links.take_all()
+        };
+        close_all(links);
+    }
+}
+
+impl Links {
+    fn take_all(&mut self) -> Vec<Link> {
+        let raised = self.raised.drain(..).flat_map(|raised| raised.links);
+        let attached = self.attached.iter_mut().flat_map(std::mem::take);
+        attached.chain(raised).collect()
+    }
+}
+
+/// No panic leaves links half changed.
+fn lock(links: &Mutex<Links>) -> MutexGuard<'_, Links> {
+    links.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A loaded program that is given [nothing](Context::Nothing), ready to be run by hand.
+#[derive(Debug)]
+pub struct Runnable {
+    name: String,
+    fd: OwnedFd,
+}
+
+impl Runnable {
+    /// Runs it once, on whatever CPU this thread is on, and waits for its end.
+    pub fn run(&self) -> Result<(), Error> {
+        run_once(&self.name, self.fd.as_fd())
+    }
 }
 
 #[derive(Debug)]
@@ -92,9 +145,8 @@ impl Session {
             features,
             maps: Vec::new(),
             programs: Vec::new(),
-            attachments: Vec::new(),
             raising: None,
-            raised: Vec::new(),
+            links: Arc::default(),
         }
     }
 
@@ -175,9 +227,27 @@ impl Session {
 
     /// Attaches several programs with as few links as possible; all or none.
     pub fn attach_all(&mut self, attachments: &[Attachment]) -> Result<LinkId, Error> {
-        let links = self.apply(&plan(attachments, &self.features))?;
-        self.attachments.push(links);
-        Ok(LinkId(self.attachments.len() - 1))
+        let made = self.apply(&plan(attachments, &self.features))?;
+        let mut links = lock(&self.links);
+        links.attached.push(made);
+        let id = LinkId(links.attached.len() - 1);
+        Self::close_if_over(links);
+        Ok(id)
+    }
+
+    /// Once everything has been detached for good, nothing stays attached.
+    fn close_if_over(mut links: MutexGuard<'_, Links>) {
+        if links.is_over {
+            let late = links.take_all();
+            drop(links);
+            close_all(late);
+        }
+    }
+
+    /// What detaches all that this session attaches.
+    #[must_use]
+    pub fn detacher(&self) -> Detacher {
+        Detacher(Arc::clone(&self.links))
     }
 
     /// Raises the semaphores that the probes' quirks ask for beside their own (see
@@ -188,7 +258,7 @@ impl Session {
             let ProbeKind::Sites(sites) = &probe.kind else {
                 continue;
             };
-            let held = self.raised.iter().any(|raised| {
+            let held = lock(&self.links).raised.iter().any(|raised| {
                 raised.file.identity == sites.file.identity
                     && raised.scope == sites.scope
                     && raised.sites == sites.raises
@@ -197,12 +267,14 @@ impl Session {
                 continue;
             }
             let links = self.attach_raising(&sites.file, sites.scope, &sites.raises)?;
-            self.raised.push(Raised {
+            let mut all = lock(&self.links);
+            all.raised.push(Raised {
                 file: Arc::clone(&sites.file),
                 scope: sites.scope,
                 sites: sites.raises.clone(),
                 links,
             });
+            Self::close_if_over(all);
         }
         Ok(())
     }
@@ -242,28 +314,36 @@ impl Session {
     /// Runs a program once that is given [nothing](Context::Nothing), on whatever CPU this thread is on, and waits for its end.
     pub fn run(&self, program: ProgramId) -> Result<(), Error> {
         let (name, fd) = self.program(program)?;
-        sys::prog::run(fd, None)
-            .map(drop)
-            .map_err(|source| Error::Run {
-                name: name.to_owned(),
-                source,
-            })
+        run_once(name, fd)
+    }
+
+    /// A program that is given [nothing](Context::Nothing), to be run whatever this session is busy with.
+    pub fn runnable(&self, program: ProgramId) -> Result<Runnable, Error> {
+        let (name, fd) = self.program(program)?;
+        let name = name.to_owned();
+        match fd.try_clone_to_owned() {
+            Ok(fd) => Ok(Runnable { name, fd }),
+            Err(source) => Err(Error::Run { name, source }),
+        }
     }
 
     /// Detaches what one call of [`attach`](Self::attach) attached.
     pub fn detach(&mut self, id: LinkId) {
-        if let Some(links) = self.attachments.get_mut(id.0) {
-            close_all(std::mem::take(links));
-        }
+        let mut links = lock(&self.links);
+        let gone = links.attached.get_mut(id.0).map(std::mem::take);
+        drop(links);
+        close_all(gone.unwrap_or_default());
     }
 
     /// Detaches all that was attached to a file; its programs' maps stay.
     pub fn detach_file(&mut self, link: LinkId, file: &File) {
         self.detach(link);
-        let (gone, kept) = std::mem::take(&mut self.raised)
+        let mut links = lock(&self.links);
+        let (gone, kept) = std::mem::take(&mut links.raised)
             .into_iter()
             .partition(|raised| raised.file.identity == file.identity);
-        self.raised = kept;
+        links.raised = kept;
+        drop(links);
         close_all(
             Vec::into_iter(gone)
                 .flat_map(|raised: Raised| raised.links)
@@ -273,14 +353,8 @@ impl Session {
 
     /// Detaches everything; returns when no program runs any more. Maps and programs stay.
     pub fn detach_all(&mut self) {
-        let raised = self.raised.drain(..).flat_map(|raised| raised.links);
-        close_all(
-            self.attachments
-                .iter_mut()
-                .flat_map(std::mem::take)
-                .chain(raised)
-                .collect(),
-        );
+        let links = lock(&self.links).take_all();
+        close_all(links);
     }
 
     fn find_map(&self, id: MapId) -> Result<&Map, Error> {
@@ -431,6 +505,14 @@ impl Drop for Session {
     fn drop(&mut self) {
         self.detach_all();
     }
+}
+
+fn run_once(name: &str, fd: BorrowedFd<'_>) -> Result<(), Error> {
+    let ran = sys::prog::run(fd, None).map(drop);
+    ran.map_err(|source| Error::Run {
+        name: name.to_owned(),
+        source,
+    })
 }
 
 fn uprobe_multi(

@@ -22,7 +22,7 @@ use crate::matching::{Found, awaits_next_program, may_come};
 use crate::options::Options;
 
 /// What probes have to pass before they are used.
-pub(crate) trait CheckBeforeUse: fmt::Debug {
+pub(crate) trait CheckBeforeUse: fmt::Debug + Send {
     /// Checks what these probes are made from. `false` if some do not pass: the catalogue does not offer
     /// them any more.
     fn all_pass(&self, catalog: &mut Catalog, probes: &[Arc<Probe>]) -> bool;
@@ -69,6 +69,10 @@ impl Enabler {
             target,
             check,
         }
+    }
+
+    pub(super) fn options(&self) -> &Arc<Options> {
+        &self.options
     }
 
     /// Enables the probes that processes bring, file by file, and adds their ECBs to these.
@@ -154,12 +158,6 @@ impl Enabler {
             }
         }
         Ok(())
-    }
-
-    /// The error for a description that nothing matched.
-    pub(super) fn no_match(&self, spec: Spec) -> String {
-        let parsed = &self.enabling.checked.parsed;
-        no_match(parsed, parsed.spec(spec), &self.options)
     }
 
     /// The descriptions that mean the Python that a followed process runs, and that it has no probe for:

@@ -8,6 +8,7 @@
 //!
 //! ```text
 //!     enabler     finds the probes that processes bring, and enables them
+//!     worker      the thread in which it does
 //!     times       when the probes of which file were in place, and who was ahead of them
 //!     gone        detaches from files that are gone
 //!     tell        what of it is told to people
@@ -17,13 +18,16 @@ mod enabler;
 mod gone;
 mod tell;
 mod times;
+mod worker;
 
 use std::collections::HashSet;
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actions::consume::pipeline::EcbTable;
 use anyhow::Result;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use provider::catalog::{Catalog, Started};
 use provider::features::KernelFeatures;
 use provider::interpreter::is_of_python;
@@ -33,13 +37,14 @@ pub(crate) use self::enabler::{CheckBeforeUse, Enabler};
 use self::gone::Attached;
 use self::tell::Told;
 use self::times::Times;
-use crate::checked::Checked;
+use self::worker::{Done, Job, Worker};
 use crate::compile::{Parsed, Spec};
 use crate::enabling::Enabling;
 use crate::follow::Followed;
 use crate::kernel::{RunMaps, free_dead_frames};
 use crate::matching::Match;
 use crate::message::Messages;
+use crate::options::Options;
 use crate::target::{Target, monotonic};
 
 /// How often what ended processes left behind is looked for.
@@ -48,9 +53,11 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// What comes late, and what is enabled of it.
 #[derive(Debug)]
 pub(crate) struct Late {
-    enabler: Enabler,
-    /// Where the ECBs go that are added.
-    ecbs: EcbTable,
+    worker: Worker,
+    /// The catalogue as it was at first: whom a description means does not change.
+    meaning: Catalog,
+    parsed: Arc<Parsed>,
+    options: Arc<Options>,
     /// Tells what is mapped to execute, if that may bring more probes.
     watch: Option<MappingWatch>,
     /// The processes that are followed, if any are.
@@ -63,6 +70,12 @@ pub(crate) struct Late {
     attached: Attached,
     told: Told,
     messages: Messages,
+    /// What has been mapped while the worker was busy with something else.
+    pending: Vec<Started>,
+    /// The processes that are held while the worker is busy.
+    held: Vec<u32>,
+    /// The processes that the worker is busy with.
+    busy_with: Vec<Started>,
     /// When what ended processes left behind is looked for next.
     sweep: Instant,
 }
@@ -126,20 +139,20 @@ impl Late {
             attached: Attached::default(),
             told: Told::default(),
             messages,
+            pending: Vec::new(),
+            held: Vec::new(),
+            busy_with: Vec::new(),
             sweep: Instant::now() + SWEEP,
-            enabler,
-            ecbs,
+            meaning: enabler.catalog.clone(),
+            parsed: Arc::clone(&checked.parsed),
+            options: Arc::clone(enabler.options()),
+            worker: Worker::new(enabler, ecbs)?,
         })
     }
 
-    /// What is enabled.
-    pub(crate) fn enabling(&mut self) -> &mut Enabling {
-        &mut self.enabler.enabling
-    }
-
-    /// The program as it is checked now.
-    pub(crate) fn checked(&self) -> &Checked {
-        &self.enabler.enabling.checked
+    /// What is enabled, unless it is busy.
+    pub(crate) fn enabling(&mut self) -> Option<&mut Enabling> {
+        Some(&mut self.worker.idle()?.enabling)
     }
 
     /// Lets the command go, once all that was matched is attached: for good, or as far as its next
@@ -149,69 +162,104 @@ impl Late {
             followed.adopt(&target.pids())?;
         }
         let missing = self.awaited.clone();
-        self.let_go_until(&missing, target)
-    }
-
-    fn let_go_until(&mut self, missing: &[Spec], target: &mut Target) -> Result<()> {
-        if self.enabler.awaits_next_program(missing) {
-            target.run_on()
-        } else {
-            target.resume()
-        }
+        let enabler = self.worker.idle();
+        let awaits_next = enabler.is_some_and(|enabler| enabler.awaits_next_program(&missing));
+        let_go(awaits_next, target)
     }
 
     /// Descriptors that become readable when there is something to look after.
     pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        let watch = self.watch.iter().map(|watch| watch.as_fd());
-        watch.chain(self.followed.iter().filter_map(Followed::end))
+        // What happens while the worker is busy is looked at when it is done.
+        let watch = self.watch.iter().filter(|_| !self.worker.is_busy());
+        let watch = watch.map(|watch| watch.as_fd());
+        let followed = self.followed.iter().filter_map(Followed::end);
+        let followed = followed.filter(|_| !self.worker.is_busy());
+        watch.chain(followed).chain([self.worker.as_fd()])
     }
 
-    /// Enables what the command brings if it has come to its next program.
-    pub(crate) fn enable_arrived(&mut self, target: &mut Target) -> Result<()> {
-        match target.arrived()? {
-            Some(pid) => self.enable_image(pid, target),
+    /// Has enabled what the command and other processes bring. Never waits for that.
+    pub(crate) fn go_on(&mut self, target: &mut Target) -> Result<()> {
+        self.finish_job(target)?;
+        if self.worker.is_busy() {
+            return Ok(());
+        }
+        let mut started = std::mem::take(&mut self.pending);
+        started.extend(self.started());
+        // At the start of a program the command is stopped: what that brings comes in time.
+        let moved = started.iter().map(|process| process.pid);
+        if let Some(pid) = target.arrived_soon(moved)? {
+            self.pending = started;
+            let awaited = self.awaited.clone();
+            self.busy_with = vec![Started::now(pid, Some(pid))];
+            return self.worker.begin(Job::Image { pid, awaited });
+        }
+        if started.is_empty() {
+            return Ok(());
+        }
+        let held = self.hold(&started, target);
+        self.held = held.iter().map(|(pid, _)| *pid).collect();
+        self.busy_with.clone_from(&started);
+        self.worker.begin(Job::Running { started, held })
+    }
+
+    /// Takes over what came of the job, if it is done. Begins no other.
+    pub(crate) fn finish_job(&mut self, target: &mut Target) -> Result<()> {
+        match self.worker.take() {
+            Some(done) => self.finish(done, target),
             None => Ok(()),
         }
     }
 
-    /// Enables what processes have mapped since the last call.
-    pub(crate) fn enable_started(&mut self, target: &mut Target) -> Result<()> {
-        let started = self.started();
-        // At the start of a program the command is stopped: what that brings comes in time.
-        let moved = started.iter().map(|process| process.pid);
-        if let Some(pid) = target.arrived_soon(moved)? {
-            self.enable_image(pid, target)?;
+    /// Takes over what came of a job, lets those go on that were held for it, and tells which processes
+    /// got ahead of their probes.
+    fn finish(&mut self, done: Done, target: &mut Target) -> Result<()> {
+        let Done {
+            job,
+            known,
+            enabled,
+            awaits_next,
+            lacking,
+        } = done;
+        self.busy_with.clear();
+        self.awaited.retain(|spec| !enabled.matched.contains(spec));
+        self.attached.add(enabled.links);
+        for (file, error) in enabled.refused {
+            self.tell_refused(&file, &error);
         }
-        self.enable_running(&started, target)?;
-        self.tell_lacking(&started);
-        Ok(())
+        match job {
+            Job::Image { pid, .. } => {
+                let awaits_next = awaits_next?;
+                self.times.held(pid, Duration::ZERO);
+                let_go(awaits_next, target)
+            }
+            Job::Running { started, held } => {
+                if let Some(enabler) = self.worker.idle() {
+                    let (catalog, told) = (&enabler.catalog, &self.told);
+                    self.times.in_place(catalog, known, told, monotonic());
+                }
+                for (pid, since) in held {
+                    self.times.held(pid, since);
+                    target.go_on(pid)?;
+                }
+                self.held.clear();
+                self.tell_late(
+                    &started,
+                    "was a moment ahead of its probes: its first events",
+                );
+                self.tell_unseen(&started);
+                for (place, why, key) in lacking {
+                    self.tell_lacking(&started[place], &why, key);
+                }
+                Ok(())
+            }
+        }
     }
 
-    /// Enables what the command's next program brings, before anything of it runs, and lets it go.
-    fn enable_image(&mut self, pid: u32, target: &mut Target) -> Result<()> {
-        let matched = self.enable(&[Started::now(pid, Some(pid))]);
-        let missing = self.enabler.missing_in_tree(&matched);
-        let awaited = missing.iter().filter(|spec| self.awaited.contains(spec));
-        self.enabler.refuse_unmatchable(awaited)?;
-        self.times.arrived(pid);
-        self.let_go_until(&missing, target)
-    }
-
-    /// Enables what programs bring that run on meanwhile, and tells which of them got ahead.
-    fn enable_running(&mut self, started: &[Started], target: &mut Target) -> Result<()> {
-        let held = self.hold(started, target);
-        let known = self.enabler.catalog.newest();
-        self.enable(started);
-        let catalog = &self.enabler.catalog;
-        self.times.in_place(catalog, known, &self.told, monotonic());
-        for (pid, since) in held {
-            self.times.held(pid, since);
-            target.go_on(pid)?;
+    /// Lets go on what is held, since the run ends.
+    pub(crate) fn release(&mut self, target: &mut Target) {
+        for pid in self.held.drain(..) {
+            let _ = target.go_on(pid);
         }
-        let fate = "was a moment ahead of its probes: its first events";
-        self.tell_late(started, fate);
-        self.tell_unseen(started);
-        Ok(())
     }
 
     /// Tells what programs brought just before the run ended, at `until` by `CLOCK_MONOTONIC`: nothing is
@@ -220,23 +268,40 @@ impl Late {
         if let Some(watch) = &mut self.watch {
             watch.stop();
         }
-        let started = self.started();
-        let known = self.enabler.catalog.newest();
-        let (matched, _) = self.enabler.match_started(known, &started);
+        let mut started = std::mem::take(&mut self.pending);
+        started.extend(self.started());
+        let Some(enabler) = self.worker.idle() else {
+            let busy_with = std::mem::take(&mut self.busy_with);
+            self.tell_unfinished(busy_with.iter().chain(&started));
+            return;
+        };
+        let known = enabler.catalog.newest();
+        let (matched, _) = enabler.match_started(known, &started);
+        let followed = started.iter().filter(|process| process.root.is_some());
+        let lacking = followed.map(|process| (process, enabler.lacking(process)));
+        let lacking: Vec<_> = lacking.collect();
         self.awaited.retain(|spec| !matched.contains(spec));
-        let catalog = &self.enabler.catalog;
-        self.times.in_place(catalog, known, &self.told, until);
-        let fate = "had only just started when tracing ended: its events";
-        self.tell_late(&started, fate);
+        self.times
+            .in_place(&enabler.catalog, known, &self.told, until);
+        self.tell_late(
+            &started,
+            "had only just started when tracing ended: its events",
+        );
         self.tell_unseen(&started);
-        self.tell_lacking(&started);
+        for (process, lacking) in lacking {
+            for (why, key) in lacking {
+                self.tell_lacking(process, &why, key);
+            }
+        }
     }
 
     /// Stops the command if it has just mapped what may be an interpreter and has no probes yet; gives
     /// since when.
-    fn hold(&self, started: &[Started], target: &mut Target) -> Vec<(u32, Duration)> {
-        let catalog = &self.enabler.catalog;
+    fn hold(&mut self, started: &[Started], target: &mut Target) -> Vec<(u32, Duration)> {
         let mut held = Vec::new();
+        let Some(Enabler { catalog, .. }) = self.worker.idle() else {
+            return held;
+        };
         for process in started {
             let mut files = process.mapped.files.iter();
             if files.any(|(file, _)| is_of_python(file) && !self.times.has_probes(file, catalog))
@@ -248,18 +313,6 @@ impl Late {
         held
     }
 
-    /// Enables what these processes bring; gives the descriptions that they match. What cannot be
-    /// enabled is told, and is no reason not to enable the rest.
-    fn enable(&mut self, started: &[Started]) -> HashSet<Spec> {
-        let enabled = self.enabler.enable(started, &self.ecbs);
-        self.awaited.retain(|spec| !enabled.matched.contains(spec));
-        self.attached.add(enabled.links);
-        for (file, error) in enabled.refused {
-            self.tell_refused(&file, &error);
-        }
-        enabled.matched
-    }
-
     /// The processes that have mapped something to execute, as far as a description means them.
     fn started(&mut self) -> Vec<Started> {
         let mapped = self.watch.as_mut().map(MappingWatch::take);
@@ -269,25 +322,41 @@ impl Late {
             let root = root(pid).or(mapped.root.filter(|_| self.followed.is_some()));
             Started::after(pid, root, mapped)
         });
-        let (descs, catalog) = (&self.enabler.enabling.checked.parsed, &self.enabler.catalog);
         let is_meant = |process: &Started| {
-            let mut descs = descs.descs();
-            descs.any(|desc| catalog.means_process(desc, process))
+            let mut descs = self.parsed.descs();
+            descs.any(|desc| self.meaning.means_process(desc, process))
         };
         started.filter(is_meant).collect()
     }
 
-    /// Whether no followed process runs any more.
+    /// Whether nothing is being enabled, and no followed process runs any more.
     pub(crate) fn is_over(&mut self) -> Result<bool> {
+        if self.worker.is_busy() {
+            return Ok(false);
+        }
         self.followed.as_mut().map_or(Ok(true), Followed::are_over)
+    }
+
+    /// Waits until nothing is being enabled: until `signals` is readable, or so long.
+    pub(crate) fn wait_for_job(&self, signals: Option<BorrowedFd<'_>>, patience: Option<Duration>) {
+        let timeout = patience.map_or(Ok(PollTimeout::NONE), PollTimeout::try_from);
+        let timeout = timeout.unwrap_or(PollTimeout::ZERO);
+        if self.worker.is_busy() {
+            let fds = [self.worker.as_fd()].into_iter().chain(signals);
+            let mut fds: Vec<_> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+            let _ = poll(&mut fds, timeout);
+        }
     }
 
     /// Frees what files that are gone, and from time to time what processes that have ended, left behind.
     pub(crate) fn tidy(&mut self) -> Result<()> {
-        self.attached.release_gone(&mut self.enabler);
+        let Some(enabler) = self.worker.idle() else {
+            return Ok(()); // next time
+        };
+        self.attached.release_gone(enabler);
         if Instant::now() >= self.sweep {
             self.sweep = Instant::now() + SWEEP;
-            let enabling = &self.enabler.enabling;
+            let enabling = &enabler.enabling;
             free_dead_frames(&enabling.session, &enabling.compiler)?;
         }
         Ok(())
@@ -309,5 +378,14 @@ impl Late {
             Some(watch) if self.followed.is_none() => watch.python_children(),
             Some(_) | None => Vec::new(),
         }
+    }
+}
+
+/// Lets the command go: for good, or as far as its next program.
+fn let_go(awaits_next: bool, target: &mut Target) -> Result<()> {
+    if awaits_next {
+        target.run_on()
+    } else {
+        target.resume()
     }
 }

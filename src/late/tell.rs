@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use provider::catalog::Started;
+use provider::doctor::Diagnosis;
 use provider::interpreter::{is_of_python, is_python_name};
 use provider::probe::File;
 use provider::process::files::{may_look_into_all, runs};
 use provider::text::escaped;
 
 use super::Late;
-use crate::compile::{Spec, with_reason};
+use crate::compile::{Spec, no_match, with_reason};
 
 /// How many files that cannot be enabled are told of one by one, and programs that nobody could look at.
 const TOLD: usize = 20;
@@ -47,7 +48,10 @@ impl Late {
     pub(super) fn tell_late(&mut self, started: &[Started], running: &str) {
         for process in started {
             let pid = process.pid;
-            let Some(file) = self.times.missed(process, &self.enabler.catalog) else {
+            let Some(enabler) = self.worker.idle() else {
+                return;
+            };
+            let Some(file) = self.times.missed(process, &enabler.catalog) else {
                 continue;
             };
             if !self.told.late.insert((pid, file.identity)) {
@@ -74,7 +78,9 @@ impl Late {
 
     /// Tells which programs had come and gone, their files too, before anybody could look at them.
     pub(super) fn tell_unseen(&mut self, started: &[Started]) {
-        let vanished = self.enabler.catalog.vanished();
+        let enabler = self.worker.idle();
+        let vanished = enabler.map(|enabler| enabler.catalog.vanished());
+        let vanished = vanished.unwrap_or_default();
         for process in started {
             let told = &mut self.told.late;
             let mapped = process.mapped.files.iter().map(|(file, _)| file);
@@ -122,16 +128,44 @@ impl Late {
         }
     }
 
-    /// Tells which followed processes run a Python that lacks what a description means. Once for each
+    /// Tells that a followed process runs a Python that lacks what a description means. Once for each
     /// interpreter.
-    pub(super) fn tell_lacking(&mut self, started: &[Started]) {
-        for process in started.iter().filter(|process| process.root.is_some()) {
-            for (why, key) in self.enabler.lacking(process) {
-                // By now it may be another program than the one that was looked at.
-                if process.is_as_it_was() && self.told.lacking.insert(key) {
-                    self.messages.say(&why.to_string());
-                }
+    pub(super) fn tell_lacking(
+        &mut self,
+        process: &Started,
+        why: &Diagnosis,
+        key: (Spec, PathBuf),
+    ) {
+        // By now it may be another program than the one that was looked at.
+        if process.is_as_it_was() && self.told.lacking.insert(key) {
+            self.messages.say(&why.to_string());
+        }
+    }
+
+    /// Tells which processes have brought files that nobody could look at before the run ended.
+    pub(super) fn tell_unfinished<'s>(&self, started: impl Iterator<Item = &'s Started>) {
+        let of_process = |process: &'s Started| {
+            let mapped = process.mapped.files.iter().map(|(file, _)| file);
+            let mut files = mapped.chain(&process.files);
+            let file = files.find(|file| !self.times.is_known(file))?;
+            Some((process.pid, file))
+        };
+        let mut untold = 0;
+        for (number, (pid, file)) in started.filter_map(of_process).enumerate() {
+            let file = file.shown.display();
+            if number < TOLD {
+                self.messages.say(&format!(
+                    "process {pid} had only just started when tracing ended: if {file} has probes, its \
+                     events are not seen"
+                ));
+            } else {
+                untold += 1;
             }
+        }
+        if untold > 0 {
+            self.messages.say(&format!(
+                "{untold} more processes had only just started when tracing ended"
+            ));
         }
     }
 
@@ -178,7 +212,7 @@ impl Late {
     /// Tells which descriptions were awaited in vain.
     pub(crate) fn report_unmatched(&self, unmatched: &[Spec]) {
         for &spec in unmatched {
-            let error = self.enabler.no_match(spec);
+            let error = no_match(&self.parsed, self.parsed.spec(spec), &self.options);
             let why = "none of the programs that the target and its children ran had such a probe";
             self.messages.say(&with_reason(&error, why));
         }

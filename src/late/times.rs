@@ -39,11 +39,6 @@ impl Times {
         }
     }
 
-    /// Notes that a command was stopped since it became this program, and is let go now.
-    pub(super) fn arrived(&mut self, pid: u32) {
-        self.held(pid, Duration::ZERO);
-    }
-
     /// Notes that a process was stopped since then, and is let go now.
     pub(super) fn held(&mut self, pid: u32, since: Duration) {
         self.held.insert(pid, (since, monotonic()));
@@ -69,6 +64,11 @@ impl Times {
     pub(super) fn has_probes(&self, file: &File, catalog: &Catalog) -> bool {
         let file = catalog.stand_in(file);
         self.from_start.contains(&file) || self.in_place.contains_key(&file)
+    }
+
+    /// Whether this very file's probes are in place, as far as that can be said without the catalogue.
+    pub(super) fn is_known(&self, file: &File) -> bool {
+        self.from_start.contains(&file.identity) || self.in_place.contains_key(&file.identity)
     }
 
     /// A file that a process had mapped before its probes were in place, though not while it was held.

@@ -14,15 +14,16 @@ use std::time::{Duration, Instant};
 
 use actions::consume::pipeline::{Pipeline, Sinks};
 use actions::record::Ecb;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
-use provider::object::ProgramId;
 use provider::process::Exit;
+use provider::session::{Detacher, Runnable};
 
 pub(crate) use self::ending::SignalsFor;
 use self::ending::{Ending, Mailbox, Signals};
 pub(crate) use self::output::Output;
+use crate::checked::Checked;
 use crate::compile::reason;
 use crate::kernel::{KernelRing, RunMaps};
 use crate::late::{Enabler, Late};
@@ -34,6 +35,9 @@ use crate::target::{Target, monotonic};
 
 /// How long a command has to answer Ctrl-C by itself.
 const GRACE: Duration = Duration::from_millis(500);
+
+/// How long a signal waits for what is just being enabled.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// A run that has not begun.
 pub(crate) struct Run {
@@ -63,7 +67,9 @@ struct Live {
     /// Whether any clause on the probes of programs records something when it runs.
     records: bool,
     /// The program of END.
-    end: Option<ProgramId>,
+    end: Option<Runnable>,
+    detacher: Detacher,
+    checked: Checked,
 }
 
 impl Run {
@@ -89,12 +95,19 @@ impl Run {
         let mailbox = Arc::new(Mailbox::new()?);
         let name = output.name.clone();
         let pipeline = Pipeline::start(ring, consumer, sinks(output, &messages, &mailbox))?;
+        let end = loaded.end.map(|end| enabling.session.runnable(end));
+        let end = end.transpose()?;
+        let detacher = enabling.session.detacher();
+        let checked = enabling.checked.clone();
         let mut late = Late::start(enabler, matches, pipeline.ecbs(), &target, messages.clone())?;
+        let Some(enabling) = late.enabling() else {
+            bail!("the run has not begun, and probes are enabled already");
+        };
         if let Some(begin) = loaded.begin {
-            late.enabling().session.run(begin)?;
+            enabling.session.run(begin)?;
         }
         pipeline.begun();
-        late.enabling().attach(&loaded)?;
+        enabling.attach(&loaded)?;
         late.let_go(&mut target)?;
         let mut live = Live {
             options,
@@ -107,7 +120,9 @@ impl Run {
             signals,
             mailbox,
             records,
-            end: loaded.end,
+            end,
+            detacher,
+            checked,
         };
         let ending = live.wait().unwrap_or_else(Ending::Failed);
         live.end(ending)
@@ -135,7 +150,7 @@ impl Live {
             if let Some(ending) = self.mailbox.take() {
                 return Ok(ending);
             }
-            self.late.enable_arrived(&mut self.target)?;
+            self.late.go_on(&mut self.target)?;
             if self.target.exists() {
                 report_ended(&mut self.target, &self.options, &self.messages);
                 if self.target.is_over() && self.late.is_over()? {
@@ -150,7 +165,7 @@ impl Live {
                 }
                 return Ok(ending);
             }
-            self.late.enable_started(&mut self.target)?;
+            self.late.go_on(&mut self.target)?;
             if Instant::now() >= look {
                 look = Instant::now() + status;
                 self.pipeline.drops(&self.maps.drops()?);
@@ -176,7 +191,7 @@ impl Live {
 
     /// The Pythons that the targets have started and that nobody asked to follow.
     fn untraced_children(&self) -> Vec<u32> {
-        let parsed = &self.late.checked().parsed;
+        let parsed = &self.checked.parsed;
         let mut targets = self.target.pid().into_iter();
         if targets.any(|pid| means_python_of(parsed, pid)) {
             self.late.unfollowed_pythons()
@@ -185,9 +200,25 @@ impl Live {
         }
     }
 
+    /// Waits for what is being enabled, so that it can be told what of it was not seen; not long if a
+    /// signal ends the run, or comes meanwhile.
+    fn wait_for_late(&mut self, ending: &Ending) {
+        let (signals, patience) = match ending {
+            Ending::Interrupted | Ending::Normal | Ending::Failed(_) => (None, Some(PATIENCE)),
+            Ending::Exit | Ending::OutputClosed | Ending::OutputFailed(_) => {
+                (Some(self.signals.as_fd()), None)
+            }
+        };
+        self.late.wait_for_job(signals, patience);
+        // An error of the job is that of a run that goes on.
+        let _ = self.late.finish_job(&mut self.target);
+    }
+
     /// Ends the run: detach, END, the last records, the aggregations.
     fn end(mut self, ending: Ending) -> Result<i32> {
         let until = monotonic();
+        self.wait_for_late(&ending);
+        self.late.release(&mut self.target);
         // If all has failed, the command that has not been let go is not.
         let let_go = match &ending {
             Ending::Failed(_) => Ok(()),
@@ -197,7 +228,7 @@ impl Live {
             | Ending::OutputClosed
             | Ending::OutputFailed(_) => self.target.resume(),
         };
-        self.late.enabling().session.detach_all();
+        self.detacher.detach_all();
         if !matches!(ending, Ending::Failed(_)) {
             self.late.tell_last(until);
         }
@@ -207,12 +238,13 @@ impl Live {
             messages,
             output,
             mut target,
-            mut late,
+            late,
             pipeline,
             maps,
             mailbox,
             records,
             end,
+            checked,
             ..
         } = self;
         let unmatched = if options.zdefs {
@@ -222,8 +254,7 @@ impl Live {
         };
         let counted = maps.have_counted();
         let mut pipeline = pipeline.stop();
-        let session = &late.enabling().session;
-        let ran = end.map_or(Ok(()), |end| session.run(end));
+        let ran = end.map_or(Ok(()), |end| end.run());
         pipeline.drain();
         // END's own is the last word.
         let exit = maps.exit_status();
@@ -247,7 +278,7 @@ impl Live {
         late.report_untraced();
         if is_silent {
             tell_untraced_children(&children, &messages);
-            tell_built_ins(&late.checked().program, &messages);
+            tell_built_ins(&checked.program, &messages);
         }
         let_go?;
         ran?;

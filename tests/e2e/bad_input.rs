@@ -209,7 +209,7 @@ fn a_provider_that_a_program_cannot_get_any_more_is_refused_before_it_runs() {
     let fifo = dir.path().join("fifo");
     nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
     let command = format!("/bin/cat {}", fifo.display());
-    for options in [&[][..], &["-n", "pid$target:cat:main:entry"]] {
+    for options in [&[][..], &["-n", "pid$target:libc.so.6:read:entry"]] {
         let args = ["-n", "nosuch$target:::x", "-c", &command];
         let message = run(rdtrace(options.iter().chain(&args))).failure(1);
         assert!(message.contains("nosuch"), "{message}");

@@ -4,12 +4,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::harness::{
-    Background, Outcome, RDTRACE, Running, can_trace, compiled_as, rdtrace, repository, run,
-    trigger, wait_for_text, wait_until,
+    Background, Outcome, PYTHON, RDTRACE, Running, can_trace, can_trace_python, compiled_as,
+    install, rdtrace, repository, run, trigger, wait_for_text, wait_until,
 };
 
 /// A tracer that waits for programs, and the directory of what it traces.
@@ -261,4 +263,59 @@ fn probes_of_such_a_library_are_found_in_processes_that_run() {
     let output = outcome.clean_but_late();
     let words: Vec<_> = output.split_whitespace().collect();
     assert!(told || words == ["memfd:probes", "hit", "15"], "{output}");
+}
+
+#[test]
+fn a_signal_ends_the_run_whatever_is_being_enabled() {
+    if !can_trace_python() {
+        return;
+    }
+    let program = "python*:::function-entry /copyinstr(arg1) == \"nothing\"/ { n++; } \
+        END { printf(\"the end\"); }";
+    let tracer = Tracer::start(&[], program);
+    // An interpreter that is new to the machine is tested before it is used: in a child of the tracer,
+    // which never comes to its end here, once it has been met while it ran.
+    let mut pythons = Vec::new();
+    let tested = (0..30).find_map(|number| {
+        let copy = tracer.dir.path().join(format!("python{number}"));
+        let mut contents = fs::read(PYTHON).unwrap();
+        contents.extend(copy.to_str().unwrap().bytes());
+        fs::write(tracer.dir.path().join("different"), contents).unwrap();
+        install(&tracer.dir.path().join("different"), &copy);
+        let mut command = Command::new(&copy);
+        command.args(["-S", "-c", "import time; time.sleep(100)"]);
+        pythons.push(Background::start(command));
+        let end = Instant::now() + Duration::from_secs(2);
+        std::iter::from_fn(|| (Instant::now() < end).then(|| children(tracer.running.pid())))
+            .flatten()
+            .find(|pid| is_let_go(*pid, &copy) && kill(*pid, Signal::SIGSTOP).is_ok())
+    });
+    let tested = tested.expect("a self-test is met");
+    let Tracer { running, out, dir } = tracer;
+    running.signal(Signal::SIGTERM);
+    let outcome = running.finish();
+    let text = fs::read_to_string(out).unwrap();
+    assert!(text.contains("the end"), "{text}\n{outcome:?}");
+    drop(dir);
+    // It is not left behind either.
+    let gone = || kill(tested, None).is_err();
+    wait_until("the self-test is gone", gone);
+}
+
+/// The processes that a process has started, from whatever thread.
+fn children(pid: u32) -> Vec<Pid> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"));
+    let tasks = tasks.into_iter().flatten().flatten();
+    let lists = tasks.map(|task| fs::read_to_string(task.path().join("children")));
+    let lists: Vec<String> = lists.map(Result::unwrap_or_default).collect();
+    let pids = lists.iter().flat_map(|list| list.split_whitespace());
+    pids.map(|pid| Pid::from_raw(pid.parse().unwrap()))
+        .collect()
+}
+
+/// Whether a process runs this program, and is not held at its start any more.
+fn is_let_go(pid: Pid, program: &Path) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let runs = fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == program);
+    runs && status.contains("TracerPid:\t0\n")
 }

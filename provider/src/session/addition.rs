@@ -7,7 +7,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-use super::{Link, LinkId, Session};
+use super::{Link, LinkId, Session, close_all, lock};
 use crate::object::MapKind;
 
 /// Something that is being added to a session.
@@ -23,11 +23,14 @@ pub struct Addition<'s> {
 impl Session {
     /// Begins to add something.
     pub fn add(&mut self) -> Addition<'_> {
+        let links = lock(&self.links);
+        let (attachments, raised) = (links.attached.len(), links.raised.len());
+        drop(links);
         Addition {
             maps: self.maps.len(),
             programs: self.programs.len(),
-            attachments: self.attachments.len(),
-            raised: self.raised.len(),
+            attachments,
+            raised,
             session: self,
         }
     }
@@ -37,7 +40,11 @@ impl Addition<'_> {
     /// Makes it a part of the session. The descriptors of its programs and of their read-only data are
     /// closed: what is attached keeps them in the kernel.
     pub fn join(mut self) -> Vec<LinkId> {
-        let added = self.attachments..self.session.attachments.len();
+        let (attachments, raised) = {
+            let links = lock(&self.session.links);
+            (links.attached.len(), links.raised.len())
+        };
+        let added = self.attachments..attachments;
         for program in &mut self.session.programs[self.programs..] {
             program.fd = None;
         }
@@ -47,25 +54,33 @@ impl Addition<'_> {
             kept.extend(map.take_if(|map| map.spec().kind == MapKind::Programs));
         }
         // Programs go on in others for as long as they are attached.
-        if let Some(links) = self.session.attachments[self.attachments..].last_mut() {
-            links.extend(kept.into_iter().map(Link::keeping));
+        let mut links = lock(&self.session.links);
+        if let Some(last) = links.attached[added.clone()].last_mut() {
+            last.extend(kept.into_iter().map(Link::keeping));
         }
+        drop(links);
         self.maps = self.session.maps.len();
         self.programs = self.session.programs.len();
-        self.attachments = self.session.attachments.len();
-        self.raised = self.session.raised.len();
+        self.attachments = attachments;
+        self.raised = raised;
         added.map(LinkId).collect()
     }
 }
 
 impl Drop for Addition<'_> {
     fn drop(&mut self) {
-        let links = self.session.attachments.drain(self.attachments..).flatten();
-        let raised = self.session.raised.drain(self.raised..);
-        let links = links
-            .chain(raised.flat_map(|raised| raised.links))
-            .collect();
-        super::close_all(links);
+        let links = {
+            let mut all = lock(&self.session.links);
+            // When everything has been detached for good meanwhile, there are fewer.
+            let raised = self.raised.min(all.raised.len());
+            let raised = all.raised.split_off(raised).into_iter();
+            let attached = self.attachments.min(all.attached.len());
+            let attached = all.attached.split_off(attached).into_iter().flatten();
+            attached
+                .chain(raised.flat_map(|raised| raised.links))
+                .collect()
+        };
+        close_all(links);
         self.session.programs.truncate(self.programs);
         self.session.maps.truncate(self.maps);
     }

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use nix::sched::{CloneFlags, setns};
 use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid};
 
 /// Who a command runs as, and what it sees. Everything is prepared before the fork.
@@ -66,6 +67,8 @@ fn enter(confinement: &Confinement) -> io::Result<()> {
     }
     drop_capabilities()?;
     nix::sys::prctl::set_no_new_privs()?;
+    // It must not outlive us, whatever ends us. Changes of the user forget this.
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
     nix::unistd::setsid()?;
     for (resource, limit) in [
         (Resource::RLIMIT_CPU, confinement.cpu_seconds),
