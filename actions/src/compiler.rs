@@ -20,7 +20,7 @@ pub use crate::plan::Extras;
 use crate::plan::{each_clause_expr, each_statement, most_fixed, plan_record};
 use crate::record::{AggregationLayout, EpochPlace, KeySelector};
 use crate::tables;
-use crate::trampoline::PythonMaps;
+use crate::trampoline::KindMaps;
 use crate::unit::exits;
 
 /// What the code depends on beside the program.
@@ -130,8 +130,8 @@ pub struct Compiler {
     /// Bytes of a thread's state, fixed by the first call.
     pub(crate) state_size: Option<u32>,
     pub(crate) error_clauses: Vec<Enabled>,
-    /// The maps for Python interpreters, made when the first is traced.
-    pub(crate) python: Option<PythonMaps>,
+    /// The maps of trampolines.
+    pub(crate) kind_maps: KindMaps,
     /// The processes that are followed, if any are.
     pub(crate) followed: Option<MapRef>,
 }
@@ -191,7 +191,7 @@ impl Compiler {
             next_epid: 1,
             state_size: None,
             error_clauses: Vec::new(),
-            python: None,
+            kind_maps: KindMaps::default(),
             followed,
         }
     }
@@ -281,7 +281,7 @@ impl Compiler {
     /// The maps of the active frames of Python functions, where they are kept: a table, and what finds no
     /// room there.
     pub(crate) fn active_frames(&self) -> Option<[MapId; 2]> {
-        let maps = self.python?.active_frames();
+        let maps = self.kind_maps.active_frames()?;
         Some(maps.map(|map| MapId(map.0)))
     }
 

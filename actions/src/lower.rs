@@ -15,7 +15,6 @@ use predicates::storage::{COUNTERS, has_process};
 use provider::object::{
     self, Attachment, Called, Context, MapId, MapKind, MapSpec, ProgramId, Relocation, Target,
 };
-use provider::probe::ProbeKind;
 
 use crate::compiler::{COUNTERS_MAP, program_name};
 pub use crate::compiler::{Compiler, Enabled, Extras, LowerOptions, wants_may_goto};
@@ -23,7 +22,7 @@ use crate::follow::Keeping;
 pub use crate::parts::PART_LENGTH;
 use crate::plan::{each_clause_expr, each_statement};
 use crate::record::Ecb;
-use crate::trampoline::{self, PythonMaps, Source};
+use crate::trampoline::{self, Source};
 use crate::unit::{Made, Unit, count, ecb};
 
 /// What one call of [`Compiler::lower`] adds to the enabling.
@@ -88,7 +87,7 @@ impl Compiler {
         let rodata_map = MapRef(self.next_map);
         self.next_map += 1;
         self.storage.rodata = rodata_map;
-        let python_maps = self.python_maps(enabled);
+        let trampolines_maps = self.trampolines_maps(enabled);
         let mut part_maps = Vec::new();
         let mut heap = Heap::default();
         let error_epids = self.error_ecbs(&mut object, first);
@@ -139,20 +138,18 @@ impl Compiler {
             self.keep_followed(&mut object);
         }
         self.add_maps(&mut object, first, &heap, rodata)?;
-        object.maps.extend(python_maps);
+        object.maps.extend(trampolines_maps);
         object.maps.extend(part_maps);
         Ok(object)
     }
 
-    /// The maps for Python interpreters, to be made if one is traced for the first time.
-    fn python_maps(&mut self, enabled: &[Enabled]) -> Vec<MapSpec> {
-        let is_python = |e: &Enabled| matches!(e.probe.kind, ProbeKind::Python(_));
-        if self.python.is_some() || !enabled.iter().any(is_python) {
-            return Vec::new();
-        }
-        self.python = Some(PythonMaps::new(self.next_map, self.options.may_goto));
-        self.next_map += PythonMaps::COUNT;
-        PythonMaps::specs()
+    /// The maps that the trampolines of these probes need, if they are not there yet.
+    fn trampolines_maps(&mut self, enabled: &[Enabled]) -> Vec<MapSpec> {
+        let probes = enabled.iter().map(|enabled| &*enabled.probe);
+        let may_goto = self.options.may_goto;
+        let maps = self.kind_maps.add(probes, self.next_map, may_goto);
+        self.next_map += u32::try_from(maps.len()).expect("there are few maps");
+        maps
     }
 
     /// Adds the program that keeps each thread's time on a CPU, which `vtimestamp` reads.

@@ -120,7 +120,13 @@ impl Unit<'_> {
                 machine.shared = Some(self.number(&mut emit, piece)?);
             }
             emit.start_probe(machine);
-            trampoline::place_arguments(&mut emit, probe, &used_here, &mut slots, compiler.python)?;
+            trampoline::place_arguments(
+                &mut emit,
+                probe,
+                &used_here,
+                &mut slots,
+                compiler.kind_maps,
+            )?;
             self.share(&mut emit, piece);
             let start = parts.start_probe(&mut emit)?;
             match &emit.machine.shared {
@@ -190,7 +196,8 @@ impl Unit<'_> {
             slots: &slots,
             leave,
         };
-        let targets = trampoline::emit_dispatch(&mut emit, &self.source, &firing, compiler.python)?;
+        let targets =
+            trampoline::emit_dispatch(&mut emit, &self.source, &firing, compiler.kind_maps)?;
         let heap_max = emit.heap_max();
         let too_far = |error: JumpTooFar| Refusal {
             span: compiler.program.clauses[self.members[0].clause].span,

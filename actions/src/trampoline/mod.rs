@@ -15,14 +15,46 @@ use std::collections::BTreeSet;
 
 use predicates::asm::{Label, MapRef};
 use predicates::emit::{Argument, Emit, Emitted, MachineState};
-use provider::object::Target;
+use provider::object::{MapSpec, Target};
 use provider::probe::{Probe, ProbeKind, Scope};
 
-pub(crate) use self::python::{PythonMaps, active};
+use self::python::PythonMaps;
+pub(crate) use self::python::active;
 use self::source::OneFile;
 pub(crate) use self::source::{Firing, SharedFiring, Source};
 use crate::clause::FaultSlots;
 use crate::follow;
+
+/// The maps that trampolines need beside those that every enabling has: for each kind of probe that needs
+/// any, from when the first probe of that kind is enabled.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct KindMaps {
+    /// Of probes that are made from an interpreter's code.
+    python: Option<PythonMaps>,
+}
+
+impl KindMaps {
+    /// Numbers the maps that these probes need and that there are not yet, from `next` on; gives what to
+    /// create for them.
+    pub(crate) fn add<'p>(
+        &mut self,
+        probes: impl IntoIterator<Item = &'p Probe>,
+        next: u32,
+        may_goto: bool,
+    ) -> Vec<MapSpec> {
+        let is_python = |probe: &Probe| matches!(probe.kind, ProbeKind::Python(_));
+        if self.python.is_some() || !probes.into_iter().any(is_python) {
+            return Vec::new();
+        }
+        self.python = Some(PythonMaps::new(next, may_goto));
+        PythonMaps::specs()
+    }
+
+    /// Those of the active frames, if there are any.
+    pub(crate) fn active_frames(self) -> Option<[MapRef; 2]> {
+        Some(self.python?.active_frames())
+    }
+}
 
 /// The machine state of a probe, its arguments not yet placed.
 pub(crate) fn machine(probe: &Probe, timer: bool) -> MachineState {
@@ -63,11 +95,11 @@ pub(crate) fn place_arguments(
     probe: &Probe,
     used: &BTreeSet<u8>,
     slots: &mut [Option<i16>; 10],
-    maps: Option<PythonMaps>,
+    maps: KindMaps,
 ) -> Emitted<()> {
     match &probe.kind {
         ProbeKind::Sites(sites) => locations::place_arguments(emit, &sites.sites, used, slots),
-        ProbeKind::Python(sites) => python::place_arguments(emit, sites, used, slots, maps),
+        ProbeKind::Python(sites) => python::place_arguments(emit, sites, used, slots, maps.python),
         ProbeKind::Timer(_) => perf::place_arguments(emit, used, slots),
         ProbeKind::Begin | ProbeKind::End | ProbeKind::Error => Ok(()),
     }
@@ -93,11 +125,11 @@ pub(crate) fn emit_dispatch(
     emit: &mut Emit<'_>,
     source: &Source,
     firing: &Firing<'_>,
-    maps: Option<PythonMaps>,
+    maps: KindMaps,
 ) -> Emitted<Vec<Target>> {
     let target = match source {
         Source::File(OneFile(file), scope) => {
-            return registers::dispatch(emit, (file, *scope), firing, maps);
+            return registers::dispatch(emit, (file, *scope), firing, maps.python);
         }
         Source::Begin => Target::Begin,
         Source::End => Target::End,

@@ -72,8 +72,6 @@ pub(crate) struct PythonMaps {
 }
 
 impl PythonMaps {
-    /// How many there are.
-    pub(crate) const COUNT: u32 = Self::PARTS + 3;
     /// How many the parts have.
     const PARTS: u32 = ActiveMaps::COUNT + ThreadMaps::COUNT;
 
