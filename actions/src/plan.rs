@@ -411,8 +411,14 @@ fn mentions_string(expr: &Expr) -> bool {
 
 /// An upper bound of the header and fixed part of a clause's record, in bytes.
 pub(crate) fn most_fixed(body: &[Stmt]) -> u32 {
+    // Only what has to do with strings is left to the consumer in parts; all else is one field.
     fn nodes(expr: &Expr) -> u32 {
-        1 + expr.operands().into_iter().map(nodes).sum::<u32>()
+        let parts = if mentions_string(expr) {
+            expr.operands()
+        } else {
+            Vec::new()
+        };
+        1 + parts.into_iter().map(nodes).sum::<u32>()
     }
     let (mut fields, mut bytes) = (4, 0);
     each_statement(body, &mut |stmt| {

@@ -388,35 +388,60 @@ impl Emit<'_> {
     /// constant: what it had run when it last left one, and the time since it came back. A CPU
     /// that has not changed threads since tracing began starts counting now.
     ///
+    /// The thread may be preempted between any two of these instructions, and both numbers are others
+    /// when it comes back. The CPU's changes with each preemption and the program stays on its CPU, so if it
+    /// is the same before and behind, the two belong together. If the thread was preempted since the
+    /// firing's `timestamp` was fetched, its time is that of the preemption: it had run no more
+    /// then, and it is not less than what an earlier firing has seen.
+    ///
     /// ```text
     ///     last = &switches[this CPU]; if (*last == 0) *last = now;
-    ///     r0 = state.on_cpu + now - *last;
+    ///     do { came = *last; on_cpu = state.on_cpu; } while (*last != came);      three times at most
+    ///     r0 = on_cpu + (now > came ? now - came : 0);
     /// ```
     pub(crate) fn vtimestamp(&mut self, span: Span) -> Emitted<()> {
+        const TRIES: usize = 3;
         let switches = self.storage.switches;
         let key = self.buffer(8, span)?;
-        let (absent, known) = (self.asm.label(), self.asm.label());
+        let (absent, counting, same, past, done) = (
+            self.asm.label(),
+            self.asm.label(),
+            self.asm.label(),
+            self.asm.label(),
+            self.asm.label(),
+        );
         self.timestamp(Reg::R0, span)?;
         let now = self.keep(Reg::R0, span)?;
+        self.thread_state(Reg::R1, span)?;
         self.asm.store_imm(Size::Double, Reg::FP, key, 0);
         self.asm.map(Reg::R1, switches);
         self.stack_address(Reg::R2, key);
         self.asm.call(Helper::MapLookupElem);
-        self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, absent);
-        self.asm.load(Size::Double, Reg::R1, Reg::R0, 0);
-        let reg = self.reg(&now, Reg::R2);
-        self.asm.jump_if_imm(Cond::Ne, Reg::R1, 0, known);
-        self.asm.store(Size::Double, Reg::R0, 0, reg);
-        self.asm.mov(Reg::R1, reg);
-        self.asm.bind(known);
-        self.asm.alu(Alu::Sub, reg, Reg::R1);
-        self.put(&now, reg);
-        self.asm.bind(absent);
-        self.thread_state(Reg::R1, span)?;
-        self.asm
-            .load(Size::Double, Reg::R0, Reg::R1, own_state::ON_CPU);
-        let reg = self.reg(&now, Reg::R2);
-        self.asm.alu(Alu::Add, Reg::R0, reg);
+        self.asm.mov(Reg::R3, Reg::R0);
+        self.load(Reg::R2, &now);
+        self.thread_state(Reg::R1, span)?; // from its slot
+        self.asm.jump_if_imm(Cond::Eq, Reg::R3, 0, absent);
+        self.asm.load(Size::Double, Reg::R4, Reg::R3, 0);
+        self.asm.jump_if_imm(Cond::Ne, Reg::R4, 0, counting);
+        self.asm.store(Size::Double, Reg::R3, 0, Reg::R2);
+        self.asm.bind(counting);
+        for _ in 0..TRIES {
+            self.asm.load(Size::Double, Reg::R4, Reg::R3, 0);
+            self.asm
+                .load(Size::Double, Reg::R0, Reg::R1, own_state::ON_CPU);
+            self.asm.load(Size::Double, Reg::R5, Reg::R3, 0);
+            self.asm.jump_if(Cond::Eq, Reg::R4, Reg::R5, same);
+        }
+        self.asm.bind(same);
+        self.asm.jump_if(Cond::Le, Reg::R4, Reg::R2, past);
+        self.asm.mov(Reg::R2, Reg::R4);
+        self.asm.bind(past);
+        self.asm.alu(Alu::Sub, Reg::R2, Reg::R4);
+        self.asm.alu(Alu::Add, Reg::R0, Reg::R2);
+        self.asm.jump(done);
+        self.asm.bind(absent); // never: the map has a value for each CPU
+        self.asm.mov(Reg::R0, Reg::R2);
+        self.asm.bind(done);
         self.stack.give(now);
         self.stack.give_buffer(key, 8);
         Ok(())

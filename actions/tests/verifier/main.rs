@@ -188,6 +188,17 @@ fn a_thousand_clauses_on_a_probe_load() {
     }
 }
 
+/// What is computed of numbers is one field of a record, however long the expression is.
+#[test]
+fn a_clause_with_many_expressions_has_room_for_its_record() {
+    if !load::may_load() {
+        return;
+    }
+    let printfs = "printf(\"%d\\n\", pid * 3 + 7 - uid);".repeat(1_500);
+    let verdict = verify(&format!("BEGIN {{ {printfs} }}"));
+    assert!(matches!(verdict, Verdict::Loaded { .. }), "{verdict:?}");
+}
+
 #[test]
 fn script_of_ones_own() {
     let Some(path) = std::env::var_os("D") else {
