@@ -229,8 +229,10 @@ impl Writer {
         let variable = self.random.pick(&STRUCT_VARIABLES);
         let member = self.random.pick(&MEMBERS);
         match self.random.below(4) {
-            // Elements and variables of threads have no address.
-            0 if matches!(variable, "v" | "this->v") => format!("(&{variable})->{member}"),
+            // Members of elements have no address, nor have bit-fields.
+            0 if variable != "m[1]" && !["b", "d"].contains(&member) => {
+                format!("(*(&{variable}.{member}))")
+            }
             1 => format!("{variable}.a[({}) & 3]", self.int(depth / 2)),
             2 => format!("m[{}].{member}", self.int(depth / 2)),
             _ => format!("{variable}.{member}"),
@@ -421,7 +423,8 @@ impl Writer {
                 let Kind::Subroutine(prototype, Ok(_)) = &row.kind else {
                     return None;
                 };
-                Some((row.name, prototype))
+                // json() is computed by the consumer only.
+                (row.name != "json").then_some((row.name, prototype))
             })
             .filter(|(_, prototype)| match prototype.result {
                 ValueType::String => text,
