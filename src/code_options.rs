@@ -4,7 +4,9 @@
 use actions::consume::OutputFormat;
 use actions::follow::FollowFields;
 use actions::frames::FrameOptions;
-use actions::lower::{Extras, LowerOptions, PART_LENGTH, uses_ancestors, wants_may_goto};
+use actions::lower::{
+    Extras, LowerOptions, PART_LENGTH, uses_ancestors, walks_processes, wants_may_goto,
+};
 use dlang::program::Program;
 use provider::catalog::Catalog;
 use provider::features::KernelFeatures;
@@ -39,12 +41,15 @@ pub(crate) fn code_options(
         },
         task: task_fields(means_files || uses_ancestors(program)),
         part_length: PART_LENGTH,
-        may_goto: (means_files || wants_may_goto(program, output.strsize))
+        may_goto: (means_files
+            || walks_processes(program)
+            || wants_may_goto(program, output.strsize))
             && KernelFeatures::may_goto(),
         follow,
         grows,
         frames: FrameOptions {
             kernel: options.stackframes,
+            user: options.ustackframes,
             ..FrameOptions::default()
         },
     }

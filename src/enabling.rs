@@ -15,7 +15,7 @@ use dlang::diag::Source;
 use dlang::tags::Tag;
 use predicates::asm::Code;
 use predicates::storage::own_globals;
-use provider::addresses::Addresses;
+use provider::addresses::{Addresses, Tables};
 use provider::features::KernelFeatures;
 use provider::object::{Attachment, ProgramId, Target};
 use provider::probe::Probe;
@@ -125,6 +125,10 @@ impl Enabling {
     /// followed from now on: when the answer is wanted they may be gone.
     fn addresses(&self, targets: &[u32]) -> Result<Addresses> {
         let mut addresses = Addresses::new(self.options.demangle);
+        if let Some([tables, processes]) = self.compiler.unwind() {
+            let tables = self.session.map(tables)?;
+            addresses.keep(Tables::new(&tables, self.session.map(processes)?)?);
+        }
         if shows_processes(&self.checked.program) {
             addresses.follow(&KernelFeatures::detect(), targets)?;
         }

@@ -62,6 +62,8 @@ pub(crate) struct Options {
     pub(crate) followfork: bool,
     /// `stackframes`: how many frames `stack()` has unless it says.
     pub(crate) stackframes: u32,
+    /// `ustackframes`: the same of `ustack()`.
+    pub(crate) ustackframes: u32,
     /// `demangle`: names of C++ and Rust as in their sources.
     pub(crate) demangle: bool,
     /// The options that were set and change nothing here.
@@ -93,6 +95,7 @@ impl Default for Options {
             pyusdt: false,
             followfork: false,
             stackframes: 20,
+            ustackframes: 100,
             demangle: true,
             without_effect: Vec::new(),
         }
@@ -181,7 +184,6 @@ const NO_EFFECT: &[(&str, Accepts)] = &[
     ("tree", Accepts::Number),
     ("tregs", Accepts::Anything),
     ("unodefs", Accepts::Nothing),
-    ("ustackframes", Accepts::Number),
     ("useruid", Accepts::Anything),
     ("verbose", Accepts::Nothing),
 ];
@@ -272,6 +274,7 @@ impl Options {
             "rawbytes" => output.raw_bytes = switch()?,
             "droptags" => output.drop_tags = switch().unwrap_or(true),
             "stackframes" => self.stackframes = frames()?,
+            "ustackframes" => self.ustackframes = frames()?,
             "stackindent" => output.stack_indent = number()?.min(MOST_INDENT),
             "demangle" => self.demangle = own_switch()?,
             "nspec" => {

@@ -10,12 +10,13 @@ use predicates::asm::MapRef;
 use predicates::emit::MachineState;
 use predicates::scratch::allocates;
 use predicates::storage::{CommonMaps, Sizes, Storage, TaskFields, TupleMaps};
+use predicates::unwind::UnwindMaps;
 use provider::object::{MapId, MapSpec};
 use provider::probe::Probe;
 
 use crate::flow::{flow_name, flow_of};
 use crate::follow::{FollowFields, followed_map};
-use crate::frames::{self, FrameOptions, stacks_map};
+use crate::frames::{self, FrameOptions, ROWS, stacks_map, unwind_maps};
 pub use crate::plan::Extras;
 use crate::plan::{each_clause_expr, each_statement, most_fixed, plan_record};
 use crate::record::{AggregationLayout, EpochPlace, KeySelector};
@@ -161,8 +162,18 @@ impl Compiler {
             next_map += 1;
             (MapRef(next_map - 1), limits)
         });
+        let unwind = frames::walks_processes(&program).then(|| {
+            own_maps.extend(unwind_maps());
+            next_map += 2;
+            UnwindMaps {
+                tables: MapRef(next_map - 2),
+                rows: ROWS,
+                processes: MapRef(next_map - 1),
+            }
+        });
         let sizes = Sizes {
             frames,
+            unwind,
             speculations: speculations(&program, options.speculations),
             strsize,
             record,
@@ -264,6 +275,14 @@ impl Compiler {
     #[must_use]
     pub fn stacks(&self) -> Option<MapId> {
         self.storage.frames.map(|frames| MapId(frames.map.0))
+    }
+
+    /// The maps with the tables for walking stacks and of the processes that have some, if the
+    /// program asks for the stacks of processes.
+    #[must_use]
+    pub fn unwind(&self) -> Option<[MapId; 2]> {
+        let maps = self.storage.frames?.unwind?;
+        Some([MapId(maps.tables.0), MapId(maps.processes.0)])
     }
 
     /// Whether the program has an `exit()`.

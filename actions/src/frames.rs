@@ -4,6 +4,7 @@
 use dlang::program::{Builtin, Expr, ExprKind, Program, Subroutine};
 use predicates::frames::{ADDRESSES, COUNT, FrameLimits, PROCESS};
 use provider::object::{MapKind, MapSpec};
+use unwind::memory::{PROCESSES, ROW, ROWS_AT};
 
 use crate::plan::each_clause_expr;
 
@@ -12,6 +13,8 @@ use crate::plan::each_clause_expr;
 pub struct FrameOptions {
     /// `-x stackframes`: of `stack()`.
     pub kernel: u32,
+    /// `-x ustackframes`: of `ustack()`.
+    pub user: u32,
     /// The most that the kernel finds: `kernel.perf_event_max_stack`.
     pub most: u32,
 }
@@ -20,6 +23,7 @@ impl Default for FrameOptions {
     fn default() -> Self {
         Self {
             kernel: 20,
+            user: 100,
             most: 127,
         }
     }
@@ -33,6 +37,34 @@ pub(crate) fn stacks_map(limits: FrameLimits) -> MapSpec {
     MapSpec::new("stacks", MapKind::Hash, 8, limits.bytes(), STACKS)
 }
 
+/// The array map with the tables for walking stacks, and the map of processes that have some.
+pub(crate) fn unwind_maps() -> [MapSpec; 2] {
+    let tables = MapSpec::shared("unwind", ROWS_AT + ROWS * ROW);
+    let processes = MapSpec::new("unwind_pids", MapKind::Hash, 8, 8, PROCESSES);
+    [tables, processes]
+}
+
+/// How many rows there is room for: 24 MiB of them. A large program and its libraries have some
+/// hundred thousand.
+pub(crate) const ROWS: u32 = 3 << 20;
+
+/// Whether a program asks for the stacks of processes.
+#[must_use]
+pub fn walks_processes(program: &Program) -> bool {
+    fn walks(expr: &Expr) -> bool {
+        matches!(
+            expr.kind,
+            ExprKind::Builtin(Builtin::Ucaller | Builtin::Ustackdepth)
+                | ExprKind::Call(Subroutine::Ustack, _)
+        ) || expr.operands().into_iter().any(walks)
+    }
+    let mut found = false;
+    for clause in &program.clauses {
+        each_clause_expr(clause, &mut |expr| found = found || walks(expr));
+    }
+    found
+}
+
 /// What limits the stacks of a program; `None` if it has none.
 pub(crate) fn limits(program: &Program, options: FrameOptions) -> Option<FrameLimits> {
     let mut most = None;
@@ -44,17 +76,25 @@ pub(crate) fn limits(program: &Program, options: FrameOptions) -> Option<FrameLi
     Some(FrameLimits {
         most: most?.clamp(1, options.most),
         kernel: options.kernel.clamp(1, options.most),
+        user: options.user.clamp(1, options.most),
     })
 }
 
 /// The most frames that are wanted in an expression.
 fn most_frames(expr: &Expr, options: FrameOptions) -> Option<u32> {
-    let own = if let ExprKind::Builtin(Builtin::Caller) = expr.kind {
+    let own = if let ExprKind::Builtin(Builtin::Caller | Builtin::Ucaller) = expr.kind {
         Some(2)
-    } else if let ExprKind::Builtin(Builtin::Stackdepth) = expr.kind {
+    } else if let ExprKind::Builtin(Builtin::Stackdepth | Builtin::Ustackdepth) = expr.kind {
         Some(options.most)
-    } else if let ExprKind::Call(Subroutine::Stack, args) = &expr.kind {
-        Some(wanted(args, options.kernel))
+    } else if let ExprKind::Call(subroutine @ (Subroutine::Stack | Subroutine::Ustack), args) =
+        &expr.kind
+    {
+        let default = if *subroutine == Subroutine::Stack {
+            options.kernel
+        } else {
+            options.user
+        };
+        Some(wanted(args, default))
     } else {
         None
     };

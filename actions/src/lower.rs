@@ -19,6 +19,7 @@ use provider::object::{
 use crate::compiler::{COUNTERS_MAP, program_name};
 pub use crate::compiler::{Compiler, Enabled, Extras, LowerOptions, wants_may_goto};
 use crate::follow::Keeping;
+pub use crate::frames::walks_processes;
 pub use crate::parts::PART_LENGTH;
 use crate::plan::{each_clause_expr, each_statement};
 use crate::record::Ecb;
@@ -370,7 +371,7 @@ pub fn shows_processes(program: &Program) -> bool {
             matches!(piece, Piece::Conversion(conversion) if conversion.spec == Spec::UserAddress)
         })
     };
-    let mut found = any_expr(program, &|expr| has_process(&expr.ty));
+    let mut found = walks_processes(program) || any_expr(program, &|expr| has_process(&expr.ty));
     for clause in &program.clauses {
         each_statement(&clause.body, &mut |stmt| {
             if let StmtKind::Action(Action::Printf(format, _) | Action::Printa(Some(format), _)) =

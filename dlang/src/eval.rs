@@ -320,6 +320,7 @@ fn call<'a>(
         | Subroutine::Rand
         | Subroutine::Progenyof
         | Subroutine::Stack
+        | Subroutine::Ustack
         | Subroutine::Speculation => return Err(EvalError::NotConstant),
     })
 }

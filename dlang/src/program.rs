@@ -660,6 +660,10 @@ pub enum Builtin {
     Caller,
     /// `stackdepth`, `uint32_t`: the number of the kernel's frames.
     Stackdepth,
+    /// `ucaller`, `uint64_t`: where the program's function returns to that it is in.
+    Ucaller,
+    /// `ustackdepth`, `uint32_t`: the number of the program's frames.
+    Ustackdepth,
 }
 
 /// Subroutines: functions that give a value. Signatures as in libdtrace's identifier table.
@@ -732,6 +736,8 @@ pub enum Subroutine {
     Ntohll,
     /// `stack([uint32_t frames])`: the kernel's stack.
     Stack,
+    /// `ustack([uint32_t frames[, uint32_t strsize]])`: the stack of the thread's program.
+    Ustack,
     /// `string json(const char *, const char *)`: the part of a JSON text that a path leads to.
     Json,
     /// `inet_ntoa` of the four bytes that the argument has in memory.
@@ -756,7 +762,8 @@ impl Subroutine {
             | Self::Strtok
             | Self::Rand
             | Self::Progenyof
-            | Self::Stack => false,
+            | Self::Stack
+            | Self::Ustack => false,
             Self::Basename
             | Self::Dirname
             | Self::Strlen

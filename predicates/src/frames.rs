@@ -21,6 +21,7 @@ use crate::emit::{Emit, Emitted, Refusal, imm};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::stack::Val;
 use crate::storage::Counter;
+use crate::unwind::UnwindMaps;
 
 /// Where stacks are built, and where they are put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct Frames {
     pub limits: FrameLimits,
     /// The map with all stacks.
     pub map: MapRef,
+    /// What it takes to walk the stacks of processes, if the program asks for them.
+    pub unwind: Option<UnwindMaps>,
 }
 
 /// How many frames stacks have.
@@ -40,6 +43,8 @@ pub struct FrameLimits {
     pub most: u32,
     /// How many `stack()` gives unless it says otherwise.
     pub kernel: u32,
+    /// The same of `ustack()`.
+    pub user: u32,
 }
 
 /// Where the process's id is in a stack.
@@ -85,6 +90,55 @@ impl Emit<'_> {
         self.number_of_frames(span)
     }
 
+    /// `ustack([frames])`: the number of the stack of the thread's program.
+    pub(crate) fn user_stack(&mut self, wanted: Option<&Expr>, span: Span) -> Emitted<Val> {
+        let limits = self.frames(span)?.limits;
+        let wanted = match wanted.and_then(|wanted| self.constant(wanted)) {
+            Some(Value::Int(wanted)) => u32::try_from(wanted).unwrap_or(u32::MAX),
+            Some(Value::Str(_)) | None => limits.user,
+        };
+        self.user_frames(wanted.min(limits.most), span)?;
+        self.number_of_frames(span)
+    }
+
+    fn user_frames(&mut self, wanted: u32, span: Span) -> Emitted<()> {
+        let refusal = |message: &str| Refusal {
+            span,
+            message: message.into(),
+        };
+        let frames = self.frames(span)?;
+        let maps = frames
+            .unwind
+            .ok_or_else(|| refusal("the tables for walking stacks have no place"))?;
+        if self.storage.open_loops_after.is_none() {
+            return Err(refusal(
+                "the stacks of processes are walked by loops without a bound, which this kernel does \
+                 not know: they take Linux 6.9",
+            ));
+        }
+        if !cfg!(target_arch = "x86_64") {
+            return Err(refusal("the stacks of processes are walked on x86-64 only"));
+        }
+        self.find_user_frames(frames, maps, wanted, span)
+    }
+
+    /// `ustackdepth`.
+    pub(crate) fn user_stack_depth(&mut self, span: Span) -> Emitted<()> {
+        let frames = self.frames(span)?;
+        self.user_frames(frames.limits.most, span)?;
+        self.scratch_known(Reg::R1);
+        self.asm.alu_imm(Alu::Add, Reg::R1, imm(frames.at));
+        self.asm.load(Size::Word, Reg::R0, Reg::R1, COUNT);
+        Ok(())
+    }
+
+    /// `ucaller`.
+    pub(crate) fn user_caller(&mut self, span: Span) -> Emitted<()> {
+        let frames = self.frames(span)?;
+        self.user_frames(2, span)?;
+        self.second_frame(frames, span)
+    }
+
     /// `stackdepth`.
     pub(crate) fn stack_depth(&mut self, span: Span) -> Emitted<()> {
         let frames = self.frames(span)?;
@@ -99,6 +153,11 @@ impl Emit<'_> {
     pub(crate) fn caller(&mut self, span: Span) -> Emitted<()> {
         let frames = self.frames(span)?;
         self.find_kernel_frames(2, span)?;
+        self.second_frame(frames, span)
+    }
+
+    /// `r0 = the second frame`, 0 if there is none.
+    fn second_frame(&mut self, frames: Frames, span: Span) -> Emitted<()> {
         self.scratch_known(Reg::R1);
         self.asm.alu_imm(Alu::Add, Reg::R1, imm(frames.at));
         self.asm.load(Size::Word, Reg::R2, Reg::R1, COUNT);

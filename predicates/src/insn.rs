@@ -265,6 +265,7 @@ pub enum Helper {
     TaskStorageGet = 156,
     GetCurrentTaskBtf = 158,
     GetAttachCookie = 174,
+    TaskPtRegs = 175,
 }
 
 /// One instruction (or half of an `ld_imm64`).

@@ -68,6 +68,7 @@ impl Emit<'_> {
             ExprKind::Call(Subroutine::Speculation, _) => self.speculation(span),
             ExprKind::Call(Subroutine::Alloca, args) => self.alloca(args, span),
             ExprKind::Call(Subroutine::Stack, args) => self.kernel_stack(args.first(), span),
+            ExprKind::Call(Subroutine::Ustack, args) => self.user_stack(args.first(), span),
             ExprKind::Call(subroutine, args) => self.int_subroutine(*subroutine, args, span),
             ExprKind::Comma(first, second) => {
                 self.effect(first)?;
@@ -219,6 +220,8 @@ impl Emit<'_> {
             Builtin::Vtimestamp => self.vtimestamp(span)?,
             Builtin::Caller => self.caller(span)?,
             Builtin::Stackdepth => self.stack_depth(span)?,
+            Builtin::Ucaller => self.user_caller(span)?,
+            Builtin::Ustackdepth => self.user_stack_depth(span)?,
             Builtin::Id => self.shared_id(Reg::R0),
             Builtin::Epid => self.shared_epid(Reg::R0),
             Builtin::Errno

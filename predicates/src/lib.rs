@@ -28,4 +28,5 @@ pub mod stack;
 pub mod storage;
 pub mod string;
 pub mod tuple;
+pub mod unwind;
 mod variable;

@@ -85,7 +85,9 @@ impl MachineState {
             | Builtin::Cpu
             | Builtin::Curthread
             | Builtin::Caller
-            | Builtin::Stackdepth => return None,
+            | Builtin::Stackdepth
+            | Builtin::Ucaller
+            | Builtin::Ustackdepth => return None,
         })
     }
 }

@@ -79,7 +79,9 @@ impl Field {
             | Builtin::Probeprov
             | Builtin::Epid
             | Builtin::Caller
-            | Builtin::Stackdepth => None,
+            | Builtin::Stackdepth
+            | Builtin::Ucaller
+            | Builtin::Ustackdepth => None,
         }
     }
 

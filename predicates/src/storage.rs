@@ -30,6 +30,7 @@ use dlang::types::Type;
 
 use crate::asm::MapRef;
 use crate::frames::{FrameLimits, Frames};
+use crate::unwind::UnwindMaps;
 
 /// Bytes at `temps`: 8 words.
 pub const TEMP_BYTES: u32 = 64;
@@ -274,6 +275,8 @@ pub struct Sizes {
     pub speculations: u32,
     /// The map with all stacks and what limits them, if the program has any.
     pub frames: Option<(MapRef, FrameLimits)>,
+    /// What it takes to walk the stacks of processes, if the program asks for them.
+    pub unwind: Option<UnwindMaps>,
 }
 
 /// The maps that every enabling has, numbered by the caller.
@@ -377,6 +380,7 @@ impl Storage {
             at: element.0 + 2 * element.1,
             limits,
             map,
+            unwind: sizes.unwind,
         });
         let key = element.0 + 2 * element.1 + frames.map_or(0, |frames| frames.limits.bytes());
         let heap = key + sizes.key.next_multiple_of(8) + sizes.record.next_multiple_of(8);

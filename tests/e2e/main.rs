@@ -19,4 +19,5 @@ mod late;
 mod loaded;
 mod parts;
 mod python;
+mod stacks;
 mod stress;

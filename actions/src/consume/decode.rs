@@ -157,6 +157,8 @@ pub(super) fn known(ecb: &Ecb, builtin: Builtin) -> Option<Value<'_>> {
         | Builtin::Cpu
         | Builtin::Caller
         | Builtin::Stackdepth
+        | Builtin::Ucaller
+        | Builtin::Ustackdepth
         | Builtin::Curthread => None,
     }
 }

@@ -41,15 +41,26 @@ impl Checker<'_> {
         Ok(node(kind, Type::Symbol(symbol), span))
     }
 
-    /// Checks the arguments of `stack()`, which are numbers of frames.
+    /// Checks the arguments of `stack()` and `ustack()`: how many frames, and how many bytes their names
+    /// may take, which changes nothing.
     pub(super) fn stack_arguments(&mut self, subroutine: Subroutine, args: &[Expr]) -> Checked<()> {
-        if subroutine != Subroutine::Stack {
+        let tag = if subroutine == Subroutine::Stack {
+            Tag::StackSize
+        } else if subroutine == Subroutine::Ustack {
+            Tag::UstackFrames
+        } else {
             return Ok(());
+        };
+        let function = names::subroutine_name(subroutine);
+        let constant = |arg: &Expr, least: i64| matches!(arg.kind, ExprKind::Int(n) if n >= least);
+        if let Some(frames) = args.first().filter(|frames| !constant(frames, 1)) {
+            let message =
+                format!("{function}( ) argument #1 must be a non-zero positive integer constant");
+            return self.plain_error(tag, frames.span, &message);
         }
-        let is_wrong = |frames: &&Expr| !matches!(frames.kind, ExprKind::Int(1..));
-        if let Some(frames) = args.first().filter(is_wrong) {
-            let message = "stack( ) argument #1 must be a non-zero positive integer constant";
-            return self.plain_error(Tag::StackSize, frames.span, message);
+        if let Some(size) = args.get(1).filter(|size| !constant(size, 0)) {
+            let message = format!("{function}( ) argument #2 must be a positive integer constant");
+            return self.plain_error(Tag::UstackStrsize, size.span, &message);
         }
         Ok(())
     }

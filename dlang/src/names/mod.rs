@@ -325,6 +325,8 @@ pub const fn builtin_name(builtin: Builtin) -> &'static str {
     match builtin {
         Builtin::Caller => "caller",
         Builtin::Stackdepth => "stackdepth",
+        Builtin::Ucaller => "ucaller",
+        Builtin::Ustackdepth => "ustackdepth",
         Builtin::Cpu => "cpu",
         Builtin::Curthread => "curthread",
         Builtin::Epid => "epid",
@@ -374,6 +376,7 @@ pub const fn subroutine_name(subroutine: Subroutine) -> &'static str {
         Subroutine::Rindex => "rindex",
         Subroutine::Speculation => "speculation",
         Subroutine::Stack => "stack",
+        Subroutine::Ustack => "ustack",
         Subroutine::Strchr => "strchr",
         Subroutine::Strjoin => "strjoin",
         Subroutine::Strlen => "strlen",

@@ -144,13 +144,13 @@ pub const TABLE: &[Name] = &[
     action("tracemem", &[ANY, SIZE, optional(SIZE)], Ok(ActionName::Tracemem)).records(),
     action("trunc", &[ANY, optional(LONG)], Ok(ActionName::Trunc)).records(),
     action("uaddr", &[ADDRESS], Ok(ActionName::Symbol(Symbol::Uaddr))).records(),
-    unsupported_variable("ucaller", UINT64, NO_STACKS),
+    variable("ucaller", UINT64, Builtin::Ucaller),
     action("ufunc", &[ADDRESS], Ok(ActionName::Symbol(Symbol::Ufunc))).records(),
     variable("uid", UINT, Builtin::Uid),
     action("umod", &[ADDRESS], Ok(ActionName::Symbol(Symbol::Umod))).records(),
     array("uregs", Err(NO_REGISTERS)),
-    subroutine("ustack", OTHER, &[optional(UINT32), optional(UINT32)], Err(NO_STACKS)),
-    unsupported_variable("ustackdepth", UINT, NO_STACKS),
+    subroutine("ustack", ValueType::Stack, &[optional(UINT32), optional(UINT32)], Ok(Subroutine::Ustack)),
+    variable("ustackdepth", UINT, Builtin::Ustackdepth),
     action("usym", &[ADDRESS], Ok(ActionName::Symbol(Symbol::Usym))).records(),
     array("vmregs", Err(ONLY_UREGS)),
     variable("vtimestamp", UINT64, Builtin::Vtimestamp),
@@ -188,7 +188,7 @@ const ANY: Parameter = parameter(Takes::Any, "@");
 const MORE: Parameter = parameter(Takes::More, "...");
 
 // Why rdtrace does not run a name.
-const NO_STACKS: Lack = Lack::Unsupported("rdtrace does not walk the stacks of processes");
+const NO_STACKS: Lack = Lack::Unsupported("rdtrace does not walk the stacks of interpreters");
 const NO_KERNEL_TYPES: Lack =
     Lack::Unsupported("it needs the kernel's own types; pid, tid, execname and cpu are available");
 const NO_REGISTERS: Lack = Lack::Unsupported("rdtrace does not read machine registers");

@@ -306,6 +306,7 @@ pub fn make(program: &Program, rows: &[Row], options: Options) -> Emitted<Made> 
     let sizes = Sizes {
         speculations: 0,
         frames: None,
+        unwind: None,
         strsize,
         record: 64,
         key,

@@ -94,7 +94,9 @@ impl Image {
                 elf::STT_NOTYPE,
                 elf::STT_GNU_IFUNC,
             ];
-            if !kinds.contains(&symbol.st_type()) || symbol.st_shndx(endian) == elf::SHN_UNDEF {
+            // An absolute symbol is a number: the name of a version, say.
+            let nowhere = [elf::SHN_UNDEF, elf::SHN_ABS];
+            if !kinds.contains(&symbol.st_type()) || nowhere.contains(&symbol.st_shndx(endian)) {
                 continue;
             }
             let Some((start, _)) = file.file_offset(symbol.st_value(endian)) else {

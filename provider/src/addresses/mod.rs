@@ -8,6 +8,8 @@ mod demangle;
 mod image;
 mod kernel;
 pub(crate) mod spaces;
+mod table;
+mod tables;
 mod watch;
 
 use std::fmt::Write as _;
@@ -15,6 +17,7 @@ use std::sync::{Arc, OnceLock};
 
 use self::kernel::KernelSymbols;
 use self::spaces::Spaces;
+pub use self::tables::Tables;
 use self::watch::Watch;
 use crate::error::Error;
 use crate::features::KernelFeatures;
@@ -103,6 +106,11 @@ impl Addresses {
             raw_names: !demangle,
             ..Self::default()
         }
+    }
+
+    /// Keeps tables for walking stacks up to date, from [`follow`](Self::follow) on.
+    pub fn keep(&mut self, tables: Tables) {
+        self.spaces.keep(tables);
     }
 
     /// Follows what all processes map from now on. These are looked at before this returns, the

@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::image::Image;
+use super::table::Table;
+use super::tables::Tables;
 use crate::process::files::same_mounts;
 use crate::text::escaped;
 
@@ -24,6 +26,8 @@ pub(super) struct Mapping {
     pub(super) end: u64,
     /// Where in the file the first byte is.
     pub(super) offset: u64,
+    /// Whether it may be executed.
+    pub(super) executable: bool,
     pub(super) file: Arc<MappedFile>,
 }
 
@@ -34,6 +38,7 @@ pub(super) struct MappedFile {
     pub(super) name: Arc<str>,
     contents: Contents,
     image: OnceLock<Image>,
+    table: OnceLock<Option<Table>>,
 }
 
 #[derive(Debug)]
@@ -46,6 +51,16 @@ enum Contents {
 }
 
 impl MappedFile {
+    /// By what its functions' stacks are walked.
+    pub(super) fn table(&self) -> Option<&Table> {
+        let made = self.table.get_or_init(|| match &self.contents {
+            Contents::File(file) => Table::of_file(file),
+            Contents::Vdso(bytes) => Table::of_bytes(bytes),
+            Contents::Nothing => None,
+        });
+        made.as_ref()
+    }
+
     /// Its symbols.
     pub(super) fn image(&self) -> &Image {
         self.image.get_or_init(|| match &self.contents {
@@ -62,6 +77,7 @@ pub(crate) struct NewMapping {
     pub(crate) start: u64,
     pub(crate) end: u64,
     pub(crate) offset: u64,
+    pub(crate) executable: bool,
     pub(crate) inode: u64,
     /// The file, or `[vdso]`.
     pub(crate) path: PathBuf,
@@ -90,6 +106,8 @@ pub(crate) struct Spaces {
 
 #[derive(Debug, Default)]
 struct Known {
+    /// By what stacks are walked, if any are.
+    tables: Option<Tables>,
     spaces: HashMap<u32, Space>,
     /// By inode and name.
     files: HashMap<(u64, PathBuf), Arc<MappedFile>>,
@@ -103,6 +121,13 @@ impl Spaces {
         }
     }
 
+    /// Keeps tables for walking stacks up to date from now on.
+    pub(crate) fn keep(&self, tables: Tables) {
+        if let Ok(mut known) = self.known.lock() {
+            known.tables = Some(tables);
+        }
+    }
+
     /// A process has mapped a file.
     pub(crate) fn map(&self, pid: u32, mapping: &NewMapping) {
         if let Ok(mut known) = self.known.lock() {
@@ -110,6 +135,7 @@ impl Spaces {
             let space = known.spaces.entry(pid).or_default();
             space.ended = false;
             space.map(mapping, file);
+            known.tell(pid);
         }
     }
 
@@ -117,6 +143,7 @@ impl Spaces {
     pub(crate) fn exec(&self, pid: u32) {
         if let Ok(mut known) = self.known.lock() {
             known.spaces.insert(pid, Space::default());
+            known.forget(pid);
         }
     }
 
@@ -125,6 +152,7 @@ impl Spaces {
         if let Ok(mut known) = self.known.lock() {
             let space = known.spaces.get(&parent).cloned().unwrap_or_default();
             known.spaces.insert(child, space);
+            known.tell(child);
         }
     }
 
@@ -134,6 +162,7 @@ impl Spaces {
             if let Some(space) = known.spaces.get_mut(&pid) {
                 space.ended = true;
             }
+            known.forget(pid);
             if known.spaces.len() > 2 * MOST_ENDED {
                 known.spaces.retain(|_, space| !space.ended);
             }
@@ -176,6 +205,20 @@ impl Known {
             space.map(&mapping, file);
         }
         self.spaces.insert(pid, space);
+        self.tell(pid);
+    }
+
+    /// Has the tables know what a process has mapped.
+    fn tell(&mut self, pid: u32) {
+        if let (Some(tables), Some(space)) = (&mut self.tables, self.spaces.get(&pid)) {
+            tables.update(pid, space.mappings.values());
+        }
+    }
+
+    fn forget(&mut self, pid: u32) {
+        if let Some(tables) = &mut self.tables {
+            tables.forget(pid);
+        }
     }
 
     fn file(&mut self, pid: u32, mapping: &NewMapping) -> Arc<MappedFile> {
@@ -188,6 +231,7 @@ impl Known {
             name: escaped(name).into(),
             contents: contents(pid, mapping),
             image: OnceLock::new(),
+            table: OnceLock::new(),
         });
         self.files.insert(key, Arc::clone(&file));
         file
@@ -269,6 +313,7 @@ impl Space {
             start: new.start,
             end: new.end,
             offset: new.offset,
+            executable: new.executable,
             file,
         };
         self.mappings.insert(new.start, mapping);
@@ -290,7 +335,7 @@ impl NewMapping {
             rest = after.trim_ascii_start();
             std::str::from_utf8(word).ok()
         };
-        let (range, _may, offset, _device, inode) = (word()?, word()?, word()?, word()?, word()?);
+        let (range, may, offset, _device, inode) = (word()?, word()?, word()?, word()?, word()?);
         let (start, end) = range.split_once('-')?;
         let hex = |digits: &str| u64::from_str_radix(digits, 16).ok();
         let inode = inode.parse().ok()?;
@@ -302,6 +347,7 @@ impl NewMapping {
             start: hex(start)?,
             end: hex(end)?,
             offset: hex(offset)?,
+            executable: may.contains('x'),
             inode,
             path: OsString::from_vec(path.to_vec()).into(),
         })
@@ -317,6 +363,7 @@ mod tests {
             start,
             end,
             offset: 0x10,
+            executable: true,
             inode: 1,
             path: path.into(),
         }

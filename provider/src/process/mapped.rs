@@ -467,6 +467,7 @@ impl Record {
             start: self.address,
             end: self.address.wrapping_add(self.length),
             offset: self.offset,
+            executable: true,
             inode: self.key.2,
             path: self.path.clone(),
         }

@@ -140,6 +140,22 @@ impl<'a, R: ReadRef<'a>> Elf<'a, R> {
             })
     }
 
+    /// The loaded parts of the file: where each starts in it, how many bytes it has, and its linked
+    /// address.
+    pub fn loads(&self) -> impl Iterator<Item = (u64, u64, u64)> {
+        let loads = self.segments.iter();
+        loads
+            .filter(|segment| segment.p_type(self.endian) == elf::PT_LOAD)
+            .map(|segment| {
+                let endian = self.endian;
+                (
+                    segment.p_offset(endian),
+                    segment.p_filesz(endian),
+                    segment.p_vaddr(endian),
+                )
+            })
+    }
+
     /// The linked address of a section.
     pub fn section_address(&self, name: &str) -> Option<u64> {
         self.section(name)

@@ -1,0 +1,415 @@
+//! The stack of a process, walked by the generated code: from the registers that the thread had in its
+//! program, by tables that user space has made of the files' `.eh_frame` (the crate `unwind` has
+//! their form).
+//!
+//! ```text
+//!     pc, sp, bp = registers of the program; before = 0
+//!     while (count < wanted) {
+//!         addresses[count++] = pc;
+//!         range = the last one of the process with range.start <= pc - before;
+//!         if (pc - before >= range.end) break;                  // no table
+//!         row = the last one of the range with row.address <= pc - before - range.base;
+//!         cfa = by row.rule from sp or bp; if (cfa <= sp) break;
+//!         bp = by row.rule from memory; pc = *(cfa - 8); sp = cfa;
+//!         before = 1;                                           // pc is behind the call
+//!         if (pc == 0) break;
+//!     }
+//! ```
+//!
+//! Behind a signal's handler all three come from what the kernel has put on the stack, and `before`
+//! is 0: that function was not calling anything.
+//!
+//! What cannot be found ends the stack with the frames that are sure. All that a turn leaves to the
+//! next is in stack slots, and unknown to the verifier, which so follows few turns; the searches have
+//! no branches but their end.
+
+use dlang::diag::Span;
+use unwind::memory::{MOST_RANGES_LOG2, MOST_ROWS_LOG2, RANGE, RANGES, ROW, ROWS_AT};
+use unwind::rule::{KIND_MASK, OFFSET_SHIFT, RBP_AT_RBP, RBP_MASK, RBP_SHIFT, RBP_UNKNOWN, kind};
+
+use crate::asm::{Label, MapRef};
+use crate::emit::{Emit, Emitted, imm};
+use crate::frames::{ADDRESSES, COUNT, Frames, PROCESS};
+use crate::insn::{Alu, Cond, Helper, Reg, Size};
+
+/// The maps with what it takes to walk stacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnwindMaps {
+    /// The array map whose one value has ranges and rows.
+    pub tables: MapRef,
+    /// How many rows there is room for.
+    pub rows: u32,
+    /// The hash map with the ranges of each process.
+    pub processes: MapRef,
+}
+
+/// Offsets in the kernel's `struct pt_regs` of x86-64.
+mod registers {
+    pub(super) const BP: i16 = 32;
+    pub(super) const IP: i16 = 128;
+    pub(super) const CS: i16 = 136;
+    pub(super) const SP: i16 = 152;
+}
+
+/// Where `rbp` is from where `rsp` points when a signal's handler has returned, and how far behind
+/// it `rsp` and `rip` are (`struct ucontext`).
+mod ucontext {
+    pub(super) const BP: i32 = 120;
+    pub(super) const BYTES: i64 = 56;
+    pub(super) const SP: i16 = 40;
+    pub(super) const IP: i16 = 48;
+}
+
+/// The stack slots of a walk.
+#[derive(Clone, Copy)]
+struct Slots {
+    pc: i16,
+    sp: i16,
+    bp: i16,
+    count: i16,
+    /// 1 if `pc` is where a call returns to.
+    before: i16,
+    /// The address that is looked up.
+    at: i16,
+    /// The first range of the process, and how many it has.
+    first: i16,
+    ranges: i16,
+    cfa: i16,
+    rule: i16,
+    /// What is read of the stack.
+    read: i16,
+}
+
+impl Slots {
+    const READ: i16 = 56;
+}
+
+impl Emit<'_> {
+    /// Walks the stack of the thread's program, up to `wanted` frames, into the scratch.
+    pub(crate) fn find_user_frames(
+        &mut self,
+        frames: Frames,
+        maps: UnwindMaps,
+        wanted: u32,
+        span: Span,
+    ) -> Emitted<()> {
+        let slots = self.walk_slots(span)?;
+        self.scratch(Reg::R1, span)?;
+        for slot in [slots.count, slots.before] {
+            self.load_zero(Reg::R0, span)?;
+            self.asm.store(Size::Double, Reg::FP, slot, Reg::R0);
+        }
+        let out = self.asm.label();
+        self.pid_tgid(Reg::R0, span)?;
+        self.asm.alu_imm(Alu::Rsh, Reg::R0, 32);
+        self.scratch_known(Reg::R1);
+        self.asm.alu_imm(Alu::Add, Reg::R1, imm(frames.at));
+        self.asm.store(Size::Word, Reg::R1, PROCESS, Reg::R0);
+        self.asm.store(Size::Double, Reg::FP, slots.at, Reg::R0);
+        self.program_registers(slots, out);
+        self.ranges_of_process(slots, maps);
+        self.walk(frames, maps, slots, wanted, out);
+        self.asm.bind(out);
+        self.scratch_known(Reg::R1);
+        self.asm.alu_imm(Alu::Add, Reg::R1, imm(frames.at));
+        self.asm.load(Size::Double, Reg::R0, Reg::FP, slots.count);
+        self.asm.store(Size::Word, Reg::R1, COUNT, Reg::R0);
+        self.stack.give_buffer(slots.read, Slots::READ + 8 * 10);
+        Ok(())
+    }
+
+    fn walk_slots(&mut self, span: Span) -> Emitted<Slots> {
+        let read = self.buffer(Slots::READ + 8 * 10, span)?;
+        let word = |n: i16| read + Slots::READ + 8 * n;
+        Ok(Slots {
+            pc: word(0),
+            sp: word(1),
+            bp: word(2),
+            count: word(3),
+            before: word(4),
+            at: word(5),
+            first: word(6),
+            ranges: word(7),
+            cfa: word(8),
+            rule: word(9),
+            read,
+        })
+    }
+
+    /// The registers that the thread had when it last was in its program, wherever the kernel is now.
+    fn program_registers(&mut self, slots: Slots, out: Label) {
+        self.asm.call(Helper::GetCurrentTaskBtf);
+        self.asm.mov(Reg::R1, Reg::R0);
+        self.asm.call(Helper::TaskPtRegs);
+        // A thread of the kernel has no program.
+        self.asm.load(Size::Half, Reg::R1, Reg::R0, registers::CS);
+        self.asm.alu_imm(Alu::And, Reg::R1, 3);
+        self.asm.jump_if_imm(Cond::Ne, Reg::R1, 3, out);
+        for (slot, register) in [
+            (slots.pc, registers::IP),
+            (slots.sp, registers::SP),
+            (slots.bp, registers::BP),
+        ] {
+            self.asm.load(Size::Double, Reg::R1, Reg::R0, register);
+            self.asm.store(Size::Double, Reg::FP, slot, Reg::R1);
+        }
+    }
+
+    /// What ranges the process has, whose id is in `at`; none if it is not known.
+    fn ranges_of_process(&mut self, slots: Slots, maps: UnwindMaps) {
+        let (known, done) = (self.asm.label(), self.asm.label());
+        self.asm.map(Reg::R1, maps.processes);
+        self.stack_address(Reg::R2, slots.at);
+        self.asm.call(Helper::MapLookupElem);
+        self.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, known);
+        // Through memory, as what is known.
+        for slot in [slots.first, slots.ranges] {
+            self.asm.load(Size::Double, Reg::R0, Reg::FP, slots.before);
+            self.asm.store(Size::Double, Reg::FP, slot, Reg::R0);
+        }
+        self.asm.jump(done);
+        self.asm.bind(known);
+        for (slot, offset) in [(slots.first, 0), (slots.ranges, 4)] {
+            self.asm.load(Size::Word, Reg::R1, Reg::R0, offset);
+            self.asm.store(Size::Double, Reg::FP, slot, Reg::R1);
+        }
+        self.asm.bind(done);
+    }
+
+    fn walk(&mut self, frames: Frames, maps: UnwindMaps, slots: Slots, wanted: u32, out: Label) {
+        let (again, caller, signal) = (self.asm.label(), self.asm.label(), self.asm.label());
+        self.asm.bind(again);
+        self.asm.may_goto(out);
+        // addresses[count++] = pc
+        self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.count);
+        self.asm.jump_if_imm(Cond::Ge, Reg::R1, imm(wanted), out);
+        self.scratch_known(Reg::R2);
+        self.asm
+            .alu_imm(Alu::Add, Reg::R2, imm(frames.at + ADDRESSES));
+        self.asm.mov(Reg::R3, Reg::R1);
+        self.asm.alu_imm(Alu::Lsh, Reg::R3, 3);
+        self.asm.alu(Alu::Add, Reg::R2, Reg::R3);
+        self.asm.load(Size::Double, Reg::R4, Reg::FP, slots.pc);
+        self.asm.store(Size::Double, Reg::R2, 0, Reg::R4);
+        self.asm.alu_imm(Alu::Add, Reg::R1, 1);
+        self.asm.store(Size::Double, Reg::FP, slots.count, Reg::R1);
+        self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.before);
+        self.asm.alu(Alu::Sub, Reg::R4, Reg::R1);
+        self.asm.store(Size::Double, Reg::FP, slots.at, Reg::R4);
+        self.find_range(maps, slots, out);
+        self.find_rule(maps, slots, out);
+        self.find_cfa(slots, signal, out);
+        self.asm.bind(caller);
+        self.find_caller(slots, out);
+        self.asm.jump(again);
+        self.asm.bind(signal);
+        self.find_interrupted(slots, out);
+        self.asm.jump(again);
+    }
+
+    /// `r5 = address of the range that holds the address in r4`.
+    fn find_range(&mut self, maps: UnwindMaps, slots: Slots, out: Label) {
+        self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.first);
+        self.asm.load(Size::Double, Reg::R2, Reg::FP, slots.ranges);
+        self.asm.jump_if_imm(Cond::Eq, Reg::R2, 0, out);
+        let table = (maps.tables, 0, RANGE, RANGES);
+        self.search(table, Size::Double, MOST_RANGES_LOG2, out);
+        self.element(table, Reg::R5, Reg::R1, out);
+        self.asm.load(Size::Double, Reg::R2, Reg::R5, 0);
+        self.asm.jump_if(Cond::Lt, Reg::R4, Reg::R2, out);
+        self.asm.load(Size::Double, Reg::R2, Reg::R5, 8);
+        self.asm.jump_if(Cond::Ge, Reg::R4, Reg::R2, out);
+    }
+
+    /// Finds the rule for the address in `r4`, which is in the range at `r5`.
+    fn find_rule(&mut self, maps: UnwindMaps, slots: Slots, out: Label) {
+        self.asm.load(Size::Double, Reg::R1, Reg::R5, 16);
+        self.asm.alu(Alu::Sub, Reg::R4, Reg::R1);
+        self.asm.load(Size::Word, Reg::R1, Reg::R5, 24);
+        self.asm.load(Size::Word, Reg::R2, Reg::R5, 28);
+        self.asm.jump_if_imm(Cond::Eq, Reg::R2, 0, out);
+        let table = (maps.tables, ROWS_AT, ROW, maps.rows);
+        self.search(table, Size::Word, MOST_ROWS_LOG2, out);
+        self.element(table, Reg::R5, Reg::R1, out);
+        self.asm.load(Size::Word, Reg::R2, Reg::R5, 0);
+        self.asm.jump_if(Cond::Lt, Reg::R4, Reg::R2, out);
+        self.asm.load(Size::Word, Reg::R2, Reg::R5, 4);
+        self.asm.store(Size::Double, Reg::FP, slots.rule, Reg::R2);
+    }
+
+    /// Moves `r1` to the last of `r2` elements from there on whose first word is not above `r4`; to the
+    /// first if there is none.
+    ///
+    /// ```text
+    ///     while (r2 > 1) {
+    ///         half = r2 / 2;
+    ///         r1 += half & ~((r4 - element[r1 + half]) >> 63);
+    ///         r2 -= half;
+    ///     }
+    /// ```
+    fn search(&mut self, table: (MapRef, u32, u32, u32), size: Size, turns: u32, out: Label) {
+        let found = self.asm.label();
+        for _ in 0..turns {
+            self.asm.jump_if_imm(Cond::Le, Reg::R2, 1, found);
+            self.asm.mov(Reg::R3, Reg::R2);
+            self.asm.alu_imm(Alu::Rsh, Reg::R3, 1);
+            self.asm.alu(Alu::Sub, Reg::R2, Reg::R3);
+            self.asm.mov(Reg::R0, Reg::R1);
+            self.asm.alu(Alu::Add, Reg::R0, Reg::R3);
+            self.element(table, Reg::R5, Reg::R0, out);
+            self.asm.load(size, Reg::R0, Reg::R5, 0);
+            self.asm.mov(Reg::R5, Reg::R4);
+            self.asm.alu(Alu::Sub, Reg::R5, Reg::R0);
+            self.asm.alu_imm(Alu::Arsh, Reg::R5, 63);
+            self.asm.alu_imm(Alu::Xor, Reg::R5, -1);
+            self.asm.alu(Alu::And, Reg::R3, Reg::R5);
+            self.asm.alu(Alu::Add, Reg::R1, Reg::R3);
+        }
+        self.asm.bind(found);
+    }
+
+    /// Brings the address of element number `index` to `dst`, or leaves for `out` if there is no such.
+    /// Destroys `r0`.
+    fn element(
+        &mut self,
+        (map, at, size, most): (MapRef, u32, u32, u32),
+        dst: Reg,
+        index: Reg,
+        out: Label,
+    ) {
+        self.asm.jump_if_imm(Cond::Ge, index, imm(most), out);
+        self.asm.map_value(dst, map, at);
+        let scaled = Reg::R0;
+        self.asm.mov(scaled, index);
+        self.asm
+            .alu_imm(Alu::Lsh, scaled, imm(size.trailing_zeros()));
+        self.asm.alu(Alu::Add, dst, scaled);
+    }
+
+    /// Computes the CFA. Leaves for `signal` where a handler was called.
+    fn find_cfa(&mut self, slots: Slots, signal: Label, out: Label) {
+        let [rbp, plt, done] = [(); 3].map(|()| self.asm.label());
+        let kind_of = |value: u32| imm(value);
+        self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.rule);
+        // r2 = offset, with its sign.
+        self.asm.mov(Reg::R2, Reg::R1);
+        self.asm.alu_imm(Alu::Lsh, Reg::R2, 32);
+        self.asm.alu_imm(Alu::Arsh, Reg::R2, imm(32 + OFFSET_SHIFT));
+        self.asm.alu_imm(Alu::Lsh, Reg::R2, 3);
+        self.asm.alu_imm(Alu::And, Reg::R1, imm(KIND_MASK));
+        self.asm.load(Size::Double, Reg::R3, Reg::FP, slots.sp);
+        self.asm
+            .jump_if_imm(Cond::Eq, Reg::R1, kind_of(kind::SIGNAL), signal);
+        self.asm
+            .jump_if_imm(Cond::Eq, Reg::R1, kind_of(kind::PLT), plt);
+        self.asm
+            .jump_if_imm(Cond::Ne, Reg::R1, kind_of(kind::RSP), rbp);
+        self.asm.alu(Alu::Add, Reg::R3, Reg::R2);
+        self.asm.jump(done);
+        self.asm.bind(rbp);
+        let at_rbp = self.asm.label();
+        self.asm.load(Size::Double, Reg::R3, Reg::FP, slots.bp);
+        self.asm.alu(Alu::Add, Reg::R3, Reg::R2);
+        self.asm
+            .jump_if_imm(Cond::Eq, Reg::R1, kind_of(kind::AT_RBP), at_rbp);
+        self.asm
+            .jump_if_imm(Cond::Ne, Reg::R1, kind_of(kind::RBP), out);
+        self.asm.jump(done);
+        self.asm.bind(at_rbp);
+        self.read_stack(slots.read, 8, out);
+        self.asm.load(Size::Double, Reg::R3, Reg::FP, slots.read);
+        self.asm.jump(done);
+        self.asm.bind(plt);
+        // rsp + 8 + ((rip & 15) >= 11) * 8
+        self.asm.load(Size::Double, Reg::R2, Reg::FP, slots.pc);
+        self.asm.alu_imm(Alu::And, Reg::R2, 15);
+        self.asm.alu_imm(Alu::Add, Reg::R2, 5);
+        self.asm.alu_imm(Alu::Rsh, Reg::R2, 4);
+        self.asm.alu_imm(Alu::Lsh, Reg::R2, 3);
+        self.asm.alu(Alu::Add, Reg::R3, Reg::R2);
+        self.asm.alu_imm(Alu::Add, Reg::R3, 8);
+        self.asm.bind(done);
+        self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.sp);
+        self.asm.jump_if(Cond::Le, Reg::R3, Reg::R1, out);
+        self.asm.store(Size::Double, Reg::FP, slots.cfa, Reg::R3);
+    }
+
+    /// `bpf_probe_read_user(slot, bytes, r3)`.
+    fn read_stack(&mut self, slot: i16, bytes: i64, out: Label) {
+        self.stack_address(Reg::R1, slot);
+        self.asm.mov_imm(Reg::R2, bytes);
+        self.asm.call(Helper::ProbeReadUser);
+        self.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, out);
+    }
+
+    /// The registers of the caller, by CFA and rule.
+    fn find_caller(&mut self, slots: Slots, out: Label) {
+        let [same, near, unknown, failed, have] = [(); 5].map(|()| self.asm.label());
+        self.asm.load(Size::Double, Reg::R3, Reg::FP, slots.cfa);
+        self.asm.alu_imm(Alu::Add, Reg::R3, -16);
+        self.read_stack(slots.read, 16, out);
+        self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.rule);
+        self.asm.alu_imm(Alu::Rsh, Reg::R1, imm(RBP_SHIFT));
+        self.asm.alu_imm(Alu::And, Reg::R1, imm(RBP_MASK));
+        self.asm.jump_if_imm(Cond::Eq, Reg::R1, 0, same);
+        self.asm.jump_if_imm(Cond::Eq, Reg::R1, 2, near);
+        self.asm
+            .jump_if_imm(Cond::Eq, Reg::R1, imm(RBP_UNKNOWN), unknown);
+        let at_rbp = self.asm.label();
+        self.asm.load(Size::Double, Reg::R3, Reg::FP, slots.bp);
+        self.asm
+            .jump_if_imm(Cond::Eq, Reg::R1, imm(RBP_AT_RBP), at_rbp);
+        self.asm.load(Size::Double, Reg::R3, Reg::FP, slots.cfa);
+        self.asm.alu_imm(Alu::Lsh, Reg::R1, 3);
+        self.asm.alu(Alu::Sub, Reg::R3, Reg::R1);
+        self.asm.bind(at_rbp);
+        self.read_stack(slots.read + 16, 8, failed);
+        self.asm
+            .load(Size::Double, Reg::R1, Reg::FP, slots.read + 16);
+        self.asm.jump(have);
+        self.asm.bind(near);
+        self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.read);
+        self.asm.jump(have);
+        self.asm.bind(failed);
+        self.asm.bind(unknown);
+        // A CFA that needs it is not above the stack pointer, which ends the stack.
+        self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.before);
+        self.asm.bind(have);
+        self.asm.store(Size::Double, Reg::FP, slots.bp, Reg::R1);
+        self.asm.bind(same);
+        self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.cfa);
+        self.asm.store(Size::Double, Reg::FP, slots.sp, Reg::R1);
+        self.asm
+            .load(Size::Double, Reg::R1, Reg::FP, slots.read + 8);
+        self.asm.jump_if_imm(Cond::Eq, Reg::R1, 0, out);
+        self.asm.store(Size::Double, Reg::FP, slots.pc, Reg::R1);
+        // 1, which the verifier does not know: r1 is not 0.
+        self.asm.load(Size::Double, Reg::R2, Reg::FP, slots.count);
+        self.asm.mov(Reg::R1, Reg::R2);
+        self.asm.alu_imm(Alu::Add, Reg::R1, 1);
+        self.asm.alu(Alu::Sub, Reg::R1, Reg::R2);
+        self.asm.store(Size::Double, Reg::FP, slots.before, Reg::R1);
+    }
+
+    /// The registers that a signal's handler interrupted.
+    fn find_interrupted(&mut self, slots: Slots, out: Label) {
+        self.asm.load(Size::Double, Reg::R3, Reg::FP, slots.sp);
+        self.asm.alu_imm(Alu::Add, Reg::R3, ucontext::BP);
+        self.read_stack(slots.read, ucontext::BYTES, out);
+        for (slot, offset) in [
+            (slots.bp, 0),
+            (slots.sp, ucontext::SP),
+            (slots.pc, ucontext::IP),
+        ] {
+            self.asm
+                .load(Size::Double, Reg::R1, Reg::FP, slots.read + offset);
+            self.asm.store(Size::Double, Reg::FP, slot, Reg::R1);
+        }
+        self.asm.jump_if_imm(Cond::Eq, Reg::R1, 0, out);
+        // 0, which the verifier does not know.
+        self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.count);
+        self.asm.mov(Reg::R2, Reg::R1);
+        self.asm.alu(Alu::Sub, Reg::R1, Reg::R2);
+        self.asm.store(Size::Double, Reg::FP, slots.before, Reg::R1);
+    }
+}

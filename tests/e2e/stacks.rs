@@ -1,0 +1,73 @@
+//! Stacks of processes, against what the C library's own unwinder finds at the same moment.
+
+use crate::harness::{can_trace_python, compiled_as, rdtrace, repository, run};
+
+/// The frames below `probed()`: once as `ustack()` shows them, once as the program has found them.
+const PROGRAM: &str = r#"
+    pid$target:a.out:probed:entry
+    {
+        printf("stack %d\n%k", arg1, ustack());
+        this->frames = (uint64_t *)copyin(arg0, 32 * 8);
+        printf("own\n%A\n%A\n%A\n%A\n%A\n%A\n%A\n%A\n%A\n%A\n%A\n%A\n",
+            this->frames[1], this->frames[2], this->frames[3], this->frames[4], this->frames[5],
+            this->frames[6], this->frames[7], this->frames[8], this->frames[9], this->frames[10],
+            this->frames[11], this->frames[12]);
+    }
+"#;
+
+/// A firing's two lists.
+fn lists(text: &str) -> (Vec<&str>, Vec<&str>) {
+    let (count, rest) = text.split_once('\n').unwrap();
+    let count: usize = count.parse().unwrap();
+    let (walked, own) = rest.split_once("own\n").unwrap();
+    let walked = walked.lines().filter(|line| !line.is_empty()).collect();
+    // The first is in the function that asked.
+    (walked, own.lines().take(count - 1).collect())
+}
+
+#[test]
+fn stacks_without_frame_pointers_are_walked_to_their_ends() {
+    if !can_trace_python() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("stacks");
+    let options = ["-O2", "-fomit-frame-pointer", "-pthread"].map(str::to_owned);
+    compiled_as(&repository("tests/triggers/stacks.c"), &program, &options);
+    let command = program.to_str().unwrap();
+    let output = run(rdtrace(["-x", "strsize=64", "-qn", PROGRAM, "-c", command])).clean();
+    let firings: Vec<_> = output.split("stack ").skip(1).map(lists).collect();
+    assert_eq!(firings.len(), 4, "{output}");
+    for (walked, own) in &firings {
+        // Above what the program has found: probed() itself, and the call of it.
+        assert_eq!(walked.len(), own.len() + 2, "{output}");
+        assert_eq!(walked[2..], own[..], "{output}");
+    }
+    let ends: Vec<_> = firings
+        .iter()
+        .map(|(walked, _)| walked[walked.len() - 1])
+        .collect();
+    assert!(
+        ends[..3].iter().all(|end| end.contains("_start")),
+        "{output}"
+    );
+}
+
+#[test]
+fn a_stack_is_a_key_with_as_many_frames_as_it_is_asked_for() {
+    if !can_trace_python() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("stacks");
+    let options = ["-O2", "-fomit-frame-pointer", "-pthread"].map(str::to_owned);
+    compiled_as(&repository("tests/triggers/stacks.c"), &program, &options);
+    let source = "pid$target:a.out:probed:entry { @[ustack(2)] = count(); @d[usym(ucaller), ustackdepth > 6] = count(); }
+        END { printa(\"%k%@d\\n\", @); printa(\"%A %d %@d\\n\", @d); }";
+    let output = run(rdtrace(["-qn", source, "-c", program.to_str().unwrap()])).clean();
+    let lines: Vec<&str> = output.lines().filter(|line| !line.is_empty()).collect();
+    assert_eq!(lines.len(), 4, "{output}");
+    assert_eq!(lines[0], "stacks`probed");
+    assert!(lines[1].starts_with("stacks`deep+0x"), "{output}");
+    assert_eq!(lines[2..], ["4", "stacks`deep 1 4"], "{output}");
+}
