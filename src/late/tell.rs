@@ -100,8 +100,9 @@ impl Late {
             let python = names.iter().find(|name| is_python_name(name.as_ref()));
             let Some(name) = python else {
                 // Any program may have probes. Most have none, and in another root all that have
-                // ended look like this: these are counted.
-                if !names.is_empty() {
+                // ended look like this: these are counted. (A target is stopped at each of its programs.)
+                let is_target = !self.watches_others || process.root == Some(process.pid);
+                if !names.is_empty() && !is_target {
                     self.told.undecided.insert(process.pid);
                 }
                 continue;
