@@ -151,17 +151,17 @@ impl Late {
             let file = files.find(|file| !self.times.is_known(file))?;
             Some((process.pid, file))
         };
-        let mut untold = 0;
-        for (number, (pid, file)) in started.filter_map(of_process).enumerate() {
+        // Pythons most likely have some: each of them is told.
+        let (pythons, others): (Vec<_>, Vec<_>) = started
+            .filter_map(of_process)
+            .partition(|(_, file)| is_of_python(file));
+        let untold = others.len().saturating_sub(TOLD);
+        for (pid, file) in pythons.iter().chain(others.iter().take(TOLD)) {
             let file = file.shown.display();
-            if number < TOLD {
-                self.messages.say(&format!(
-                    "process {pid} had only just started when tracing ended: if {file} has probes, its \
-                     events are not seen"
-                ));
-            } else {
-                untold += 1;
-            }
+            self.messages.say(&format!(
+                "process {pid} had only just started when tracing ended: if {file} has probes, its \
+                 events are not seen"
+            ));
         }
         if untold > 0 {
             self.messages.say(&format!(
