@@ -147,10 +147,14 @@ fn check_output(script: &Path, outcome: Outcome) -> Result<(), String> {
         ));
     }
     let any_order = directive(&source, "order") == Some("any");
-    check_stream(&script.with_extension("out"), &outcome.stdout, any_order)?;
+    check_stream(
+        &script.with_extension("out"),
+        &outcome.stdout_bytes,
+        any_order,
+    )?;
     check_stream(
         &script.with_extension("err"),
-        &masked(&outcome.stderr),
+        masked(&outcome.stderr).as_bytes(),
         any_order,
     )
 }
@@ -166,9 +170,10 @@ fn masked(text: &str) -> String {
     masked
 }
 
-fn check_stream(file: &Path, actual: &str, any_order: bool) -> Result<(), String> {
-    let arrange = |text: &str| {
-        let mut lines: Vec<_> = text.split_inclusive('\n').map(str::to_owned).collect();
+fn check_stream(file: &Path, actual: &[u8], any_order: bool) -> Result<(), String> {
+    let arrange = |text: &[u8]| {
+        let lines = text.split_inclusive(|&byte| byte == b'\n');
+        let mut lines: Vec<_> = lines.map(<[u8]>::to_vec).collect();
         if any_order {
             lines.sort();
         }
@@ -184,7 +189,7 @@ fn check_stream(file: &Path, actual: &str, any_order: bool) -> Result<(), String
         return Ok(());
     }
     let expected = fs::read(file).unwrap_or_default();
-    let expected = arrange(&String::from_utf8_lossy(&expected));
+    let expected = arrange(&expected);
     if expected == actual {
         return Ok(());
     }
@@ -193,6 +198,10 @@ fn check_stream(file: &Path, actual: &str, any_order: bool) -> Result<(), String
     } else {
         "output"
     };
+    let (expected, actual) = (
+        String::from_utf8_lossy(&expected),
+        String::from_utf8_lossy(&actual),
+    );
     Err(format!(
         "standard {kind} should be\n{expected:?}\nbut is\n{actual:?}\nin full:\n{actual}"
     ))
@@ -204,6 +213,7 @@ fn check_refusal(tag: &str, outcome: Outcome) -> Result<(), String> {
         status,
         stdout,
         stderr,
+        stdout_bytes: _,
     } = outcome;
     let tags: Vec<&str> = stderr
         .split('[')

@@ -37,6 +37,8 @@ pub(crate) struct Outcome {
     pub(crate) status: i32,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
+    /// Standard output as it came: it need not be UTF-8.
+    pub(crate) stdout_bytes: Vec<u8>,
 }
 
 impl Outcome {
@@ -151,9 +153,10 @@ impl Running {
             }
             thread::sleep(Duration::from_millis(2));
         };
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        let stdout = text(self.stdout.join().unwrap());
-        let stderr = text(self.stderr.join().unwrap());
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let stdout_bytes = self.stdout.join().unwrap();
+        let stdout = text(&stdout_bytes);
+        let stderr = text(&self.stderr.join().unwrap());
         let all = || format!("{}\nstdout:\n{stdout}\nstderr:\n{stderr}", self.title);
         assert!(!late, "did not end within {:?}: {}", deadline(), all());
         for bad in ["panicked", "RUST_BACKTRACE", "verifier", "processed "] {
@@ -166,6 +169,7 @@ impl Running {
             status,
             stdout,
             stderr,
+            stdout_bytes,
         }
     }
 }
