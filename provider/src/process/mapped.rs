@@ -230,7 +230,7 @@ impl Reader {
         drop(family);
         let mut new: BTreeMap<u32, Mapped> = BTreeMap::new();
         for (record, root) in records {
-            let file = self.find(&record);
+            let file = self.find(&record, root);
             let mapped = new.entry(record.pid).or_default();
             mapped.root = root;
             mapped.add(file, record);
@@ -260,8 +260,8 @@ impl Reader {
         self.only.as_ref().is_none_or(|only| only.contains(&pid))
     }
 
-    /// The file that was mapped.
-    fn find(&mut self, record: &Record) -> Option<Arc<File>> {
+    /// The file that was mapped, by a process that `root` or one of its descendants has started.
+    fn find(&mut self, record: &Record, root: Option<u32>) -> Option<Arc<File>> {
         // Not every file system gives a reused inode another generation.
         let found = self.found.get(&record.key);
         if let Some(known) = found.filter(|file| file.path == record.path && is_there(file)) {
@@ -269,11 +269,12 @@ impl Reader {
         }
         let near = same_mounts(record.pid);
         let mapping = Mapping::of(record.range(), record.key.2, &record.path);
-        // Once the process is gone, its mounts are not known: try ours.
+        // Once the process is gone, its mounts are not known: try ours, and those of the process that
+        // it descends from.
+        let others = [Some((record.pid, true)), root.map(|root| (root, false))];
         let file = mapping.find(record.pid, near).or_else(|| {
-            mapping
-                .find(record.pid, true)
-                .filter(|file| record.is(file))
+            let mut others = others.into_iter().flatten();
+            others.find_map(|(pid, near)| mapping.find(pid, near).filter(|file| record.is(file)))
         })?;
         let file = Arc::new(file);
         if self.found.len() == REMEMBERED {
