@@ -90,7 +90,8 @@ fn no_match(
         let error = compile::explained(&error, catalog, &spec.desc);
         compile::with_reason(&error, made_later)
     } else if target.ended_early() {
-        let reason = "the command has ended, and none of the programs that it became had such a probe\n\
+        let reason = "the command has ended, and no such probe was found in what it ran and loaded; what is \
+             called right after it was loaded may have been missed\n\
              what it started was not looked at: -x followfork traces that, too";
         compile::with_reason(&error, reason)
     } else {

@@ -514,34 +514,19 @@ impl Emit<'_> {
 
     /// Whether an expression may be just what some stack slot holds.
     fn is_slot(&self, expr: &Expr) -> bool {
-        match &expr.kind {
-            ExprKind::Arg(_)
-            | ExprKind::TypedArg(_)
-            | ExprKind::Builtin(Builtin::Timestamp | Builtin::Walltimestamp) => true,
-            ExprKind::Var(var) => {
-                matches!(self.storage.places[var.0 as usize], Place::Local(_))
-            }
-            ExprKind::Cast(of) | ExprKind::Comma(_, of) | ExprKind::Assign(_, _, of) => {
-                self.is_slot(of)
-            }
-            ExprKind::Int(_)
-            | ExprKind::Str(_)
-            | ExprKind::Element(..)
-            | ExprKind::Builtin(_)
-            | ExprKind::Unary(..)
-            | ExprKind::Binary(..)
-            | ExprKind::Logic(..)
-            | ExprKind::Ternary(..)
-            | ExprKind::Step { .. }
-            | ExprKind::Deref(_)
-            | ExprKind::Member { .. }
-            | ExprKind::Index { .. }
-            | ExprKind::AddressOf(_)
-            | ExprKind::BitField { .. }
-            | ExprKind::Byte(..)
-            | ExprKind::Call(..)
-            | ExprKind::Recorded(_) => false,
+        if let ExprKind::Cast(of) | ExprKind::Comma(_, of) | ExprKind::Assign(_, _, of) = &expr.kind
+        {
+            return self.is_slot(of);
         }
+        if let ExprKind::Var(var) = expr.kind {
+            return matches!(self.storage.places[var.0 as usize], Place::Local(_));
+        }
+        matches!(
+            expr.kind,
+            ExprKind::Arg(_)
+                | ExprKind::TypedArg(_)
+                | ExprKind::Builtin(Builtin::Timestamp | Builtin::Walltimestamp)
+        )
     }
 
     /// `a && b` (`decisive` false) or `a || b` (`decisive` true): `b` is computed only when `a`

@@ -209,119 +209,71 @@ impl Emit<'_> {
     /// The string held by a string variable or element.
     pub(crate) fn read_string_variable(&mut self, expr: &Expr) -> Emitted<Str> {
         let span = expr.span;
-        match &expr.kind {
-            ExprKind::Var(var) => {
-                let var = *var;
-                self.push_kernel_string(span, |e| e.variable_address(Reg::R3, var, span))
-            }
-            ExprKind::Element(var, key) => {
-                let maps = self.array_maps(*var, expr)?;
-                let tuple = self.tuple(&maps, key, span)?;
-                let found = self.asm.label();
-                self.find_element(&maps, &tuple)?;
-                self.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, found);
-                // No such element: some zero bytes serve as the empty string.
-                let globals = self.storage.globals;
-                self.asm.map_value(Reg::R0, globals, own_globals::ZERO);
-                self.asm.bind(found);
-                let pointer = self.keep(Reg::R0, span)?;
-                self.give_tuple(tuple);
-                let alias = pointer.alias();
-                let string = self.push_kernel_string(span, |e| {
-                    e.load(Reg::R3, &alias);
-                    Ok(())
-                })?;
-                self.stack.give(pointer);
-                Ok(string)
-            }
-            ExprKind::Int(_)
-            | ExprKind::Str(_)
-            | ExprKind::Builtin(_)
-            | ExprKind::Arg(_)
-            | ExprKind::TypedArg(_)
-            | ExprKind::Unary(..)
-            | ExprKind::Binary(..)
-            | ExprKind::Logic(..)
-            | ExprKind::Ternary(..)
-            | ExprKind::Assign(..)
-            | ExprKind::Step { .. }
-            | ExprKind::Cast(_)
-            | ExprKind::Deref(_)
-            | ExprKind::Member { .. }
-            | ExprKind::Index { .. }
-            | ExprKind::AddressOf(_)
-            | ExprKind::BitField { .. }
-            | ExprKind::Byte(..)
-            | ExprKind::Call(..)
-            | ExprKind::Comma(..)
-            | ExprKind::Recorded(_) => Err(internal(expr)),
+        if let ExprKind::Var(var) = expr.kind {
+            return self.push_kernel_string(span, |e| e.variable_address(Reg::R3, var, span));
         }
+        let ExprKind::Element(var, key) = &expr.kind else {
+            return Err(internal(expr));
+        };
+        let maps = self.array_maps(*var, expr)?;
+        let tuple = self.tuple(&maps, key, span)?;
+        let found = self.asm.label();
+        self.find_element(&maps, &tuple)?;
+        self.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, found);
+        // No such element: some zero bytes serve as the empty string.
+        let globals = self.storage.globals;
+        self.asm.map_value(Reg::R0, globals, own_globals::ZERO);
+        self.asm.bind(found);
+        let pointer = self.keep(Reg::R0, span)?;
+        self.give_tuple(tuple);
+        let alias = pointer.alias();
+        let string = self.push_kernel_string(span, |e| {
+            e.load(Reg::R3, &alias);
+            Ok(())
+        })?;
+        self.stack.give(pointer);
+        Ok(string)
     }
 
     /// `target = string`.
     pub(crate) fn assign_string(&mut self, target: &Expr, value: &Expr) -> Emitted<()> {
         let span = target.span;
-        match &target.kind {
-            ExprKind::Var(var) => {
-                let string = self.string(value)?;
-                // The heap's address first: finding it destroys the argument registers.
-                self.heap_at(Reg::R0, &string.start, span)?;
-                let source = self.keep(Reg::R0, span)?;
-                self.variable_address(Reg::R1, *var, span)?;
-                self.load(Reg::R3, &source);
-                self.asm.mov_imm(Reg::R2, i64::from(self.storage.strsize));
-                self.asm.call(Helper::ProbeReadKernelStr);
-                self.stack.give(source);
-                self.give_string(string);
-                Ok(())
-            }
-            ExprKind::Element(var, key) => {
-                let maps = self.array_maps(*var, target)?;
-                let string = self.string(value)?;
-                let tuple = self.tuple(&maps, key, span)?;
-                let (remove, done) = (self.asm.label(), self.asm.label());
-                let length = self.reg(&string.len, Reg::R0);
-                self.asm.jump_if_imm(Cond::Eq, length, 0, remove);
-                let known = self.known();
-                let start = string.start.alias();
-                self.store_element(&maps, &tuple, span, |e| {
-                    e.heap_address_known(Reg::R3, &start);
-                })?;
-                self.asm.jump(done);
-                self.asm.bind(remove);
-                self.forget(&known);
-                self.remove_element(&maps, &tuple)?;
-                self.asm.bind(done);
-                self.forget(&known);
-                self.give_tuple(tuple);
-                self.give_string(string);
-                Ok(())
-            }
-            ExprKind::Int(_)
-            | ExprKind::Str(_)
-            | ExprKind::Builtin(_)
-            | ExprKind::Arg(_)
-            | ExprKind::TypedArg(_)
-            | ExprKind::Unary(..)
-            | ExprKind::Binary(..)
-            | ExprKind::Logic(..)
-            | ExprKind::Ternary(..)
-            | ExprKind::Assign(..)
-            | ExprKind::Step { .. }
-            | ExprKind::Cast(_)
-            | ExprKind::Deref(_)
-            | ExprKind::Member { .. }
-            | ExprKind::Index { .. }
-            | ExprKind::AddressOf(_)
-            | ExprKind::BitField { .. }
-            | ExprKind::Byte(..)
-            | ExprKind::Call(..)
-            | ExprKind::Comma(..)
-            | ExprKind::Recorded(_) => Err(Refusal {
-                span,
-                message: "only variables can be assigned to".into(),
-            }),
+        if let ExprKind::Var(var) = &target.kind {
+            let string = self.string(value)?;
+            // The heap's address first: finding it destroys the argument registers.
+            self.heap_at(Reg::R0, &string.start, span)?;
+            let source = self.keep(Reg::R0, span)?;
+            self.variable_address(Reg::R1, *var, span)?;
+            self.load(Reg::R3, &source);
+            self.asm.mov_imm(Reg::R2, i64::from(self.storage.strsize));
+            self.asm.call(Helper::ProbeReadKernelStr);
+            self.stack.give(source);
+            self.give_string(string);
+            return Ok(());
         }
+        let ExprKind::Element(var, key) = &target.kind else {
+            return Err(internal(target));
+        };
+        let maps = self.array_maps(*var, target)?;
+        let string = self.string(value)?;
+        let tuple = self.tuple(&maps, key, span)?;
+        let (remove, done) = (self.asm.label(), self.asm.label());
+        let length = self.reg(&string.len, Reg::R0);
+        self.asm.jump_if_imm(Cond::Eq, length, 0, remove);
+        let known = self.known();
+        let start = string.start.alias();
+        self.store_element(&maps, &tuple, span, |e| {
+            e.heap_address_known(Reg::R3, &start);
+        })?;
+        self.asm.jump(done);
+        self.asm.bind(remove);
+        self.forget(&known);
+        self.remove_element(&maps, &tuple)?;
+        self.asm.bind(done);
+        self.forget(&known);
+        self.give_tuple(tuple);
+        self.give_string(string);
+        Ok(())
     }
 
     /// `r0 = address of an element's value`, 0 if there is no such element.

@@ -35,6 +35,7 @@ use std::io;
 use std::mem;
 
 use dlang::eval::{self, Env as _, EvalError, Value};
+use dlang::format::Format;
 use dlang::program::{AggId, Expr};
 use dlang::types::Type;
 use provider::probe::ProbeKind;
@@ -688,11 +689,13 @@ impl Consumer {
 
 impl PlannedEcb {
     fn new(ecb: Ecb, strsize: u32, names: &Namer) -> Self {
+        let format_plan = |format: &Format, args: &[Expr]| {
+            printf::Plan::new(format, args, &ecb, (strsize, names.clone()))
+        };
         let plan = |kind: &OutputKind| match kind {
             OutputKind::Trace(expr) => Planned::Trace(expr.clone()),
             OutputKind::Printf(format, args) => {
-                let plan = printf::Plan::new(format, args, &ecb, (strsize, names.clone()));
-                Planned::Printf(plan, args.clone())
+                Planned::Printf(format_plan(format, args), args.clone())
             }
             OutputKind::Printa(format, ids) => {
                 let plan = format
@@ -701,19 +704,9 @@ impl PlannedEcb {
                 Planned::Printa(plan, ids.clone())
             }
             OutputKind::Exit | OutputKind::Raise => Planned::Nothing,
-            OutputKind::System(format, args) => Planned::System(printf::Plan::new(
-                format,
-                args,
-                &ecb,
-                (strsize, names.clone()),
-            )),
+            OutputKind::System(format, args) => Planned::System(format_plan(format, args)),
             OutputKind::Freopen(format, args) => {
-                let format = format.as_ref();
-                Planned::Freopen(
-                    format.map(|format| {
-                        printf::Plan::new(format, args, &ecb, (strsize, names.clone()))
-                    }),
-                )
+                Planned::Freopen(format.as_ref().map(|format| format_plan(format, args)))
             }
             OutputKind::Ftruncate => Planned::Ftruncate,
             OutputKind::Setopt(name, value) => Planned::Setopt(name.clone(), value.clone()),

@@ -94,29 +94,20 @@ impl Checker<'_> {
 }
 
 fn has_constant_operands(expr: &Expr) -> bool {
-    let constant = |e: &Expr| matches!(e.kind, ExprKind::Int(_) | ExprKind::Str(_));
-    match &expr.kind {
-        ExprKind::Unary(_, e) | ExprKind::Cast(e) => constant(e),
-        ExprKind::BitField { of, .. } => constant(of),
-        ExprKind::Binary(_, a, b)
-        | ExprKind::Logic(_, a, b)
-        | ExprKind::Byte(a, b)
-        | ExprKind::Comma(a, b) => constant(a) && constant(b),
-        ExprKind::Call(subroutine, args) => subroutine.is_pure() && args.iter().all(constant),
-        ExprKind::Int(_)
-        | ExprKind::Str(_)
-        | ExprKind::Var(_)
-        | ExprKind::Element(..)
-        | ExprKind::Builtin(_)
-        | ExprKind::Arg(_)
-        | ExprKind::TypedArg(_)
-        | ExprKind::Ternary(..)
-        | ExprKind::Assign(..)
-        | ExprKind::Step { .. }
-        | ExprKind::Deref(_)
-        | ExprKind::Member { .. }
-        | ExprKind::Index { .. }
-        | ExprKind::AddressOf(_)
-        | ExprKind::Recorded(_) => false,
-    }
+    let folds = if let ExprKind::Call(subroutine, _) = &expr.kind {
+        subroutine.is_pure()
+    } else {
+        matches!(
+            expr.kind,
+            ExprKind::Unary(..)
+                | ExprKind::Cast(_)
+                | ExprKind::BitField { .. }
+                | ExprKind::Binary(..)
+                | ExprKind::Logic(..)
+                | ExprKind::Byte(..)
+                | ExprKind::Comma(..)
+        )
+    };
+    let constant = |e: &&Expr| matches!(e.kind, ExprKind::Int(_) | ExprKind::Str(_));
+    folds && expr.operands().iter().all(constant)
 }
