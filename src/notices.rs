@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use dlang::diag::Origin;
 use dlang::program::{ProbeDesc, Program};
 use provider::catalog::Catalog;
-use provider::interpreter::runs_python;
+use provider::doctor::untraceable;
+use provider::interpreters::{self, Interpreter};
 use provider::process::files::hidden_processes;
 use provider::process::tree::descendants;
-use provider::usdt::cpython::PROVIDER;
 
 use crate::built_ins;
 use crate::cli::Cli;
@@ -52,39 +52,48 @@ pub(crate) fn tell_hidden(is_about_all: bool, messages: &Messages) {
     }
 }
 
-/// Tells that a process of `-p` has children that run Python and are left out: workers, usually, and
-/// just what was meant.
+/// Tells that a process of `-p` has children that run the interpreter that is meant, and are left out:
+/// workers, usually, and just what was meant.
 pub(crate) fn tell_children(cli: &Cli, parsed: &Parsed, messages: &Messages) {
     let pids: Vec<u32> = cli.pids.iter().filter_map(|pid| pid.parse().ok()).collect();
-    for pid in pids.iter().filter(|pid| means_python_of(parsed, **pid)) {
-        let children = descendants(*pid, &pids).into_iter();
-        let children: Vec<_> = children.filter(|pid| runs_python(*pid)).collect();
+    for &pid in &pids {
+        let Some(interpreter) = interpreter_meant(parsed, pid) else {
+            continue;
+        };
+        let children = descendants(pid, &pids).into_iter();
+        let children: Vec<_> = children.filter(|pid| interpreter.is_run_by(*pid)).collect();
         let names: Vec<_> = children.iter().map(u32::to_string).collect();
         if !names.is_empty() {
             let names = first_few(&names);
             messages.say(&format!(
-                "process {pid} has children that run Python and are not traced ({names}): \
-                 -x followfork traces them, too"
+                "process {pid} has children that run {} and are not traced ({names}): -x followfork \
+                 traces them, too",
+                interpreter.name
             ));
         }
     }
 }
 
-/// Whether a description means Python's probes in this process.
-pub(crate) fn means_python_of(parsed: &Parsed, pid: u32) -> bool {
-    let provider = format!("{PROVIDER}{pid}");
-    parsed.descs().any(|desc| desc.provider == provider)
+/// The interpreter whose probes in this process a description means.
+pub(crate) fn interpreter_meant(parsed: &Parsed, pid: u32) -> Option<&'static Interpreter> {
+    let mut descs = parsed.descs();
+    descs.find_map(|desc| interpreters::meant_in(desc, pid))
 }
 
-/// Tells, at the end of a run that has recorded nothing, that the Pythons which the target has started were
-/// not meant.
-pub(crate) fn tell_untraced_children(children: &[u32], messages: &Messages) {
+/// Tells, at the end of a run that has recorded nothing, that processes which the target has started and
+/// which run this interpreter were not meant.
+pub(crate) fn tell_untraced_children(
+    interpreter: &Interpreter,
+    children: &[u32],
+    messages: &Messages,
+) {
     let names: Vec<_> = children.iter().map(u32::to_string).collect();
     if !names.is_empty() {
         let names = first_few(&names);
         messages.say(&format!(
-            "nothing was recorded of the target, but what it started ran Python ({names}): -x followfork \
-             traces that, too"
+            "nothing was recorded of the target, but what it started ran {} ({names}): -x followfork \
+             traces that, too",
+            interpreter.name
         ));
     }
 }
@@ -105,22 +114,23 @@ pub(crate) fn tell_built_ins(program: &Program, messages: &Messages) {
     }
 }
 
-/// Tells which Pythons that run are left out of what is meant to be about all of them: those that are too
-/// old, above all.
+/// Tells which interpreters that run are left out of what is meant to be about all of them: those that are
+/// too old, above all.
 pub(crate) fn tell_untraceable(parsed: &Parsed, catalog: &mut Catalog, messages: &Messages) {
     let mut told = HashSet::new();
     for desc in parsed.descs() {
-        for python in catalog.untraceable(desc) {
-            if !told.insert(python.file.clone()) {
+        for one in untraceable(catalog, desc) {
+            if !told.insert(one.file.clone()) {
                 continue;
             }
-            let names: Vec<_> = python.pids.iter().map(u32::to_string).collect();
+            let names: Vec<_> = one.pids.iter().map(u32::to_string).collect();
             let plural = if names.len() == 1 { "" } else { "es" };
             messages.say(&format!(
-                "the Python of process{plural} {}, {}, cannot be traced: {}",
+                "the {} of process{plural} {}, {}, cannot be traced: {}",
+                one.interpreter.name,
                 first_few(&names),
-                python.file.display(),
-                python.why
+                one.file.display(),
+                one.why
             ));
         }
     }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use crate::interpreter::Python;
 use crate::text::escaped;
 
 /// What was found out. Printed, it is a few lines without a final newline: what is the
@@ -11,8 +10,8 @@ use crate::text::escaped;
 pub struct Diagnosis {
     /// One sentence: why nothing matches.
     pub reason: String,
-    /// The Python that was looked at.
-    pub python: Option<Python>,
+    /// The interpreter that was looked at.
+    pub runs: Option<String>,
     /// The probes of the wanted provider that there are, in D's spelling.
     pub available: Vec<String>,
     /// A probe or provider whose name is much like the wanted one.
@@ -25,8 +24,8 @@ impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Names of others may be in all of it.
         f.write_str(&escaped(&self.reason))?;
-        if let Some(python) = &self.python {
-            write!(f, "\n  this is {}", escaped(python.to_string()))?;
+        if let Some(runs) = &self.runs {
+            write!(f, "\n  this is {}", escaped(runs))?;
         }
         if !self.available.is_empty() {
             let available = escaped(self.available.join(", "));

@@ -8,7 +8,7 @@ pub mod doctor;
 pub mod error;
 pub mod features;
 pub mod glob;
-pub mod interpreter;
+pub mod interpreters;
 pub mod kernel_types;
 pub mod lack;
 pub mod limits;

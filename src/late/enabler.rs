@@ -7,14 +7,11 @@ use std::sync::Arc;
 
 use actions::consume::pipeline::EcbTable;
 use anyhow::{Result, bail};
-use dlang::program::ProbeDesc;
 use provider::catalog::{Catalog, Started};
-use provider::doctor::{Diagnosis, diagnose};
-use provider::interpreter::is_of_python;
+use provider::doctor::{Diagnosis, lacking};
+use provider::interpreters;
 use provider::probe::{File, Probe, ProbeId};
-use provider::python::Refusal;
 use provider::session::LinkId;
-use provider::usdt::cpython::PROVIDER;
 
 use crate::compile::{Spec, explained, no_match};
 use crate::enabling::Enabling;
@@ -160,39 +157,21 @@ impl Enabler {
         Ok(())
     }
 
-    /// The descriptions that mean the Python that a followed process runs, and that it has no probe for:
-    /// why, and what is told once. None with `-Z`.
+    /// The descriptions that mean the interpreter that a followed process runs, and that it has no probe
+    /// for: why, and what is told once. None with `-Z`.
     pub(super) fn lacking(&self, process: &Started) -> Vec<(Diagnosis, (Spec, PathBuf))> {
-        if self.options.zdefs || !process.files.iter().any(|file| is_of_python(file)) {
+        let mut files = process.files.iter();
+        if self.options.zdefs || !files.any(|file| interpreters::is_of_one(file)) {
             return Vec::new();
         }
         // What is looked at here must not count as found before it is enabled.
         let mut catalog = self.catalog.clone();
-        let provider = |pid| format!("{PROVIDER}{pid}");
-        // Of one that is a starter, the library is yet to come.
-        let file = match catalog.interpreter_among(process.files.iter().cloned()) {
-            Some((_, Err(Refusal::InLibrary { .. }))) | None => return Vec::new(),
-            Some((file, _)) => file,
-        };
-        let mut lacking = Vec::new();
-        for (spec, probe) in self.enabling.checked.parsed.specs() {
-            let desc = &probe.desc;
-            let meant = process
-                .root
-                .is_some_and(|root| desc.provider == provider(root));
-            if meant
-                && catalog
-                    .enable_started(desc, std::slice::from_ref(process))
-                    .is_empty()
-            {
-                let desc = ProbeDesc {
-                    provider: provider(process.pid),
-                    ..desc.clone()
-                };
-                lacking.push((diagnose(&mut catalog, &desc), (spec, file.clone())));
-            }
-        }
-        lacking
+        let specs = self.enabling.checked.parsed.specs();
+        let lacking = specs.filter_map(|(spec, probe)| {
+            let (file, why) = lacking(&mut catalog, &probe.desc, process)?;
+            Some((why, (spec, file)))
+        });
+        lacking.collect()
     }
 }
 

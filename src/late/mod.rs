@@ -30,7 +30,7 @@ use anyhow::Result;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use provider::catalog::{Catalog, Started};
 use provider::features::KernelFeatures;
-use provider::interpreter::is_of_python;
+use provider::interpreters::is_of_one;
 use provider::process::{MappingWatch, Whose};
 
 pub(crate) use self::enabler::{CheckBeforeUse, Enabler};
@@ -308,7 +308,7 @@ impl Late {
         };
         for process in started {
             let mut files = process.mapped.files.iter();
-            if files.any(|(file, _)| is_of_python(file) && !self.times.has_probes(file, catalog))
+            if files.any(|(file, _)| is_of_one(file) && !self.times.has_probes(file, catalog))
                 && let Some(since) = target.hold(process.pid)
             {
                 held.push((process.pid, since));
@@ -376,10 +376,11 @@ impl Late {
         unmatched
     }
 
-    /// The Pythons that the targets have started, if nobody asked to follow them.
-    pub(crate) fn unfollowed_pythons(&self) -> Vec<u32> {
+    /// The processes that the targets have started and that run an interpreter, if nobody asked to follow
+    /// them.
+    pub(crate) fn unfollowed_interpreters(&self) -> Vec<u32> {
         match &self.watch {
-            Some(watch) if self.followed.is_none() => watch.python_children(),
+            Some(watch) if self.followed.is_none() => watch.interpreter_children(),
             Some(_) | None => Vec::new(),
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use provider::catalog::Started;
 use provider::doctor::Diagnosis;
-use provider::interpreter::{is_of_python, is_python_name};
+use provider::interpreters::{is_file_of_one, is_of_one};
 use provider::probe::File;
 use provider::process::files::{may_look_into_all, runs};
 use provider::text::escaped;
@@ -63,7 +63,7 @@ impl Late {
                 "had ended before its probes were attached: its events"
             };
             // Those in `PATH` are looked for when tracing begins, where a description may mean them.
-            let advice = if is_of_python(&file) && !self.told.advice && process.root.is_some() {
+            let advice = if is_of_one(&file) && !self.told.advice && process.root.is_some() {
                 self.told.advice = true;
                 "; of a Python whose directory is in PATH, nothing is missed"
             } else {
@@ -97,7 +97,7 @@ impl Late {
                 .map(escaped)
                 .chain(mapped)
                 .collect();
-            let python = names.iter().find(|name| is_python_name(name.as_ref()));
+            let python = names.iter().find(|name| is_file_of_one(name.as_ref()));
             let Some(name) = python else {
                 // Any program may have probes. Most have none, and in another root all that have
                 // ended look like this: these are counted. (A target is stopped at each of its programs.)
@@ -154,7 +154,7 @@ impl Late {
         // Pythons most likely have some: each of them is told.
         let (pythons, others): (Vec<_>, Vec<_>) = started
             .filter_map(of_process)
-            .partition(|(_, file)| is_of_python(file));
+            .partition(|(_, file)| is_of_one(file));
         let untold = others.len().saturating_sub(TOLD);
         for (pid, file) in pythons.iter().chain(others.iter().take(TOLD)) {
             let file = file.shown.display();

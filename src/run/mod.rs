@@ -17,6 +17,7 @@ use actions::record::Ecb;
 use anyhow::{Context as _, Result, bail};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
+use provider::interpreters::Interpreter;
 use provider::process::Exit;
 use provider::session::{Detacher, Runnable};
 
@@ -29,7 +30,7 @@ use crate::kernel::{KernelRing, RunMaps};
 use crate::late::{Enabler, Late};
 use crate::matching::{Match, all_found};
 use crate::message::Messages;
-use crate::notices::{means_python_of, tell_built_ins, tell_untraced_children};
+use crate::notices::{interpreter_meant, tell_built_ins, tell_untraced_children};
 use crate::options::Options;
 use crate::target::{Target, monotonic};
 
@@ -189,15 +190,12 @@ impl Live {
         Ok(fds.first().and_then(PollFd::any) == Some(true))
     }
 
-    /// The Pythons that the targets have started and that nobody asked to follow.
-    fn untraced_children(&self) -> Vec<u32> {
+    /// The processes that the target has started and that nobody asked to follow, if they run the
+    /// interpreter that is meant in the target.
+    fn untraced_children(&self) -> Option<(&'static Interpreter, Vec<u32>)> {
         let parsed = &self.checked.parsed;
-        let mut targets = self.target.pid().into_iter();
-        if targets.any(|pid| means_python_of(parsed, pid)) {
-            self.late.unfollowed_pythons()
-        } else {
-            Vec::new()
-        }
+        let interpreter = interpreter_meant(parsed, self.target.pid()?)?;
+        Some((interpreter, self.late.unfollowed_interpreters()))
     }
 
     /// Waits for what is being enabled, so that it can be told what of it was not seen; not long if a
@@ -277,7 +275,9 @@ impl Live {
         report_ended(&mut target, &options, &messages);
         late.report_untraced();
         if is_silent {
-            tell_untraced_children(&children, &messages);
+            if let Some((interpreter, children)) = children {
+                tell_untraced_children(interpreter, &children, &messages);
+            }
             tell_built_ins(&checked.program, &messages);
         }
         let_go?;

@@ -1,6 +1,5 @@
 //! `--check-python`: what there is to know of one Python, and its self-test.
 
-use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +12,7 @@ use provider::process::files;
 use provider::python::Refusal;
 use provider::python::cache::{Cache, Check};
 use provider::usdt::UsdtFile;
-use provider::usdt::cpython::{PROVIDER, drawback};
+use provider::usdt::cpython;
 
 use super::experiment::{LONGEST, test};
 use super::{Outcome, is_python, program_for};
@@ -38,7 +37,7 @@ pub(crate) fn command(program: &str) -> Result<i32> {
     for line in build.describe(PythonEvent::FunctionEntry) {
         writeln!(out, "\t{line}")?;
     }
-    let own = markers_of(&file);
+    let own = cpython::markers_of(&UsdtFile::read(&file.path).unwrap_or_default());
     for event in PythonEvent::ALL {
         let state = match (own.get(event.name()), event.is_in(&build)) {
             (Some(Some(drawback)), true) => {
@@ -131,18 +130,6 @@ fn interpreter_of(program: &Path) -> Result<Arc<File>> {
         }
     }
     bail!("failed to check {}: it is no Python", program.display())
-}
-
-/// The names of the markers that CPython's developers put into a file, and what is wrong with each.
-fn markers_of(file: &File) -> HashMap<String, Option<&'static str>> {
-    let usdt = UsdtFile::read(&file.path).unwrap_or_default();
-    let own = usdt.sites.iter().filter(|s| s.note.provider == PROVIDER);
-    own.map(|site| {
-        let name = site.note.d_name();
-        let drawback = usdt.python.and_then(|version| drawback(version, &name));
-        (name, drawback)
-    })
-    .collect()
 }
 
 fn millis(time: Duration) -> u128 {

@@ -21,29 +21,25 @@ mod probes;
 #[cfg(test)]
 mod python_tests;
 mod scopes;
-mod untraceable;
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use dlang::program::ProbeDesc;
 
 use self::probes::Probes;
 use self::scopes::Scopes;
-pub use self::untraceable::Untraceable;
 use crate::probe::{File, Probe, ProbeId, ProbeKind, Scope};
 use crate::process::Mapped;
 use crate::process::files::{all_processes, executable_files, files_beside, files_to_come};
 use crate::process::tree::descendants;
-use crate::providers::choice::Choice;
 pub use crate::providers::file::Details;
 use crate::providers::file::{FileProbes, Files};
 pub use crate::providers::names::split_provider;
 use crate::providers::part::Search;
+use crate::providers::python::choice::Choice;
 use crate::providers::{OTHER_PROVIDERS, PROVIDERS};
 use crate::python::cache::Check;
-use crate::python::{Build, Refusal};
 use crate::spelling::near;
 
 /// The probes that have been asked for, and the files that have been read for them.
@@ -358,27 +354,17 @@ impl Catalog {
         self.files.read(executable_files(pid))
     }
 
-    /// The interpreter that a process runs, and what its code tells; `None` if it is no Python.
-    pub fn interpreter(&mut self, pid: u32) -> Option<(PathBuf, Result<Arc<Build>, Refusal>)> {
-        self.interpreter_among(executable_files(pid))
-    }
-
-    /// The interpreter among the files that a process executes.
-    pub fn interpreter_among(
+    /// What is in some files.
+    pub(crate) fn read(
         &mut self,
         files: impl IntoIterator<Item = Arc<File>>,
-    ) -> Option<(PathBuf, Result<Arc<Build>, Refusal>)> {
-        let files = self.files.read(files);
-        let mut all = files
-            .iter()
-            .map(|file| (file.file.shown.clone(), self.choice.build(file)))
-            .filter(|(_, build)| !matches!(build, Err(Refusal::NotPython | Refusal::NotElf(_))));
-        // A starter is not it, if there is better.
-        let first = all.next()?;
-        match first.1 {
-            Err(Refusal::InLibrary { .. }) => Some(all.next().unwrap_or(first)),
-            _ => Some(first),
-        }
+    ) -> Vec<Arc<FileProbes>> {
+        self.files.read(files)
+    }
+
+    /// How probes are chosen where there are several ways to make one.
+    pub(crate) fn choice(&self) -> &Choice {
+        &self.choice
     }
 
     /// Uses interpreters though they failed their self-test, as the test itself must.

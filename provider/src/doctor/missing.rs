@@ -8,13 +8,12 @@ use std::sync::Arc;
 
 use dlang::program::ProbeDesc;
 
-use super::instead::{Analysis, instead};
 use crate::diagnosis::Diagnosis;
 use crate::glob::Glob;
-use crate::interpreter::Python;
 use crate::probe::Probe;
+use crate::providers::interpreter::Why;
+use crate::providers::of_interpreter;
 use crate::spelling::near;
-use crate::usdt::cpython::{MARKERS, PROVIDER};
 
 /// Where a probe was looked for.
 #[derive(Debug)]
@@ -23,10 +22,8 @@ pub(super) enum Place {
     Process {
         /// The process, for people.
         who: String,
-        /// The Python that it runs, if that was meant.
-        python: Option<Python>,
-        /// What its code tells.
-        analysis: Option<Analysis>,
+        /// What is known of the interpreter that was meant.
+        why: Why,
     },
     /// In all of them.
     Everywhere,
@@ -72,39 +69,26 @@ pub(super) fn missing(
 
 /// No probe of the provider has this name; it has those `names`.
 fn no_such_name(name: &str, provider: &str, names: Vec<String>, place: Place) -> Diagnosis {
-    let (reason, python, analysis) = match place {
-        Place::Process {
-            who,
-            python,
-            analysis,
-        } => (
-            format!("{who} has no probe `{provider}:::{name}`"),
-            python,
-            analysis,
-        ),
+    let (reason, why) = match place {
+        Place::Process { who, why } => (format!("{who} has no probe `{provider}:::{name}`"), why),
         Place::Everywhere => (
             format!("no process has a probe `{provider}:::{name}`"),
-            None,
-            None,
+            Why::default(),
         ),
     };
-    let markers = MARKERS.map(|(marker, _)| marker);
-    let mut diagnosis = Diagnosis {
-        reason,
-        did_you_mean: near(name, &names),
-        python,
-        available: names,
-        advice: Vec::new(),
-    };
-    if let Some(python) = &diagnosis.python
-        && markers.contains(&name)
-    {
-        diagnosis.did_you_mean = None;
-        diagnosis.advice = instead(python.version, name, analysis.as_ref());
-    } else if provider == PROVIDER && diagnosis.did_you_mean.is_none() {
-        diagnosis.did_you_mean = near(name, &markers);
+    let mut did_you_mean = near(name, &names);
+    if !why.lines.is_empty() {
+        did_you_mean = None;
+    } else if let Some(part) = of_interpreter(provider) {
+        did_you_mean = did_you_mean.or_else(|| near(name, &part.known_names()));
     }
-    diagnosis
+    Diagnosis {
+        reason,
+        did_you_mean,
+        runs: why.runs,
+        available: names,
+        advice: why.lines,
+    }
 }
 
 /// The values that a field has, each once, in alphabetical order.
@@ -144,8 +128,7 @@ mod tests {
     fn in_process() -> Place {
         Place::Process {
             who: "process 12 (/bin/python3)".into(),
-            python: None,
-            analysis: None,
+            why: Why::default(),
         }
     }
 

@@ -1,159 +1,17 @@
-//! Why a description matches nothing, for people: which process or file was looked at, which Python
-//! it is and how it was built, which probes it does have, and what to do instead.
+//! Why a description matches nothing, for people: which process or file was looked at, which
+//! interpreter it runs and how that was built, which probes it does have, and what to do instead.
 //!
-//! [`diagnose`] is asked after the fact, and looks again: what it tells is of the machine as it is
-//! then. It goes by the description's provider. What cannot be a process's provider is answered here;
+//! [`diagnose()`] is asked after the fact, and looks again: what it tells is of the machine as it is
+//! then. It goes by the description's provider: `diagnose` answers what cannot be a process's provider,
 //! `process` looks at one process, `everywhere` at all of them, and both end in `missing` where the
-//! provider is there but not the probe. `instead` knows what to say where a Python lacks a probe.
+//! provider is there but not the probe. Why an interpreter lacks a probe, its provider knows.
 
+mod diagnose;
 mod everywhere;
-mod instead;
 mod missing;
 mod process;
+mod untraceable;
 
-use dlang::program::ProbeDesc;
-
-use crate::catalog::{Catalog, split_provider};
+pub use self::diagnose::{diagnose, never};
+pub use self::untraceable::{Untraceable, lacking, untraceable};
 pub use crate::diagnosis::Diagnosis;
-use crate::glob::Glob;
-pub use crate::interpreter::{Python, python_in};
-use crate::limits;
-use crate::providers::part::Provider;
-use crate::providers::{OTHER_PROVIDERS, PROVIDERS};
-
-/// Why `desc` will never match anything, whatever starts later: there is no such provider, or its name
-/// cannot be one of a process's. `None` if it may.
-#[must_use]
-pub fn never(catalog: &mut Catalog, desc: &ProbeDesc) -> Option<Diagnosis> {
-    let provider = desc.provider.trim_end_matches(|c: char| c.is_ascii_digit());
-    let literal = !desc.provider.is_empty() && Glob::new(&desc.provider).is_literal();
-    let not_ours = OTHER_PROVIDERS.contains(&provider);
-    let nowhere = literal && split_provider(&desc.provider).is_empty();
-    (not_ours || nowhere).then(|| diagnose(catalog, desc))
-}
-
-/// Finds out why `desc` matches nothing.
-#[must_use]
-pub fn diagnose(catalog: &mut Catalog, desc: &ProbeDesc) -> Diagnosis {
-    if let Some(limit) = limits::reached() {
-        return Diagnosis {
-            reason: format!("not everything could be looked at: {limit}"),
-            ..Diagnosis::default()
-        };
-    }
-    let provider = desc.provider.trim_end_matches(|c: char| c.is_ascii_digit());
-    if OTHER_PROVIDERS.contains(&provider) {
-        return not_ours(provider);
-    }
-    if let Some(diagnosis) = PROVIDERS.iter().find_map(|part| part.why_not(desc)) {
-        return diagnosis;
-    }
-    if !Glob::new(&desc.provider).is_literal() {
-        return everywhere::diagnose(catalog, desc);
-    }
-    // `python1234` may be read as `python` 1234, `python1` 234 and so on; the shortest name that
-    // fits a living process is what was meant.
-    let readings = split_provider(&desc.provider);
-    let living = readings.iter().find(|(_, pid)| process::exists(*pid));
-    match (living, readings.first()) {
-        (Some((provider, pid)), _) => process::hidden(*pid).unwrap_or_else(|| {
-            let files = catalog.files_of(*pid);
-            let mut parts = PROVIDERS.iter();
-            parts
-                .find_map(|part| part.why_not_in(&files, desc, provider, *pid))
-                .unwrap_or_else(|| process::diagnose(catalog, desc, provider, *pid))
-        }),
-        (None, Some((_, pid))) => Diagnosis {
-            reason: format!("there is no process {pid}"),
-            ..Diagnosis::default()
-        },
-        (None, None) => no_process_id(desc),
-    }
-}
-
-fn not_ours(provider: &str) -> Diagnosis {
-    Diagnosis {
-        reason: format!("rdtrace has no provider `{provider}`"),
-        advice: vec![
-            format!("it has {}", all_providers()),
-            "for the kernel, use DTrace for Linux or bpftrace".into(),
-        ],
-        ..Diagnosis::default()
-    }
-}
-
-/// The providers that there are: `a, b, and c`.
-fn all_providers() -> String {
-    let [first @ .., last] = PROVIDERS.map(Provider::summary);
-    format!("{}, and {last}", first.join(", "))
-}
-
-/// `python:::x`, or `python0:::x`, which `$target` gives without a target.
-fn no_process_id(desc: &ProbeDesc) -> Diagnosis {
-    let provider = &desc.provider;
-    let bare = provider.trim_end_matches('0');
-    let reason = if bare.len() < provider.len() {
-        format!(
-            "`$target` is 0 here: neither -c nor -p names a process, so there is no `{provider}`"
-        )
-    } else {
-        format!("`{provider}` is no provider by itself: its processes' ids belong to the name")
-    };
-    Diagnosis {
-        reason,
-        advice: vec![
-            format!("write `{bare}$target` with -c or -p for one process,"),
-            format!("`{bare}1234` for the process 1234, `{bare}*` for every process"),
-        ],
-        ..Diagnosis::default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn description(text: &str) -> ProbeDesc {
-        let mut fields = text.split(':').map(str::to_owned);
-        let mut next = || fields.next().unwrap();
-        ProbeDesc {
-            provider: next(),
-            module: next(),
-            function: next(),
-            name: next(),
-        }
-    }
-
-    fn told(text: &str) -> String {
-        diagnose(&mut Catalog::new(), &description(text)).to_string()
-    }
-
-    #[test]
-    fn descriptions_without_a_process() {
-        assert!(told("python:::line").contains("`python$target` with -c or -p"));
-        assert!(told("python0:::line").starts_with("`$target` is 0 here"));
-        assert_eq!(
-            told("python900000000:::line"),
-            "there is no process 900000000"
-        );
-        assert!(told(":::BEGN").contains("did you mean `BEGIN`?"));
-        assert!(told("dtrace:x::END").contains("has no probe `x::END`"));
-        assert!(told("profile:::tick-0").starts_with("`tick-0` is no rate"));
-        assert!(told("syscall:::entry").starts_with("rdtrace has no provider `syscall`"));
-        let never = |text| never(&mut Catalog::new(), &description(text)).map(|why| why.reason);
-        for text in ["syscall:::entry", "syscall12:::", "foo:::bar"] {
-            assert!(never(text).is_some(), "{text}");
-        }
-        for text in ["foo12:::bar", "foo*:::bar", ":::bar", "*:::"] {
-            assert_eq!(never(text), None, "{text}");
-        }
-        assert!(told("nosuch*:::x").starts_with("no process has a provider like `nosuch*`"));
-    }
-
-    #[test]
-    fn a_process_without_probes() {
-        let text = told(&format!("python{}:::line", std::process::id()));
-        assert!(text.contains("has no provider `python`"), "{text}");
-        assert!(text.contains("not a Python"), "{text}");
-    }
-}

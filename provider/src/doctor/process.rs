@@ -6,18 +6,16 @@ use std::sync::Arc;
 
 use dlang::program::ProbeDesc;
 
-use super::instead::{Analysis, instead};
 use super::missing::{Place, missing};
 use crate::catalog::Catalog;
 use crate::diagnosis::Diagnosis;
-use crate::interpreter::{Python, python_of, runs_python};
 use crate::probe::Probe;
 use crate::process::files;
-use crate::process::tree::descendants;
+use crate::providers::interpreter::Lacking;
+use crate::providers::of_interpreter;
 use crate::spelling::near;
 use crate::text::escaped;
 use crate::usdt::UsdtFile;
-use crate::usdt::cpython::PROVIDER;
 use crate::usdt::elf::ElfError;
 
 /// Whether there is such a process.
@@ -52,90 +50,38 @@ pub(super) fn diagnose(
         };
     }
     let own = all(catalog, format!("{provider}{pid}"));
-    let is_python = provider == PROVIDER;
-    let interpreter = is_python.then(|| catalog.interpreter(pid)).flatten();
-    let python = is_python.then(|| python_of(pid)).flatten();
+    let part = of_interpreter(provider);
+    let files = catalog.files_of(pid);
+    let lacking = Lacking {
+        pid,
+        files: &files,
+        choice: catalog.choice(),
+        name: &desc.name.replace("__", "-"),
+        has_others: !own.is_empty(),
+    };
+    let why = part.map(|part| part.why_lacking(&lacking));
+    let why = why.unwrap_or_default();
     if !own.is_empty() {
-        let analysis = interpreter.map(|(_, analysis)| analysis);
-        let place = Place::Process {
-            who,
-            python,
-            analysis,
-        };
-        return missing(desc, provider, &own, place);
+        return missing(desc, provider, &own, Place::Process { who, why });
     }
     let others = other_providers(catalog, pid);
-    let advice = if is_python {
-        without_probes(&desc.name, python.as_ref(), interpreter.as_ref())
-    } else {
-        Vec::new()
-    };
-    let advice = if !advice.is_empty() {
-        advice
-    } else if let Some(children) = is_python.then(|| python_children(pid)).flatten() {
-        vec![children]
+    let not_run = || part.and_then(|part| part.why_not_run(pid, !others.is_empty()));
+    let advice = if !why.lines.is_empty() {
+        why.lines
+    } else if let Some(text) = not_run() {
+        vec![text]
     } else if !others.is_empty() {
         vec![format!("its providers: {}", others.join(", "))]
-    } else if is_python {
-        vec![
-            "it is not a Python, or its interpreter is not mapped yet; a wrapper that starts \
-             Python as a child has another process id"
-                .into(),
-        ]
     } else {
         vec!["no file that it runs has USDT probes".into()]
     };
     Diagnosis {
         reason: format!("{who} has no provider `{provider}`"),
         did_you_mean: near(provider, &others).map(|name| format!("{name}{pid}")),
-        python,
+        runs: why.runs,
         available: Vec::new(),
         advice,
     }
-}
-
-/// What there is to say of a process that is no Python and has started some.
-fn python_children(pid: u32) -> Option<String> {
-    let children = descendants(pid, &[]).into_iter();
-    let children: Vec<u32> = children.filter(|pid| runs_python(*pid)).collect();
-    let name = |pid: &u32| {
-        let program = files::program(*pid).unwrap_or_default();
-        format!("{pid} ({})", escaped(program))
-    };
-    let first = children.first()?;
-    let names: Vec<String> = children.iter().take(MOST_NAMED).map(name).collect();
-    let more = match children.len().saturating_sub(names.len()) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    Some(format!(
-        "it has started Python: {}{more}; `-p {first}` traces that process, -x followfork all of them",
-        names.join(", ")
-    ))
-}
-
-/// So many processes are named.
-const MOST_NAMED: usize = 5;
-
-/// What there is to say of a Python without any probes; nothing if it is none.
-fn without_probes(
-    name: &str,
-    python: Option<&Python>,
-    interpreter: Option<&(PathBuf, Analysis)>,
-) -> Vec<String> {
-    if let Some(python) = python {
-        let analysis = interpreter.map(|(_, analysis)| analysis);
-        let mut advice = vec!["this build has no USDT probes at all".to_owned()];
-        advice.extend(instead(python.version, name, analysis));
-        return advice;
-    }
-    let Some((file, Err(refusal))) = interpreter else {
-        return Vec::new();
-    };
-    let file = file.display();
-    vec![format!(
-        "{file} has no USDT probes, and none can be made: {refusal}"
-    )]
 }
 
 /// The bare names of the providers that a process has.

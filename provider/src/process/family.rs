@@ -1,4 +1,4 @@
-//! Who has been started by some processes, and which of them run Python: also those that have ended.
+//! Who has been started by some processes, and which of them run an interpreter: also those that have ended.
 //!
 //! Kept by the kernel's reports of forks, execs and mappings, in their order as far as one process is
 //! concerned.
@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::tree::descendants;
-use crate::interpreter::{is_python_name, runs_python};
+use crate::interpreters;
 
 /// So many processes are remembered; after that, none that comes.
 const REMEMBERED: usize = 1 << 16;
@@ -24,7 +24,7 @@ pub(super) struct Family {
 struct Member {
     root: u32,
     /// `None` of one that was there before: `/proc` knows.
-    python: Option<bool>,
+    interpreter: Option<bool>,
 }
 
 impl Family {
@@ -32,12 +32,12 @@ impl Family {
     pub(super) fn of(roots: &[u32], except: Option<u32>) -> Self {
         let mut members = HashMap::new();
         for &root in roots.iter().chain(&except) {
-            let python = None;
+            let interpreter = None;
             let theirs = descendants(root, roots).into_iter();
             members.extend(
                 std::iter::once(root)
                     .chain(theirs)
-                    .map(|pid| (pid, Member { root, python })),
+                    .map(|pid| (pid, Member { root, interpreter })),
             );
         }
         Self { members, except }
@@ -49,25 +49,33 @@ impl Family {
             return;
         };
         if self.members.len() < REMEMBERED {
-            let python = member.python.unwrap_or_else(|| runs_python(parent));
-            let python = Some(python);
-            self.members.insert(child, Member { python, ..member });
+            let interpreter = member
+                .interpreter
+                .unwrap_or_else(|| interpreters::is_run_by(parent));
+            let interpreter = Some(interpreter);
+            self.members.insert(
+                child,
+                Member {
+                    interpreter,
+                    ..member
+                },
+            );
         }
     }
 
-    /// A process has become another program: it is no Python any more, until that is mapped.
+    /// A process has become another program: it is no interpreter any more, until that is mapped.
     pub(super) fn exec(&mut self, pid: u32) {
         if let Some(member) = self.members.get_mut(&pid) {
-            member.python = Some(false);
+            member.interpreter = Some(false);
         }
     }
 
     /// A process has mapped a file to execute.
     pub(super) fn map(&mut self, pid: u32, file: &Path) {
         if let Some(member) = self.members.get_mut(&pid)
-            && is_python_name(file)
+            && interpreters::is_file_of_one(file)
         {
-            member.python = Some(true);
+            member.interpreter = Some(true);
         }
     }
 
@@ -82,13 +90,18 @@ impl Family {
     }
 
     /// The processes that have been started, or have become another program, since this is kept, and
-    /// that run Python, or did when they ended.
-    pub(super) fn pythons(&self) -> Vec<u32> {
+    /// that run an interpreter, or did when they ended.
+    pub(super) fn interpreters(&self) -> Vec<u32> {
         let members = self.members.iter();
-        let is_python = |(pid, member): &(&u32, &Member)| {
-            **pid != member.root && Some(member.root) != self.except && member.python == Some(true)
+        let is_interpreter = |(pid, member): &(&u32, &Member)| {
+            **pid != member.root
+                && Some(member.root) != self.except
+                && member.interpreter == Some(true)
         };
-        let mut pids: Vec<u32> = members.filter(is_python).map(|(pid, _)| *pid).collect();
+        let mut pids: Vec<u32> = members
+            .filter(is_interpreter)
+            .map(|(pid, _)| *pid)
+            .collect();
         pids.sort_unstable();
         pids
     }
@@ -113,7 +126,7 @@ mod tests {
         family.exec(1_000_000_003);
         family.map(1_000_000_003, Path::new("/opt/lib/libpython3.12.so.1.0"));
         family.fork(77, 78); // strangers
-        assert_eq!(family.pythons(), [1_000_000_001, 1_000_000_003]);
+        assert_eq!(family.interpreters(), [1_000_000_001, 1_000_000_003]);
         assert_eq!(family.root_of(1_000_000_003), Some(ROOT));
         assert_eq!(family.root_of(78), None);
     }
@@ -130,7 +143,7 @@ mod tests {
         assert!(family.is_left_out(1_000_000_001));
         assert!(!family.is_left_out(1_000_000_002));
         assert!(!family.is_left_out(78));
-        assert_eq!(family.pythons(), [1_000_000_002]);
+        assert_eq!(family.interpreters(), [1_000_000_002]);
     }
 
     #[test]
@@ -138,9 +151,9 @@ mod tests {
         let mut family = Family::of(&[ROOT], None);
         family.exec(ROOT);
         family.fork(ROOT, 1_000_000_001);
-        assert!(family.pythons().is_empty());
+        assert!(family.interpreters().is_empty());
         family.exec(1_000_000_001);
         family.map(1_000_000_001, Path::new("/usr/bin/python3"));
-        assert_eq!(family.pythons(), [1_000_000_001]);
+        assert_eq!(family.interpreters(), [1_000_000_001]);
     }
 }

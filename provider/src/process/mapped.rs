@@ -137,12 +137,12 @@ impl MappingWatch {
         }
     }
 
-    /// The processes that the roots have started since the watch began, and that run Python, or did when
-    /// they ended.
+    /// The processes that the roots have started since the watch began, and that run an interpreter, or did
+    /// when they ended.
     #[must_use]
-    pub fn python_children(&self) -> Vec<u32> {
+    pub fn interpreter_children(&self) -> Vec<u32> {
         let family = self.inbox.family.lock();
-        family.map_or_else(|_| Vec::new(), |family| family.pythons())
+        family.map_or_else(|_| Vec::new(), |family| family.interpreters())
     }
 
     /// The processes that have mapped something to execute since the last call, and what. Never waits.

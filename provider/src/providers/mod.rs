@@ -4,16 +4,15 @@
 //! them fire, and why there is none. The rest of rdtrace knows the table, not who is in it. To add a
 //! provider is to write such a file and to add its line here (docs/howto-add-a-provider.md).
 
-pub(crate) mod choice;
 mod dtrace;
 pub(crate) mod file;
-mod installed;
+pub(crate) mod interpreter;
 mod machine_code;
 pub(crate) mod names;
 pub(crate) mod part;
 mod pid;
 mod profile;
-mod python;
+pub(crate) mod python;
 mod usdt;
 
 use self::part::Provider;
@@ -26,6 +25,12 @@ pub(crate) const PROVIDERS: [&dyn Provider; 5] = [
     &usdt::Usdt,
     &pid::Pid,
 ];
+
+/// The provider with this bare name, if its probes are those of an interpreter.
+pub(crate) fn of_interpreter(name: &str) -> Option<&'static dyn Provider> {
+    let is_it = |part: &&dyn Provider| part.interpreter().is_some_and(|one| one.provider == name);
+    PROVIDERS.into_iter().find(is_it)
+}
 
 /// Providers of DTrace's that rdtrace does not have.
 pub(crate) const OTHER_PROVIDERS: [&str; 19] = [

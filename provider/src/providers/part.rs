@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use dlang::program::ProbeDesc;
 
-use super::choice::Choice;
 use super::file::{FileProbes, Identity};
+use super::interpreter::{Interpreter, Lacking, Located, Why};
+use super::python::choice::Choice;
 use crate::diagnosis::Diagnosis;
 use crate::probe::{File, ProbeArg, ProbeKind, Scope, SourceArgs};
 
@@ -65,6 +66,33 @@ pub(crate) trait Provider: fmt::Debug + Sync {
         _name: &str,
         _pid: u32,
     ) -> Option<Diagnosis> {
+        None
+    }
+
+    /// The interpreter whose probes these are, if they are an interpreter's. Such a provider answers
+    /// what follows, too.
+    fn interpreter(&self) -> Option<&'static Interpreter> {
+        None
+    }
+
+    /// The names of all probes that some build of the interpreter has.
+    fn known_names(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
+    /// The interpreter among the files of a process.
+    fn locate(&self, _files: &[Arc<FileProbes>], _choice: &Choice) -> Option<Located> {
+        None
+    }
+
+    /// Why a process that runs the interpreter lacks a probe.
+    fn why_lacking(&self, _process: &Lacking<'_>) -> Why {
+        Why::default()
+    }
+
+    /// What there is to say of a process that does not run the interpreter and has, or has not,
+    /// probes of other providers.
+    fn why_not_run(&self, _pid: u32, _has_others: bool) -> Option<String> {
         None
     }
 }

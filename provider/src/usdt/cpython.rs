@@ -19,12 +19,14 @@
 //! A probe that is made from the interpreter's code ([`crate::python`]) needs neither, so the marker
 //! is used only where none can be made: see [`drawback`].
 
+use std::collections::HashMap;
+
 use dlang::types::Int;
 use object::ReadRef;
 
-use super::UsdtSite;
 use super::elf::Elf;
 use super::symbols;
+use super::{UsdtFile, UsdtSite};
 use crate::object::UprobeSite;
 use crate::probe::ProbeArg;
 
@@ -89,6 +91,23 @@ pub fn drawback(version: Version, marker: &str) -> Option<&'static str> {
     }
 }
 
+/// The names of the markers that CPython's developers put into a file, and what is wrong with each.
+#[must_use]
+pub fn markers_of(usdt: &UsdtFile) -> HashMap<String, Option<&'static str>> {
+    let own = usdt.sites.iter().filter(|site| is_own(site));
+    own.map(|site| {
+        let name = site.note.d_name();
+        let drawback = usdt.python.and_then(|version| drawback(version, &name));
+        (name, drawback)
+    })
+    .collect()
+}
+
+/// Whether it is a marker of CPython's.
+pub(super) fn is_own(site: &UsdtSite) -> bool {
+    site.note.provider == PROVIDER
+}
+
 /// Instructions that run at most once in a process's life: the semaphores that an empty program raises hang
 /// on one of them.
 const RARE: [&str; 4] = [
@@ -109,7 +128,7 @@ pub(super) fn raises<'a, R: ReadRef<'a>>(
     }
     let line = sites
         .iter()
-        .find(|site| site.note.provider == PROVIDER && site.note.d_name() == "line")
+        .find(|site| is_own(site) && site.note.d_name() == "line")
         .and_then(|site| site.site.semaphore);
     let rare = RARE.iter().find_map(|name| {
         let address = symbols::address_of(elf, name)?;

@@ -113,11 +113,7 @@ impl UsdtFile {
         {
             site.function = function;
         }
-        if file
-            .sites
-            .iter()
-            .any(|site| site.note.provider == cpython::PROVIDER)
-        {
+        if file.sites.iter().any(cpython::is_own) {
             file.python = cpython::version(elf);
             file.entry_raises = cpython::raises(elf, &file.sites, file.python);
         }

@@ -1,18 +1,23 @@
 //! CPython's probes: its USDT markers, and what is made from the code of an interpreter; which of the
-//! two, the [`Choice`](super::choice::Choice) says.
+//! two, the [`Choice`](choice::Choice) says.
+
+pub(crate) mod choice;
+mod installed;
+mod lacking;
+mod version;
 
 use std::sync::Arc;
 
 use dlang::program::ProbeDesc;
 
-use super::choice::has_marker;
-use super::file::Group;
+use self::choice::{Choice, has_marker};
+use super::file::{FileProbes, Group};
+use super::interpreter::{Interpreter, Lacking, Located, Why};
 use super::names::{d_name, fits, full_name, means};
 use super::part::{Made, Offer, Origin, Provider, Search};
-use super::{installed, usdt};
-use crate::interpreter::runs_python;
+use super::usdt;
 use crate::probe::{File, ProbeKind, PythonEvent, PythonSites, Scope, SourceArgs};
-use crate::python::Build;
+use crate::python::{Build, Refusal};
 use crate::synthesised;
 use crate::usdt::cpython;
 
@@ -21,6 +26,13 @@ use crate::usdt::cpython;
 pub(super) struct Python;
 
 const NAME: &str = cpython::PROVIDER;
+
+/// CPython.
+static PYTHON: Interpreter = Interpreter {
+    name: "Python",
+    provider: NAME,
+    files: &["python", "libpython"],
+};
 
 impl Provider for Python {
     fn summary(&self) -> &'static str {
@@ -46,7 +58,38 @@ impl Provider for Python {
     }
 
     fn is_settled(&self, _desc: &ProbeDesc, name: &str, pid: u32) -> Option<bool> {
-        (name == NAME && runs_python(pid)).then_some(true)
+        (name == NAME && PYTHON.is_run_by(pid)).then_some(true)
+    }
+
+    fn interpreter(&self) -> Option<&'static Interpreter> {
+        Some(&PYTHON)
+    }
+
+    fn known_names(&self) -> Vec<&'static str> {
+        cpython::MARKERS.map(|(name, _)| name).to_vec()
+    }
+
+    fn locate(&self, files: &[Arc<FileProbes>], choice: &Choice) -> Option<Located> {
+        let (file, build) = lacking::interpreter_in(files, choice)?;
+        Some(Located {
+            file,
+            is_starter: matches!(build, Err(Refusal::InLibrary { .. })),
+            refusal: build.err().map(|refusal| refusal.to_string()),
+        })
+    }
+
+    fn why_lacking(&self, process: &Lacking<'_>) -> Why {
+        lacking::why_lacking(process)
+    }
+
+    fn why_not_run(&self, pid: u32, has_others: bool) -> Option<String> {
+        lacking::python_children(pid, |child| PYTHON.is_run_by(child)).or_else(|| {
+            (!has_others).then(|| {
+                "it is not a Python, or its interpreter is not mapped yet; a wrapper that starts \
+                 Python as a child has another process id"
+                    .into()
+            })
+        })
     }
 }
 

@@ -17,7 +17,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
-use super::file::{FileProbes, Group, Identity};
+use super::super::file::{FileProbes, Group, Identity};
 use crate::probe::{Probe, ProbeKind, PythonEvent};
 use crate::python::cache::{Cache, Check, Findings};
 use crate::python::{Build, Refusal};

@@ -8,26 +8,24 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::probe::File;
 use crate::process::files;
 use crate::usdt::cpython::{self, Version};
 use crate::usdt::elf::Contents;
 
 /// A CPython interpreter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Python {
+pub(super) struct Python {
     /// The file with the interpreter: the program or its libpython.
-    pub file: PathBuf,
+    pub(super) file: PathBuf,
     /// Its version.
-    pub version: Version,
+    pub(super) version: Version,
     /// How it was configured, if its `_sysconfigdata` is where it belongs.
-    pub configured: Option<String>,
+    pub(super) configured: Option<String>,
 }
 
 impl Python {
     /// Whether it was configured with `--with-dtrace`, if that is known.
-    #[must_use]
-    pub fn with_dtrace(&self) -> Option<bool> {
+    fn with_dtrace(&self) -> Option<bool> {
         self.configured
             .as_ref()
             .map(|arguments| arguments.contains("--with-dtrace"))
@@ -46,36 +44,14 @@ impl fmt::Display for Python {
 }
 
 /// The interpreter that a process runs.
-pub(crate) fn python_of(pid: u32) -> Option<Python> {
+pub(super) fn python_of(pid: u32) -> Option<Python> {
     files::executable_files(pid)
         .iter()
         .find_map(|file| python_in(&file.path, &file.shown))
 }
 
-/// Whether a process runs a Python, by the names of its files.
-#[must_use]
-pub fn runs_python(pid: u32) -> bool {
-    let files = files::executable_files(pid);
-    files.iter().any(|file| is_of_python(file))
-}
-
-/// Whether a file is a Python's program or library, by its name.
-#[must_use]
-pub fn is_of_python(file: &File) -> bool {
-    is_python_name(&file.shown)
-}
-
-/// Whether a name is that of a Python's program or library.
-#[must_use]
-pub fn is_python_name(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default();
-    let name = name.to_string_lossy();
-    name.starts_with("python") || name.starts_with("libpython")
-}
-
 /// The interpreter in a file, which people know as `shown`.
-#[must_use]
-pub fn python_in(path: &Path, shown: &Path) -> Option<Python> {
+fn python_in(path: &Path, shown: &Path) -> Option<Python> {
     let name = shown.file_name()?.to_str()?;
     if !name.contains("python") {
         return None; // not worth reading: no distribution hides it under another name

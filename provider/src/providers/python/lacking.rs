@@ -4,17 +4,97 @@
 //! imports came in 3.7, `audit` in 3.8; those for functions and lines went in 3.12, and the function
 //! probes came back in 3.15. Whether it does have them depends on how it was configured.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::super::file::FileProbes;
+use super::super::interpreter::{Lacking, Why};
+use super::choice::Choice;
+use super::version::python_of;
 use crate::probe::PythonEvent;
+use crate::process::files;
+use crate::process::tree::descendants;
 use crate::python::{Build, Refusal};
-use crate::usdt::cpython::Version;
+use crate::text::escaped;
+use crate::usdt::cpython::{MARKERS, Version};
 
 /// What the analysis of the interpreter gave.
-pub(super) type Analysis = Result<Arc<Build>, Refusal>;
+type Analysis = Result<Arc<Build>, Refusal>;
+
+/// So many processes are named.
+const MOST_NAMED: usize = 5;
+
+/// The file with the interpreter among those of a process, and what its code tells; `None` if there is
+/// none.
+pub(super) fn interpreter_in(
+    files: &[Arc<FileProbes>],
+    choice: &Choice,
+) -> Option<(PathBuf, Analysis)> {
+    let mut all = files
+        .iter()
+        .map(|file| (file.file.shown.clone(), choice.build(file)))
+        .filter(|(_, build)| !matches!(build, Err(Refusal::NotPython | Refusal::NotElf(_))));
+    // A starter is not it, if there is better.
+    let first = all.next()?;
+    if matches!(first.1, Err(Refusal::InLibrary { .. })) {
+        Some(all.next().unwrap_or(first))
+    } else {
+        Some(first)
+    }
+}
+
+/// Why a process that runs a Python has no such probe.
+pub(super) fn why_lacking(process: &Lacking<'_>) -> Why {
+    let interpreter = interpreter_in(process.files, process.choice);
+    let python = python_of(process.pid);
+    let lines = match (&python, &interpreter) {
+        (Some(python), _) => {
+            let analysis = interpreter.as_ref().map(|(_, analysis)| analysis);
+            let mut lines = Vec::new();
+            if !process.has_others {
+                lines.push("this build has no USDT probes at all".to_owned());
+            }
+            if !process.has_others || MARKERS.iter().any(|(name, _)| *name == process.name) {
+                lines.extend(instead(python.version, process.name, analysis));
+            }
+            lines
+        }
+        (None, Some((file, Err(refusal)))) if !process.has_others => {
+            let file = file.display();
+            vec![format!(
+                "{file} has no USDT probes, and none can be made: {refusal}"
+            )]
+        }
+        (None, _) => Vec::new(),
+    };
+    Why {
+        runs: python.map(|python| python.to_string()),
+        lines,
+    }
+}
+
+/// What there is to say of a process that is no Python and has started some.
+pub(super) fn python_children(pid: u32, is_python: impl Fn(u32) -> bool) -> Option<String> {
+    let children = descendants(pid, &[]).into_iter();
+    let children: Vec<u32> = children.filter(|pid| is_python(*pid)).collect();
+    let name = |pid: &u32| {
+        let program = files::program(*pid).unwrap_or_default();
+        format!("{pid} ({})", escaped(program))
+    };
+    let first = children.first()?;
+    let names: Vec<String> = children.iter().take(MOST_NAMED).map(name).collect();
+    let more = match children.len().saturating_sub(names.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Some(format!(
+        "it has started Python: {}{more}; `-p {first}` traces that process, -x followfork all of them",
+        names.join(", ")
+    ))
+}
 
 /// Why this version lacks a marker, why none can be made in its place, and what to do.
-pub(super) fn instead(version: Version, name: &str, analysis: Option<&Analysis>) -> Vec<String> {
+fn instead(version: Version, name: &str, analysis: Option<&Analysis>) -> Vec<String> {
     let minor = version.minor;
     let why = match name {
         "function-entry" | "function-return" if (12..=14).contains(&minor) => {
