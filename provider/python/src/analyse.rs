@@ -4,7 +4,7 @@ use super::build::{Build, Method};
 use super::entries::EntrySite;
 use super::headers::offsets_of;
 use super::identify::{Identity, identify};
-use super::image::{BadImage, Image};
+use super::image::Image;
 use super::lines::LineFormat;
 use super::offsets::ByteCode;
 use super::opcodes::Opcodes;
@@ -16,10 +16,7 @@ use super::{audit, calls, gc, handlers, import, opcodes, table, vote};
 
 /// Analyses the bytes of an interpreter: an executable, or a `libpython`.
 pub fn analyse(file: &[u8]) -> Result<Build, Refusal> {
-    let image = Image::parse(file).map_err(|bad| match bad {
-        BadImage::NotElf(why) => Refusal::NotElf(why),
-        BadImage::Machine => Refusal::Machine,
-    })?;
+    let image = Image::parse(file)?;
     build(&image)
 }
 

@@ -18,6 +18,13 @@ pub(super) struct DebugOffsets {
     words: Vec<u64>,
 }
 
+impl DebugOffsets {
+    /// The words after the version and the flag.
+    pub(super) fn words(&self) -> &[u64] {
+        &self.words
+    }
+}
+
 /// Reads `_Py_DebugOffsets`, which 3.13 and later have at the start of `_PyRuntime`.
 pub(super) fn debug_offsets(image: &Image<'_>) -> Option<DebugOffsets> {
     let runtime = image.symbol("_PyRuntime")?;

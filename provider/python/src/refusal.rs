@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use super::image::BadImage;
 use super::version::Version;
 
 /// Why a file cannot be traced by this method.
@@ -70,6 +71,14 @@ pub enum Refusal {
         /// Which object.
         what: Cow<'static, str>,
     },
+    /// A function by which thread states are found is not what it should be.
+    #[error(
+        "its function {function}, by which the states of threads are found, does something else"
+    )]
+    ThreadStates {
+        /// The function.
+        function: String,
+    },
     /// A place was not found.
     #[error("in {what} there is no place for a probe: {why}")]
     NoSite {
@@ -78,4 +87,13 @@ pub enum Refusal {
         /// The reason.
         why: String,
     },
+}
+
+impl From<BadImage> for Refusal {
+    fn from(bad: BadImage) -> Self {
+        match bad {
+            BadImage::NotElf(why) => Self::NotElf(why),
+            BadImage::Machine => Self::Machine,
+        }
+    }
 }
