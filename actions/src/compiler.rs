@@ -9,77 +9,27 @@ use dlang::types::Type;
 use predicates::asm::MapRef;
 use predicates::emit::MachineState;
 use predicates::scratch::allocates;
-use predicates::storage::{CommonMaps, Sizes, Storage, TaskFields, TupleMaps};
+use predicates::storage::{CommonMaps, Sizes, Storage, TupleMaps};
 use predicates::unwind::UnwindMaps;
 use provider::object::{MapId, MapSpec};
 use provider::probe::Probe;
 
+use crate::exit::exits;
 use crate::flow::{flow_name, flow_of};
-use crate::follow::{FollowFields, followed_map};
-use crate::frames::{self, FrameOptions, ROWS, stacks_map, unwind_maps};
-pub use crate::plan::Extras;
+use crate::follow::followed_map;
+use crate::frames::{self, ROWS, stacks_map, unwind_maps};
+use crate::maps::{COUNTERS_MAP, FIRST_OWN, GLOBALS, RING, SWITCHES, THREAD, TIMER_SCRATCH};
+use crate::options::{Enabled, LowerOptions};
 use crate::plan::{each_clause_expr, each_statement, most_fixed, plan_record};
 use crate::record::{AggregationLayout, EpochPlace, KeySelector};
 use crate::tables;
 use crate::trampoline::KindMaps;
-use crate::unit::exits;
-
-/// What the code depends on beside the program.
-#[derive(Clone, Copy, Debug)]
-pub struct LowerOptions {
-    /// `strsize`, in bytes, NUL included.
-    pub strsize: u32,
-    /// `scratchsize`: the most bytes that `alloca` and `copyin` give in one clause.
-    pub scratchsize: u32,
-    /// Size of the ring buffer in bytes: a power of two and a multiple of the page size.
-    pub ring_bytes: u32,
-    /// The most keys in an aggregation, if the user has said.
-    pub aggregation_keys: Option<u32>,
-    /// Bytes for associative arrays, which bound their elements.
-    pub dynvarsize: u32,
-    /// How many speculations there may be at a time.
-    pub speculations: u32,
-    /// What records carry beside what their clauses say.
-    pub extras: Extras,
-    /// What is known of the kernel's tasks.
-    pub task: TaskFields,
-    /// Whether the kernel has the instruction `may_goto` (Linux 6.9).
-    pub may_goto: bool,
-    /// How many instructions a program has at which it is cut into parts:
-    /// [`PART_LENGTH`](crate::lower::PART_LENGTH), or less in tests.
-    pub part_length: usize,
-    /// What following processes takes, if the probes of some [`Scope::Tree`](provider::probe::Scope)
-    /// may be among those to compile, now or later.
-    pub follow: Option<FollowFields>,
-    /// Whether programs that start while tracing goes on may bring more probes.
-    pub grows: bool,
-    /// How many frames stacks have.
-    pub frames: FrameOptions,
-}
-
-/// A clause on a probe that it matches.
-#[derive(Clone, Debug)]
-pub struct Enabled {
-    /// Index into [`Program::clauses`].
-    pub clause: usize,
-    /// The probe.
-    pub probe: Arc<Probe>,
-}
 
 /// The most bytes that a record's fixed part takes.
 fn record_size(program: &Program) -> u32 {
     let clauses = program.clauses.iter();
     clauses.map(|c| most_fixed(&c.body)).max().unwrap_or(0) + 64
 }
-
-/// The maps that every enabling has.
-pub(crate) const RING: MapRef = MapRef(0);
-pub(crate) const GLOBALS: MapRef = MapRef(1);
-pub(crate) const THREAD: MapRef = MapRef(2);
-pub(crate) const TIMER_SCRATCH: MapRef = MapRef(3);
-pub(crate) const COUNTERS_MAP: MapRef = MapRef(4);
-pub(crate) const SWITCHES: MapRef = MapRef(5);
-const FIRST_OWN: u32 = 6;
 
 /// Loops over strings that the verifier is to follow turn by turn in one program: some thousand
 /// instructions each.
@@ -342,18 +292,4 @@ fn speculations(program: &Program, most: u32) -> u32 {
         });
     }
     if found { most.max(1) } else { 0 }
-}
-
-/// A name that the kernel takes for a map or program.
-pub(crate) fn program_name(name: &str) -> String {
-    name.chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || c == '_' {
-                c
-            } else {
-                '_'
-            }
-        })
-        .take(15)
-        .collect()
 }

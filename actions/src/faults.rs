@@ -7,9 +7,10 @@ use predicates::insn::Reg;
 use predicates::shared::Shared;
 
 use crate::clause::{FaultSlots, Ways, emit_clause, emit_fault_record};
-use crate::compiler::RING;
+use crate::exit::{exits, leave_if_exited};
+use crate::maps::RING;
+use crate::program::Unit;
 use crate::trampoline::{self, Source};
-use crate::unit::{Unit, exits, leave_if_exited};
 
 /// A clause whose faults are still to be handled.
 pub(crate) struct Faulting {

@@ -16,15 +16,18 @@ use provider::object::{
     self, Attachment, Called, Context, MapId, MapKind, MapSpec, ProgramId, Relocation, Target,
 };
 
-use crate::compiler::{COUNTERS_MAP, program_name};
-pub use crate::compiler::{Compiler, Enabled, Extras, LowerOptions, wants_may_goto};
+pub use crate::compiler::{Compiler, wants_may_goto};
 use crate::follow::Keeping;
 pub use crate::frames::walks_processes;
+use crate::maps::{COUNTERS_MAP, program_name};
+pub use crate::options::{Enabled, LowerOptions};
 pub use crate::parts::PART_LENGTH;
+pub use crate::plan::Extras;
 use crate::plan::{each_clause_expr, each_statement};
+use crate::program::{Unit, count};
 use crate::record::Ecb;
 use crate::trampoline::{self, Source};
-use crate::unit::{Made, Unit, count, ecb};
+use crate::unit::{Made, ecb};
 
 /// What one call of [`Compiler::lower`] adds to the enabling.
 #[derive(Debug, Default)]

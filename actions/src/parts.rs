@@ -27,7 +27,7 @@ use predicates::part::{Part, PartMaps, Slot};
 
 use crate::clause::{Held, Ways};
 use crate::faults::Faulting;
-use crate::unit::{Unit, count};
+use crate::program::{Unit, count};
 
 /// Instructions of a program, at which it is cut.
 pub const PART_LENGTH: usize = 8_000;

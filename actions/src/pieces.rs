@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use provider::probe::{ArgLocation, Moment, Probe, ProbeId, ProbeKind};
 
-use crate::compiler::Enabled;
 use crate::flow::flow_of;
+use crate::options::Enabled;
 use crate::record::Flow;
 
 /// So many probes share code; fewer have each their own.

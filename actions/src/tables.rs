@@ -28,7 +28,8 @@ use predicates::asm::MapRef;
 use predicates::storage::{Epoch, Selector, Shape, TupleMaps, key_sizes};
 use provider::object::{MapKind, MapSpec};
 
-use crate::compiler::{LowerOptions, program_name};
+use crate::maps::program_name;
+use crate::options::LowerOptions;
 use crate::plan::each_statement;
 use crate::record::{EPOCH_SLOTS, value_words};
 

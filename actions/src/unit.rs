@@ -23,37 +23,24 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use dlang::diag::Span;
-use dlang::program::{Action, AggId, Clause, Expr, ExprKind, StmtKind};
-use predicates::asm::{Code, JumpTooFar, Label};
+use dlang::program::{AggId, Clause, Expr, ExprKind, StmtKind};
+use predicates::asm::{Code, JumpTooFar};
 use predicates::emit::{Emit, Emitted, Refusal, Rodata};
-use predicates::insn::{Cond, Reg, Size};
-use predicates::part::PartMaps;
 use predicates::shared::{Names, Shared};
-use predicates::storage::own_globals;
 use predicates::tuple::direct_string;
 use provider::object::{Context, Target};
 use provider::probe::Probe;
 
-use crate::clause::{ClauseContext, Ways, emit_clause};
-use crate::compiler::{Compiler, Enabled, RING, program_name};
+use crate::clause::{Ways, emit_clause};
+use crate::exit::{exits, leave_if_exited};
 use crate::flow::flow_name;
+use crate::maps::program_name;
 use crate::parts::{MOST_CALLS, Parts};
 use crate::pieces::{Piece, pieces};
 use crate::plan::{each_clause_expr, each_expr, each_statement};
+use crate::program::{Unit, count};
 use crate::record::{Ecb, Epid, RecordLayout};
 use crate::trampoline::{self, Firing, SharedFiring, Source};
-
-/// One program while it is made.
-pub(crate) struct Unit<'c> {
-    pub(crate) compiler: &'c Compiler,
-    pub(crate) error_epids: &'c [u32],
-    /// The clauses on this program's probes, in program order.
-    pub(crate) members: &'c [Enabled],
-    /// What runs it: probes for which that is the same share a program.
-    pub(crate) source: Source,
-    /// What its maps are if it is cut into parts.
-    pub(crate) part_maps: PartMaps,
-}
 
 /// A program that was made.
 pub(crate) struct Made {
@@ -339,26 +326,6 @@ impl Unit<'_> {
         parts.clause_faults(emit, &ways, epid, start.1);
         Ok(plan.layout)
     }
-
-    /// About how many instructions the clauses of ERROR have, each of which is a part of what reports
-    /// a fault.
-    pub(crate) fn error_length(&self) -> usize {
-        const EACH: usize = 30;
-        let mut exprs = 0;
-        for error in &self.compiler.error_clauses {
-            let clause = &self.compiler.program.clauses[error.clause];
-            each_clause_expr(clause, &mut |expr| exprs += 1 + expr.operands().len());
-        }
-        exprs * EACH
-    }
-
-    pub(crate) fn context(&self, epid: u32) -> ClauseContext<'_> {
-        ClauseContext {
-            ring: RING,
-            aggregations: &self.compiler.aggregations,
-            epid,
-        }
-    }
 }
 
 /// The most instructions of a program, or of a part of a long one. The kernel's time to load it grows with
@@ -379,23 +346,6 @@ fn check_length(emit: &Emit<'_>, span: Span) -> Emitted<()> {
     })
 }
 
-/// Whether a clause may end the run.
-pub(crate) fn exits(clause: &Clause) -> bool {
-    let mut found = false;
-    each_statement(&clause.body, &mut |stmt| {
-        found |= matches!(stmt.kind, StmtKind::Action(Action::Exit(_)));
-    });
-    found
-}
-
-/// After `exit()` nothing fires but END, not even the other clauses of the same firing.
-pub(crate) fn leave_if_exited(emit: &mut Emit<'_>, leave: Label) {
-    emit.asm
-        .map_value(Reg::R1, emit.storage.globals, own_globals::EXITED);
-    emit.asm.load(Size::Double, Reg::R1, Reg::R1, 0);
-    emit.asm.jump_if_imm(Cond::Ne, Reg::R1, 0, leave);
-}
-
 pub(crate) fn ecb(epid: u32, probe: &Arc<Probe>, clause: usize, layout: RecordLayout) -> Ecb {
     Ecb {
         epid: Epid(epid),
@@ -403,9 +353,4 @@ pub(crate) fn ecb(epid: u32, probe: &Arc<Probe>, clause: usize, layout: RecordLa
         clause,
         layout,
     }
-}
-
-/// How many ECBs, or programs; there are far fewer than an EPID can number.
-pub(crate) fn count(many: usize) -> u32 {
-    u32::try_from(many).expect("ECBs are fewer than 4 billion")
 }
