@@ -25,9 +25,10 @@ use dlang::types::Type;
 
 use super::aggregate::{self, Table};
 use super::decode::Record;
-use super::fault::FaultRecord;
-use super::{ConsumerStats, OutputOptions, printf};
-use crate::record::Ecb;
+use super::fault::Fault;
+use super::options::OutputOptions;
+use super::printf;
+use super::stats::ConsumerStats;
 
 /// Where events go. All that is written goes to the end of `out`; when a record turns out to be
 /// corrupt, what its events have written is taken back, and [`Output::end_record`] does not come.
@@ -101,15 +102,6 @@ pub(super) enum Data<'e> {
         /// Keys and values.
         table: &'e Table<'e>,
     },
-}
-
-/// A clause that was ended by a fault.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Fault<'e> {
-    /// What happened.
-    pub(super) record: FaultRecord,
-    /// Whose clause, if it is known.
-    pub(super) ecb: Option<&'e Ecb>,
 }
 
 /// Something that was lost for lack of room, or left out.

@@ -1,7 +1,7 @@
-//! Fault records as the lines that go to standard error.
+//! Faults: their records, and the lines that go to standard error.
 
-use super::{decode, event};
-use crate::record::{Ecb, Epid, Fault};
+use super::decode;
+use crate::record::{Ecb, Epid, Fault as Kind};
 
 /// Bytes of a fault record; see [`FAULT_EPID`](crate::record::FAULT_EPID).
 const SIZE: usize = 32;
@@ -16,9 +16,18 @@ pub(super) struct FaultRecord {
     address: u64,
 }
 
+/// A clause that was ended by a fault.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fault<'e> {
+    /// What happened.
+    pub(super) record: FaultRecord,
+    /// Whose clause, if it is known.
+    pub(super) ecb: Option<&'e Ecb>,
+}
+
 impl FaultRecord {
     /// A fault that the consumer's own evaluation met, at no instruction.
-    pub(super) fn of(epid: Epid, fault: Fault) -> Self {
+    pub(super) fn of(epid: Epid, fault: Kind) -> Self {
         Self {
             epid,
             kind: fault as u32,
@@ -51,7 +60,7 @@ pub(super) fn decode_fault(bytes: &[u8]) -> Option<FaultRecord> {
     })
 }
 
-impl event::Fault<'_> {
+impl Fault<'_> {
     /// The message: what happened, in which clause on which probe, and at which instruction.
     pub(super) fn message(&self) -> String {
         let FaultRecord { epid, pc, .. } = self.record;
@@ -78,17 +87,17 @@ pub(super) fn place(ecb: &Ecb) -> String {
 
 /// A fault in libdtrace's words (`dtrace_faultstr`).
 fn words(kind: u32) -> &'static str {
-    const FAULTS: [(Fault, &str); 10] = [
-        (Fault::BadAddress, "invalid address"),
-        (Fault::BadAlign, "invalid alignment"),
-        (Fault::IllegalOperation, "illegal operation"),
-        (Fault::DivideByZero, "divide-by-zero"),
-        (Fault::NoScratch, "out of scratch space"),
-        (Fault::KernelAddress, "invalid kernel access"),
-        (Fault::UserAddress, "invalid user access"),
-        (Fault::TupleOverflow, "tuple stack overflow"),
-        (Fault::BadStack, "bad stack"),
-        (Fault::BadSize, "invalid size"),
+    const FAULTS: [(Kind, &str); 10] = [
+        (Kind::BadAddress, "invalid address"),
+        (Kind::BadAlign, "invalid alignment"),
+        (Kind::IllegalOperation, "illegal operation"),
+        (Kind::DivideByZero, "divide-by-zero"),
+        (Kind::NoScratch, "out of scratch space"),
+        (Kind::KernelAddress, "invalid kernel access"),
+        (Kind::UserAddress, "invalid user access"),
+        (Kind::TupleOverflow, "tuple stack overflow"),
+        (Kind::BadStack, "bad stack"),
+        (Kind::BadSize, "invalid size"),
     ];
     let found = FAULTS.iter().find(|(fault, _)| *fault as u32 == kind);
     found.map_or("unknown fault", |(_, words)| words)
@@ -96,11 +105,11 @@ fn words(kind: u32) -> &'static str {
 
 fn shows_address(kind: u32) -> bool {
     [
-        Fault::BadAddress,
-        Fault::BadAlign,
-        Fault::KernelAddress,
-        Fault::BadStack,
-        Fault::BadSize,
+        Kind::BadAddress,
+        Kind::BadAlign,
+        Kind::KernelAddress,
+        Kind::BadStack,
+        Kind::BadSize,
     ]
     .iter()
     .any(|fault| *fault as u32 == kind)

@@ -14,9 +14,11 @@ use serde::ser::{SerializeSeq as _, Serializer};
 use super::aggregate::{Bucket, Keyed, Result as Aggregated, Table};
 use super::convert::Dates;
 use super::decode::Record;
-use super::event::{Data, Drops, Fault, Output};
-use super::names::Namer;
-use super::{ConsumerStats, OutputOptions};
+use super::event::{Data, Drops, Output};
+use super::fault::Fault;
+use super::names::{Namer, named};
+use super::options::OutputOptions;
+use super::stats::ConsumerStats;
 
 /// The number of the schema: it grows when a field changes its meaning or goes, not when one is added.
 const SCHEMA: u32 = 1;
@@ -409,7 +411,7 @@ impl Serialize for Values<'_> {
         for arg in self.0 {
             // The message has been made of the same: what cannot be computed does not come here.
             if let Ok(value) = eval::eval(arg, self.1) {
-                let value = super::named(value, &arg.ty, self.1, self.2);
+                let value = named(value, &arg.ty, self.1, self.2);
                 values.serialize_element(&Typed::of(&value, &arg.ty))?;
             }
         }

@@ -7,10 +7,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use dlang::eval::Value;
 use dlang::symbol::Symbol as Kind;
 use dlang::types::Type;
 use provider::addresses::Symbol;
 
+use super::decode::Record;
 use crate::frames::Stack;
 
 /// Where names come from; tests need no kernel.
@@ -62,6 +64,9 @@ impl fmt::Debug for Namer {
 /// So many names are remembered. More are looked up again, and may have changed.
 const MOST: usize = 1 << 20;
 
+/// So many stacks are remembered. More are read again from where the kernel has them.
+const MOST_STACKS: usize = 1 << 16;
+
 impl Namer {
     pub(super) fn new(names: Box<dyn Names>) -> Self {
         Self(Arc::new(Mutex::new(Given {
@@ -99,6 +104,9 @@ impl Namer {
                 return Arc::default();
             };
             let found = Arc::new(found);
+            if given.stacks.len() >= MOST_STACKS {
+                given.stacks.clear();
+            }
             given.stacks.insert(number, Arc::clone(&found));
             found
         })
@@ -145,6 +153,22 @@ impl Given {
             Some(process) => names.of_process(process, address),
             None => names.of_kernel(address),
         })
+    }
+}
+
+/// A value as it is shown: a symbol or a stack as its text.
+pub(super) fn named<'v>(
+    value: Value<'v>,
+    ty: &Type,
+    record: &Record<'_>,
+    names: &Namer,
+) -> Value<'v> {
+    match value {
+        Value::Int(number) => match names.text(ty, record.process(), number) {
+            Some(text) => Value::Str(text.into_bytes().into()),
+            None => Value::Int(number),
+        },
+        Value::Str(text) => Value::Str(text),
     }
 }
 

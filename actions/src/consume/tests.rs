@@ -6,12 +6,13 @@ use dlang::program::{ExprKind, Subroutine};
 use dlang::types::{Int, Type};
 use proptest::prelude::*;
 
+use super::drops::DropReporter;
 use super::testing::{
     Datum, constant, consumer, ecb, expr, int, lay_out, printf, probe, probename, quiet, recorded,
     show, string,
 };
 use super::*;
-use crate::record::{Flow, Output};
+use crate::record::{FAULT_EPID, Fault, Flow, Output, OutputKind, Speculation};
 
 fn i(n: i64, int: Int) -> Datum {
     Datum::I(n, int)

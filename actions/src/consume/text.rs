@@ -6,8 +6,11 @@ use super::aggregate::{Printer, Table};
 use super::convert::Dates;
 use super::decode::Record;
 use super::default::Strings;
-use super::event::{Data, Drops, Fault, Output};
-use super::{ConsumerStats, OutputOptions, default, flow};
+use super::event::{Data, Drops, Output};
+use super::fault::Fault;
+use super::options::OutputOptions;
+use super::stats::ConsumerStats;
+use super::{default, flow};
 
 /// Writes events as DTrace's text. Faults and drops are messages on standard error and leave no
 /// trace here.

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use provider::object::MapId;
 
-use super::snapshot::AggregationMaps;
+use super::maps::AggregationMaps;
 use crate::record::EpochPlace;
 
 /// The entries of one map, by the first word of their keys: the selector, if the map is shared.

@@ -32,8 +32,9 @@ use std::time::{Duration, Instant};
 use dlang::program::AggFunc;
 use provider::object::MapId;
 
+use super::entry::{Entry, Found, to_words};
 use super::key::Tuple;
-use super::snapshot::{AggregationMaps, Entry, Found, to_words};
+use super::maps::AggregationMaps;
 use super::value;
 use crate::record::{AggregationLayout, EPOCH_SLOTS};
 

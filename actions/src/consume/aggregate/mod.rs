@@ -2,9 +2,11 @@
 //! `normalize`, as libdtrace does them.
 
 mod copied;
+mod entry;
 mod extremes;
 mod histogram;
 mod key;
+mod maps;
 mod print;
 mod snapshot;
 mod sums;
@@ -21,11 +23,12 @@ use dlang::program::AggId;
 use dlang::types::Type;
 
 use self::copied::Copied;
+use self::entry::Entry;
 pub(super) use self::histogram::Counted as Bucket;
 use self::key::Tuple;
+pub use self::maps::AggregationMaps;
 pub(super) use self::print::{Plan, Printer};
-pub use self::snapshot::AggregationMaps;
-use self::snapshot::{Data, Entry};
+use self::snapshot::Data;
 use super::names::Namer;
 use crate::record::AggregationLayout;
 

@@ -8,102 +8,16 @@
 //! [`extremes`](super::extremes) for minimum and maximum.
 
 use std::io;
-use std::ops::Range;
 
 use dlang::program::AggFunc;
-use provider::object::MapId;
 
 use super::super::names::Namer;
+use super::entry::{Entry, Found, to_words};
 use super::extremes::Extremes;
-use super::key::{self, Tuple};
+use super::key;
+use super::maps::AggregationMaps;
 use super::sums::Sums;
-use super::value;
-use crate::record::{AggregationLayout, EpochPlace, KeySelector, value_words};
-
-/// How the consumer reads an aggregation's maps; tests need no kernel.
-pub trait AggregationMaps {
-    /// Gives every key of `map` with its value, the words of all CPUs back to back, to `each`.
-    /// The map of an unkeyed aggregation is an array, whose keys are `u32` indices. Keys whose first
-    /// word is not in `only` may be left out.
-    ///
-    /// # Errors
-    ///
-    /// What the kernel answers.
-    fn entries(
-        &mut self,
-        map: MapId,
-        only: Option<Range<u32>>,
-        each: &mut dyn FnMut(&[u8], &[u8]),
-    ) -> io::Result<()>;
-
-    /// Deletes a key of a hash map and gives its last value, `None` when there is no such key.
-    ///
-    /// # Errors
-    ///
-    /// What the kernel answers.
-    fn remove(&mut self, map: MapId, key: &[u8]) -> io::Result<Option<Vec<u8>>>;
-
-    /// Sets a key's value to zeros and gives what it was, `None` when there is no such key. Not for
-    /// keys that the probes write to.
-    ///
-    /// # Errors
-    ///
-    /// What the kernel answers.
-    fn reset(&mut self, map: MapId, key: &[u8]) -> io::Result<Option<Vec<u8>>>;
-
-    /// Tells the probes an aggregation's epoch.
-    ///
-    /// # Errors
-    ///
-    /// What the kernel answers.
-    fn set_epoch(&mut self, place: EpochPlace, epoch: u64) -> io::Result<()>;
-}
-
-/// One key with its values.
-#[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub(super) tuple: Tuple,
-    /// All CPUs together.
-    pub(super) total: Vec<u64>,
-    /// Each CPU's words, back to back.
-    pub(super) cpus: Vec<u64>,
-}
-
-impl Entry {
-    /// An entry of the words of all CPUs, back to back.
-    pub(super) fn new(func: AggFunc, tuple: Tuple, cpus: Vec<u64>) -> Self {
-        let mut total = value::empty(func);
-        for cpu in cpus.chunks_exact(total.len()) {
-            value::merge(func, &mut total, cpu);
-        }
-        Self { tuple, total, cpus }
-    }
-
-    /// Takes its values away, as `clear()` does.
-    fn empty(&mut self, func: AggFunc) {
-        self.total = value::empty(func);
-        for cpu in self.cpus.chunks_exact_mut(self.total.len()) {
-            cpu.copy_from_slice(&self.total);
-        }
-    }
-
-    /// Each CPU's words.
-    pub(super) fn each_cpu(&self) -> impl Iterator<Item = &[u64]> {
-        self.cpus.chunks_exact(self.total.len().max(1))
-    }
-}
-
-/// A key as a map has it.
-#[derive(Debug)]
-pub(super) struct Found {
-    pub(super) tuple: Tuple,
-    /// When the aggregation has epochs, the slot of the one that the key is of.
-    pub(super) slot: Option<u32>,
-    /// The words of all CPUs, back to back.
-    pub(super) words: Vec<u64>,
-    pub(super) map: MapId,
-    pub(super) key: Box<[u8]>,
-}
+use crate::record::{AggregationLayout, KeySelector};
 
 /// An aggregation's data.
 #[derive(Debug)]
@@ -215,16 +129,4 @@ impl Data {
         }
         Ok(found)
     }
-}
-
-/// The words of a value as the map has it, whole CPUs only.
-pub(super) fn to_words(value: &[u8], layout: &AggregationLayout) -> Vec<u64> {
-    let words = value.as_chunks().0.iter();
-    let words: Vec<u64> = words.map(|word| u64::from_ne_bytes(*word)).collect();
-    let (one, stride) = (value_words(layout.func), layout.stride);
-    if one == stride {
-        return words;
-    }
-    let cpus = words.chunks_exact(stride.max(one) as usize);
-    cpus.flat_map(|cpu| &cpu[..one as usize]).copied().collect()
 }

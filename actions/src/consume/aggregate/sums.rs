@@ -16,8 +16,9 @@ use std::io;
 use dlang::program::AggFunc;
 use provider::object::MapId;
 
+use super::entry::{Entry, Found, to_words};
 use super::key::Tuple;
-use super::snapshot::{AggregationMaps, Entry, Found, to_words};
+use super::maps::AggregationMaps;
 use super::value;
 use crate::record::{AggregationLayout, value_words};
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::lock;
+use super::lock::lock;
 
 /// A chunk is handed over when it has this many bytes.
 const CHUNK: usize = 256 << 10;
@@ -46,7 +46,7 @@ impl Chunk {
 #[derive(Debug)]
 pub(super) struct Queue {
     state: Mutex<State>,
-    /// A chunk has come, or there is something else to look at.
+    /// The reader has something to do: a chunk has come, output is to be written, or this is the end.
     filled: Condvar,
     /// A chunk has been given back.
     emptied: Condvar,
@@ -60,7 +60,8 @@ struct State {
     empty: Vec<Chunk>,
     /// Bytes in chunks that were put and not yet given back.
     bytes: usize,
-    woken: bool,
+    /// Whether the reader is to write what it has formatted.
+    flush: bool,
     closed: bool,
 }
 
@@ -115,23 +116,23 @@ impl Queue {
         self.emptied.notify_one();
     }
 
-    /// Waits until there is a chunk or [`Self::wake`] was called; `false` at the end.
+    /// Waits until there is a chunk or output is to be written ([`Self::request_flush`]); `false` at the end.
     pub(super) fn wait(&self) -> bool {
         let mut state = lock(&self.state);
-        while state.full.is_empty() && !state.woken && !state.closed {
+        while state.full.is_empty() && !state.flush && !state.closed {
             state = self
                 .filled
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        let ended = state.closed && state.full.is_empty() && !state.woken;
-        state.woken = false;
+        let ended = state.closed && state.full.is_empty() && !state.flush;
+        state.flush = false;
         !ended
     }
 
-    /// Makes the reader look for messages.
-    pub(super) fn wake(&self) {
-        lock(&self.state).woken = true;
+    /// Has the reader write its output and messages though no chunk has come.
+    pub(super) fn request_flush(&self) {
+        lock(&self.state).flush = true;
         self.filled.notify_one();
     }
 

@@ -16,21 +16,25 @@
 //! Output is written in large pieces while there is input, and at once when there is none.
 
 mod chunks;
+mod lock;
+mod sinks;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-use std::io::{self, Write};
+use std::io;
 use std::ops::ControlFlow;
 use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use self::chunks::{Chunk, Queue};
+use self::lock::lock;
+pub use self::sinks::{Event, Sinks, Statistics};
 use self::writer::Writer;
-use super::{Consumer, ConsumerStats, DropCounts};
+use super::{Consumer, DropCounts};
 use crate::record::{BEGUN_EPID, EXIT_EPID, Ecb};
 
 /// The ring buffer that the probes write records to.
@@ -41,39 +45,6 @@ pub trait Ring: Send {
 
     /// Whether `exit()` has run.
     fn has_exited(&mut self) -> bool;
-}
-
-/// Something that the main thread must act on.
-#[derive(Debug)]
-pub enum Event {
-    /// `exit()` ran.
-    Exit,
-    /// The reader of the output is gone (`EPIPE`): end the run quietly.
-    OutputClosed,
-    /// The output cannot be written, for example because the disk is full: end the run with the
-    /// error.
-    OutputFailed(io::Error),
-}
-
-/// Where everything goes. The functions are called from the format thread.
-pub struct Sinks {
-    /// The data.
-    pub output: Box<dyn Write + Send>,
-    /// Whether that is standard output, where the commands of `system()` print too.
-    pub to_stdout: bool,
-    /// Empties the output, where it is a file (`ftruncate()`).
-    pub truncate: Box<dyn FnMut() -> io::Result<()> + Send>,
-    /// A line for standard error, without the command's name. All output that comes before it
-    /// has been written.
-    pub report: Box<dyn FnMut(&str) + Send>,
-    /// Events, each kind at most once, except `Exit`.
-    pub event: Box<dyn FnMut(Event) + Send>,
-}
-
-impl std::fmt::Debug for Sinks {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sinks").finish_non_exhaustive()
-    }
 }
 
 /// How much memory the records between the threads may take.
@@ -110,15 +81,6 @@ impl EcbTable {
     pub fn add(&self, ecbs: Vec<Ecb>) {
         lock(&self.0).add_ecbs(ecbs);
     }
-}
-
-/// What has gone through.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Statistics {
-    /// Records and faults.
-    pub consumer: ConsumerStats,
-    /// Bytes written to the output.
-    pub bytes: u64,
 }
 
 impl Pipeline {
@@ -179,7 +141,7 @@ impl Pipeline {
     /// Reports new drops, behind what has been formatted so far.
     pub fn drops(&self, counts: &DropCounts) {
         self.consumer().drops(counts);
-        self.queue.wake();
+        self.queue.request_flush();
     }
 
     /// Empties the ring once, formats and writes everything, and ends the threads. The probes may
@@ -257,11 +219,6 @@ impl std::fmt::Debug for dyn Ring {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Ring")
     }
-}
-
-/// A lock that a panic elsewhere does not take away; the panic itself shows when joining.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The drain thread: ring to chunks, until it is told to stop and the ring is empty.

@@ -13,7 +13,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::super::{Consumer, Effect, EffectKind, Outcome};
-use super::{Event, Sinks, Statistics, lock};
+use super::lock::lock;
+use super::sinks::{Event, Sinks, Statistics};
 
 /// The buffer is written when it has this many bytes.
 const BUFFER: usize = 256 << 10;
