@@ -13,12 +13,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::Command;
 
 #[path = "pythons/machine.rs"]
 mod machine;
 
-use self::machine::{Python, each};
+use self::machine::{Python, bounded_rdtrace, each};
 
 /// A run of rdtrace on a script: what either wrote.
 #[derive(Debug)]
@@ -34,8 +33,7 @@ struct Run {
 fn trace(python: &Python, program: &str, script: &str, environment: &[(&str, &str)]) -> Run {
     let output = tempfile::NamedTempFile::new().unwrap();
     let command = format!("{} {script}", python.command.join(" "));
-    let run = Command::new("timeout")
-        .args(["150", env!("CARGO_BIN_EXE_rdtrace")])
+    let run = bounded_rdtrace()
         .args(["-q", "-x", "bufsize=32m", "-n", program, "-c", &command])
         .arg("-o")
         .arg(output.path())

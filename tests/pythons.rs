@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 #[path = "pythons/machine.rs"]
 mod machine;
 
-use self::machine::{Python, each, rdtrace};
+use self::machine::{Python, bounded_rdtrace, deadline, each, rdtrace};
 
 #[test]
 fn each_lists_its_probes() {
@@ -174,16 +174,8 @@ fn each_ends_what_was_active_at_attach_and_at_a_fork() {
         let mut target = waiting(python, &go);
         let out = dir.path().join("out");
         let pid = target.id().to_string();
-        let mut tracer = Command::new("timeout")
-            .args([
-                "20",
-                env!("CARGO_BIN_EXE_rdtrace"),
-                "-qn",
-                PROGRAM,
-                "-p",
-                &pid,
-                "-o",
-            ])
+        let mut tracer = bounded_rdtrace()
+            .args(["-qn", PROGRAM, "-p", &pid, "-o"])
             .arg(&out)
             .spawn()
             .unwrap();
@@ -281,7 +273,7 @@ fn changed_code(pid: u32) -> usize {
 
 /// Waits for something that happens soon.
 fn wait_until(happened: impl Fn() -> bool) {
-    let limit = Instant::now() + Duration::from_secs(15);
+    let limit = Instant::now() + Duration::from_secs(deadline());
     while !happened() && Instant::now() < limit {
         thread::sleep(Duration::from_millis(10));
     }

@@ -40,7 +40,7 @@ impl Remedy {
             return Self(None);
         };
         let ours = limits::behind(error);
-        Self(ours.or_else(|| advice(wanted, errno, effective_capabilities(), &lockdown())))
+        Self(ours.or_else(|| advice(wanted, errno, effective_capabilities(), &Settings::read())))
     }
 
     /// The advice for an error that no right is the remedy for: the limit of ours that it comes from.
@@ -62,7 +62,31 @@ const CAP_SYS_ADMIN: u32 = 21;
 const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
 
-fn advice(wanted: Wanted, errno: i32, capabilities: u64, lockdown: &str) -> Option<String> {
+/// The settings of the machine that forbid things to those who have the rights for them.
+#[derive(Debug, Default)]
+struct Settings {
+    /// The kernel's lockdown mode: `none`, `integrity`, `confidentiality`, or nothing when unknown.
+    lockdown: String,
+    /// `kernel.perf_event_paranoid`, if it can be read.
+    perf_event_paranoid: Option<i32>,
+}
+
+impl Settings {
+    fn read() -> Self {
+        let paranoid = std::fs::read_to_string("/proc/sys/kernel/perf_event_paranoid");
+        Self {
+            lockdown: lockdown(),
+            perf_event_paranoid: paranoid.ok().and_then(|text| text.trim().parse().ok()),
+        }
+    }
+
+    /// Whether perf events are left to `CAP_SYS_ADMIN`, as the kernels of Debian and Ubuntu do above 2.
+    fn perf_needs_admin(&self) -> bool {
+        self.perf_event_paranoid.is_some_and(|level| level > 2)
+    }
+}
+
+fn advice(wanted: Wanted, errno: i32, capabilities: u64, settings: &Settings) -> Option<String> {
     let has = |cap: u32| capabilities & (1 << cap) != 0;
     let all: &[(u32, &str)] = match wanted {
         Wanted::Bpf | Wanted::Uprobe => &[(CAP_BPF, "CAP_BPF"), (CAP_PERFMON, "CAP_PERFMON")],
@@ -79,7 +103,16 @@ fn advice(wanted: Wanted, errno: i32, capabilities: u64, lockdown: &str) -> Opti
         libc::EPERM | libc::EACCES if !missing.is_empty() => {
             Some(format!("this needs root, or {}", missing.join(" and ")))
         }
-        libc::EPERM | libc::EACCES if lockdown == "confidentiality" => Some(
+        libc::EPERM | libc::EACCES
+            if wanted == Wanted::Perf && settings.perf_needs_admin() && !has(CAP_SYS_ADMIN) =>
+        {
+            Some(
+                "this machine leaves perf events to root (kernel.perf_event_paranoid is over 2); \
+                 `sysctl kernel.perf_event_paranoid=2` opens them to CAP_PERFMON"
+                    .into(),
+            )
+        }
+        libc::EPERM | libc::EACCES if settings.lockdown == "confidentiality" => Some(
             "the kernel is locked down (confidentiality), which forbids reading memory from eBPF"
                 .into(),
         ),
@@ -150,7 +183,7 @@ mod tests {
     fn missing_rights_are_named() {
         let advice = |wanted, caps: &[u32]| {
             let caps = caps.iter().fold(0, |all, cap| all | 1 << cap);
-            advice_for(wanted, libc::EPERM, caps, "none").unwrap()
+            advice_for(wanted, libc::EPERM, caps, &Settings::default()).unwrap()
         };
         assert_eq!(
             advice(Wanted::Bpf, &[]),
@@ -169,13 +202,30 @@ mod tests {
     }
 
     #[test]
+    fn a_machine_that_leaves_perf_events_to_root_is_told() {
+        let settings = Settings {
+            perf_event_paranoid: Some(3),
+            ..Settings::default()
+        };
+        let advice = |caps| advice_for(Wanted::Perf, libc::EACCES, caps, &settings);
+        let text = advice(1 << CAP_PERFMON).unwrap();
+        assert!(text.contains("kernel.perf_event_paranoid=2"), "{text}");
+        assert_eq!(advice(1 << CAP_SYS_ADMIN), None);
+    }
+
+    #[test]
     fn lockdown_is_named() {
-        let text = advice(Wanted::Uprobe, libc::EPERM, u64::MAX, "confidentiality").unwrap();
+        let settings = Settings {
+            lockdown: "confidentiality".into(),
+            ..Settings::default()
+        };
+        let text = advice(Wanted::Uprobe, libc::EPERM, u64::MAX, &settings).unwrap();
         assert!(text.contains("locked down"), "{text}");
     }
 
     #[test]
     fn unknown_errors_get_no_advice() {
-        assert_eq!(advice(Wanted::Bpf, libc::EFAULT, u64::MAX, "none"), None);
+        let settings = Settings::default();
+        assert_eq!(advice(Wanted::Bpf, libc::EFAULT, u64::MAX, &settings), None);
     }
 }

@@ -27,6 +27,14 @@ impl Python {
         command.args(first).args(arguments).output().unwrap()
     }
 
+    /// Reads its program's file. A string in a page that nobody has read cannot be copied by a probe: where
+    /// this Python was never started before, some of its own texts (`???`) are in such pages.
+    fn bring_into_memory(&self) {
+        let program = Path::new(self.command.last().unwrap());
+        let inside = program.strip_prefix("/").unwrap_or(program);
+        let _ = fs::read(self.root.join(inside));
+    }
+
     /// A file of the repository, where this Python sees it.
     pub(crate) fn file(&self, path: &str) -> String {
         let from = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -83,6 +91,7 @@ fn pythons() -> Vec<Python> {
             Some(python)
         })
         .filter(|python| python.version >= (3, 6, 0))
+        .inspect(Python::bring_into_memory)
         .collect();
     all.sort_by_key(|python| python.version);
     all
@@ -104,13 +113,27 @@ fn interpreters(dir: &Path) -> Vec<String> {
         .collect()
 }
 
-pub(crate) fn rdtrace(arguments: &[&str]) -> String {
+/// How long a thing that is waited for may take: `RDTRACE_DEADLINE` seconds, for machines that are slow, or
+/// two and a half minutes.
+pub(crate) fn deadline() -> u64 {
+    let seconds = std::env::var("RDTRACE_DEADLINE");
+    seconds
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(150)
+}
+
+/// rdtrace, ended after the deadline.
+pub(crate) fn bounded_rdtrace() -> Command {
     let mut command = Command::new("timeout");
-    let output = command
-        .args(["20", env!("CARGO_BIN_EXE_rdtrace")])
-        .args(arguments)
-        .output()
-        .unwrap();
+    command.args([&deadline().to_string(), env!("CARGO_BIN_EXE_rdtrace")]);
+    command
+}
+
+/// What a run of rdtrace prints that goes well, without a message.
+pub(crate) fn rdtrace(arguments: &[&str]) -> String {
+    let mut command = bounded_rdtrace();
+    let output = command.args(arguments).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{arguments:?}: {errors}");
     assert_eq!(errors, "", "{arguments:?}");
