@@ -18,7 +18,7 @@ use provider::map::{Map, Words};
 use provider::session::Session;
 
 use crate::lower::Compiler;
-use crate::trampoline::active::{ELSEWHERE, PAIR};
+use crate::trampoline::maps::{ELSEWHERE, PAIR};
 
 /// The set's memory.
 #[derive(Debug)]

@@ -18,8 +18,8 @@ use predicates::emit::{Argument, Emit, Emitted, MachineState};
 use provider::object::{MapSpec, Target};
 use provider::probe::{Probe, ProbeKind, Scope};
 
-use self::python::PythonMaps;
-pub(crate) use self::python::active;
+pub(crate) use self::python::maps;
+use self::python::maps::PythonMaps;
 use self::source::OneFile;
 pub(crate) use self::source::{Firing, SharedFiring, Source};
 use crate::clause::FaultSlots;

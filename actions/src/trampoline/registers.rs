@@ -14,7 +14,8 @@ use provider::python::NoHookSite;
 
 use super::choose::choose;
 use super::locations::{fetch_arguments, load_register};
-use super::python::{self, PythonMaps};
+use super::python;
+use super::python::maps::PythonMaps;
 use super::source::{Firing, SharedFiring};
 
 /// Emits the choice of the site that was hit, its arguments' fetching and the jump to its probe;

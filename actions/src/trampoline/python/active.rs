@@ -9,7 +9,7 @@
 //! (`earlier`). Before 3.11 nothing is seen twice, and none of this is needed.
 //!
 //! Each hit looks into the set, so it must be quick. It is a table in an array map, which takes no
-//! helper call: [`ROWS`] rows of four pairs of frame and process, one cache line each. A pair
+//! helper call: [`ROWS`](super::maps) rows of four pairs of frame and process, one cache line each. A pair
 //! is taken by an atomic exchange of its first word and given back with its second word cleared
 //! first, so that no process ever sees another's pair as its own; more is not needed, since a
 //! frame is run by one thread at a time. What finds its row full goes to a hash map, which is
@@ -18,25 +18,13 @@
 //! space (`active_frames`).
 
 use dlang::diag::Span;
-use predicates::asm::{Label, MapRef};
+use predicates::asm::Label;
 use predicates::emit::{Emit, Emitted};
 use predicates::insn::{Alu, Cond, Helper, Insn, Reg, Size};
 use predicates::storage::Counter;
-use provider::object::{MapKind, MapSpec};
 
-use super::Dispatch;
-
-/// Rows of the table, as a power of two.
-const ROW_BITS: u32 = 14;
-/// Rows of the table.
-const ROWS: u32 = 1 << ROW_BITS;
-/// Pairs in a row.
-const WAYS: i16 = 4;
-/// Bytes of a pair, and of a row.
-pub(crate) const PAIR: i16 = 16;
-const ROW: u32 = 64;
-/// Where the number of frames in the hash map is, behind the rows.
-pub(crate) const ELSEWHERE: u32 = ROWS * ROW;
+use super::dispatch::Dispatch;
+use super::maps::{ELSEWHERE, PAIR, ROW, ROW_BITS, WAYS};
 
 /// Spread frames and processes over the rows: odd, and without pattern (the golden ratio's digits).
 const SPREAD: i64 = 0x9e37_79b9_7f4a_7c15_u64.cast_signed();
@@ -46,39 +34,6 @@ const SPREAD_PROCESS: i32 = 0x0134_5679;
 const NO_EXIST: i64 = 1;
 /// What an update gives then if it is.
 const EEXIST: i32 = 17;
-
-/// The maps of the set.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ActiveMaps {
-    table: MapRef,
-    elsewhere: MapRef,
-}
-
-impl ActiveMaps {
-    /// How many there are.
-    pub(crate) const COUNT: u32 = 2;
-
-    /// The maps, by their numbers from `first` on.
-    pub(crate) const fn new(first: u32) -> Self {
-        Self {
-            table: MapRef(first),
-            elsewhere: MapRef(first + 1),
-        }
-    }
-
-    /// Their numbers: the table and the hash map.
-    pub(crate) const fn numbers(self) -> [MapRef; 2] {
-        [self.table, self.elsewhere]
-    }
-
-    /// What to create for them.
-    pub(crate) fn specs() -> [MapSpec; Self::COUNT as usize] {
-        [
-            MapSpec::shared("python_active", ELSEWHERE + 8),
-            MapSpec::new("python_more", MapKind::LruHash, 16, 8, 1 << 16),
-        ]
-    }
-}
 
 impl Dispatch<'_> {
     /// A frame starts; on to `ready` if it was not active.

@@ -17,8 +17,9 @@ use predicates::emit::{Emit, Emitted};
 use predicates::insn::{Alu, Cond, Helper, Reg, Size};
 use provider::python::offsets::ByteCode;
 
+use super::dispatch::Dispatch;
+use super::read::{add, read};
 use super::text::Strings;
-use super::{Dispatch, add, read};
 
 impl Dispatch<'_> {
     /// Emits the fetching of the arguments into their slots.

@@ -14,8 +14,9 @@ use predicates::insn::{Alu, Cond, Reg, Size};
 use provider::probe::{Probe, ProbeKind, PythonEvent};
 use provider::python::{Build, NoHookSite};
 
+use super::maps::PythonMaps;
+use super::read::{add, leave_unless, locate, read};
 use super::text::Strings;
-use super::{PythonMaps, add, leave_unless, locate, read};
 
 /// Set in the flags of `str` and all classes made from it (`Py_TPFLAGS_UNICODE_SUBCLASS`).
 const IS_STR: i32 = 1 << 28;

@@ -8,7 +8,8 @@ use predicates::emit::Emit;
 use predicates::insn::{Alu, Cond, Reg, Size};
 use provider::python::offsets::{ByteCode, ThreadCopies};
 
-use super::{Dispatch, add, read};
+use super::dispatch::Dispatch;
+use super::read::{add, read};
 
 impl Dispatch<'_> {
     /// Where frames have the number of their copy, if there are copies.

@@ -19,19 +19,17 @@
 //! On a kernel without `may_goto` no chain can be followed.
 
 use dlang::diag::Span;
-use predicates::asm::{Label, MapRef};
+use predicates::asm::Label;
 use predicates::emit::{Emit, Emitted};
 use predicates::insn::{Alu, Cond, Helper, Reg, Size};
 use predicates::storage::Counter;
-use provider::object::{MapKind, MapSpec};
 use provider::python::offsets::{ByteCode, FrameChain};
 use provider::python::{Build, Event, Site};
 
-use super::{Dispatch, PythonMaps, add, read, signed, starts};
+use super::dispatch::{Dispatch, Earlier, starts};
+use super::maps::{PythonMaps, THREADS};
+use super::read::{add, read, signed};
 use crate::trampoline::choose::choose;
-
-/// Threads that the table tells apart, by the last bits of their numbers.
-const THREADS: u32 = 1 << 16;
 
 /// How many frames are followed: a chain may be a trap, made to keep us busy.
 const DEEPEST: i32 = 1 << 17;
@@ -41,48 +39,6 @@ const CREATE: i64 = 1;
 
 /// Owners of frames (`enum _frameowner`): a thread, a generator; higher ones are no functions'.
 const GENERATOR: i32 = 1;
-
-/// The labels around following a chain.
-#[derive(Debug)]
-pub(super) struct Earlier {
-    chain: FrameChain,
-    /// To follow from the frame that was hit, if it ends: it was active.
-    from_frame: Label,
-    /// To follow from its caller, if it starts.
-    from_caller: Label,
-    /// Where each site goes on afterwards.
-    resume: Vec<(i32, Label)>,
-}
-
-/// The maps of the threads that have been met.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ThreadMaps {
-    /// Not zero for each of them.
-    met: MapRef,
-    /// The last one of those that share a place.
-    table: MapRef,
-}
-
-impl ThreadMaps {
-    /// How many there are.
-    pub(super) const COUNT: u32 = 2;
-
-    /// The maps, by their numbers from `first` on.
-    pub(super) const fn new(first: u32) -> Self {
-        Self {
-            met: MapRef(first),
-            table: MapRef(first + 1),
-        }
-    }
-
-    /// What to create for them.
-    pub(super) fn specs() -> [MapSpec; Self::COUNT as usize] {
-        [
-            MapSpec::new("python_met", MapKind::TaskStorage, 4, 8, 0),
-            MapSpec::new("python_threads", MapKind::Array, 4, 8 * THREADS, 1),
-        ]
-    }
-}
 
 impl Earlier {
     pub(super) fn new(emit: &mut Emit<'_>, build: &Build, maps: PythonMaps) -> Option<Self> {

@@ -15,7 +15,8 @@ use provider::object::UprobeSite;
 use provider::probe::{Probe, ProbeKind, PythonEvent, Register};
 use provider::python::Location;
 
-use super::{PythonMaps, locate};
+use super::maps::PythonMaps;
+use super::read::locate;
 use crate::trampoline::locations::load_register;
 
 /// The cookie of return probes, beyond those of any number of sites.

@@ -8,7 +8,8 @@ use predicates::storage::Counter;
 use provider::python::offsets::ByteCode;
 use provider::python::{Condition, Event, InstructionPointer, Method, Site};
 
-use super::{Dispatch, PythonSite, add, leave_unless, locate, read, signed, starts};
+use super::dispatch::{Dispatch, PythonSite, starts};
+use super::read::{add, leave_unless, locate, read, signed};
 use crate::trampoline::locations::load_register;
 
 impl Dispatch<'_> {

@@ -19,8 +19,10 @@ use predicates::storage::Counter;
 use provider::probe::{Probe, ProbeKind, PythonEvent, Register};
 use provider::python::{Build, ImportSite};
 
+use super::maps::PythonMaps;
+use super::places::{place_argument, plan_text};
+use super::read::{add, locate};
 use super::text::Strings;
-use super::{PythonMaps, add, locate, place_argument, plan_text};
 use crate::trampoline::locations::load_register;
 
 /// The stack pointer among the registers.

@@ -15,7 +15,8 @@ use predicates::emit::{Emit, Emitted};
 use predicates::insn::{Alu, Cond, Reg, Size};
 use provider::python::lines::LineFormat;
 
-use super::{Dispatch, add, read};
+use super::dispatch::Dispatch;
+use super::read::{add, read};
 
 /// The line where none can be found out.
 const UNKNOWN: i64 = 0;

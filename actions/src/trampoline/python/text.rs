@@ -20,7 +20,8 @@ use predicates::insn::{Alu, Cond, Reg, Size};
 use provider::python::Build;
 use provider::python::offsets::StringOffsets;
 
-use super::{PythonMaps, add, read, signed};
+use super::maps::PythonMaps;
+use super::read::{add, read, signed};
 
 /// Set in the address of a string whose text has to be converted.
 const WIDE: i32 = 1;
