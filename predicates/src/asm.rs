@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use dlang::diag::Span;
 
 use crate::insn::{Alu, Cond, Helper, Insn, PSEUDO_MAP_FD, PSEUDO_MAP_VALUE, Reg, Size};
+pub use crate::layout::JumpTooFar;
 use crate::layout::{Jump, Layout, lay_out};
 
 /// A place to jump to.
@@ -42,14 +43,6 @@ pub struct Code {
     /// From which instruction on the code belongs to a statement or predicate, and where that stands
     /// in the D program.
     pub places: Vec<(usize, Span)>,
-}
-
-/// A jump that neither fits its 16 bits nor is helped by islands: the program is too long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the generated program is too long: a jump over {distance} instructions")]
-pub struct JumpTooFar {
-    /// How far it would have to jump.
-    pub distance: usize,
 }
 
 /// Collects instructions.

@@ -16,7 +16,7 @@ use dlang::diag::Span;
 use dlang::program::Expr;
 
 use crate::asm::{Asm, Code, JumpTooFar, Label};
-use crate::heap::Heap;
+use crate::heap_level::Heap;
 use crate::insn::{Alu, Cond, Helper, Insn, Reg, Size};
 pub use crate::machine::{Argument, MachineState};
 pub use crate::rodata::Rodata;
@@ -475,7 +475,7 @@ impl<'a> Emit<'a> {
 
     /// The finished code of the program.
     pub fn finish(&mut self) -> Result<Code, JumpTooFar> {
-        self.settle_heap_checks();
+        self.fill_in_heap_checks();
         std::mem::take(&mut self.asm).finish()
     }
 }

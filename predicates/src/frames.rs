@@ -16,51 +16,11 @@ use dlang::diag::Span;
 use dlang::eval::Value;
 use dlang::program::Expr;
 
-use crate::asm::MapRef;
 use crate::emit::{Emit, Emitted, Refusal, imm};
+pub use crate::frame_layout::{ADDRESSES, COUNT, FrameLimits, Frames, PROCESS};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::stack::Val;
 use crate::storage::Counter;
-use crate::unwind::UnwindMaps;
-
-/// Where stacks are built, and where they are put.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Frames {
-    /// Offset in the scratch.
-    pub at: u32,
-    /// What limits them.
-    pub limits: FrameLimits,
-    /// The map with all stacks.
-    pub map: MapRef,
-    /// What it takes to walk the stacks of processes, if the program asks for them.
-    pub unwind: Option<UnwindMaps>,
-}
-
-/// How many frames stacks have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FrameLimits {
-    /// The most that any stack has.
-    pub most: u32,
-    /// How many `stack()` gives unless it says otherwise.
-    pub kernel: u32,
-    /// The same of `ustack()`.
-    pub user: u32,
-}
-
-/// Where the process's id is in a stack.
-pub const PROCESS: i16 = 0;
-/// Where the number of frames is.
-pub const COUNT: i16 = 4;
-/// Where the first address is.
-pub const ADDRESSES: u32 = 8;
-
-impl FrameLimits {
-    /// Bytes of a stack in memory.
-    #[must_use]
-    pub fn bytes(self) -> u32 {
-        ADDRESSES + 8 * self.most
-    }
-}
 
 /// What the number of a stack is multiplied with for each word: 2^64 divided by the golden ratio.
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;

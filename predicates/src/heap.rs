@@ -20,41 +20,6 @@ use crate::storage::own_state;
 /// So many bytes of strings may one clause leave for the next.
 const FULL: u32 = 12_288;
 
-/// How full the heap may be.
-#[derive(Debug, Default)]
-pub(crate) struct Heap {
-    /// The most that this firing has used where the code now stands, in bytes.
-    now: u32,
-    /// The most that a firing of any probe uses.
-    max: u32,
-    /// The most that a firing uses without ERROR.
-    before_errors: u32,
-    /// Bytes behind the heap that may be read or written.
-    beyond: u32,
-    /// The comparisons with `max`, by their instructions.
-    pub(crate) checks: Vec<usize>,
-}
-
-impl Heap {
-    pub(crate) fn start_probe(&mut self) {
-        self.now = 0;
-    }
-
-    /// Gives what was used before.
-    pub(crate) fn start_errors(&mut self) -> u32 {
-        self.before_errors = self.max;
-        std::mem::replace(&mut self.now, self.max)
-    }
-
-    pub(crate) fn end_errors(&mut self, now: u32) {
-        self.now = now;
-    }
-
-    pub(crate) fn end_error(&mut self) {
-        self.now = self.before_errors;
-    }
-}
-
 impl Emit<'_> {
     /// Between two clauses: where many strings may be on the heap, empties it, so that a firing of
     /// any number of clauses needs no more. Strings that clauses share are read again then.
@@ -137,7 +102,7 @@ impl Emit<'_> {
     }
 
     /// Fills in what [`Self::bound_start`] compares with.
-    pub(crate) fn settle_heap_checks(&mut self) {
+    pub(crate) fn fill_in_heap_checks(&mut self) {
         let max = imm(self.heap.max);
         for check in std::mem::take(&mut self.heap.checks) {
             self.asm.set_imm(check, max);

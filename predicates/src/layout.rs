@@ -18,8 +18,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::asm::JumpTooFar;
 use crate::insn::Insn;
+
+/// A jump that neither fits its 16 bits nor is helped by islands: the program is too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the generated program is too long: a jump over {distance} instructions")]
+pub struct JumpTooFar {
+    /// How far it would have to jump.
+    pub distance: usize,
+}
 
 /// Instructions between two islands. Twice as many, and two islands, are within reach.
 const SEGMENT: usize = 8_000;

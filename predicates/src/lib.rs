@@ -1,10 +1,13 @@
 //! D expressions to eBPF: instructions, assembler, registers, expressions, strings.
 
 pub mod asm;
+mod constant;
 pub mod emit;
 mod fetch;
+mod frame_layout;
 pub mod frames;
 mod heap;
+mod heap_level;
 pub mod insn;
 mod int;
 mod join;
@@ -23,10 +26,12 @@ pub mod scratch;
 mod search;
 mod share;
 pub mod shared;
+mod shared_table;
 mod speculation;
 pub mod stack;
 pub mod storage;
 pub mod string;
+mod target;
 pub mod tuple;
 pub mod unwind;
 mod variable;

@@ -19,25 +19,7 @@ use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::int::{internal, type_of};
 use crate::stack::Val;
 use crate::storage::{own_globals, own_state};
-use crate::variable::Target;
-
-/// The distance of a part from the start of its variable or element: a constant, and the indexes
-/// times their sizes.
-#[derive(Debug)]
-pub(crate) struct Distance {
-    fixed: u32,
-    indexed: Option<Val>,
-}
-
-/// A part of a variable or element.
-#[derive(Debug)]
-pub(crate) struct Part {
-    /// The variable or element.
-    whole: Box<Target>,
-    /// Bytes of the whole.
-    size: u32,
-    distance: Distance,
-}
+use crate::target::{Distance, Part, Target};
 
 impl Emit<'_> {
     /// Finds a part of a variable or element.

@@ -29,8 +29,7 @@ use dlang::program::{Program, Scope, VarId, Variable};
 use dlang::types::Type;
 
 use crate::asm::MapRef;
-use crate::frames::{FrameLimits, Frames};
-use crate::unwind::UnwindMaps;
+use crate::frame_layout::{FrameLimits, Frames, UnwindMaps};
 
 /// Bytes at `temps`: 8 words.
 pub const TEMP_BYTES: u32 = 64;

@@ -29,19 +29,9 @@ use unwind::rule::{KIND_MASK, OFFSET_SHIFT, RBP_AT_RBP, RBP_MASK, RBP_SHIFT, RBP
 
 use crate::asm::{Label, MapRef};
 use crate::emit::{Emit, Emitted, imm};
-use crate::frames::{ADDRESSES, COUNT, Frames, PROCESS};
+pub use crate::frame_layout::UnwindMaps;
+use crate::frame_layout::{ADDRESSES, COUNT, Frames, PROCESS};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
-
-/// The maps with what it takes to walk stacks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnwindMaps {
-    /// The array map whose one value has ranges and rows.
-    pub tables: MapRef,
-    /// How many rows there is room for.
-    pub rows: u32,
-    /// The hash map with the ranges of each process.
-    pub processes: MapRef,
-}
 
 /// Offsets in the kernel's `struct pt_regs` of x86-64.
 mod registers {

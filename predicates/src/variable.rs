@@ -12,24 +12,11 @@ use crate::asm::MapRef;
 use crate::emit::{Emit, Emitted, Refusal, imm};
 use crate::insn::{Alu, Cond, Helper, Insn, Reg, Size};
 use crate::int::internal;
-use crate::place::Part;
 use crate::stack::Val;
 use crate::storage::{Counter, Place, TupleMaps, own_globals, own_state};
 use crate::string::Str;
+use crate::target::Target;
 use crate::tuple::Tuple;
-
-/// What an assignment changes.
-#[derive(Debug)]
-pub(crate) enum Target {
-    /// A scalar variable.
-    Scalar(VarId),
-    /// An element of an associative array, its key in memory.
-    Element(TupleMaps, Tuple),
-    /// A part of a variable or element.
-    Part(Part),
-    /// What an address leads to.
-    Memory(Val),
-}
 
 impl Emit<'_> {
     fn place(&self, var: VarId) -> Place {

@@ -1,0 +1,53 @@
+//! How a stack of frames looks in memory, where it is kept, and what walking one takes.
+
+use crate::asm::MapRef;
+
+/// Where stacks are built, and where they are put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frames {
+    /// Offset in the scratch.
+    pub at: u32,
+    /// What limits them.
+    pub limits: FrameLimits,
+    /// The map with all stacks.
+    pub map: MapRef,
+    /// What it takes to walk the stacks of processes, if the program asks for them.
+    pub unwind: Option<UnwindMaps>,
+}
+
+/// How many frames stacks have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameLimits {
+    /// The most that any stack has.
+    pub most: u32,
+    /// How many `stack()` gives unless it says otherwise.
+    pub kernel: u32,
+    /// The same of `ustack()`.
+    pub user: u32,
+}
+
+/// Where the process's id is in a stack.
+pub const PROCESS: i16 = 0;
+/// Where the number of frames is.
+pub const COUNT: i16 = 4;
+/// Where the first address is.
+pub const ADDRESSES: u32 = 8;
+
+impl FrameLimits {
+    /// Bytes of a stack in memory.
+    #[must_use]
+    pub fn bytes(self) -> u32 {
+        ADDRESSES + 8 * self.most
+    }
+}
+
+/// The maps with what it takes to walk stacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnwindMaps {
+    /// The array map whose one value has ranges and rows.
+    pub tables: MapRef,
+    /// How many rows there is room for.
+    pub rows: u32,
+    /// The hash map with the ranges of each process.
+    pub processes: MapRef,
+}
