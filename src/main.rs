@@ -56,7 +56,7 @@ use crate::options::Options;
 use crate::prepare::{check, check_early};
 use crate::run::{Output, Run, SignalsFor};
 use crate::self_test::SelfTest;
-use crate::unmatched::{check_matched, tell_hopeless};
+use crate::unmatched::{check_matched, tell_never_matching};
 
 fn main() -> ExitCode {
     provider::limits::raise();
@@ -150,7 +150,7 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
         &target,
     )?;
     if options.zdefs {
-        tell_hopeless(&parsed, &matches, &mut catalog, messages);
+        tell_never_matching(&parsed, &matches, &mut catalog, messages);
     }
     if !options.output.quiet {
         announce(&parsed, &matches, messages);

@@ -137,7 +137,7 @@ pub(crate) fn may_come(desc: &ProbeDesc, catalog: &mut Catalog, target: Option<u
     if !desc.provider.ends_with(&pid.to_string()) {
         return followed.is_some();
     }
-    !catalog.is_settled(desc, pid)
+    !catalog.will_never_have(desc, pid)
 }
 
 /// A probe that a description has matched.

@@ -40,8 +40,8 @@ pub(crate) fn check_matched(
     })
 }
 
-/// A description that has found nothing and will not: one for which there is no hope, if there is such
-/// a one, before those that another program of the command might have had.
+/// A description that has found nothing and will not: one that no other program of the command could
+/// have matched either, if there is such a one, else the first.
 fn first_missing<'m>(
     parsed: &Parsed,
     matches: &'m [Match],
@@ -50,12 +50,12 @@ fn first_missing<'m>(
 ) -> Option<&'m Match> {
     let missing: Vec<&Match> = matches.iter().filter(|found| found.is_missing()).collect();
     let mut all = missing.iter().copied();
-    let hopeless = all.find(|found| !may_come(found.desc(parsed), catalog, target.pid()));
-    hopeless.or(missing.first().copied())
+    let never = all.find(|found| !may_come(found.desc(parsed), catalog, target.pid()));
+    never.or(missing.first().copied())
 }
 
 /// Tells, for `-Z`, which descriptions will never match anything.
-pub(crate) fn tell_hopeless(
+pub(crate) fn tell_never_matching(
     parsed: &Parsed,
     matches: &[Match],
     catalog: &mut Catalog,

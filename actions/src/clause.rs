@@ -124,16 +124,16 @@ fn emit_body<'p>(
                 };
                 let (else_, end) = (emit.asm.label(), emit.asm.label());
                 emit.jump_when(cond, false, else_)?;
-                let known = emit.known();
+                let before = emit.fetched();
                 record.set_guard(emit, *yes, stmt.span)?;
                 emit_body(emit, context, then, steps, record, ways)?;
                 emit.asm.jump(end);
                 emit.asm.bind(else_);
-                emit.forget(&known);
+                emit.fetched_only(&before);
                 record.set_guard(emit, *no, stmt.span)?;
                 emit_body(emit, context, otherwise, steps, record, ways)?;
                 emit.asm.bind(end);
-                emit.forget(&known);
+                emit.fetched_only(&before);
             }
             StmtKind::Action(action) => {
                 let Some(Step::Fields(fields)) = steps.next() else {
@@ -152,11 +152,11 @@ fn emit_body<'p>(
                     }
                     Action::Commit(id) | Action::Discard(id) => {
                         let none = emit.asm.label();
-                        let known = emit.known();
+                        let before = emit.fetched();
                         let found = emit.end_speculation(id, none)?;
                         record.set_speculation(emit, fields.start, found, id.span)?;
                         emit.asm.bind(none);
-                        emit.forget(&known);
+                        emit.fetched_only(&before);
                     }
                     Action::Trace(_)
                     | Action::Tracemem(..)

@@ -21,7 +21,7 @@ use std::collections::BTreeSet;
 
 use dlang::diag::Span;
 use predicates::asm::{Code, JumpTooFar, Label};
-use predicates::emit::{Emit, Emitted, Known};
+use predicates::emit::{Emit, Emitted, FetchedValues};
 use predicates::insn::{Reg, Size};
 use predicates::part::{Part, PartMaps, Slot};
 
@@ -130,7 +130,7 @@ impl<'u> Parts<'u> {
         if self.current.number == 0 {
             return Ok(Start::Here(label));
         }
-        emit.know_entry();
+        emit.fetched_at_entry();
         let slots = emit.lasting_slots();
         self.current.entries.push((label, slots.clone()));
         self.called();
@@ -154,13 +154,13 @@ impl<'u> Parts<'u> {
     }
 
     /// The same between two statements of a clause, whose record is in `held`.
-    /// `before` is what was known before the clause.
+    /// `before` is what had been fetched before the clause.
     pub(crate) fn between_statements(
         &mut self,
         emit: &mut Emit<'_>,
         ways: &mut Ways,
         held: Option<Held>,
-        (epid, before): (u32, &Known),
+        (epid, before): (u32, &FetchedValues),
     ) -> Emitted<()> {
         if !self.is_full(emit) {
             return Ok(());
@@ -169,14 +169,14 @@ impl<'u> Parts<'u> {
         let slots = emit.lasting_slots();
         let mut with_record = slots.clone();
         with_record.extend(held.into_iter().flat_map(Held::slots));
-        let here = emit.known();
+        let here = emit.fetched();
         emit.go_on_in(self.maps(), (next, 0), &with_record)?;
         emit.asm.bind(ways.end);
-        emit.forget(before);
+        emit.fetched_only(before);
         emit.go_on_in(self.maps(), (next, 1), &slots)?;
         self.clause_faults(emit, ways, epid, 0);
         self.next(emit)?;
-        emit.forget(&here);
+        emit.fetched_only(&here);
         self.enter(emit, with_record);
         let (end, fault) = (emit.asm.label(), emit.asm.label());
         self.current.entries.push((end, slots));
@@ -205,11 +205,12 @@ impl<'u> Parts<'u> {
         }
     }
 
-    /// Behind a clause: what is known where its ways meet, of which some may come from another part.
-    pub(crate) fn after_clause(&self, emit: &mut Emit<'_>, before: &Known) {
-        emit.forget(before);
+    /// Behind a clause: what has been fetched on all ways that meet there, of which some may come from
+    /// another part.
+    pub(crate) fn after_clause(&self, emit: &mut Emit<'_>, before: &FetchedValues) {
+        emit.fetched_only(before);
         if self.current.number > 0 {
-            emit.know_entry();
+            emit.fetched_at_entry();
         }
     }
 
@@ -275,7 +276,7 @@ impl<'u> Parts<'u> {
     fn enter(&mut self, emit: &mut Emit<'_>, slots: BTreeSet<Slot>) {
         let label = emit.asm.label();
         emit.asm.bind(label);
-        emit.know_entry();
+        emit.fetched_at_entry();
         self.current.entries.push((label, slots));
         self.called();
     }

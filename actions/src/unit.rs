@@ -307,7 +307,7 @@ impl Unit<'_> {
             fault: emit.asm.label(),
         };
         let mut start = (parts.number(), emit.asm.here());
-        let known = emit.known();
+        let before = emit.fetched();
         let context = self.context(epid);
         emit_clause(
             emit,
@@ -315,13 +315,13 @@ impl Unit<'_> {
             clause,
             &plan,
             &mut ways,
-            &mut |emit, ways, held| parts.between_statements(emit, ways, held, (epid, &known)),
+            &mut |emit, ways, held| parts.between_statements(emit, ways, held, (epid, &before)),
         )?;
         if parts.number() != start.0 {
             start.1 = 0;
         }
         emit.asm.bind(ways.end);
-        parts.after_clause(emit, &known);
+        parts.after_clause(emit, &before);
         debug_assert!(emit.stack.idle(), "a clause gives its registers back");
         parts.clause_faults(emit, &ways, epid, start.1);
         Ok(plan.layout)

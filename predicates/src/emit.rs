@@ -138,7 +138,7 @@ pub struct Emit<'a> {
     /// The slot of each value that is fetched at most once.
     pub(crate) slots: BTreeMap<Fetched, i16>,
     /// What has surely been fetched where the code now stands.
-    pub(crate) known: BTreeSet<Fetched>,
+    pub(crate) fetched: BTreeSet<Fetched>,
     /// User strings that are read whole, by their address expression.
     pub(crate) strings: Vec<Expr>,
     /// Stack slots of `this->` scalars.
@@ -162,14 +162,14 @@ pub struct Emit<'a> {
     pub(crate) gave_up: bool,
 }
 
-/// A set of values known to be fetched, to go back to where control flow joins.
+/// The values that have surely been fetched at some point of the code.
 #[derive(Clone, Debug)]
-pub struct Known(BTreeSet<Fetched>);
+pub struct FetchedValues(BTreeSet<Fetched>);
 
 /// Where the code for a probe was interrupted by that for ERROR.
 #[derive(Debug)]
 pub struct Interrupted {
-    known: Known,
+    fetched: FetchedValues,
     strings: Vec<Expr>,
     heap: u32,
 }
@@ -187,7 +187,7 @@ impl<'a> Emit<'a> {
             rodata,
             machine,
             slots: BTreeMap::new(),
-            known: BTreeSet::new(),
+            fetched: BTreeSet::new(),
             strings: Vec::new(),
             locals: vec![None; storage.locals],
             cleared: BTreeSet::new(),
@@ -218,7 +218,7 @@ impl<'a> Emit<'a> {
     /// fetched yet, and the heap is empty.
     pub fn start_probe(&mut self, machine: MachineState) {
         self.machine = machine;
-        self.known.clear();
+        self.fetched.clear();
         self.strings.clear();
         self.heap.start_probe();
     }
@@ -227,7 +227,7 @@ impl<'a> Emit<'a> {
     /// that any of them may have on the heap is there.
     pub fn start_errors(&mut self) -> Interrupted {
         Interrupted {
-            known: self.known(),
+            fetched: self.fetched(),
             strings: self.strings.clone(),
             heap: self.heap.start_errors(),
         }
@@ -235,7 +235,7 @@ impl<'a> Emit<'a> {
 
     /// Behind it: goes on with the probe whose code came before.
     pub fn end_errors(&mut self, before: Interrupted) {
-        self.forget(&before.known);
+        self.fetched_only(&before.fetched);
         self.strings = before.strings;
         self.heap.end_errors(before.heap);
     }
@@ -249,7 +249,7 @@ impl<'a> Emit<'a> {
     /// so it shares no strings, but what else has been fetched still holds.
     pub fn enter_error(&mut self, machine: MachineState) {
         self.machine = machine;
-        self.known.clear();
+        self.fetched.clear();
         self.strings.clear();
     }
 
@@ -262,15 +262,16 @@ impl<'a> Emit<'a> {
         Ok(slot)
     }
 
-    /// What is known to be fetched here; see [`Emit::forget`].
+    /// What has surely been fetched where the code now stands.
     #[must_use]
-    pub fn known(&self) -> Known {
-        Known(self.known.clone())
+    pub fn fetched(&self) -> FetchedValues {
+        FetchedValues(self.fetched.clone())
     }
 
-    /// Goes back to what was known at an earlier point, where control flow from there joins.
-    pub fn forget(&mut self, known: &Known) {
-        self.known.clone_from(&known.0);
+    /// From here on only these count as fetched: where a way joins that left at an earlier point, at which
+    /// they were.
+    pub fn fetched_only(&mut self, values: &FetchedValues) {
+        self.fetched.clone_from(&values.0);
     }
 
     /// A place for a value.

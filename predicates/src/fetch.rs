@@ -10,7 +10,7 @@ use crate::storage::{TEXTS, own_state};
 impl Emit<'_> {
     /// `dst = value of a once-fetched slot`, calling `fetch` (result in `r0`) where it may not
     /// have been fetched. Destroys `r0` to `r5`.
-    fn fetched(
+    fn fetch_once(
         &mut self,
         dst: Reg,
         what: Fetched,
@@ -18,7 +18,7 @@ impl Emit<'_> {
         fetch: impl FnOnce(&mut Self) -> Emitted<()>,
     ) -> Emitted<()> {
         let slot = self.slot(what.clone(), span)?;
-        if self.known.contains(&what) {
+        if self.fetched.contains(&what) {
             self.asm.load(Size::Double, dst, Reg::FP, slot);
             return Ok(());
         }
@@ -29,7 +29,7 @@ impl Emit<'_> {
         self.asm.store(Size::Double, Reg::FP, slot, Reg::R0);
         self.asm.mov(dst, Reg::R0);
         self.asm.bind(have);
-        self.known.insert(what);
+        self.fetched.insert(what);
         Ok(())
     }
 
@@ -43,13 +43,13 @@ impl Emit<'_> {
     /// ```
     pub fn pid_tgid(&mut self, dst: Reg, span: Span) -> Emitted<()> {
         let Some((device, inode)) = self.storage.task.pid_namespace else {
-            return self.fetched(dst, Fetched::PidTgid, span, |e| {
+            return self.fetch_once(dst, Fetched::PidTgid, span, |e| {
                 e.asm.call(Helper::GetCurrentPidTgid);
                 Ok(())
             });
         };
         let info = self.buffer(8, span)?;
-        let fetched = self.fetched(dst, Fetched::PidTgid, span, |e| {
+        let fetched = self.fetch_once(dst, Fetched::PidTgid, span, |e| {
             let have = e.asm.label();
             e.asm.store_imm(Size::Double, Reg::FP, info, 0);
             e.asm.mov_imm(Reg::R1, device.cast_signed());
@@ -69,7 +69,7 @@ impl Emit<'_> {
 
     /// `dst = bpf_get_current_uid_gid()`: the group above, the user below.
     pub fn uid_gid(&mut self, dst: Reg, span: Span) -> Emitted<()> {
-        self.fetched(dst, Fetched::UidGid, span, |e| {
+        self.fetch_once(dst, Fetched::UidGid, span, |e| {
             e.asm.call(Helper::GetCurrentUidGid);
             Ok(())
         })
@@ -77,7 +77,7 @@ impl Emit<'_> {
 
     /// `dst = monotonic nanoseconds`, the same throughout a firing.
     pub fn timestamp(&mut self, dst: Reg, span: Span) -> Emitted<()> {
-        self.fetched(dst, Fetched::Timestamp, span, |e| {
+        self.fetch_once(dst, Fetched::Timestamp, span, |e| {
             e.asm.call(Helper::KtimeGetNs);
             Ok(())
         })
@@ -89,7 +89,7 @@ impl Emit<'_> {
         let map = self.storage.thread;
         let give_up = self.give_up;
         self.gave_up = true;
-        self.fetched(dst, Fetched::Thread, span, |e| {
+        self.fetch_once(dst, Fetched::Thread, span, |e| {
             e.task_value(map, true);
             e.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, give_up);
             // A timer has interrupted the thread, whose scratch is in use; it has its own.
@@ -125,7 +125,7 @@ impl Emit<'_> {
     /// [`Self::thread_state`] for code that runs before the probes' own, between the prologue's
     /// zeroing and the clauses.
     pub fn early_thread_state(&mut self, dst: Reg, span: Span) -> Emitted<()> {
-        self.known.remove(&Fetched::Thread);
+        self.fetched.remove(&Fetched::Thread);
         self.thread_state(dst, span)
     }
 
@@ -179,7 +179,7 @@ impl Emit<'_> {
         let give_up = self.give_up;
         self.gave_up = true;
         let key = self.buffer(8, span)?;
-        let done = self.fetched(dst, Fetched::TimerScratch, span, |e| {
+        let done = self.fetch_once(dst, Fetched::TimerScratch, span, |e| {
             e.asm.store_imm(Size::Double, Reg::FP, key, 0);
             e.asm.map(Reg::R1, map);
             e.stack_address(Reg::R2, key);

@@ -40,7 +40,7 @@ impl Emit<'_> {
             self.unlink(Reg::R0);
             self.asm.store(Size::Double, Reg::FP, slot, Reg::R0);
         }
-        self.known
+        self.fetched
             .retain(|what| !matches!(what, Fetched::Length(_)));
         self.asm.load(Size::Double, Reg::R1, Reg::FP, scratch);
         self.asm.jump_if_imm(Cond::Eq, Reg::R1, 0, unused);
@@ -58,7 +58,7 @@ impl Emit<'_> {
         let Some(&start) = self.slots.get(&Fetched::TokenStart) else {
             return Ok(());
         };
-        let known = self.known();
+        let before = self.fetched();
         let rest = self.push_kernel_string(span, |e| {
             e.asm.load(Size::Double, Reg::R0, Reg::FP, start);
             e.through_memory(Reg::R0, Reg::R1);
@@ -72,7 +72,7 @@ impl Emit<'_> {
         self.through_memory(reg, Reg::R1);
         self.asm.store(Size::Double, Reg::FP, start, reg);
         self.give_string(rest);
-        self.forget(&known);
+        self.fetched_only(&before);
         Ok(())
     }
 

@@ -382,7 +382,7 @@ impl Emit<'_> {
     /// A condition as `int` 0 or 1.
     fn condition(&mut self, expr: &Expr) -> Emitted<Val> {
         let (no, done) = (self.asm.label(), self.asm.label());
-        let before = self.known();
+        let before = self.fetched();
         // The place is taken first so that both ways meet with the same registers in use.
         let val = self.take(expr.span)?;
         self.jump_when(expr, false, no)?;
@@ -392,7 +392,7 @@ impl Emit<'_> {
         self.put_imm(&val, 0);
         self.asm.bind(done);
         self.make_value_unknown(&val, expr.span)?;
-        self.forget(&before);
+        self.fetched_only(&before);
         Ok(val)
     }
 
@@ -411,7 +411,7 @@ impl Emit<'_> {
         let (no, done) = (self.asm.label(), self.asm.label());
         let result = self.take(span)?;
         self.jump_when(cond, false, no)?;
-        let known = self.known();
+        let before = self.fetched();
         for (branch, label, last) in [(a, no, false), (b, done, true)] {
             let val = self.int(branch)?;
             let reg = self.reg(&val, Reg::R0);
@@ -421,7 +421,7 @@ impl Emit<'_> {
                 self.asm.jump(done);
             }
             self.asm.bind(label);
-            self.forget(&known);
+            self.fetched_only(&before);
         }
         self.make_value_unknown(&result, span)?;
         Ok(result)
@@ -541,17 +541,17 @@ impl Emit<'_> {
     ) -> Emitted<()> {
         if when == decisive {
             self.jump_when(a, decisive, to)?;
-            let known = self.known();
+            let before = self.fetched();
             self.jump_when(b, when, to)?;
-            self.forget(&known);
+            self.fetched_only(&before);
             return Ok(());
         }
         let skip = self.asm.label();
         self.jump_when(a, decisive, skip)?;
-        let known = self.known();
+        let before = self.fetched();
         self.jump_when(b, when, to)?;
         self.asm.bind(skip);
-        self.forget(&known);
+        self.fetched_only(&before);
         Ok(())
     }
 

@@ -118,7 +118,7 @@ impl Emit<'_> {
     ) -> Emitted<()> {
         let span = Span::default();
         // The next part relies on it that the scratch has been found, and must not empty it.
-        self.known.retain(|what| !what.is_address());
+        self.fetched.retain(|what| !what.is_address());
         self.scratch(Reg::R0, span)?;
         self.find_value(maps.saved, true, span)?;
         for &slot in slots {
@@ -169,10 +169,10 @@ impl Emit<'_> {
         Ok(())
     }
 
-    /// What is known where a part is entered: no more than that its scratch has been found.
-    pub fn know_entry(&mut self) {
-        self.known.retain(|what| !what.is_address());
-        self.known.insert(self.scratch_kind());
+    /// Where a part is entered, of all addresses only that of the scratch has been found.
+    pub fn fetched_at_entry(&mut self) {
+        self.fetched.retain(|what| !what.is_address());
+        self.fetched.insert(self.scratch_kind());
     }
 
     /// `r0 = address of a map's only value for this thread, or CPU`; a firing that has none is given up.

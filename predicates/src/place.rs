@@ -162,11 +162,11 @@ impl Emit<'_> {
                 self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, absent);
                 self.asm.mov(Reg::R1, Reg::R0);
                 self.add_distance(Reg::R1, &part.distance);
-                let known = self.known();
+                let before = self.fetched();
                 change(self)?;
                 self.asm.jump(done);
                 self.asm.bind(absent);
-                self.forget(&known);
+                self.fetched_only(&before);
                 self.zero_scratch(area, part.size, span)?;
                 self.scratch_at(Reg::R1, area, span)?;
                 self.add_distance(Reg::R1, &part.distance);
@@ -176,7 +176,7 @@ impl Emit<'_> {
                     e.asm.alu_imm(Alu::Add, Reg::R3, imm(area));
                 })?;
                 self.asm.bind(done);
-                self.forget(&known);
+                self.fetched_only(&before);
                 Ok(())
             }
             Target::Part(_) | Target::Memory(_) => Err(no_part(span)),
@@ -241,7 +241,7 @@ impl Emit<'_> {
         regions.retain(|(_, start, end)| end > start && end - start >= size);
         self.scratch(Reg::R1, span)?;
         // A timer looks for the thread's state only where nothing else is meant.
-        let known = self.known();
+        let before = self.fetched();
         if copied.1 >= size && copied.1 > 0 {
             let next = self.asm.label();
             self.in_allocated(address, &Val::Const(size.into()), next, span)?;
@@ -271,7 +271,7 @@ impl Emit<'_> {
         }
         self.asm.jump(outside);
         self.asm.bind(done);
-        self.forget(&known);
+        self.fetched_only(&before);
         Ok(())
     }
 

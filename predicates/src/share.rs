@@ -50,8 +50,8 @@ impl Emit<'_> {
         let Some(index) = self.string_index(address) else {
             return Ok(None);
         };
-        let known = self.known.contains(&Fetched::Length(index));
-        self.known.insert(Fetched::Length(index));
+        let known = self.fetched.contains(&Fetched::Length(index));
+        self.fetched.insert(Fetched::Length(index));
         let length = self.slot(Fetched::Length(index), address.span)?;
         let start = self.slot(Fetched::Start(index), address.span)?;
         Ok(Some((length, start, known)))

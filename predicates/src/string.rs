@@ -289,7 +289,7 @@ impl Emit<'_> {
         self.scratch(Reg::R1, span)?;
         let result = self.take_string(span)?;
         self.jump_when(cond, false, no)?;
-        let known = self.known();
+        let before = self.fetched();
         for (branch, label, last) in [(a, no, false), (b, done, true)] {
             let string = self.string(branch)?;
             self.move_string(string, &result);
@@ -297,7 +297,7 @@ impl Emit<'_> {
                 self.asm.jump(done);
             }
             self.asm.bind(label);
-            self.forget(&known);
+            self.fetched_only(&before);
         }
         self.make_any_string(&result);
         Ok(result)

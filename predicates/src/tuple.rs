@@ -196,11 +196,11 @@ impl Emit<'_> {
         self.asm.store_imm(Size::Double, Reg::FP, class, imm(size));
         let fits = self.asm.label();
         self.asm.jump_if_imm(Cond::Ne, Reg::R0, imm(room), fits);
-        let known = self.known();
+        let before = self.fetched();
         let strings = [MemberValue::User(address.alias(), span)];
         self.build_in_scratch(maps, ints, &strings, class, span)?;
         self.asm.bind(fits);
-        self.forget(&known);
+        self.fetched_only(&before);
         Ok(Tuple {
             on_stack: Some((offset, size)),
             class: Some(class),

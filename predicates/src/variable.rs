@@ -247,17 +247,17 @@ impl Emit<'_> {
         let (remove, done) = (self.asm.label(), self.asm.label());
         let length = self.reg(&string.len, Reg::R0);
         self.asm.jump_if_imm(Cond::Eq, length, 0, remove);
-        let known = self.known();
+        let before = self.fetched();
         let start = string.start.alias();
         self.store_element(&maps, &tuple, span, |e| {
             e.heap_address_known(Reg::R3, &start);
         })?;
         self.asm.jump(done);
         self.asm.bind(remove);
-        self.forget(&known);
+        self.fetched_only(&before);
         self.remove_element(&maps, &tuple)?;
         self.asm.bind(done);
-        self.forget(&known);
+        self.fetched_only(&before);
         self.give_tuple(tuple);
         self.give_string(string);
         Ok(())

@@ -366,7 +366,7 @@ pub fn make(program: &Program, rows: &[Row], options: Options) -> Emitted<Made> 
     let mut next = 0;
     for (index, row) in rows.iter().enumerate() {
         let (handler, end) = (e.asm.label(), e.asm.label());
-        let known = e.known();
+        let known = e.fetched();
         let first = next;
         for (n, &slot) in slots.iter().enumerate().take(row.args.len()) {
             let at = u32::try_from((index * ARGS + n) * 8).unwrap();
@@ -396,7 +396,7 @@ pub fn make(program: &Program, rows: &[Row], options: Options) -> Emitted<Made> 
         e.asm.store_imm(Size::Double, Reg::R4, 0, 3);
         e.asm.bind(end);
         if !options.share {
-            e.forget(&known);
+            e.fetched_only(&known);
         }
         counts.push((next - first) as usize);
     }

@@ -239,14 +239,14 @@ impl Catalog {
         let known = |name| {
             PROVIDERS
                 .iter()
-                .find_map(|part| part.is_settled(desc, name, pid))
+                .find_map(|part| part.will_never_have(desc, name, pid))
         };
         name.and_then(known) == Some(true)
     }
 
     /// Whether a process that has no probe for `desc` will not have one when it becomes another
     /// program, since it is already the one that was meant: it has the provider, or is a Python.
-    pub fn is_settled(&mut self, desc: &ProbeDesc, pid: u32) -> bool {
+    pub fn will_never_have(&mut self, desc: &ProbeDesc, pid: u32) -> bool {
         let Some(name) = desc.provider.strip_suffix(&pid.to_string()) else {
             return false;
         };
@@ -256,7 +256,7 @@ impl Catalog {
         };
         let known = PROVIDERS
             .iter()
-            .find_map(|part| part.is_settled(desc, name, pid));
+            .find_map(|part| part.will_never_have(desc, name, pid));
         known.unwrap_or_else(|| {
             OTHER_PROVIDERS.contains(&name) // will never be there
                 || !self.list(&provider).is_empty()

@@ -48,7 +48,7 @@ pub(crate) trait Provider: fmt::Debug + Sync {
     /// Whether a process that has no probe for `desc`, whose provider without the process id is
     /// `name`, will not have it as another program either, since it is already what was meant.
     /// `None` if the provider does not know.
-    fn is_settled(&self, _desc: &ProbeDesc, _name: &str, _pid: u32) -> Option<bool> {
+    fn will_never_have(&self, _desc: &ProbeDesc, _name: &str, _pid: u32) -> Option<bool> {
         None
     }
 

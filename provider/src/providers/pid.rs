@@ -81,7 +81,7 @@ impl Provider for Pid {
     }
 
     /// A module that is there has all the functions that it will ever have.
-    fn is_settled(&self, desc: &ProbeDesc, name: &str, pid: u32) -> Option<bool> {
+    fn will_never_have(&self, desc: &ProbeDesc, name: &str, pid: u32) -> Option<bool> {
         let mut files = files::executable_files(pid).into_iter();
         let has_module = |file| is_module(&FileProbes::unread(&file), &desc.module, pid);
         (name == NAME).then(|| files.any(has_module))

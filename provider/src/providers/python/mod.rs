@@ -57,7 +57,7 @@ impl Provider for Python {
         }
     }
 
-    fn is_settled(&self, _desc: &ProbeDesc, name: &str, pid: u32) -> Option<bool> {
+    fn will_never_have(&self, _desc: &ProbeDesc, name: &str, pid: u32) -> Option<bool> {
         (name == NAME && PYTHON.is_run_by(pid)).then_some(true)
     }
 
