@@ -301,13 +301,15 @@ impl Planner<'_> {
             ExprKind::Binary(BinaryOp::Divide | BinaryOp::Remainder, _, divisor) => {
                 matches!(divisor.kind, ExprKind::Int(value) if value != 0)
             }
-            ExprKind::Unary(..) | ExprKind::BitField { .. } | ExprKind::Binary(..) => true,
+            // A string that may be null cannot be recorded.
+            ExprKind::Binary(_, a, b) => ![a, b].iter().any(|e| e.may_be_null(&|_| true)),
+            ExprKind::Unary(..) | ExprKind::BitField { .. } => true,
             ExprKind::Cast(of) => {
                 of.ty == Type::String && expr.ty == Type::String
                     || of.ty.is_scalar() && expr.ty.is_scalar()
             }
             ExprKind::Ternary(_, a, b) => self.is_known(a) && self.is_known(b),
-            ExprKind::Call(subroutine, _) => subroutine.is_pure(),
+            ExprKind::Call(subroutine, _) => subroutine.is_pure() && !subroutine.may_find_nothing(),
             ExprKind::Var(_)
             | ExprKind::Element(..)
             | ExprKind::Builtin(_)
@@ -337,7 +339,7 @@ impl Planner<'_> {
                     || matches!(divisor.kind, ExprKind::Int(value) if value != 0)
             }
             ExprKind::Cast(of) => (of.ty == Type::String) == (expr.ty == Type::String),
-            ExprKind::Call(subroutine, _) => subroutine.is_pure(),
+            ExprKind::Call(subroutine, _) => subroutine.is_pure() && !subroutine.may_find_nothing(),
             ExprKind::Var(_)
             | ExprKind::Element(..)
             | ExprKind::Arg(_)

@@ -42,6 +42,12 @@ pub enum EvalError {
     /// A division by zero, which is a fault at run time.
     #[error("division by zero")]
     DivideByZero,
+    /// The value is the null string, which only generated code can handle.
+    #[error("the null string")]
+    NullString,
+    /// A use of the null string, which is a fault at run time.
+    #[error("a use of the null string")]
+    BadAddress,
     /// Something that only the traced machine knows.
     #[error("not a constant")]
     NotConstant,
@@ -80,16 +86,14 @@ pub fn eval<'a>(expr: &'a Expr, env: &impl Env<'a>) -> Result<Value<'a>, EvalErr
             Value::Int(unary(*op, value))
         }
         ExprKind::Binary(op, left, right) => {
-            let int = match (eval(left, env)?, eval(right, env)?) {
-                (Value::Int(a), Value::Int(b)) => {
-                    binary(*op, a, b, op.is_signed(&left.ty, &right.ty))?
-                }
-                (Value::Str(a), Value::Str(b)) => {
-                    i64::from(compare(*op, a.cmp(&b)).ok_or(EvalError::NotConstant)?)
-                }
-                _ => return Err(EvalError::NotConstant),
-            };
-            Value::Int(int)
+            if left.ty == Type::String {
+                // The null string comes before all others.
+                let order = eval_or_null(left, env)?.cmp(&eval_or_null(right, env)?);
+                let truth = compare(*op, order).ok_or(EvalError::NotConstant)?;
+                return Ok(Value::Int(i64::from(truth)));
+            }
+            let (a, b) = (eval_int(left, env)?, eval_int(right, env)?);
+            Value::Int(binary(*op, a, b, op.is_signed(&left.ty, &right.ty))?)
         }
         ExprKind::Logic(op, left, right) => {
             let a = eval_int(left, env)? != 0;
@@ -108,6 +112,7 @@ pub fn eval<'a>(expr: &'a Expr, env: &impl Env<'a>) -> Result<Value<'a>, EvalErr
             };
             eval(branch, env)?
         }
+        ExprKind::Cast(_) if expr.is_null_string() => return Err(EvalError::NullString),
         ExprKind::Cast(operand) => match (eval(operand, env)?, &expr.ty) {
             (Value::Str(s), Type::String) => Value::Str(s),
             (Value::Int(value), ty) => Value::Int(int_of(ty)?.wrap(value)),
@@ -187,6 +192,18 @@ pub fn binary(op: BinaryOp, a: i64, b: i64, signed: bool) -> Result<i64, EvalErr
     })
 }
 
+/// The part of a text that a search has found; without one, D's null string.
+fn found(
+    text: Cow<'_, [u8]>,
+    search: impl Fn(&[u8]) -> Option<&[u8]>,
+) -> Result<Value<'_>, EvalError> {
+    if search(&text).is_none() {
+        return Err(EvalError::NullString);
+    }
+    let part = strings::slice_cow(text, |s| search(s).unwrap_or_default());
+    Ok(Value::Str(part))
+}
+
 /// The low bits of a shift count, of which `wrapping_shl` and `wrapping_shr` take six.
 fn shift_count(count: i64) -> u32 {
     u32::from(count.to_le_bytes()[0])
@@ -235,7 +252,6 @@ fn call<'a>(
     let string = |n: usize| eval_str(args.get(n).ok_or(EvalError::NotConstant)?, env);
     let number = |n: usize| eval_int(args.get(n).ok_or(EvalError::NotConstant)?, env);
     let optional = |n: usize| args.get(n).map(|arg| eval_int(arg, env)).transpose();
-    // A string that was not found is D's null string, which reads as the empty one.
     Ok(match subroutine {
         Subroutine::Basename => Value::Str(strings::slice_cow(string(0)?, strings::basename)),
         Subroutine::Dirname => Value::Str(strings::slice_cow(string(0)?, strings::dirname)),
@@ -248,21 +264,15 @@ fn call<'a>(
         }
         Subroutine::Strstr => {
             let sub = string(1)?;
-            Value::Str(strings::slice_cow(string(0)?, |s| {
-                strings::strstr(s, &sub).unwrap_or_default()
-            }))
+            found(string(0)?, |s| strings::strstr(s, &sub))?
         }
         Subroutine::Strchr => {
             let c = to_byte(number(1)?);
-            Value::Str(strings::slice_cow(string(0)?, |s| {
-                strings::strchr(s, c).unwrap_or_default()
-            }))
+            found(string(0)?, |s| strings::strchr(s, c))?
         }
         Subroutine::Strrchr => {
             let c = to_byte(number(1)?);
-            Value::Str(strings::slice_cow(string(0)?, |s| {
-                strings::strrchr(s, c).unwrap_or_default()
-            }))
+            found(string(0)?, |s| strings::strrchr(s, c))?
         }
         Subroutine::Substr => {
             let (start, length) = (number(1)?, optional(2)?);
@@ -333,9 +343,19 @@ fn eval_int<'a>(expr: &'a Expr, env: &impl Env<'a>) -> Result<i64, EvalError> {
 }
 
 fn eval_str<'a>(expr: &'a Expr, env: &impl Env<'a>) -> Result<Cow<'a, [u8]>, EvalError> {
-    match eval(expr, env)? {
-        Value::Str(s) => Ok(s),
-        Value::Int(_) => Err(EvalError::NotConstant),
+    eval_or_null(expr, env)?.ok_or(EvalError::BadAddress)
+}
+
+/// A string; `None` is the null string.
+fn eval_or_null<'a>(
+    expr: &'a Expr,
+    env: &impl Env<'a>,
+) -> Result<Option<Cow<'a, [u8]>>, EvalError> {
+    match eval(expr, env) {
+        Ok(Value::Str(s)) => Ok(Some(s)),
+        Ok(Value::Int(_)) => Err(EvalError::NotConstant),
+        Err(EvalError::NullString) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::diag::Span;
 use crate::format::Format;
 use crate::names::{AggregatingName, aggregating_name};
 use crate::types::{Int, Type};
+use crate::walk::{each_clause_expr, each_part};
 
 /// A whole D program, from one or more sources.
 #[derive(Clone, Debug, Default)]
@@ -67,6 +68,41 @@ pub struct Clause {
 }
 
 impl Program {
+    /// Which scalar string variables may hold the null string, by [`VarId`]. Those of a thread do
+    /// until they are assigned; the others are empty then, and null only if that is stored in them.
+    #[must_use]
+    pub fn null_variables(&self) -> Vec<bool> {
+        let is_scalar = |v: &Variable| v.ty == Type::String && v.key.is_none();
+        let mut null: Vec<bool> = self
+            .variables
+            .iter()
+            .map(|v| is_scalar(v) && v.scope == Scope::ThreadLocal)
+            .collect();
+        let mut stored = Vec::new();
+        for clause in &self.clauses {
+            each_clause_expr(clause, &mut |expr| {
+                each_part(expr, &mut |part| {
+                    if let ExprKind::Assign(None, target, value) = &part.kind
+                        && let ExprKind::Var(var) = target.kind
+                        && target.ty == Type::String
+                    {
+                        stored.push((var.0 as usize, &**value));
+                    }
+                });
+            });
+        }
+        // One that holds another's value may be null once the other may.
+        loop {
+            let known = null.clone();
+            for (var, value) in &stored {
+                null[*var] |= value.may_be_null(&|other| known[other.0 as usize]);
+            }
+            if null == known {
+                return null;
+            }
+        }
+    }
+
     /// The clause that a probe runs: of those that the clause `number` of the text has become and that
     /// have the description, the one that was checked with these types of `args[]`.
     #[must_use]
@@ -510,6 +546,64 @@ impl Expr {
         part
     }
 
+    /// The null string: `NULL` where a string is wanted.
+    #[must_use]
+    pub fn null_string(span: Span) -> Self {
+        let zero = Self {
+            kind: ExprKind::Int(0),
+            ty: Type::pointer_to(Type::Void),
+            span,
+        };
+        Self {
+            kind: ExprKind::Cast(Box::new(zero)),
+            ty: Type::String,
+            span,
+        }
+    }
+
+    /// Whether this is the null string as it is written.
+    #[must_use]
+    pub fn is_null_string(&self) -> bool {
+        let ExprKind::Cast(of) = &self.kind else {
+            return false;
+        };
+        self.ty == Type::String && of.kind == ExprKind::Int(0)
+    }
+
+    /// Whether a string may turn out to be the null string, if `variable` tells whether a scalar
+    /// variable may hold it.
+    #[must_use]
+    pub fn may_be_null(&self, variable: &dyn Fn(VarId) -> bool) -> bool {
+        if self.ty != Type::String {
+            return false;
+        }
+        match &self.kind {
+            ExprKind::Var(var) => variable(*var),
+            ExprKind::Element(..) => true,
+            ExprKind::Call(subroutine, _) => subroutine.may_find_nothing(),
+            ExprKind::Cast(of) => self.is_null_string() || of.may_be_null(variable),
+            ExprKind::Ternary(_, a, b) => a.may_be_null(variable) || b.may_be_null(variable),
+            ExprKind::Comma(_, last) => last.may_be_null(variable),
+            ExprKind::Assign(_, target, _) => target.may_be_null(variable),
+            ExprKind::Int(_)
+            | ExprKind::Str(_)
+            | ExprKind::Builtin(_)
+            | ExprKind::Arg(_)
+            | ExprKind::TypedArg(_)
+            | ExprKind::Unary(..)
+            | ExprKind::Binary(..)
+            | ExprKind::Logic(..)
+            | ExprKind::Step { .. }
+            | ExprKind::Deref(_)
+            | ExprKind::Member { .. }
+            | ExprKind::Index { .. }
+            | ExprKind::AddressOf(_)
+            | ExprKind::BitField { .. }
+            | ExprKind::Byte(..)
+            | ExprKind::Recorded(_) => false,
+        }
+    }
+
     /// How many expressions this one consists of.
     #[must_use]
     pub fn count_nodes(&self) -> usize {
@@ -749,6 +843,15 @@ pub enum Subroutine {
 }
 
 impl Subroutine {
+    /// Whether its value may be the null string, for "there is none".
+    #[must_use]
+    pub const fn may_find_nothing(self) -> bool {
+        matches!(
+            self,
+            Self::Strstr | Self::Strchr | Self::Strrchr | Self::Strtok
+        )
+    }
+
     /// Whether its value depends on its arguments only, so that it can be computed anywhere.
     #[must_use]
     pub const fn is_pure(self) -> bool {

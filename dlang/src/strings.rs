@@ -71,21 +71,15 @@ pub fn strstr<'a>(s: &'a [u8], sub: &[u8]) -> Option<&'a [u8]> {
     find(s, sub).map(|at| &s[at..])
 }
 
-/// `s` from the first `c` on; the NUL at the end counts.
+/// `s` from the first `c` on; unlike C's, it does not find the NUL at the end.
 #[must_use]
 pub fn strchr(s: &[u8], c: u8) -> Option<&[u8]> {
-    if c == 0 {
-        return Some(&s[s.len()..]);
-    }
     s.iter().position(|&b| b == c).map(|at| &s[at..])
 }
 
-/// `s` from the last `c` on; the NUL at the end counts.
+/// `s` from the last `c` on; unlike C's, it does not find the NUL at the end.
 #[must_use]
 pub fn strrchr(s: &[u8], c: u8) -> Option<&[u8]> {
-    if c == 0 {
-        return Some(&s[s.len()..]);
-    }
     s.iter().rposition(|&b| b == c).map(|at| &s[at..])
 }
 
@@ -460,7 +454,7 @@ mod tests {
         assert_eq!(strstr(b"hello", b"x"), None);
         assert_eq!(strchr(b"hello", b'l'), Some(&b"llo"[..]));
         assert_eq!(strrchr(b"hello", b'l'), Some(&b"lo"[..]));
-        assert_eq!(strchr(b"hello", 0), Some(&b""[..]));
+        assert_eq!(strchr(b"hello", 0), None);
     }
 
     #[test]

@@ -561,10 +561,6 @@ impl Emit<'_> {
     }
 
     fn cast(&mut self, of: &Expr, expr: &Expr) -> Emitted<Val> {
-        if of.ty == Type::String {
-            // A string used as a pointer: only whether there is one can be asked.
-            return self.string_presence(of, expr.span);
-        }
         let val = if let ExprKind::Deref(address) = &of.kind
             && matches!(of.ty, Type::Array(..) | Type::Struct(_))
         {

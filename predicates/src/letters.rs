@@ -11,6 +11,7 @@ use dlang::types::Type;
 use crate::asm::Label;
 use crate::emit::{Emit, Emitted, Fetched, imm};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
+use crate::null::OnNull;
 use crate::scan::unknown;
 use crate::stack::Val;
 use crate::string::Str;
@@ -275,16 +276,28 @@ impl Emit<'_> {
     ///     n = run of delimiters at the start of the rest; m = run of other bytes behind it
     ///     token = copy of these m bytes;  rest = what is behind them
     /// ```
-    pub(crate) fn strtok(&mut self, of: &Expr, delimiters: &Expr, span: Span) -> Emitted<Str> {
+    pub(crate) fn strtok(
+        &mut self,
+        of: &Expr,
+        delimiters: &Expr,
+        on_null: OnNull,
+        span: Span,
+    ) -> Emitted<Str> {
         let start = self.slot(Fetched::TokenStart, span)?;
         let len = self.slot(Fetched::TokenLen, span)?;
         if of.ty == Type::String {
-            let string = self.string(of)?;
+            let go_on = self.asm.label();
+            self.scratch(Reg::R1, span)?;
+            let before = self.fetched();
+            let string = self.string_or(of, OnNull::Goto(go_on))?;
             for (slot, val) in [(start, &string.start), (len, &string.len)] {
-                let reg = self.reg(val, Reg::R0);
-                self.asm.store(Size::Double, Reg::FP, slot, reg);
+                self.load(Reg::R0, val);
+                self.through_memory(Reg::R0, Reg::R1);
+                self.asm.store(Size::Double, Reg::FP, slot, Reg::R0);
             }
             self.give_string(string);
+            self.asm.bind(go_on);
+            self.fetched_only(&before);
         }
         let set = match self.constant_string(delimiters) {
             Some(bytes) => {
@@ -313,6 +326,9 @@ impl Emit<'_> {
         let from = self.run_of(&rest, &Val::Const(0), set, true, span)?;
         let token = self.run_of(&rest, &from, set, false, span)?;
         self.keep_rest(&rest, &from, &token, (start, len));
+        let null = self.null_label(on_null);
+        let reg = self.reg(&token, Reg::R0);
+        self.asm.jump_if_imm(Cond::Eq, reg, 0, null);
         self.load(Reg::R2, &token);
         let part = self.part(&rest, &from, span)?;
         for val in [from, token] {

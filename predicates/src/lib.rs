@@ -16,6 +16,7 @@ mod letters;
 mod locals;
 mod machine;
 mod memory;
+mod null;
 mod number;
 pub mod part;
 mod path;

@@ -20,6 +20,7 @@ use dlang::types::Int;
 use crate::emit::{Emit, Emitted, Refusal, imm};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::join::Loop;
+use crate::null::OnNull;
 use crate::stack::Val;
 use crate::string::Str;
 
@@ -37,20 +38,15 @@ impl Emit<'_> {
         &mut self,
         subroutine: Subroutine,
         args: &[Expr],
+        on_null: OnNull,
         span: Span,
     ) -> Emitted<Str> {
         match (subroutine, args) {
             (Subroutine::Basename, [path]) => self.basename(path, span),
             (Subroutine::Dirname, [path]) => self.dirname(path, span),
-            (Subroutine::Strchr, [of, byte]) => {
-                let string = self.string(of)?;
-                let byte = self.int(byte)?;
-                let at = self.seek(&string, &byte, span)?;
-                self.stack.give(byte);
-                self.suffix(string, at, span)
-            }
-            (Subroutine::Strrchr, [of, byte]) => self.strrchr(of, byte, span),
-            (Subroutine::Strstr, [of, sub]) => self.strstr(of, sub, span),
+            (Subroutine::Strchr, [of, byte]) => self.strchr(of, byte, on_null, span),
+            (Subroutine::Strrchr, [of, byte]) => self.strrchr(of, byte, on_null, span),
+            (Subroutine::Strstr, [of, sub]) => self.strstr(of, sub, on_null, span),
             (Subroutine::Substr, [of, index, length @ ..]) => {
                 self.substr(of, index, length.first(), span)
             }
@@ -61,7 +57,7 @@ impl Emit<'_> {
             (Subroutine::Tolower, [of]) => {
                 self.with_letters(of, |byte| byte.to_ascii_lowercase(), span)
             }
-            (Subroutine::Strtok, [of, delimiters]) => self.strtok(of, delimiters, span),
+            (Subroutine::Strtok, [of, delimiters]) => self.strtok(of, delimiters, on_null, span),
             (Subroutine::Cleanpath, [path]) => self.cleanpath(path, span),
             (Subroutine::InetNtoa, [address]) => self.inet_ntoa(address, span),
             (Subroutine::Json | Subroutine::InetNtoa6 | Subroutine::LinkNtop, _) => {
@@ -223,19 +219,26 @@ impl Emit<'_> {
         Ok(())
     }
 
-    fn strrchr(&mut self, of: &Expr, byte: &Expr, span: Span) -> Emitted<Str> {
+    fn strchr(&mut self, of: &Expr, byte: &Expr, on_null: OnNull, span: Span) -> Emitted<Str> {
+        let string = self.string(of)?;
+        let byte = self.int(byte)?;
+        let at = self.seek(&string, &byte, span)?;
+        self.stack.give(byte);
+        let null = self.null_label(on_null);
+        let reg = self.reg(&at, Reg::R1);
+        let len = self.reg(&string.len, Reg::R2);
+        self.asm.jump_if(Cond::Ge, reg, len, null);
+        self.suffix(string, at, span)
+    }
+
+    fn strrchr(&mut self, of: &Expr, byte: &Expr, on_null: OnNull, span: Span) -> Emitted<Str> {
         let string = self.string(of)?;
         let byte = self.int(byte)?;
         let behind = self.seek_back(&string, &string.len, &byte, false, span)?;
         self.stack.give(byte);
-        // Nothing was found: what remains is the end of the string.
-        let found = self.asm.label();
+        let null = self.null_label(on_null);
         let reg = self.reg(&behind, Reg::R1);
-        self.asm.jump_if_imm(Cond::Ne, reg, 0, found);
-        let len = self.reg(&string.len, Reg::R2);
-        self.asm.mov(reg, len);
-        self.asm.alu_imm(Alu::Add, reg, 1);
-        self.asm.bind(found);
+        self.asm.jump_if_imm(Cond::Eq, reg, 0, null);
         self.asm.alu_imm(Alu::Add, reg, -1);
         self.make_bounded(reg, Reg::R2, self.storage.strsize);
         self.put(&behind, reg);

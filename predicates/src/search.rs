@@ -18,6 +18,7 @@ use dlang::program::Expr;
 
 use crate::emit::{Emit, Emitted, Fault, Refusal, imm};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
+use crate::null::OnNull;
 use crate::stack::Val;
 use crate::string::Str;
 
@@ -43,19 +44,21 @@ struct Needle {
 }
 
 impl Emit<'_> {
-    pub(crate) fn strstr(&mut self, of: &Expr, sub: &Expr, span: Span) -> Emitted<Str> {
+    pub(crate) fn strstr(
+        &mut self,
+        of: &Expr,
+        sub: &Expr,
+        on_null: OnNull,
+        span: Span,
+    ) -> Emitted<Str> {
         let string = self.string(of)?;
         let sub = self.sought(sub)?;
         let needle = self.needle(sub, span)?;
         let at = self.find(&string, &needle, &Val::Const(0), &string.len, false, span)?;
         self.stack.give(needle.len);
-        // Not found is the null string, which reads as the empty one at the end.
-        let found = self.asm.label();
+        let null = self.null_label(on_null);
         let reg = self.reg(&at, Reg::R1);
-        self.asm.jump_if_imm(Cond::SGe, reg, 0, found);
-        let len = self.reg(&string.len, Reg::R2);
-        self.asm.mov(reg, len);
-        self.asm.bind(found);
+        self.asm.jump_if_imm(Cond::SLt, reg, 0, null);
         self.make_bounded(reg, Reg::R2, self.storage.strsize);
         self.put(&at, reg);
         self.suffix(string, at, span)

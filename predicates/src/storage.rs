@@ -143,6 +143,30 @@ pub fn key_sizes(ints: u32, strings: u32, strsize: u32) -> Vec<u32> {
     sizes
 }
 
+/// How a string variable tells the null string from the empty one: by its second byte, since the
+/// first is the NUL of either. A variable that was never assigned is all zeros, and is null in a
+/// thread and empty elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NullMark {
+    /// The first two bytes of one that is null.
+    pub null: u16,
+    /// The first two bytes of one that is empty.
+    pub empty: u16,
+}
+
+impl NullMark {
+    const ZEROS: u16 = 0;
+    const MARKED: u16 = u16::from_le_bytes([0, 1]);
+
+    fn of(scope: Scope) -> Self {
+        let (null, empty) = match scope {
+            Scope::ThreadLocal => (Self::ZEROS, Self::MARKED),
+            Scope::Global | Scope::ClauseLocal => (Self::MARKED, Self::ZEROS),
+        };
+        Self { null, empty }
+    }
+}
+
 /// The layout of globals and of a thread's state, and the maps that hold them.
 #[derive(Clone, Debug)]
 pub struct Storage {
@@ -172,6 +196,8 @@ pub struct Storage {
     pub task: TaskFields,
     /// A place for each variable, by [`VarId`].
     pub places: Vec<Place>,
+    /// How each scalar string variable tells that it holds the null string; `None` if it never does.
+    pub null_marks: Vec<Option<NullMark>>,
     /// Number of `this->` scalars on the stack.
     pub locals: usize,
     /// Offset of the temporaries in the state.
@@ -361,6 +387,11 @@ impl Storage {
                 }
             });
         }
+        let null = program.null_variables();
+        let null_marks = program.variables.iter().zip(null);
+        let null_marks = null_marks
+            .map(|(variable, null)| null.then(|| NullMark::of(variable.scope)))
+            .collect();
         let temps = state;
         let mut end = temps + TEMP_BYTES;
         let locals_at = end;
@@ -396,6 +427,7 @@ impl Storage {
             open_loops_after: sizes.open_loops_after,
             task: sizes.task,
             places,
+            null_marks,
             locals,
             temps,
             locals_at,

@@ -18,6 +18,7 @@ use crate::asm::Label;
 use crate::emit::{Emit, Emitted, Fault, Refusal, imm};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::int::{cond_of, internal};
+use crate::null::OnNull;
 use crate::share::compared_with_literal;
 use crate::stack::Val;
 
@@ -44,9 +45,17 @@ pub struct Str {
 }
 
 impl Emit<'_> {
-    /// Computes a string expression.
+    /// Computes a string expression; the null string is a fault.
     pub fn string(&mut self, expr: &Expr) -> Emitted<Str> {
+        self.string_or(expr, OnNull::Fault)
+    }
+
+    /// Computes a string expression that may be null.
+    pub(crate) fn string_or(&mut self, expr: &Expr, on_null: OnNull) -> Emitted<Str> {
         let span = expr.span;
+        if expr.is_null_string() {
+            return self.null_literal(on_null, span);
+        }
         if let Some(bytes) = self.constant_string(expr) {
             return self.literal(bytes, span);
         }
@@ -56,7 +65,7 @@ impl Emit<'_> {
             return name;
         }
         match &expr.kind {
-            ExprKind::Var(_) | ExprKind::Element(..) => self.read_string_variable(expr),
+            ExprKind::Var(_) | ExprKind::Element(..) => self.read_string_variable(expr, on_null),
             ExprKind::Builtin(Builtin::Execname) => self.execname(span),
             ExprKind::Builtin(Builtin::Probeprov) => {
                 let provider = self.machine.provider.clone();
@@ -64,16 +73,19 @@ impl Emit<'_> {
             }
             ExprKind::Call(Subroutine::Copyinstr, args) => self.copyinstr(args, span),
             ExprKind::Call(Subroutine::Strjoin, args) => self.strjoin(&args[0], &args[1], span),
-            ExprKind::Call(subroutine, args) => self.string_subroutine(*subroutine, args, span),
+            ExprKind::Call(subroutine, args) => {
+                self.string_subroutine(*subroutine, args, on_null, span)
+            }
+            ExprKind::Cast(of) if of.ty == Type::String => self.string_or(of, on_null),
             ExprKind::Cast(of) => self.stringof(of, span),
-            ExprKind::Ternary(cond, a, b) => self.string_ternary(cond, a, b, span),
+            ExprKind::Ternary(cond, a, b) => self.string_ternary(cond, a, b, on_null, span),
             ExprKind::Comma(first, second) => {
                 self.effect(first)?;
-                self.string(second)
+                self.string_or(second, on_null)
             }
             ExprKind::Assign(None, target, value) => {
                 self.assign_string(target, value)?;
-                self.string(target)
+                self.string_or(target, on_null)
             }
             ExprKind::Int(_)
             | ExprKind::Str(_)
@@ -256,9 +268,6 @@ impl Emit<'_> {
     /// `stringof(address)`: the bytes there up to a NUL. An array of `char` ends with its last byte
     /// at the latest where it is in a variable.
     fn stringof(&mut self, of: &Expr, span: Span) -> Emitted<Str> {
-        if of.ty == Type::String {
-            return self.string(of);
-        }
         if matches!(of.ty, Type::Array(..)) && !matches!(of.kind, ExprKind::Deref(_)) {
             self.scratch(Reg::R1, span)?;
             self.char_array(of)?;
@@ -283,7 +292,14 @@ impl Emit<'_> {
         Ok(string)
     }
 
-    fn string_ternary(&mut self, cond: &Expr, a: &Expr, b: &Expr, span: Span) -> Emitted<Str> {
+    fn string_ternary(
+        &mut self,
+        cond: &Expr,
+        a: &Expr,
+        b: &Expr,
+        on_null: OnNull,
+        span: Span,
+    ) -> Emitted<Str> {
         let (no, done) = (self.asm.label(), self.asm.label());
         // The scratch before the branches, since both need it and what follows does.
         self.scratch(Reg::R1, span)?;
@@ -291,7 +307,7 @@ impl Emit<'_> {
         self.jump_when(cond, false, no)?;
         let before = self.fetched();
         for (branch, label, last) in [(a, no, false), (b, done, true)] {
-            let string = self.string(branch)?;
+            let string = self.string_or(branch, on_null)?;
             self.move_string(string, &result);
             if !last {
                 self.asm.jump(done);
@@ -346,14 +362,6 @@ impl Emit<'_> {
         self.set_heap_used(Reg::R1, Reg::R2);
     }
 
-    /// Whether a string that may be null (a `strstr` that found nothing) is there: its length.
-    pub(crate) fn string_presence(&mut self, of: &Expr, span: Span) -> Emitted<Val> {
-        let _ = span;
-        let string = self.string(of)?;
-        self.stack.give(string.start);
-        Ok(string.len)
-    }
-
     /// Jumps to `to` if the comparison of two strings is `when`.
     pub(crate) fn compare_strings(
         &mut self,
@@ -364,6 +372,9 @@ impl Emit<'_> {
         when: bool,
         to: Label,
     ) -> Emitted<()> {
+        if self.may_be_null(a) || self.may_be_null(b) {
+            return self.compare_with_nulls(expr.span, op, a, b, when, to);
+        }
         let equality = matches!(op, BinaryOp::Equal | BinaryOp::NotEqual);
         let jump_if_equal = (op == BinaryOp::Equal) == when;
         if let Some((address, literal)) = compared_with_literal(expr, self)
@@ -419,16 +430,27 @@ impl Emit<'_> {
     fn compare_with_literal(
         &mut self,
         string: &Expr,
-        mut literal: Vec<u8>,
+        literal: Vec<u8>,
         jump_if_equal: bool,
         to: Label,
     ) -> Emitted<()> {
         let string = self.string(string)?;
+        self.match_literal(string, literal, jump_if_equal, to);
+        Ok(())
+    }
+
+    /// Jumps to `to` if a string is (or is not) a literal.
+    pub(crate) fn match_literal(
+        &mut self,
+        string: Str,
+        mut literal: Vec<u8>,
+        jump_if_equal: bool,
+        to: Label,
+    ) {
         literal.push(0);
         self.heap_address_known(Reg::R0, &string.start);
         self.match_bytes(Reg::R0, 0, &literal, jump_if_equal, to);
         self.give_string(string);
-        Ok(())
     }
 
     /// Jumps to `to` if the bytes at `base + offset` are (or are not) `bytes`. Destroys `r1`, `r2`.
@@ -474,7 +496,7 @@ impl Emit<'_> {
     ///
     /// Whole words first, up to one that differs or holds a NUL, then the bytes of that one. The
     /// loops are made as `scan` explains.
-    fn difference(&mut self, a: &Str, b: &Str, span: Span) -> Emitted<()> {
+    pub(crate) fn difference(&mut self, a: &Str, b: &Str, span: Span) -> Emitted<()> {
         let strsize = self.storage.strsize;
         // The last word may reach beyond the end of the string, and its bytes are looked at once
         // more.

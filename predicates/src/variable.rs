@@ -1,8 +1,8 @@
 //! Variables: reading and writing scalars, and associative arrays.
 //!
 //! A scalar integer is stored in its own width at the start of its place. An element of an
-//! associative array that was never assigned reads as 0 or the empty string; assigning 0 to an
-//! element removes it, as D has it.
+//! associative array that was never assigned reads as 0 or the null string; assigning 0 or `NULL`
+//! to an element removes it, as D has it.
 
 use dlang::diag::Span;
 use dlang::program::{Expr, ExprKind, VarId};
@@ -12,6 +12,7 @@ use crate::asm::MapRef;
 use crate::emit::{Emit, Emitted, Refusal, imm};
 use crate::insn::{Alu, Cond, Helper, Insn, Reg, Size};
 use crate::int::internal;
+use crate::null::OnNull;
 use crate::stack::Val;
 use crate::storage::{Counter, Place, TupleMaps, own_globals, own_state};
 use crate::string::Str;
@@ -194,9 +195,10 @@ impl Emit<'_> {
     }
 
     /// The string held by a string variable or element.
-    pub(crate) fn read_string_variable(&mut self, expr: &Expr) -> Emitted<Str> {
+    pub(crate) fn read_string_variable(&mut self, expr: &Expr, on_null: OnNull) -> Emitted<Str> {
         let span = expr.span;
         if let ExprKind::Var(var) = expr.kind {
+            self.check_null(var, on_null, span)?;
             return self.push_kernel_string(span, |e| e.variable_address(Reg::R3, var, span));
         }
         let ExprKind::Element(var, key) = &expr.kind else {
@@ -204,13 +206,9 @@ impl Emit<'_> {
         };
         let maps = self.array_maps(*var, expr)?;
         let tuple = self.tuple(&maps, key, span)?;
-        let found = self.asm.label();
         self.find_element(&maps, &tuple)?;
-        self.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, found);
-        // No such element: some zero bytes serve as the empty string.
-        let globals = self.storage.globals;
-        self.asm.map_value(Reg::R0, globals, own_globals::ZERO);
-        self.asm.bind(found);
+        let null = self.null_label(on_null);
+        self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, null);
         let pointer = self.keep(Reg::R0, span)?;
         self.give_tuple(tuple);
         let alias = pointer.alias();
@@ -226,40 +224,71 @@ impl Emit<'_> {
     pub(crate) fn assign_string(&mut self, target: &Expr, value: &Expr) -> Emitted<()> {
         let span = target.span;
         if let ExprKind::Var(var) = &target.kind {
-            let string = self.string(value)?;
-            // The heap's address first: finding it destroys the argument registers.
-            self.heap_at(Reg::R0, &string.start, span)?;
-            let source = self.keep(Reg::R0, span)?;
-            self.variable_address(Reg::R1, *var, span)?;
-            self.load(Reg::R3, &source);
-            self.asm.mov_imm(Reg::R2, i64::from(self.storage.strsize));
-            self.asm.call(Helper::ProbeReadKernelStr);
-            self.stack.give(source);
-            self.give_string(string);
-            return Ok(());
+            return self.assign_string_variable(*var, value, span);
         }
         let ExprKind::Element(var, key) = &target.kind else {
             return Err(internal(target));
         };
         let maps = self.array_maps(*var, target)?;
-        let string = self.string(value)?;
-        let tuple = self.tuple(&maps, key, span)?;
         let (remove, done) = (self.asm.label(), self.asm.label());
-        let length = self.reg(&string.len, Reg::R0);
-        self.asm.jump_if_imm(Cond::Eq, length, 0, remove);
+        self.scratch(Reg::R1, span)?;
         let before = self.fetched();
+        let string = self.string_or(value, OnNull::Goto(remove))?;
+        let tuple = self.tuple(&maps, key, span)?;
         let start = string.start.alias();
         self.store_element(&maps, &tuple, span, |e| {
             e.heap_address_known(Reg::R3, &start);
         })?;
-        self.asm.jump(done);
-        self.asm.bind(remove);
-        self.fetched_only(&before);
-        self.remove_element(&maps, &tuple)?;
-        self.asm.bind(done);
-        self.fetched_only(&before);
         self.give_tuple(tuple);
         self.give_string(string);
+        if self.may_be_null(value) {
+            self.asm.jump(done);
+            self.asm.bind(remove);
+            self.fetched_only(&before);
+            let tuple = self.tuple(&maps, key, span)?;
+            self.remove_element(&maps, &tuple)?;
+            self.give_tuple(tuple);
+            self.asm.bind(done);
+            self.fetched_only(&before);
+        }
+        Ok(())
+    }
+
+    /// `variable = string`.
+    fn assign_string_variable(&mut self, var: VarId, value: &Expr, span: Span) -> Emitted<()> {
+        let mark = self.storage.null_marks[var.0 as usize];
+        let (null, done) = (self.asm.label(), self.asm.label());
+        self.scratch(Reg::R1, span)?;
+        let before = self.fetched();
+        let string = self.string_or(value, OnNull::Goto(null))?;
+        // The heap's address first: finding it destroys the argument registers.
+        self.heap_at(Reg::R0, &string.start, span)?;
+        let source = self.keep(Reg::R0, span)?;
+        self.variable_address(Reg::R1, var, span)?;
+        self.load(Reg::R3, &source);
+        self.asm.mov_imm(Reg::R2, i64::from(self.storage.strsize));
+        self.asm.call(Helper::ProbeReadKernelStr);
+        self.stack.give(source);
+        let Some(mark) = mark else {
+            self.give_string(string);
+            return Ok(());
+        };
+        let len = self.reg(&string.len, Reg::R0);
+        self.asm.jump_if_imm(Cond::Ne, len, 0, done);
+        self.give_string(string);
+        self.variable_address(Reg::R1, var, span)?;
+        self.asm
+            .store_imm(Size::Half, Reg::R1, 0, i32::from(mark.empty));
+        if self.may_be_null(value) {
+            self.asm.jump(done);
+            self.asm.bind(null);
+            self.fetched_only(&before);
+            self.variable_address(Reg::R1, var, span)?;
+            self.asm
+                .store_imm(Size::Half, Reg::R1, 0, i32::from(mark.null));
+        }
+        self.asm.bind(done);
+        self.fetched_only(&before);
         Ok(())
     }
 

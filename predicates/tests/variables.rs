@@ -226,7 +226,6 @@ fn string_variables_of_every_scope() {
         ),
         ("y[arg0] = \"abc\"; y[arg0]", &[n(1)], "abc"),
         ("y[arg0] = \"abc\"; y[arg0] = \"\"; y[arg0]", &[n(2)], ""),
-        ("y[arg0] = \"abc\"; y[arg0 + 100]", &[n(3)], ""),
         (
             "z[copyinstr(arg0)] = copyinstr(arg1); z[copyinstr(arg0)]",
             &[s("key"), s("value")],

@@ -383,7 +383,10 @@ impl Consumer {
                 self.stats.records += 1;
                 self.output.end_record(record, out);
             }
-            Ok(()) | Err(Stop::Eval(EvalError::NotConstant)) => {
+            Ok(())
+            | Err(Stop::Eval(
+                EvalError::NotConstant | EvalError::NullString | EvalError::BadAddress,
+            )) => {
                 out.truncate(start);
                 self.corrupt();
             }

@@ -83,7 +83,10 @@ impl Checker<'_> {
         let kind = match eval::eval(&expr, &self.constants()) {
             Ok(Value::Int(value)) => ExprKind::Int(value),
             Ok(Value::Str(bytes)) => ExprKind::Str(bytes.into_owned()),
-            Err(EvalError::NotConstant) => return Ok(expr),
+            // What is a fault at run time is one then.
+            Err(EvalError::NotConstant | EvalError::NullString | EvalError::BadAddress) => {
+                return Ok(expr);
+            }
             Err(EvalError::DivideByZero) => {
                 let message = "expression contains division by zero";
                 return self.plain_error(Tag::DivZero, expr.span, message);

@@ -602,16 +602,16 @@ pub(super) fn is_zero(expr: &Expr) -> bool {
     matches!(expr.kind, ExprKind::Int(0)) && matches!(expr.ty, Type::Int(_))
 }
 
-/// Converts; the constant 0 becomes the null string, which reads as the empty one.
+/// Converts; the constant 0 becomes the null string.
 fn convert_or_null(expr: Expr, ty: &Type) -> Expr {
     if *ty == Type::String && is_null(&expr) {
-        return node(ExprKind::Str(Vec::new()), Type::String, expr.span);
+        return Expr::null_string(expr.span);
     }
     convert(expr, ty)
 }
 
 /// `s == NULL` and `s != NULL`. A search that found nothing gives the null string: it is asked
-/// as `index(...) == -1`. Any other string is null when it was never assigned: it is empty.
+/// as `index(...) == -1`, which any part of rdtrace can compute.
 fn compare_with_null(op: BinaryOp, s: Expr, span: Span) -> Expr {
     let searched = searched_for(&s).ok_or(s);
     let (left, right) = match searched {
@@ -619,7 +619,11 @@ fn compare_with_null(op: BinaryOp, s: Expr, span: Span) -> Expr {
             let at = node(ExprKind::Call(Subroutine::Index, args), Type::INT, span);
             (at, int_node(-1, Int::I32, span))
         }
-        Err(s) => (s, node(ExprKind::Str(Vec::new()), Type::String, span)),
+        // `json` gives an empty string for what it has not found.
+        Err(s) if matches!(s.kind, ExprKind::Call(Subroutine::Json, _)) => {
+            (s, node(ExprKind::Str(Vec::new()), Type::String, span))
+        }
+        Err(s) => (s, Expr::null_string(span)),
     };
     node(
         ExprKind::Binary(op, Box::new(left), Box::new(right)),

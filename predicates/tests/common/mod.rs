@@ -210,6 +210,9 @@ pub fn fold(row: &Row, strsize: usize) -> Option<Out> {
         Ok(dlang::eval::Value::Int(value)) => Some(Out::Int(value)),
         Ok(dlang::eval::Value::Str(text)) => Some(Out::Text(text.into_owned())),
         Err(dlang::eval::EvalError::DivideByZero) => Some(Out::Fault(4, 0)),
+        Err(dlang::eval::EvalError::NullString | dlang::eval::EvalError::BadAddress) => {
+            Some(Out::Fault(1, 0))
+        }
         Err(dlang::eval::EvalError::NotConstant) => None,
     }
 }

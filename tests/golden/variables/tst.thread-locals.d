@@ -3,7 +3,7 @@ self int declared;
 self string name;
 BEGIN
 {
-	printf("%d [%s]\n", self->declared, self->name);
+	printf("%d %d\n", self->declared, self->name == NULL);
 	self->declared = 3; self->name = "me"; self->implied = 4;
 	self->list["a"] = 1; self->list["b"] = 2;
 }
