@@ -1,5 +1,6 @@
 //! D text to a checked, typed program. This crate does no I/O.
 
+mod aggregating;
 pub mod ast;
 pub mod check;
 pub mod diag;

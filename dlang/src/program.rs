@@ -5,9 +5,9 @@
 //! a [`ExprKind::Cast`] and every expression has a type. What rdtrace parses but cannot run never
 //! gets this far; `check` refuses it at its position.
 
+use crate::aggregating::{AggregatingName, aggregating_name};
 use crate::diag::Span;
 use crate::format::Format;
-use crate::names::{AggregatingName, aggregating_name};
 use crate::types::{Int, Type};
 use crate::walk::{each_clause_expr, each_part};
 

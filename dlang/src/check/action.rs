@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::checker::{Checked, Checker};
 use super::convert::node;
-use super::operator::{base_of, constant_choice};
-use super::{Checked, Checker};
+use super::operator::constant_choice;
+use super::syntax::base_of;
 use crate::ast::{self, Name};
 use crate::diag::Span;
 use crate::names::{self, ActionName, Attributes, Kind, Prototype};
@@ -32,19 +33,6 @@ fn is_action(expr: &ast::Expr) -> bool {
         return is_action(first) || is_action(second);
     }
     false
-}
-
-/// libdtrace's words for an expression that has no value of a type: an aggregation, or the call of an
-/// action or of an aggregating function; `None` for any other.
-pub(super) fn dynamic_words(expr: &ast::Expr) -> Option<&'static str> {
-    let ast::ExprKind::Call(name, _) = &expr.kind else {
-        return matches!(base_of(expr).kind, ast::ExprKind::Aggregation(_))
-            .then_some("aggregation");
-    };
-    match names::function(&name.text)? {
-        kind @ (Kind::Action(..) | Kind::Aggregating(..)) => Some(kind.words()),
-        Kind::Variable(..) | Kind::Array(_) | Kind::Subroutine(..) | Kind::Reading(..) => None,
-    }
 }
 
 impl Checker<'_> {

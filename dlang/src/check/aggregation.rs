@@ -1,11 +1,10 @@
 //! Aggregations: `@name[keys] = func(arguments)`. Each has one function, with the same
 //! parameters everywhere, and one key signature.
 
-use super::action::dynamic_words;
+use super::checker::{Checked, Checker};
 use super::convert::{convert, stored};
-use super::operator::base_of;
 use super::symbol::symbol_call;
-use super::{Checked, Checker};
+use super::syntax::{base_of, dynamic_words};
 use crate::ast;
 use crate::diag::{Diagnostic, Span};
 use crate::names::{self, AggregatingName, Kind, Prototype, Takes};
@@ -276,7 +275,7 @@ impl Checker<'_> {
 
     pub(super) fn unknown_aggregation<T>(&mut self, name: &str, span: Span) -> Checked<T> {
         if self.spoiled.contains(&format!("@{name}")) {
-            return Err(super::Reported);
+            return Err(super::checker::Reported);
         }
         let message = format!("failed to resolve @{name}: Unknown variable name");
         let mut error = self.diagnostic(Tag::IdentUndef, span, &message);

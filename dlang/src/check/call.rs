@@ -1,10 +1,10 @@
 //! Calls of functions: their arguments are counted, checked and converted by the prototype, in
 //! libdtrace's order: how many there are, then their types, then whether the function can be used.
 
+use super::checker::{Checked, Checker};
 use super::convert::{convert, is_string_like, node, stored};
 use super::expr::valueless;
 use super::variable::may_be_ours;
-use super::{Checked, Checker};
 use crate::ast::{self, Name};
 use crate::diag::{Diagnostic, Span};
 use crate::names::{self, ActionName, Kind, Parameter, Prototype, Takes};

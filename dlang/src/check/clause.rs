@@ -7,25 +7,15 @@
 //! A clause that makes no sense for any probe of a description is an error, that of the first one. If it
 //! makes sense for some, the others run the same, as in libdtrace, which looks at one probe only.
 
-use super::action::dynamic_words;
+use super::checker::{Checked, Checker, ClauseProbes, Reported};
+use super::probe_args::Matched;
+use super::syntax::dynamic_words;
 use super::variable::ARGUMENTS;
-use super::{ArgKind, Checked, Checker, Matched, Reported, speculation};
 use crate::ast;
 use crate::diag::Region;
-use crate::program::{Clause, Expr, ProbeSpec};
+use crate::program::{Clause, Expr};
 use crate::tags::Tag;
 use crate::types::Type;
-
-/// The probes that a clause is being checked for.
-#[derive(Clone, Debug)]
-pub(super) struct ClauseProbes {
-    /// Their description.
-    pub(super) spec: ProbeSpec,
-    /// What the arguments of these probes are; `None` if that is not known.
-    pub(super) kind: Option<ArgKind>,
-    /// The `args[n]` that the clause has named so far, with their types.
-    pub(super) named: Vec<(u8, Type)>,
-}
 
 impl ClauseProbes {
     /// The type of `args[n]`; `None` if there is no such argument.
@@ -142,7 +132,7 @@ impl<'a> Checker<'a> {
     ) -> Clause {
         let spec = probes.spec.clone();
         self.clause_probes = Some(probes);
-        self.done = speculation::Done::default();
+        self.done = super::checker::Done::default();
         let first_error = self.errors.len();
         let spoiled = self.spoiled.clone();
         let mut predicate = self.clause_predicate(clause);

@@ -1,6 +1,6 @@
 //! Conversions between types, and constant folding.
 
-use super::{Checked, Checker};
+use super::checker::{Checked, Checker};
 use crate::diag::Span;
 use crate::eval::{self, EvalError, Value};
 use crate::program::{Expr, ExprKind};

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::action::dynamic_words;
+use super::checker::{Checked, Checker};
+use super::syntax::dynamic_words;
 use super::types::{Layout, is_incomplete, words_type};
-use super::{Checked, Checker};
 use crate::ast::{
     BaseType, Declaration, Declarator, DeclaratorPart, Expr, Inline, MemberDecl, Name, Parameter,
     Specifiers, TypeName,

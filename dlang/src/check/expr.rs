@@ -1,12 +1,12 @@
 //! Expressions: what each form means and its type.
 
-use super::action::dynamic_words;
+use super::checker::{Checked, Checker, Reported};
 use super::convert::{convert, convert_pointer, int_node, is_string_like, node};
 use super::member::is_in_variable;
 use super::operator::is_zero;
+use super::syntax::dynamic_words;
 use super::translate::pointers_agree;
 use super::types::is_incomplete;
-use super::{Checked, Checker, Reported};
 use crate::ast::{self, IntSign};
 use crate::diag::{Diagnostic, Span};
 use crate::names::{self, Kind, Lack, Variable};

@@ -2,10 +2,10 @@
 //! arithmetic below a [`ExprKind::Deref`]; a part of a variable is named as such
 //! ([`ExprKind::Member`], [`ExprKind::Index`]).
 
+use super::checker::{Checked, Checker};
 use super::convert::{convert, convert_pointer, int_node, node};
-use super::operator::base_of;
+use super::syntax::base_of;
 use super::types::is_incomplete;
-use super::{Checked, Checker};
 use crate::ast::{self, Name};
 use crate::diag::Span;
 use crate::names::{self, Array, Kind};

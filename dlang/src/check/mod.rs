@@ -12,6 +12,7 @@
 mod action;
 mod aggregation;
 mod call;
+mod checker;
 mod clause;
 mod convert;
 mod declare;
@@ -25,37 +26,21 @@ mod provider;
 mod rewrite;
 mod speculation;
 mod symbol;
+mod syntax;
 mod translate;
 mod types;
 mod variable;
 
-use std::collections::HashMap;
-
 use crate::ast::{self, Ast, Item};
-use crate::diag::{Diagnostic, Region, Span};
-use crate::eval::Constants;
-use crate::program::{AggId, Expr, Program, Scope, VarId};
+use crate::diag::Diagnostic;
+use crate::program::{Program, Scope};
 use crate::tags::Tag;
 use crate::types::{KernelTypes, NoKernelTypes};
 
-use clause::ClauseProbes;
-use types::TypeTable;
-
+pub use checker::CheckOptions;
+use checker::{Checked, Checker};
 pub use printf::parse_format;
 pub use probe_args::{ArgKind, Matched, ProbeArgs, UnknownArgs};
-
-/// Options that change what a program means.
-#[derive(Clone, Copy, Debug)]
-pub struct CheckOptions {
-    /// The size of a string variable, its NUL included.
-    pub strsize: u32,
-}
-
-impl Default for CheckOptions {
-    fn default() -> Self {
-        Self { strsize: 256 }
-    }
-}
 
 /// Checks a program.
 ///
@@ -116,68 +101,7 @@ pub fn check_with(
     }
 }
 
-/// An error that is already in the list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Reported;
-
-type Checked<T> = Result<T, Reported>;
-
-struct Checker<'a> {
-    probes: &'a dyn ProbeArgs,
-    options: CheckOptions,
-    program: Program,
-    errors: Vec<Diagnostic>,
-    types: TypeTable<'a>,
-    variables: HashMap<(Scope, String), VarId>,
-    /// Where each variable was declared or first assigned.
-    variable_spans: Vec<Span>,
-    aggregations: HashMap<String, AggId>,
-    /// Aggregations that are only known from a failed statement: no second error about them.
-    spoiled: std::collections::HashSet<String>,
-    inlines: HashMap<String, &'a ast::Inline>,
-    /// The parameters of the inlines that are being expanded, innermost last.
-    parameters: Vec<HashMap<String, Expr>>,
-    /// The translators; a [`crate::types::Space::Translated`] is an index into these.
-    translators: Vec<translate::Translator<'a>>,
-    /// How many expressions the expanding of inlines has made, and how deep they nest now.
-    expanded: usize,
-    expanding: usize,
-    region: Region,
-    /// The probes that the clause is being checked for; none outside of clauses.
-    clause_probes: Option<ClauseProbes>,
-    /// What the clause has done so far.
-    done: speculation::Done,
-    /// Whether a D library is being read.
-    in_library: bool,
-    /// Whether a description matches nothing, which ends the checking.
-    is_over: bool,
-}
-
 impl<'a> Checker<'a> {
-    fn new(probes: &'a dyn ProbeArgs, kernel: &'a dyn KernelTypes, options: CheckOptions) -> Self {
-        Self {
-            probes,
-            options,
-            program: Program::default(),
-            errors: Vec::new(),
-            types: TypeTable::new(kernel),
-            variables: HashMap::new(),
-            variable_spans: Vec::new(),
-            aggregations: HashMap::new(),
-            spoiled: std::collections::HashSet::new(),
-            inlines: HashMap::new(),
-            parameters: Vec::new(),
-            translators: Vec::new(),
-            expanded: 0,
-            expanding: 0,
-            region: Region::None,
-            clause_probes: None,
-            done: speculation::Done::default(),
-            in_library: false,
-            is_over: false,
-        }
-    }
-
     fn pragma(&mut self, pragma: &ast::Pragma) {
         if pragma.word == "option" {
             let (name, value) = match pragma.rest.split_once('=') {
@@ -224,38 +148,5 @@ impl<'a> Checker<'a> {
                 self.spoiled.insert(variable::shown_name(scope, &name.text));
             }
         }
-    }
-
-    fn constants(&self) -> Constants {
-        Constants {
-            strsize: self.options.strsize as usize,
-        }
-    }
-
-    fn diagnostic(&self, tag: Tag, span: Span, message: &str) -> Diagnostic {
-        Diagnostic {
-            region: self.region,
-            ..Diagnostic::new(tag, span, message)
-        }
-    }
-
-    fn reject<T>(&mut self, error: Diagnostic) -> Checked<T> {
-        self.errors.push(error);
-        Err(Reported)
-    }
-
-    fn error<T>(&mut self, tag: Tag, span: Span, message: &str) -> Checked<T> {
-        let error = self.diagnostic(tag, span, message);
-        self.reject(error)
-    }
-
-    /// An error without a region, as libdtrace gives those that it finds before or after the
-    /// checking of expressions.
-    fn plain_error<T>(&mut self, tag: Tag, span: Span, message: &str) -> Checked<T> {
-        self.reject(Diagnostic::new(tag, span, message))
-    }
-
-    fn unsupported<T>(&mut self, span: Span, message: &str) -> Checked<T> {
-        self.plain_error(Tag::Unsupported, span, message)
     }
 }

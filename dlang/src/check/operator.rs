@@ -1,11 +1,11 @@
 //! Operators: C's conversions made explicit.
 
-use super::action::dynamic_words;
+use super::checker::{Checked, Checker};
 use super::convert::{convert, int_node, is_string_like, node, stored};
+use super::syntax::{base_of, dynamic_words};
 use super::translate::pointers_agree;
 use super::types::is_incomplete;
 use super::variable::shown_name;
-use super::{Checked, Checker};
 use crate::ast;
 use crate::diag::Span;
 use crate::program::{BinaryOp, Expr, ExprKind, LogicOp, Subroutine, UnaryOp};
@@ -356,7 +356,7 @@ impl Checker<'_> {
             && !self.variables.contains_key(&(scope, name.clone()))
         {
             if self.spoiled.contains(&shown_name(scope, &name)) {
-                return Err(super::Reported);
+                return Err(super::checker::Reported);
             }
             let message = format!(
                 "{} has not yet been declared or assigned",
@@ -672,13 +672,4 @@ pub(super) fn constant_choice<'e>(
 /// libdtrace's word for an operand that is an aggregation.
 fn aggregation_words(expr: &ast::Expr) -> Option<&'static str> {
     matches!(base_of(expr).kind, ast::ExprKind::Aggregation(_)).then_some("aggregation")
-}
-
-/// What an element is taken from.
-pub(super) fn base_of(expr: &ast::Expr) -> &ast::Expr {
-    if let ast::ExprKind::Index(base, _) = &expr.kind {
-        base
-    } else {
-        expr
-    }
 }

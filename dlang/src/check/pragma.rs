@@ -1,7 +1,7 @@
 //! `#pragma D attributes`, `binding` and `depends_on`: they change nothing here, but one that is
 //! wrong is told as libdtrace tells it.
 
-use super::{Checked, Checker};
+use super::checker::{Checked, Checker};
 use crate::ast::{Ast, Item, Pragma};
 use crate::names;
 use crate::program::Scope;

@@ -1,8 +1,8 @@
 //! `printf` and `printa`: formats are parsed and matched with their arguments. The texts are those
 //! of libdtrace's `dt_printf`.
 
+use super::checker::{Checked, Checker};
 use super::convert::{convert, is_string_like, stored};
-use super::{Checked, Checker};
 use crate::ast;
 use crate::diag::{Diagnostic, Span};
 use crate::format::{Amount, Conversion, Flags, Format, Length, Piece, Spec};
@@ -380,7 +380,7 @@ impl Checker<'_> {
     pub(super) fn printa(&mut self, args: &[ast::Expr], span: Span) -> Checked<Action> {
         let is_agg = |arg: &ast::Expr| {
             matches!(
-                super::operator::base_of(arg).kind,
+                super::syntax::base_of(arg).kind,
                 ast::ExprKind::Aggregation(_)
             )
         };

@@ -3,8 +3,8 @@
 //!
 //! The rules, their order and their words are those of libdtrace's `dt_provider` and `dt_node_probe`.
 
+use super::checker::{Checked, Checker};
 use super::translate::is_compatible;
-use super::{Checked, Checker};
 use crate::ast::{self, DeclaratorPart, Name, Parameter, Prototype, ProviderProbe};
 use crate::diag::Span;
 use crate::program::{DeclaredProbe, DeclaredProvider};

@@ -3,18 +3,10 @@
 //! A record is either tentative or not, and to commit a speculation is all that its clause may do to
 //! the output. As in libdtrace, it is the order in the text that counts, whatever `if` there is.
 
-use super::{Checked, Checker};
+use super::checker::{Checked, Checker};
 use crate::diag::Span;
 use crate::names::{ActionName, Attributes};
 use crate::tags::Tag;
-
-/// What a clause has done so far.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Done {
-    speculate: bool,
-    commit: bool,
-    data: bool,
-}
 
 impl Checker<'_> {
     /// Notes an action, which must be one that may follow those before it.

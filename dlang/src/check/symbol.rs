@@ -1,7 +1,7 @@
 //! Symbols and stacks: what `sym()`, its relatives and `stack()` give, and where they may stand.
 
+use super::checker::{Checked, Checker};
 use super::convert::node;
-use super::{Checked, Checker};
 use crate::ast::{self, Name};
 use crate::diag::Span;
 use crate::names::{self, ActionName, Kind};

@@ -8,30 +8,15 @@
 
 use std::collections::HashMap;
 
+use super::checker::{Checked, Checker, Reported, Translator};
 use super::convert::{convert, is_string_like, node, stored};
 use super::member::find_member;
 use super::types::is_incomplete;
-use super::{Checked, Checker, Reported};
 use crate::ast::{self, Name};
 use crate::diag::Span;
 use crate::program::{Expr, ExprKind};
 use crate::tags::Tag;
 use crate::types::{Int, Space, Struct, Type};
-
-/// A translator as it was declared.
-#[derive(Debug)]
-pub(super) struct Translator<'a> {
-    /// The struct or union that it makes.
-    output: Type,
-    /// What it reads.
-    input: Type,
-    /// The parameter's name.
-    parameter: &'a str,
-    /// The members that it makes, each with its expression.
-    members: &'a [(Name, ast::Expr)],
-    /// Where it is declared.
-    span: Span,
-}
 
 impl<'a> Checker<'a> {
     /// Takes a translator's declaration; the members of one of the program itself are checked.

@@ -1,10 +1,10 @@
 //! Variables: looking them up, making them at their first assignment, and associative arrays.
 
+use super::checker::{Checked, Checker, Reported};
 use super::convert::{is_string_like, node, stored};
 use super::declare::unstorable;
 use super::member::is_in_variable;
 use super::symbol::is_alike;
-use super::{Checked, Checker, Reported};
 use crate::ast::{self, Name};
 use crate::diag::{Diagnostic, Span};
 use crate::names;

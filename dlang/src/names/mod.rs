@@ -15,6 +15,7 @@ mod table;
 
 use std::sync::Arc;
 
+pub use crate::aggregating::{AggregatingName, aggregating_name};
 use crate::program::{Builtin, Subroutine};
 use crate::symbol::Symbol;
 use crate::types::{Int, Space, Struct, Type};
@@ -120,21 +121,6 @@ pub enum ActionName {
     Raise,
     Stop,
     Return,
-}
-
-/// The aggregating functions; [`crate::program::AggFunc`] has their parameters as well.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are the functions' names")]
-pub enum AggregatingName {
-    Count,
-    Sum,
-    Avg,
-    Min,
-    Max,
-    Stddev,
-    Quantize,
-    Lquantize,
-    Llquantize,
 }
 
 /// What an action does beyond the program's own variables.
@@ -390,22 +376,6 @@ pub const fn subroutine_name(subroutine: Subroutine) -> &'static str {
         Subroutine::InetNtoa => "inet_ntoa",
         Subroutine::InetNtoa6 => "inet_ntoa6",
         Subroutine::LinkNtop => "link_ntop",
-    }
-}
-
-/// The name of an aggregating function in D.
-#[must_use]
-pub const fn aggregating_name(function: AggregatingName) -> &'static str {
-    match function {
-        AggregatingName::Avg => "avg",
-        AggregatingName::Count => "count",
-        AggregatingName::Llquantize => "llquantize",
-        AggregatingName::Lquantize => "lquantize",
-        AggregatingName::Max => "max",
-        AggregatingName::Min => "min",
-        AggregatingName::Quantize => "quantize",
-        AggregatingName::Stddev => "stddev",
-        AggregatingName::Sum => "sum",
     }
 }
 

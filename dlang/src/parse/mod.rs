@@ -16,6 +16,7 @@ mod literal;
 mod macros;
 mod probe;
 mod scan;
+mod span;
 
 use std::cell::{Cell, RefCell};
 
@@ -31,6 +32,7 @@ pub use macros::Macros;
 
 use macros::Expander;
 use scan::TypeNames;
+use span::span;
 
 #[expect(unreachable_pub, reason = "pest derives a public enum")]
 mod grammar {
@@ -312,16 +314,6 @@ impl Builder<'_> {
         let error = Diagnostic::new(Tag::Nesting, at, message)
             .with_hint("split the expression, using this-> variables for its parts");
         self.errors.borrow_mut().push(error);
-    }
-}
-
-/// A span from byte offsets.
-fn span(source: u16, start: usize, end: usize) -> Span {
-    let offset = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    Span {
-        source,
-        start: offset(start),
-        end: offset(end),
     }
 }
 

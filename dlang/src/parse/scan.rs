@@ -185,7 +185,7 @@ impl Scanner<'_> {
     }
 
     fn span(&self, start: usize, end: usize) -> Span {
-        super::span(self.source, start, end)
+        super::span::span(self.source, start, end)
     }
 
     fn error<T>(&self, tag: Tag, start: usize, end: usize, message: &str) -> Result<T, Diagnostic> {
