@@ -41,7 +41,7 @@ impl Checked {
     /// The clauses on these probes.
     pub(crate) fn on(&self, found: &[Found]) -> Vec<Enabled> {
         let on = |Found { spec, probe }: &Found| {
-            let types = probe.arg_types();
+            let types = |n| probe.arg_type(n);
             let desc = self.parsed.spec(*spec);
             let clause = self.program.nearest_clause_for(spec.0, desc, &types)?;
             Some(Enabled {
@@ -87,7 +87,7 @@ impl Checked {
     }
 
     fn has_clause_for(&self, found: &Found) -> bool {
-        let types = found.probe.arg_types();
+        let types = |n| found.probe.arg_type(n);
         let desc = self.parsed.spec(found.spec);
         let clause = self.program.clause_for(found.spec.0, desc, &types);
         clause.is_some()

@@ -8,18 +8,41 @@ use actions::lower::{
     Extras, LowerOptions, PART_LENGTH, uses_ancestors, walks_processes, wants_may_goto,
 };
 use dlang::program::Program;
+use predicates::storage::TaskFields;
 use provider::catalog::Catalog;
 use provider::features::KernelFeatures;
+use provider::probe::ProbeKind;
 
 use crate::compile::Parsed;
-use crate::kernel::task_fields;
+use crate::kernel::{call_flags, task_fields};
+use crate::matching::Match;
 use crate::options::Options;
+
+/// Which kinds of probes a program means, as far as the code depends on it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Meant {
+    /// Whether probes in files may be meant, found now or later.
+    pub(crate) files: bool,
+    /// Whether system calls are.
+    pub(crate) calls: bool,
+}
+
+impl Meant {
+    /// What these descriptions mean, and what they have matched.
+    pub(crate) fn of(parsed: &Parsed, catalog: &Catalog, matches: &[Match]) -> Self {
+        let mut probes = matches.iter().flat_map(|found| &found.probes);
+        Self {
+            files: means_files(parsed, catalog),
+            calls: probes.any(|probe| matches!(probe.kind, ProbeKind::SystemCall(_))),
+        }
+    }
+}
 
 /// What the programs for a run depend on. `grows` says whether more probes may come while it runs.
 pub(crate) fn code_options(
     program: &Program,
     options: &Options,
-    means_files: bool,
+    meant: Meant,
     grows: bool,
     follow: Option<FollowFields>,
 ) -> LowerOptions {
@@ -39,9 +62,12 @@ pub(crate) fn code_options(
             flow: output.flow_indent && output.format == OutputFormat::Text,
             origin: output.format.shows_origin(),
         },
-        task: task_fields(means_files || uses_ancestors(program)),
+        task: TaskFields {
+            call_flags: meant.calls.then(call_flags).flatten(),
+            ..task_fields(meant.files || uses_ancestors(program))
+        },
         part_length: PART_LENGTH,
-        may_goto: (means_files
+        may_goto: (meant.files
             || walks_processes(program)
             || wants_may_goto(program, output.strsize))
             && KernelFeatures::may_goto(),

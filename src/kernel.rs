@@ -259,7 +259,20 @@ pub(crate) fn task_fields(needed: bool) -> TaskFields {
         tgid: offset("tgid"),
         self_exec_id: offset("self_exec_id"),
         pid_namespace: own_pid_namespace(),
+        call_flags: None,
     }
+}
+
+/// Where a task has the flag by which the calls of 32-bit programs are known.
+pub(crate) fn call_flags() -> Option<u32> {
+    let member = if cfg!(target_arch = "aarch64") {
+        "flags"
+    } else {
+        "status"
+    };
+    let mut btf = Btf::of_kernel()?;
+    let info = btf.member_offset("task_struct", "thread_info")?;
+    Some(info + btf.member_offset("thread_info", member)?)
 }
 
 /// What the monotonic clock lacks to the time since 1970, in nanoseconds.

@@ -93,7 +93,8 @@ fn mark(probe: &Probe) -> &'static str {
         | ProbeKind::Begin
         | ProbeKind::End
         | ProbeKind::Error
-        | ProbeKind::Timer(_) => "",
+        | ProbeKind::Timer(_)
+        | ProbeKind::SystemCall(_) => "",
     }
 }
 
@@ -107,7 +108,7 @@ fn details(out: &mut impl Write, catalog: &Catalog, probe: &Probe) -> io::Result
         writeln!(out, "\t\tNone")?;
     }
     for (n, arg) in probe.args.iter().enumerate() {
-        match arg.meaning {
+        match &arg.meaning {
             Some(meaning) => writeln!(out, "\t\targs[{n}]: {meaning}")?,
             None => writeln!(out, "\t\targs[{n}]: {}", arg.ty)?,
         }

@@ -45,7 +45,7 @@ use dlang::check::UnknownArgs;
 use provider::catalog::Catalog;
 
 use crate::cli::{Cli, Dump, Wrong};
-use crate::code_options::{code_options, means_files};
+use crate::code_options::{Meant, code_options};
 use crate::compile::{Parsed, ProgramErrors};
 use crate::enabling::Enabling;
 use crate::late::{CheckBeforeUse, Enabler, may_come_late};
@@ -157,9 +157,9 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
     }
 
     let options = Arc::new(options);
-    let in_files = means_files(&parsed, &catalog);
+    let meant = Meant::of(&parsed, &catalog, &matches);
     let grows = may_come_late(&parsed, &catalog, &target.pids());
-    let code = code_options(&checked.program, &options, in_files, grows, follow);
+    let code = code_options(&checked.program, &options, meant, grows, follow);
     let enabling = Enabling::new(checked, code, Arc::clone(&options), cli.show_code);
     if cli.dump == Some(Dump::Bpf) {
         return print(&enabling.listings(&all_found(&matches))?);

@@ -5,14 +5,14 @@
 //! next exec and is looked at again; it is let go when everything has matched.
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use anyhow::Result;
-use dlang::check::{ArgKind, Matched, ProbeArgs};
+use dlang::check::{ArgKind, ArgTypes, Matched, ProbeArgs};
 use dlang::program::{ProbeDesc, ProbeSpec};
 use provider::catalog::Catalog;
-use provider::probe::Probe;
+use provider::probe::{Probe, ProbeId};
 
 use crate::compile::{Parsed, Spec};
 use crate::target::Target;
@@ -161,10 +161,42 @@ pub(crate) fn all_found(matches: &[Match]) -> Vec<Found> {
 /// The argument types of the probes that have been found, by description.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KnownArgs {
-    kinds: HashMap<ProbeDesc, Vec<ArgKind>>,
+    kinds: HashMap<ProbeDesc, Kinds>,
     /// The description that matches nothing, which is an error.
     missing: Option<ProbeDesc>,
     guessed: Cell<bool>,
+}
+
+/// The kinds of probes that a description matches.
+#[derive(Clone, Debug, Default)]
+struct Kinds {
+    /// Each once, but for those whose types nobody has asked for yet.
+    all: Vec<ArgKind>,
+    probes: HashSet<ProbeId>,
+}
+
+impl Kinds {
+    fn add(&mut self, probe: &Arc<Probe>) {
+        if !self.probes.insert(probe.id) {
+            return;
+        }
+        let types = if probe.args.are_known() {
+            let types = probe.arg_types();
+            let is_these =
+                |kind: &ArgKind| matches!(&kind.types, ArgTypes::Known(known) if *known == types);
+            if self.all.iter().any(is_these) {
+                return;
+            }
+            ArgTypes::Known(types)
+        } else {
+            let probe = Arc::clone(probe);
+            ArgTypes::Later(Arc::new(move || probe.arg_types()))
+        };
+        self.all.push(ArgKind {
+            types,
+            probe: probe.desc.clone(),
+        });
+    }
 }
 
 impl KnownArgs {
@@ -184,15 +216,7 @@ impl KnownArgs {
         probes: impl IntoIterator<Item = &'p Arc<Probe>>,
     ) {
         let kinds = self.kinds.entry(desc.clone()).or_default();
-        for probe in probes {
-            let types = probe.arg_types();
-            if !kinds.iter().any(|kind| kind.types == types) {
-                kinds.push(ArgKind {
-                    types,
-                    probe: probe.desc.clone(),
-                });
-            }
-        }
+        probes.into_iter().for_each(|probe| kinds.add(probe));
     }
 
     /// The same, with a description that matches nothing.
@@ -213,7 +237,7 @@ impl KnownArgs {
 impl ProbeArgs for KnownArgs {
     fn matched(&self, desc: &ProbeDesc) -> Matched {
         match self.kinds.get(desc) {
-            Some(kinds) if !kinds.is_empty() => Matched::Kinds(kinds.clone()),
+            Some(kinds) if !kinds.all.is_empty() => Matched::Kinds(kinds.all.clone()),
             _ if self.missing.as_ref() == Some(desc) => Matched::Nothing,
             _ => Matched::NothingYet,
         }

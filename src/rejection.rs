@@ -65,7 +65,7 @@ mod tests {
     use provider::session::Session;
 
     use super::*;
-    use crate::code_options::code_options;
+    use crate::code_options::{Meant, code_options};
 
     /// Compiles a script for BEGIN, has the first program spoilt, and gives what loading it tells.
     fn spoilt(text: &str, spoil: impl FnOnce(&Code, &mut Vec<u64>)) -> Option<String> {
@@ -85,7 +85,7 @@ mod tests {
             enabled.extend(probes.into_iter().map(|probe| Enabled { clause, probe }));
         }
         let options = Options::default();
-        let lower = code_options(&program, &options, false, false, None);
+        let lower = code_options(&program, &options, Meant::default(), false, None);
         let mut object = Compiler::new(Arc::new(program), lower)
             .lower(&enabled)
             .unwrap();

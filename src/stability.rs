@@ -91,6 +91,7 @@ pub(crate) fn of_provider(desc: &ProbeDesc) -> (Attributes, Attributes) {
     match name {
         "dtrace" => (STABLE, STABLE),
         "profile" => (EVOLVING, EVOLVING),
+        "syscall" => (PRIVATE, Attributes::of(Level::Private, Class::Isa)),
         _in_programs => (Attributes::of(Level::Evolving, Class::Isa), PRIVATE),
     }
 }

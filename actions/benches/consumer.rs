@@ -142,7 +142,7 @@ fn ecb() -> Ecb {
         probe: Arc::new(Probe {
             id: ProbeId(4),
             desc,
-            args: Vec::new(),
+            args: Vec::new().into(),
             kind: ProbeKind::Begin,
             source: None,
         }),

@@ -6,6 +6,7 @@ use dlang::program::{
     Action, AggFunc, AggId, Builtin, Clause, Expr, ExprKind, Program, StmtKind, Subroutine,
 };
 use dlang::types::Type;
+use dlang::walk::each_part;
 use predicates::asm::MapRef;
 use predicates::emit::MachineState;
 use predicates::scratch::allocates;
@@ -171,7 +172,7 @@ impl Compiler {
         }
         for error in &mut self.error_clauses {
             let clause = &old.clauses[error.clause];
-            let args = error.probe.arg_types();
+            let args = |n| error.probe.arg_type(n);
             let specs = &mut clause.probes.iter();
             let Some(now) = specs.find_map(|spec| program.clause_for(clause.number, spec, &args))
             else {
@@ -259,6 +260,17 @@ impl Compiler {
     #[must_use]
     pub fn followed(&self) -> Option<MapId> {
         self.followed.map(|map| MapId(map.0))
+    }
+
+    /// Whether a clause names any argument of its probes.
+    pub(crate) fn uses_arguments(&self, clause: usize) -> bool {
+        let mut found = false;
+        each_clause_expr(&self.program.clauses[clause], &mut |expr| {
+            each_part(expr, &mut |part| {
+                found |= matches!(part.kind, ExprKind::Arg(_) | ExprKind::TypedArg(_));
+            });
+        });
+        found
     }
 
     pub(crate) fn plan(

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use provider::probe::{ArgLocation, Moment, Probe, ProbeId, ProbeKind};
+use provider::probe::{ArgLocation, Moment, Probe, ProbeId, ProbeKind, Sites, Way};
 
 use crate::flow::flow_of;
 use crate::options::Enabled;
@@ -42,14 +42,22 @@ impl Piece {
 struct Shape<'p> {
     clauses: &'p [usize],
     provider: &'p str,
-    args: &'p [ArgLocation],
-    moment: Moment,
+    args: Args<'p>,
     flow: Flow,
 }
 
+/// How a probe's arguments are found.
+#[derive(PartialEq, Eq, Hash)]
+enum Args<'p> {
+    /// In these places, at each of its sites.
+    At(&'p [ArgLocation], Moment),
+    /// In the registers for so many arguments of a system call; `None` if no clause uses any.
+    OfCall(Way, Option<usize>),
+}
+
 /// The pieces of a program, in the order in which their first probes appear among its members, which
-/// are sorted by their clauses.
-pub(crate) fn pieces(members: &[Enabled]) -> Vec<Piece> {
+/// are sorted by their clauses. `uses_arguments` says whether a clause does.
+pub(crate) fn pieces(members: &[Enabled], uses_arguments: &dyn Fn(usize) -> bool) -> Vec<Piece> {
     let mut probes: Vec<&Arc<Probe>> = Vec::new();
     let mut clauses: BTreeMap<ProbeId, Vec<usize>> = BTreeMap::new();
     for Enabled { clause, probe } in members {
@@ -61,7 +69,7 @@ pub(crate) fn pieces(members: &[Enabled]) -> Vec<Piece> {
     }
     let mut alike: HashMap<Shape<'_>, usize> = HashMap::new();
     for probe in &probes {
-        if let Some(shape) = shape(probe, &clauses[&probe.id]) {
+        if let Some(shape) = shape(probe, &clauses[&probe.id], uses_arguments) {
             *alike.entry(shape).or_default() += 1;
         }
     }
@@ -69,7 +77,7 @@ pub(crate) fn pieces(members: &[Enabled]) -> Vec<Piece> {
     let mut places: HashMap<Shape<'_>, usize> = HashMap::new();
     for probe in probes {
         let clauses = &clauses[&probe.id];
-        let shape = shape(probe, clauses).filter(|shape| alike[shape] >= FEWEST);
+        let shape = shape(probe, clauses, uses_arguments).filter(|shape| alike[shape] >= FEWEST);
         let next = pieces.len();
         let at = match shape {
             Some(shape) => *places.entry(shape).or_insert(next),
@@ -88,32 +96,44 @@ pub(crate) fn pieces(members: &[Enabled]) -> Vec<Piece> {
 
 /// What a probe's code depends on; `None` if it is one that shares it with no other: it has no sites,
 /// or finds its arguments in another way at each.
-fn shape<'p>(probe: &'p Probe, clauses: &'p [usize]) -> Option<Shape<'p>> {
-    let sites = match &probe.kind {
-        ProbeKind::Sites(sites) => sites,
+fn shape<'p>(
+    probe: &'p Probe,
+    clauses: &'p [usize],
+    uses_arguments: &dyn Fn(usize) -> bool,
+) -> Option<Shape<'p>> {
+    let args = match &probe.kind {
+        ProbeKind::Sites(sites) => args_at_sites(probe, sites)?,
+        ProbeKind::SystemCall(call) => {
+            let uses = clauses.iter().any(|&clause| uses_arguments(clause));
+            Args::OfCall(call.way, uses.then(|| probe.args.len()))
+        }
         ProbeKind::Begin
         | ProbeKind::End
         | ProbeKind::Error
         | ProbeKind::Timer(_)
         | ProbeKind::Python(_) => return None,
     };
+    Some(Shape {
+        clauses,
+        provider: &probe.desc.provider,
+        args,
+        flow: flow_of(probe),
+    })
+}
+
+/// Where all sites of a probe have its arguments, if that is the same for all.
+fn args_at_sites<'p>(probe: &Probe, sites: &'p Sites) -> Option<Args<'p>> {
     let first = sites.sites.first()?;
     let alike = sites.sites.iter().all(|site| site.args == first.args);
     let from_site = |location: &ArgLocation| matches!(location, ArgLocation::Relative { .. });
     let plain = alike && probe.source.is_none() && !first.args.iter().any(from_site);
-    plain.then(|| Shape {
-        clauses,
-        provider: &probe.desc.provider,
-        args: &first.args,
-        moment: sites.moment,
-        flow: flow_of(probe),
-    })
+    plain.then_some(Args::At(&first.args, sites.moment))
 }
 
 #[cfg(test)]
 mod tests {
     use dlang::program::ProbeDesc;
-    use provider::probe::{File, Scope, Site, Sites};
+    use provider::probe::{File, Scope, Site};
 
     use super::*;
 
@@ -125,7 +145,7 @@ mod tests {
                 name: name.into(),
                 ..ProbeDesc::default()
             },
-            args: Vec::new(),
+            args: Vec::new().into(),
             kind: ProbeKind::Sites(Sites {
                 file: Arc::new(File {
                     path: "/a".into(),
@@ -164,7 +184,7 @@ mod tests {
         members.extend(enabled(12, "entry", 1, &[0, 1])); // it has one more clause
         members.extend(enabled(13, "return", 1, &[0])); // -F shows it otherwise
         members.sort_by_key(|enabled| enabled.clause);
-        let found: Vec<(usize, Vec<usize>)> = pieces(&members)
+        let found: Vec<(usize, Vec<usize>)> = pieces(&members, &|_| true)
             .into_iter()
             .map(|piece| (piece.probes.len(), piece.clauses))
             .collect();
@@ -179,6 +199,6 @@ mod tests {
         let members: Vec<_> = (1..8)
             .flat_map(|id| enabled(id, "entry", 1, &[0]))
             .collect();
-        assert_eq!(pieces(&members).len(), 7);
+        assert_eq!(pieces(&members, &|_| true).len(), 7);
     }
 }

@@ -23,7 +23,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use dlang::diag::Span;
-use dlang::program::{AggId, Clause, Expr, ExprKind, StmtKind};
+use dlang::program::{AggId, Builtin, Clause, Expr, ExprKind, StmtKind};
+use dlang::walk::each_part;
 use predicates::asm::{Code, JumpTooFar};
 use predicates::emit::{Emit, Emitted, Refusal, Rodata};
 use predicates::shared::{Names, Shared};
@@ -81,7 +82,7 @@ impl Unit<'_> {
 
     fn emit(&self, rodata: &mut Rodata, first_epid: u32, length: usize) -> Emitted<Made> {
         let compiler = self.compiler;
-        let pieces = pieces(self.members);
+        let pieces = pieces(self.members, &|clause| compiler.uses_arguments(clause));
         let timer = self.source.interrupts();
         let machine = trampoline::machine(pieces[0].first(), timer);
         let mut emit = Emit::new(&compiler.storage, rodata, machine);
@@ -244,14 +245,17 @@ impl Unit<'_> {
 
     /// Which of `arg0` to `arg9` the clauses of a piece use.
     fn used_arguments(&self, piece: &Piece) -> BTreeSet<u8> {
-        fn find(expr: &Expr, used: &mut BTreeSet<u8>) {
-            if let ExprKind::Arg(n) | ExprKind::TypedArg(n) = expr.kind {
-                used.insert(n);
-            }
-            for operand in expr.operands() {
-                find(operand, used);
-            }
-        }
+        let error = trampoline::error_argument(piece.first());
+        let find = |expr: &Expr, used: &mut BTreeSet<u8>| {
+            each_part(expr, &mut |part| {
+                if let ExprKind::Arg(n) | ExprKind::TypedArg(n) = part.kind {
+                    used.insert(n);
+                }
+                if part.kind == ExprKind::Builtin(Builtin::Errno) {
+                    used.extend(error);
+                }
+            });
+        };
         let mut used = BTreeSet::new();
         for clause in self.clauses_of(piece) {
             each_clause_expr(clause, &mut |expr| find(expr, &mut used));

@@ -147,7 +147,7 @@ fn compile(
                     function: "eval".into(),
                     name: event.name().into(),
                 },
-                args: provider::synthesised::args(event),
+                args: provider::synthesised::args(event).into(),
                 kind: ProbeKind::Python(PythonSites {
                     file: Arc::clone(&file),
                     scope,

@@ -20,7 +20,7 @@ pub mod tags;
 pub mod types;
 pub mod walk;
 
-pub use check::{ArgKind, CheckOptions, Matched, ProbeArgs, check, check_with};
+pub use check::{ArgKind, ArgTypes, CheckOptions, Matched, ProbeArgs, check, check_with};
 pub use parse::{Macros, option_lines, parse};
 pub use print::print;
 pub use render::{RenderOptions, render};

@@ -106,7 +106,12 @@ impl Program {
     /// The clause that a probe runs: of those that the clause `number` of the text has become and that
     /// have the description, the one that was checked with these types of `args[]`.
     #[must_use]
-    pub fn clause_for(&self, number: usize, spec: &ProbeSpec, args: &[Type]) -> Option<usize> {
+    pub fn clause_for(
+        &self,
+        number: usize,
+        spec: &ProbeSpec,
+        args: &dyn Fn(u8) -> Option<Type>,
+    ) -> Option<usize> {
         self.clauses_of(number, spec)
             .find(|(_, clause)| clause.fits(args))
             .map(|(index, _)| index)
@@ -118,7 +123,7 @@ impl Program {
         &self,
         number: usize,
         spec: &ProbeSpec,
-        args: &[Type],
+        args: &dyn Fn(u8) -> Option<Type>,
     ) -> Option<usize> {
         let first = || Some(self.clauses_of(number, spec).next()?.0);
         self.clause_for(number, spec, args).or_else(first)
@@ -136,8 +141,8 @@ impl Program {
 
 impl Clause {
     /// Whether it was checked with these types of `args[]`, as far as it names them.
-    fn fits(&self, args: &[Type]) -> bool {
-        let same = |(n, ty): &(u8, Type)| args.get(usize::from(*n)) == Some(ty);
+    fn fits(&self, args: &dyn Fn(u8) -> Option<Type>) -> bool {
+        let same = |(n, ty): &(u8, Type)| args(*n).as_ref() == Some(ty);
         self.args.iter().all(same)
     }
 }

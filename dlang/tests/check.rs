@@ -5,7 +5,7 @@ use dlang::diag::{Diagnostic, Origin, Source};
 use dlang::program::{ProbeDesc, Program};
 use dlang::tags::Tag;
 use dlang::types::{Int, Space, Type};
-use dlang::{ArgKind, CheckOptions, Macros, Matched, ProbeArgs, check, parse};
+use dlang::{ArgKind, ArgTypes, CheckOptions, Macros, Matched, ProbeArgs, check, parse};
 
 fn try_check(text: &str) -> Result<Program, Vec<Diagnostic>> {
     let source = Source {
@@ -828,7 +828,7 @@ struct App;
 impl ProbeArgs for App {
     fn matched(&self, desc: &ProbeDesc) -> Matched {
         let kind = |name: &str, types: &[Type]| ArgKind {
-            types: types.to_vec(),
+            types: ArgTypes::Known(types.to_vec()),
             probe: ProbeDesc {
                 name: name.into(),
                 ..desc.clone()

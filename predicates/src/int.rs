@@ -35,7 +35,8 @@ impl Emit<'_> {
                 Ok(val)
             }
             ExprKind::Builtin(builtin) => self.builtin(*builtin, span),
-            ExprKind::Arg(n) | ExprKind::TypedArg(n) => self.argument(*n, span),
+            ExprKind::Arg(n) => self.argument(*n, None, span),
+            ExprKind::TypedArg(n) => self.argument(*n, Some(&expr.ty), span),
             ExprKind::Unary(UnaryOp::Not, _) | ExprKind::Logic(..) => self.condition(expr),
             ExprKind::Unary(op, of) => self.unary(*op, of, span),
             ExprKind::Binary(op, a, b) => match alu_of(*op) {
@@ -224,8 +225,8 @@ impl Emit<'_> {
             Builtin::Ustackdepth => self.user_stack_depth(span)?,
             Builtin::Id => self.shared_id(Reg::R0),
             Builtin::Epid => self.shared_epid(Reg::R0),
-            Builtin::Errno
-            | Builtin::Execname
+            Builtin::Errno => self.error_number(),
+            Builtin::Execname
             | Builtin::Probeprov
             | Builtin::Probemod
             | Builtin::Probefunc
@@ -239,15 +240,36 @@ impl Emit<'_> {
         self.keep(Reg::R0, span)
     }
 
-    fn argument(&mut self, n: u8, span: Span) -> Emitted<Val> {
-        match self
-            .machine
-            .args
-            .get(usize::from(n))
-            .unwrap_or(&Argument::Absent)
-        {
-            Argument::Slot(slot) => {
-                let slot = *slot;
+    /// `r0 = errno`: what a system call gave back, if it is one of the numbers by which the kernel says that
+    /// it failed.
+    ///
+    /// ```text
+    ///     r0 = -result;  if (r0 - 1 >= 4095) r0 = 0;
+    /// ```
+    fn error_number(&mut self) {
+        const MOST: i32 = 4095; // MAX_ERRNO
+        let Some(slot) = self.machine.result else {
+            return self.asm.mov_imm(Reg::R0, 0);
+        };
+        let failed = self.asm.label();
+        self.asm.load(Size::Double, Reg::R0, Reg::FP, slot);
+        self.asm.alu_imm(Alu::Neg, Reg::R0, 0);
+        self.asm.mov(Reg::R1, Reg::R0);
+        self.asm.alu_imm(Alu::Sub, Reg::R1, 1);
+        self.asm.jump_if_imm(Cond::Lt, Reg::R1, MOST, failed);
+        self.asm.mov_imm(Reg::R0, 0);
+        self.asm.bind(failed);
+    }
+
+    /// An argument as a word, or by the type that `args[n]` has.
+    fn argument(&mut self, n: u8, ty: Option<&Type>, span: Span) -> Emitted<Val> {
+        let argument = self.machine.args.get(usize::from(n));
+        match argument.unwrap_or(&Argument::Absent) {
+            &(Argument::Slot(slot) | Argument::Word(slot)) => {
+                let cut = match (argument, ty) {
+                    (Some(Argument::Word(_)), Some(Type::Int(int))) => Some(*int),
+                    _whole => None,
+                };
                 let val = self.take(span)?;
                 let reg = if let Val::Reg(reg) = val {
                     reg
@@ -255,6 +277,9 @@ impl Emit<'_> {
                     Reg::R0
                 };
                 self.asm.load(Size::Double, reg, Reg::FP, slot);
+                if let Some(int) = cut {
+                    self.wrap(reg, int);
+                }
                 self.put(&val, reg);
                 Ok(val)
             }

@@ -12,6 +12,9 @@ use crate::shared::Shared;
 pub enum Argument {
     /// In a stack slot, canonical for its type.
     Slot(i16),
+    /// In a stack slot as it was passed, in a register of 64 bits: `args[n]` is the part of it that its type
+    /// says.
+    Word(i16),
     /// The same at every site.
     Constant(i64),
     /// The probe has no such argument: it reads as 0, as in DTrace.
@@ -26,6 +29,8 @@ pub enum Argument {
 pub struct MachineState {
     /// Where `arg0` to `arg9` are.
     pub args: Vec<Argument>,
+    /// The stack slot with what a system call gave back, if that is what fires: `errno` is a part of it.
+    pub result: Option<i16>,
     /// `probeprov`, less the process id if `any_process`.
     pub provider: String,
     /// Whether any process may fire the probe, so that the firing one's id ends `probeprov`.
@@ -69,9 +74,10 @@ impl MachineState {
             Builtin::Probename => text(&self.name),
             Builtin::Id => Value::Int(i64::from(self.id)),
             Builtin::Epid => Value::Int(i64::from(self.epid)),
-            // Probes fire in user mode or on timers; no system call's error is at hand.
-            Builtin::Errno => Value::Int(0),
-            Builtin::Probeprov
+            // Only where a system call returns is there an error at hand.
+            Builtin::Errno if self.result.is_none() => Value::Int(0),
+            Builtin::Errno
+            | Builtin::Probeprov
             | Builtin::Pid
             | Builtin::Tid
             | Builtin::Ppid

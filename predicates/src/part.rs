@@ -100,7 +100,7 @@ impl Emit<'_> {
                 .args
                 .iter()
                 .filter_map(|argument| match argument {
-                    Argument::Slot(slot) => Some(*slot),
+                    Argument::Slot(slot) | Argument::Word(slot) => Some(*slot),
                     Argument::Constant(_) | Argument::Absent | Argument::Unreadable(_) => None,
                 }),
         );

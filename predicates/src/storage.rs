@@ -333,6 +333,8 @@ pub struct TaskFields {
     /// The PID namespace in which `pid` and `tid` are counted (device and inode); `None` for the
     /// kernel's own.
     pub pid_namespace: Option<(u64, u64)>,
+    /// Of the word with the flag by which a thread's calls are known that are a 32-bit program's.
+    pub call_flags: Option<u32>,
 }
 
 /// Words at the start of a thread's state that rdtrace itself keeps.

@@ -2,6 +2,7 @@
 
 pub mod addresses;
 pub mod btf;
+mod c_type;
 pub mod catalog;
 mod diagnosis;
 pub mod doctor;
@@ -26,6 +27,7 @@ mod spelling;
 pub mod synthesised;
 mod sys;
 pub mod text;
+mod tracefs;
 pub mod usdt;
 
 pub use python_analysis as python;

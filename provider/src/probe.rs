@@ -1,7 +1,10 @@
 //! Probes as the later stages see them: a name, typed arguments, and the places in files where
 //! they fire.
 
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
 
 use dlang::program::ProbeDesc;
 use dlang::types::{Int, Space, Type};
@@ -24,7 +27,7 @@ pub struct Probe {
     /// Its full name; no field is a glob.
     pub desc: ProbeDesc,
     /// Its arguments, for `args[]` and `-lv`.
-    pub args: Vec<ProbeArg>,
+    pub args: Arguments,
     /// What makes it fire.
     pub kind: ProbeKind,
     /// Which of its arguments say where in a program's source it fires, if they do.
@@ -43,6 +46,58 @@ pub struct SourceArgs {
     pub line: u8,
 }
 
+/// The arguments of a probe; where that takes a look at the machine, they are found out when somebody asks.
+#[derive(Clone, Default)]
+pub struct Arguments {
+    known: OnceLock<Vec<ProbeArg>>,
+    find: Option<Arc<dyn Fn() -> Vec<ProbeArg> + Send + Sync>>,
+}
+
+impl Arguments {
+    /// Those that `find` gives when it is first asked.
+    pub fn found_by(find: impl Fn() -> Vec<ProbeArg> + Send + Sync + 'static) -> Self {
+        Self {
+            known: OnceLock::new(),
+            find: Some(Arc::new(find)),
+        }
+    }
+}
+
+impl Arguments {
+    /// Whether they are known by now.
+    #[must_use]
+    pub fn are_known(&self) -> bool {
+        self.find.is_none() || self.known.get().is_some()
+    }
+}
+
+impl From<Vec<ProbeArg>> for Arguments {
+    fn from(known: Vec<ProbeArg>) -> Self {
+        Self {
+            known: known.into(),
+            find: None,
+        }
+    }
+}
+
+impl Deref for Arguments {
+    type Target = [ProbeArg];
+
+    fn deref(&self) -> &[ProbeArg] {
+        let find = || self.find.as_ref().map_or_else(Vec::new, |find| find());
+        self.known.get_or_init(find)
+    }
+}
+
+impl fmt::Debug for Arguments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.known.get() {
+            Some(known) => known.fmt(f),
+            None => f.write_str("Arguments(not looked at)"),
+        }
+    }
+}
+
 /// A probe argument as D sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeArg {
@@ -51,7 +106,7 @@ pub struct ProbeArg {
     pub ty: Type,
     /// The type as it is shown, with the argument's name, where the provider knows more than `ty`
     /// says: `const char * (filename)`.
-    pub meaning: Option<&'static str>,
+    pub meaning: Option<Cow<'static, str>>,
 }
 
 impl ProbeArg {
@@ -69,12 +124,18 @@ impl ProbeArg {
     pub fn user_text(meaning: &'static str) -> Self {
         Self {
             ty: Type::pointer_in(Space::User, Type::Int(Int::I8)),
-            meaning: Some(meaning),
+            meaning: Some(meaning.into()),
         }
     }
 }
 
 impl Probe {
+    /// The type of `args[n]`, if there is such an argument.
+    #[must_use]
+    pub fn arg_type(&self, n: u8) -> Option<Type> {
+        Some(self.args.get(usize::from(n))?.ty.clone())
+    }
+
     /// The types of `args[]`.
     #[must_use]
     pub fn arg_types(&self) -> Vec<Type> {
@@ -97,6 +158,8 @@ pub enum ProbeKind {
     Sites(Sites),
     /// An event of a CPython that has no such marker, found through its own code.
     Python(PythonSites),
+    /// A system call.
+    SystemCall(SystemCall),
 }
 
 impl ProbeKind {
@@ -107,7 +170,7 @@ impl ProbeKind {
         match self {
             Self::Sites(sites) => Some((&sites.file, sites.scope)),
             Self::Python(sites) => Some((&sites.file, sites.scope)),
-            Self::Begin | Self::End | Self::Error | Self::Timer(_) => None,
+            Self::Begin | Self::End | Self::Error | Self::Timer(_) | Self::SystemCall(_) => None,
         }
     }
 
@@ -120,6 +183,25 @@ impl ProbeKind {
             None
         }
     }
+}
+
+/// A system call of the kernel's own calling convention: one that a 32-bit program makes on a 64-bit kernel
+/// is another, whatever its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SystemCall {
+    /// Its number.
+    pub number: u16,
+    /// On the way in or out.
+    pub way: Way,
+}
+
+/// The two moments of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Way {
+    /// It begins.
+    Entry,
+    /// It returns.
+    Return,
 }
 
 /// What a timer's probe asks for.

@@ -357,7 +357,10 @@ fn a_process_lists_its_eight_markers() {
     assert!(probes.iter().any(|probe| probe.id == entry.id), "ids stay");
     let types: Vec<String> = entry.args.iter().map(|arg| arg.ty.to_string()).collect();
     assert_eq!(types, ["char *", "char *", "int"]);
-    assert_eq!(entry.args[0].meaning, Some("const char * (filename)"));
+    assert_eq!(
+        entry.args[0].meaning.as_deref(),
+        Some("const char * (filename)")
+    );
 
     catalog.set_target(pid);
     assert_eq!(catalog.list(&desc(":::gc-*")).len(), 2);

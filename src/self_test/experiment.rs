@@ -20,7 +20,7 @@ use super::script::{
 };
 use crate::checked::Checked;
 use crate::cli::Cli;
-use crate::code_options::code_options;
+use crate::code_options::{Meant, code_options};
 use crate::compile;
 use crate::enabling::Enabling;
 use crate::late::{Enabler, may_come_late};
@@ -161,7 +161,11 @@ fn observe(
     let output = Collected::default();
     let options = Arc::new(options);
     let grows = may_come_late(&parsed, &catalog, &target.pids());
-    let code = code_options(&checked.program, &options, true, grows, None);
+    let meant = Meant {
+        files: true,
+        ..Meant::default()
+    };
+    let code = code_options(&checked.program, &options, meant, grows, None);
     let enabling = Enabling::new(checked, code, Arc::clone(&options), false);
     let run = Run {
         enabler: Enabler::new(catalog, enabling, Arc::clone(&options), target.pid(), None),

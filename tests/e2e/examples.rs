@@ -145,6 +145,22 @@ fn slow_shows_what_takes_longer() {
 }
 
 #[test]
+fn syscalls_shows_how_many_and_which_failed() {
+    if can_trace_python() {
+        let output = example("syscalls.d", &[], "slow.py");
+        assert_lines(
+            &output,
+            &[
+                "SYSTEM CALL                   CALLS MICROSECONDS",
+                "read ",
+                "FAILED                        ERRNO        CALLS",
+                "openat                            2 ",
+            ],
+        );
+    }
+}
+
+#[test]
 fn top_shows_the_busiest_functions_of_the_machine() {
     if !can_trace_python() {
         return;

@@ -144,7 +144,8 @@ pub(super) fn known(ecb: &Ecb, builtin: Builtin) -> Option<Value<'_>> {
         Builtin::Probename => text(&desc.name),
         Builtin::Id => Some(Value::Int(i64::from(ecb.probe.id.0))),
         Builtin::Epid => Some(Value::Int(i64::from(ecb.epid.0))),
-        Builtin::Errno => Some(Value::Int(0)), // as on the kernel side: never in a system call
+        // As on the kernel side: where it may be another, it is in the record.
+        Builtin::Errno => Some(Value::Int(0)),
         Builtin::Pid
         | Builtin::Tid
         | Builtin::Ppid

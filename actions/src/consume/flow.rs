@@ -1,7 +1,8 @@
 //! `-F`: each record is indented by how deep its thread is in calls.
 //!
 //! A line is `"%3d %-41s "` of the CPU and a name field, which is blanks for the depth, a prefix
-//! and the name: `-> f` goes one level down, `<- f` comes back up, `| f:name` stays. Depth is
+//! and the name: `-> f` goes one level down, `<- f` comes back up, `| f:name` stays; of system calls it is
+//! `=> f` and `<= f`. Depth is
 //! kept per thread, so threads that move between CPUs stay in order; libdtrace keeps it per CPU.
 //!
 //! Several clauses on one probe make one step: only the first record of a firing moves.
@@ -9,6 +10,7 @@
 use std::collections::HashMap;
 
 use dlang::eval::{self, Value};
+use provider::probe::ProbeKind;
 
 use super::convert;
 use super::decode::Record;
@@ -66,10 +68,13 @@ impl Threads {
         out.push(b' ');
         let start = out.len();
         out.resize(start + thread.indent.min(MAX_INDENT), b' ');
-        out.extend_from_slice(match flow {
-            Flow::None => b"| ",
-            Flow::Entry => b" -> ",
-            Flow::Return => b" <- ",
+        let is_call = matches!(ecb.probe.kind, ProbeKind::SystemCall(_));
+        out.extend_from_slice(match (flow, is_call) {
+            (Flow::None, _) => b"| ",
+            (Flow::Entry, false) => b" -> ",
+            (Flow::Return, false) => b" <- ",
+            (Flow::Entry, true) => b" => ",
+            (Flow::Return, true) => b" <= ",
         });
         put_name(out, record);
         if flow == Flow::None {

@@ -96,7 +96,7 @@ pub(super) fn probe(id: u32, function: &str, name: &str) -> Arc<Probe> {
     Arc::new(Probe {
         id: ProbeId(id),
         desc,
-        args: Vec::new(),
+        args: Vec::new().into(),
         kind: ProbeKind::Begin,
         source: None,
     })

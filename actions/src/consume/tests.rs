@@ -5,6 +5,7 @@ use std::sync::Arc;
 use dlang::program::{ExprKind, Subroutine};
 use dlang::types::{Int, Type};
 use proptest::prelude::*;
+use provider::probe::{Probe, ProbeKind, SystemCall, Way};
 
 use super::drops::DropReporter;
 use super::testing::{
@@ -301,8 +302,20 @@ fn flow_indents_by_thread() {
         named,
         flow(4, 11, "return", Flow::Return),
     ]);
+    for (id, name, flow_of) in [(5, "entry", Flow::Entry), (6, "return", Flow::Return)] {
+        let mut call = flow(id, 20 + id, name, flow_of);
+        let mut of_call = Probe::clone(&call.probe);
+        of_call.kind = ProbeKind::SystemCall(SystemCall {
+            number: 0,
+            way: Way::Entry,
+        });
+        call.probe = Arc::new(of_call);
+        consumer.add_ecbs([call]);
+    }
     let mut out = Vec::new();
     for (epid, thread) in [
+        (5, 9),
+        (6, 9),
         (1, 7),
         (2, 7),
         (1, 8),
@@ -320,6 +333,8 @@ fn flow_indents_by_thread() {
         lines,
         [
             "CPU FUNCTION",
+            "  0  => f",
+            "  0  <= f",
             "  0  -> f",
             "  0   | f:entry",
             "  0  -> f",

@@ -10,13 +10,14 @@ mod perf;
 mod python;
 mod registers;
 mod source;
+mod system_call;
 
 use std::collections::BTreeSet;
 
 use predicates::asm::{Label, MapRef};
 use predicates::emit::{Argument, Emit, Emitted, MachineState};
 use provider::object::{MapSpec, Target};
-use provider::probe::{Probe, ProbeKind, Scope};
+use provider::probe::{Probe, ProbeKind, Scope, SystemCall, Way};
 
 pub(crate) use self::python::maps;
 use self::python::maps::PythonMaps;
@@ -60,6 +61,7 @@ impl KindMaps {
 pub(crate) fn machine(probe: &Probe, timer: bool) -> MachineState {
     MachineState {
         args: Vec::new(),
+        result: None,
         provider: probe.desc.provider.clone(),
         any_process: matches!(probe.kind.file(), Some((_, Scope::System | Scope::Tree(_)))),
         module: probe.desc.module.clone(),
@@ -101,8 +103,23 @@ pub(crate) fn place_arguments(
         ProbeKind::Sites(sites) => locations::place_arguments(emit, &sites.sites, used, slots),
         ProbeKind::Python(sites) => python::place_arguments(emit, sites, used, slots, maps.python),
         ProbeKind::Timer(_) => perf::place_arguments(emit, used, slots),
+        ProbeKind::SystemCall(call) => {
+            system_call::place_arguments(emit, probe, *call, used, slots)
+        }
         ProbeKind::Begin | ProbeKind::End | ProbeKind::Error => Ok(()),
     }
+}
+
+/// The argument that `errno` is computed from, where there is an error at hand.
+pub(crate) fn error_argument(probe: &Probe) -> Option<u8> {
+    let is_return = matches!(
+        probe.kind,
+        ProbeKind::SystemCall(SystemCall {
+            way: Way::Return,
+            ..
+        })
+    );
+    is_return.then_some(0)
 }
 
 /// Emits the question whether the process belongs to the tree whose probes these are: the first
@@ -131,6 +148,7 @@ pub(crate) fn emit_dispatch(
         Source::File(OneFile(file), scope) => {
             return registers::dispatch(emit, (file, *scope), firing, maps.python);
         }
+        Source::SystemCalls(way) => return Ok(system_call::dispatch(emit, *way, firing)),
         Source::Begin => Target::Begin,
         Source::End => Target::End,
         Source::Timer(_, timer) => {

@@ -251,6 +251,7 @@ impl Numbered<'_> {
             | ProbeKind::End
             | ProbeKind::Error
             | ProbeKind::Timer(_)
+            | ProbeKind::SystemCall(_)
             | ProbeKind::Python(_) => None,
         }
     }

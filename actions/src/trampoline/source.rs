@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use predicates::asm::Label;
 use provider::object::Context;
-use provider::probe::{File, Probe, ProbeId, ProbeKind, PythonSites, Scope, Sites, Timer};
+use provider::probe::{File, Probe, ProbeId, ProbeKind, PythonSites, Scope, Sites, Timer, Way};
 
 /// The probes of one program while its prologue is made.
 pub(crate) struct Firing<'u> {
@@ -44,6 +44,8 @@ pub(crate) enum Source {
     Timer(ProbeId, Timer),
     /// Instructions of one file, for some processes.
     File(OneFile, Scope),
+    /// System calls, on the way in or out.
+    SystemCalls(Way),
 }
 
 impl Source {
@@ -58,6 +60,7 @@ impl Source {
             | ProbeKind::Python(PythonSites { file, scope, .. }) => {
                 Self::File(OneFile(Arc::clone(file)), *scope)
             }
+            ProbeKind::SystemCall(call) => Self::SystemCalls(call.way),
         })
     }
 
@@ -67,6 +70,7 @@ impl Source {
             Self::Begin | Self::End => Context::Nothing,
             Self::Timer(..) => Context::PerfData,
             Self::File(..) => Context::Registers,
+            Self::SystemCalls(_) => Context::TracepointArguments,
         }
     }
 
@@ -74,7 +78,8 @@ impl Source {
     pub(crate) fn interrupts(&self) -> bool {
         match self {
             Self::Timer(..) => true,
-            Self::Begin | Self::End | Self::File(..) => false,
+            // A thread that enters or leaves the kernel is in the middle of nothing of ours.
+            Self::Begin | Self::End | Self::File(..) | Self::SystemCalls(_) => false,
         }
     }
 }

@@ -143,7 +143,7 @@ fn app() -> Vec<Arc<Probe>> {
                 function: String::new(),
                 name: name.into(),
             },
-            args: vec![ProbeArg::int(Int::I64); 6],
+            args: vec![ProbeArg::int(Int::I64); 6].into(),
             kind: ProbeKind::Sites(Sites {
                 file: Arc::clone(&file),
                 scope: Scope::System,

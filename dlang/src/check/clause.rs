@@ -22,7 +22,7 @@ impl ClauseProbes {
     pub(super) fn ty(&self, n: u8) -> Option<Type> {
         match &self.kind {
             None => (n < ARGUMENTS).then_some(Type::I64),
-            Some(kind) => kind.types.get(usize::from(n)).cloned(),
+            Some(kind) => kind.types.all().into_iter().nth(usize::from(n)),
         }
     }
 

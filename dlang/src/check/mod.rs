@@ -40,7 +40,7 @@ use crate::types::{KernelTypes, NoKernelTypes};
 pub use checker::CheckOptions;
 use checker::{Checked, Checker};
 pub use printf::parse_format;
-pub use probe_args::{ArgKind, Matched, ProbeArgs, UnknownArgs};
+pub use probe_args::{ArgKind, ArgTypes, Matched, ProbeArgs, UnknownArgs};
 
 /// Checks a program.
 ///

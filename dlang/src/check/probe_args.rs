@@ -1,6 +1,7 @@
 //! What `check` asks about probes: the types of `args[]`.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::program::ProbeDesc;
 use crate::types::Type;
@@ -15,7 +16,7 @@ pub trait ProbeArgs: fmt::Debug {
 }
 
 /// What a description matches.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Matched {
     /// Nothing, and that is an error.
     Nothing,
@@ -26,12 +27,41 @@ pub enum Matched {
 }
 
 /// The types of `args[]`, which some probes have in common.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ArgKind {
     /// The types, that of `args[0]` first.
-    pub types: Vec<Type>,
+    pub types: ArgTypes,
     /// One of the probes, which messages name.
     pub probe: ProbeDesc,
+}
+
+/// The types of a probe's arguments.
+#[derive(Clone)]
+pub enum ArgTypes {
+    /// They are known.
+    Known(Vec<Type>),
+    /// To know them takes a look at the machine, which is made if a clause names an argument.
+    Later(Arc<dyn Fn() -> Vec<Type> + Send + Sync>),
+}
+
+impl ArgTypes {
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> Vec<Type> {
+        match self {
+            Self::Known(types) => types.clone(),
+            Self::Later(find) => find(),
+        }
+    }
+}
+
+impl fmt::Debug for ArgTypes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(types) => types.fmt(f),
+            Self::Later(_) => f.write_str("Later"),
+        }
+    }
 }
 
 /// Nothing is known about any probe.

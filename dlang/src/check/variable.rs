@@ -357,7 +357,7 @@ impl Checker<'_> {
             let desc = &probes.spec.desc;
             let message = format!("index {number} is out of range for {desc} args[ ]");
             let other = probes.kind.as_ref().filter(|kind| kind.probe != *desc);
-            let hint = other.map(|kind| match kind.types.len() {
+            let hint = other.map(|kind| match kind.types.all().len() {
                 0 => format!("{} has none", kind.probe),
                 count => format!("{} has args[0] to args[{}]", kind.probe, count - 1),
             });

@@ -341,6 +341,7 @@ pub fn make(program: &Program, rows: &[Row], options: Options) -> Emitted<Made> 
     let mut rodata = Rodata::default();
     let machine = MachineState {
         args: Vec::new(),
+        result: None,
         provider: "dtrace".into(),
         any_process: false,
         module: String::new(),

@@ -128,9 +128,9 @@ mod tests {
         assert!(told(":::BEGN").contains("did you mean `BEGIN`?"));
         assert!(told("dtrace:x::END").contains("has no probe `x::END`"));
         assert!(told("profile:::tick-0").starts_with("`tick-0` is no rate"));
-        assert!(told("syscall:::entry").starts_with("rdtrace has no provider `syscall`"));
+        assert!(told("sched:::on-cpu").starts_with("rdtrace has no provider `sched`"));
         let never = |text| never(&mut Catalog::new(), &description(text)).map(|why| why.reason);
-        for text in ["syscall:::entry", "syscall12:::", "foo:::bar"] {
+        for text in ["sched:::on-cpu", "sched12:::", "foo:::bar"] {
             assert!(never(text).is_some(), "{text}");
         }
         for text in ["foo12:::bar", "foo*:::bar", ":::bar", "*:::"] {

@@ -110,7 +110,7 @@ mod tests {
         Arc::new(Probe {
             id: ProbeId(1),
             desc: desc("python3", function, name),
-            args: Vec::new(),
+            args: Vec::new().into(),
             kind: ProbeKind::Begin,
             source: None,
         })

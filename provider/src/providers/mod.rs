@@ -13,14 +13,16 @@ pub(crate) mod part;
 mod pid;
 mod profile;
 pub(crate) mod python;
+mod syscall;
 mod usdt;
 
 use self::part::Provider;
 
 /// All providers, in the order in which their probes get ids.
-pub(crate) const PROVIDERS: [&dyn Provider; 5] = [
+pub(crate) const PROVIDERS: [&dyn Provider; 6] = [
     &dtrace::Dtrace,
     &profile::Profile,
+    &syscall::Syscall,
     &python::Python,
     &usdt::Usdt,
     &pid::Pid,
@@ -33,7 +35,7 @@ pub(crate) fn of_interpreter(name: &str) -> Option<&'static dyn Provider> {
 }
 
 /// Providers of DTrace's that rdtrace does not have.
-pub(crate) const OTHER_PROVIDERS: [&str; 19] = [
+pub(crate) const OTHER_PROVIDERS: [&str; 18] = [
     "cpc",
     "fbt",
     "fpuinfo",
@@ -47,7 +49,6 @@ pub(crate) const OTHER_PROVIDERS: [&str; 19] = [
     "rawtp",
     "sched",
     "sdt",
-    "syscall",
     "sysinfo",
     "tcp",
     "udp",

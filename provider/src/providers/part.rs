@@ -9,7 +9,7 @@ use super::file::{FileProbes, Identity};
 use super::interpreter::{Interpreter, Lacking, Located, Why};
 use super::python::choice::Choice;
 use crate::diagnosis::Diagnosis;
-use crate::probe::{File, ProbeArg, ProbeKind, Scope, SourceArgs};
+use crate::probe::{Arguments, File, ProbeKind, Scope, SourceArgs};
 
 /// A provider: which probes a description means, and what they are.
 ///
@@ -121,7 +121,7 @@ pub(crate) struct Offer<'f> {
 #[derive(Clone, Debug)]
 pub(crate) struct Made {
     /// Its arguments.
-    pub(crate) args: Vec<ProbeArg>,
+    pub(crate) args: Arguments,
     /// What makes it fire.
     pub(crate) kind: ProbeKind,
     /// Which of its arguments say where in a program's source it fires.
@@ -177,7 +177,7 @@ impl Made {
     /// A probe without arguments.
     pub(crate) fn plain(kind: ProbeKind) -> Self {
         Self {
-            args: Vec::new(),
+            args: Arguments::default(),
             kind,
             source: None,
         }

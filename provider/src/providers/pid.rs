@@ -29,7 +29,7 @@ use super::names::{full_name, means};
 use super::part::{Made, Offer, Origin, Provider, Search};
 use crate::diagnosis::Diagnosis;
 use crate::glob::Glob;
-use crate::probe::{ArgLocation, Moment, ProbeKind, Register, Scope, Site, Sites};
+use crate::probe::{ArgLocation, Arguments, Moment, ProbeKind, Register, Scope, Site, Sites};
 use crate::process::files;
 use crate::spelling::near;
 use crate::usdt::symbols::Function;
@@ -232,7 +232,7 @@ fn make(file: &FileProbes, scope: Scope, function: &Function, point: Point) -> M
     };
     Made {
         // As in DTrace, only `arg0` and its like: nobody knows their types.
-        args: Vec::new(),
+        args: Arguments::default(),
         kind: ProbeKind::Sites(Sites {
             file: Arc::clone(&file.file),
             scope,

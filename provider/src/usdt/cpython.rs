@@ -62,7 +62,7 @@ pub fn argument(name: &str, index: usize, int: Int) -> ProbeArg {
     match meaning(name, index) {
         Some(text) if text.starts_with("const char *") => ProbeArg::user_text(text),
         meaning => ProbeArg {
-            meaning,
+            meaning: meaning.map(Into::into),
             ..ProbeArg::int(int)
         },
     }
@@ -213,7 +213,7 @@ mod tests {
         let text = ProbeArg::user_text("const char * (function)");
         assert_eq!(argument("line", 1, Int::U64), text);
         let generation = ProbeArg {
-            meaning: Some("int (generation)"),
+            meaning: Some("int (generation)".into()),
             ..ProbeArg::int(Int::I32)
         };
         assert_eq!(argument("gc-start", 0, Int::I32), generation);

@@ -143,7 +143,9 @@ fn marker<'f>(search: &Search<'f>, name: ProbeDesc, group: &'f Group) -> Offer<'
                 sites.raises.clone_from(&file.usdt.entry_raises);
             }
             Made {
-                args: file.arguments(group, |n, int| cpython::argument(&group.name, n, int)),
+                args: file
+                    .arguments(group, |n, int| cpython::argument(&group.name, n, int))
+                    .into(),
                 kind: ProbeKind::Sites(sites),
                 source: source_args(&group.name),
             }
@@ -168,7 +170,7 @@ fn made_from_code<'f>(
                 event,
             };
             Made {
-                args: synthesised::args(event),
+                args: synthesised::args(event).into(),
                 kind: ProbeKind::Python(sites),
                 source: source_args(event.name()),
             }

@@ -1,0 +1,91 @@
+//! Where the kernel describes its tracepoints in files: tracefs.
+//!
+//! ```text
+//!     events/GROUP/NAME/format    the fields of an event: `field:TYPE NAME; offset:N; size:N; signed:N;`,
+//!                                 one on each line; first those that all events have, then an empty line
+//! ```
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Where it is mounted, if it is: on its own, or below debugfs.
+const PLACES: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
+
+/// The directory of the events.
+pub(crate) fn events() -> Option<PathBuf> {
+    let mut places = PLACES.iter().map(|place| Path::new(place).join("events"));
+    places.find(|events| events.is_dir())
+}
+
+/// The names of what is in a directory; none if it cannot be read.
+pub(crate) fn names_in(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.collect()
+}
+
+/// A field of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Field {
+    /// Its type, as in C.
+    pub(crate) ty: String,
+    /// Its name.
+    pub(crate) name: String,
+}
+
+/// The fields that only this event has, by the text of its `format`.
+pub(crate) fn own_fields(format: &str) -> Vec<Field> {
+    let lines = format.lines().map(str::trim);
+    let mut groups = lines.skip_while(|line| *line != "format:").skip(1);
+    // The common ones, up to the empty line.
+    groups.by_ref().take_while(|line| !line.is_empty()).count();
+    let own = groups.take_while(|line| !line.is_empty());
+    own.filter_map(field).collect()
+}
+
+fn field(line: &str) -> Option<Field> {
+    let declared = line.strip_prefix("field:")?.split(';').next()?.trim();
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let start = declared.trim_end_matches(is_name).len();
+    Some(Field {
+        ty: declared[..start].trim().to_owned(),
+        name: declared[start..].to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXECVE: &str = "name: sys_enter_execve\nID: 782\nformat:\n\
+        \tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;\n\
+        \tfield:int common_pid;\toffset:4;\tsize:4;\tsigned:1;\n\n\
+        \tfield:int __syscall_nr;\toffset:8;\tsize:4;\tsigned:1;\n\
+        \tfield:const char * filename;\toffset:16;\tsize:8;\tsigned:0;\n\
+        \tfield:const char *const * argv;\toffset:24;\tsize:8;\tsigned:0;\n\n\
+        print fmt: \"filename: 0x%08lx\", ((unsigned long)(REC->filename))\n";
+
+    #[test]
+    fn an_event_has_fields_of_its_own() {
+        let fields = own_fields(EXECVE);
+        let shown: Vec<_> = fields
+            .iter()
+            .map(|field| format!("{}|{}", field.ty, field.name))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "int|__syscall_nr",
+                "const char *|filename",
+                "const char *const *|argv"
+            ]
+        );
+    }
+
+    #[test]
+    fn damage_is_no_panic() {
+        for length in 0..EXECVE.len() {
+            let _ = own_fields(&EXECVE[..length]);
+        }
+    }
+}
