@@ -8,11 +8,13 @@
     reason = "clap's kinds of error are many, and most are shown in clap's own words"
 )]
 
+use actions::consume::OutputFormat;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 
 use crate::manual::Manual;
+use crate::subcommand::{self, Instead};
 
 /// What `--dump` shows, and stops after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,13 @@ pub(crate) enum Input {
     Id(String),
     /// `-s FILE`.
     Script(String),
+    /// A script that is not in a file.
+    Text {
+        /// What it is called.
+        name: String,
+        /// What it says.
+        text: String,
+    },
 }
 
 /// The command line, taken apart.
@@ -67,6 +76,8 @@ pub(crate) struct Cli {
     pub(crate) dump: Option<Dump>,
     /// `--man` or `--completions`.
     pub(crate) manual: Option<Manual>,
+    /// What is done in the place of tracing.
+    pub(crate) instead: Option<Instead>,
     /// `--check-python`.
     pub(crate) check_python: Option<String>,
     /// `-x` and the options that are short for one, in order: `NAME` or `NAME=VALUE`.
@@ -225,6 +236,19 @@ pub(crate) fn command() -> Command {
         )
         .arg(flag('H', "headers", "Print the names of included files").hide(true))
         .arg(
+            Arg::new("format")
+                .long("format")
+                .value_name("NAME")
+                .value_parser(
+                    OutputFormat::ALL
+                        .iter()
+                        .map(|(name, _)| *name)
+                        .collect::<Vec<_>>(),
+                )
+                .action(ArgAction::Append)
+                .help("What the output is: -x oformat=NAME"),
+        )
+        .arg(
             Arg::new("dump")
                 .long("dump")
                 .value_name("STAGE")
@@ -285,12 +309,19 @@ pub(crate) fn command() -> Command {
 
 /// Takes the command line apart.
 pub(crate) fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Cli, Wrong> {
-    let matches = command()
-        .try_get_matches_from(args)
-        .map_err(|error| wrong(&error))?;
+    let args: Vec<_> = args.into_iter().collect();
+    if let Some(cli) = subcommand::parse(&args) {
+        return cli;
+    }
+    let matches = command().try_get_matches_from(args);
+    from_matches(&matches.map_err(|error| wrong(&error))?)
+}
+
+/// What options and operands say.
+pub(crate) fn from_matches(matches: &ArgMatches) -> Result<Cli, Wrong> {
     let mut cli = Cli {
         command: matches.get_one("command").cloned(),
-        pids: values(&matches, "pid"),
+        pids: values(matches, "pid"),
         list: matches.get_count("list") > 0,
         verbose: matches.get_count("verbose") > 0,
         version: matches.get_count("version") > 0,
@@ -314,7 +345,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Resul
                 .map(Manual::Completions)
         },
         check_python: matches.get_one("check-python").cloned(),
-        operands: values(&matches, "operands"),
+        operands: values(matches, "operands"),
         ..Cli::default()
     };
     for [first, second] in [["digit-3", "digit-2"], ["digit-6", "digit-4"]] {
@@ -346,11 +377,11 @@ pub(crate) fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Resul
         ("id", Input::Id),
         ("script", Input::Script),
     ] {
-        inputs.extend(indexed(&matches, name).map(|(at, text)| (at, make(text))));
+        inputs.extend(indexed(matches, name).map(|(at, text)| (at, make(text))));
     }
     inputs.sort_by_key(|(at, _)| *at);
     cli.inputs = inputs.into_iter().map(|(_, input)| input).collect();
-    let mut options: Vec<(usize, String)> = indexed(&matches, "option").collect();
+    let mut options: Vec<(usize, String)> = indexed(matches, "option").collect();
     for (_, name, _) in SWITCHES {
         if matches.get_count(name) > 0 {
             let at = matches.index_of(name).unwrap_or(0);
@@ -358,8 +389,9 @@ pub(crate) fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Resul
         }
     }
     for (_, name, _, _) in SETTINGS {
-        options.extend(indexed(&matches, name).map(|(at, value)| (at, format!("{name}={value}"))));
+        options.extend(indexed(matches, name).map(|(at, value)| (at, format!("{name}={value}"))));
     }
+    options.extend(indexed(matches, "format").map(|(at, name)| (at, format!("oformat={name}"))));
     options.sort();
     cli.options = options.into_iter().map(|(_, option)| option).collect();
     Ok(cli)
@@ -380,7 +412,7 @@ fn indexed(matches: &ArgMatches, name: &str) -> impl Iterator<Item = (usize, Str
 }
 
 /// A wrong command line in `getopt`'s words, which is what scripts and people know.
-fn wrong(error: &clap::Error) -> Wrong {
+pub(crate) fn wrong(error: &clap::Error) -> Wrong {
     use clap::error::{ContextKind, ContextValue};
     let context = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.clone()),

@@ -59,7 +59,8 @@ pub(crate) fn code_options(
         dynvarsize: u32::try_from(options.dynvarsize).unwrap_or(u32::MAX),
         speculations: options.nspec,
         extras: Extras {
-            flow: output.flow_indent && output.format == OutputFormat::Text,
+            flow: output.format.shows_calls()
+                || output.flow_indent && output.format == OutputFormat::Text,
             origin: output.format.shows_origin(),
         },
         task: TaskFields {

@@ -1,6 +1,6 @@
 //! From the command line's scripts and specifiers to a checked program.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -18,6 +18,7 @@ use provider::kernel_types::BtfTypes;
 use provider::probe::ProbeId;
 
 use crate::cli::{Cli, Input};
+use crate::examples::Example;
 use crate::options::Options;
 
 /// A program as it is written.
@@ -75,8 +76,7 @@ pub(crate) fn read_sources(
 fn read_source(input: &Input, options: &Options, catalog: &mut Catalog) -> Result<Source> {
     Ok(match input {
         Input::Script(path) => {
-            let bytes = std::fs::read(path)
-                .map_err(|error| anyhow::anyhow!("failed to open {path}: {}", reason(&error)))?;
+            let bytes = read_script(path)?;
             let bytes = if options.cpp {
                 preprocess(bytes, options)?
             } else {
@@ -90,6 +90,10 @@ fn read_source(input: &Input, options: &Options, catalog: &mut Catalog) -> Resul
                 text,
             }
         }
+        Input::Text { name, text } => Source {
+            origin: Origin::Script(name.clone()),
+            text: text.clone(),
+        },
         Input::Specifier(letter, text) => Source {
             origin: Origin::Specifier {
                 text: text.clone(),
@@ -121,6 +125,17 @@ fn read_source(input: &Input, options: &Options, catalog: &mut Catalog) -> Resul
                 },
                 text: format!("{desc}{rest}"),
             }
+        }
+    })
+}
+
+/// A script: the file, or else the one of that name that comes with rdtrace.
+fn read_script(path: &str) -> Result<Vec<u8>> {
+    std::fs::read(path).or_else(|error| {
+        let example = Example::find(path).filter(|_| error.kind() == ErrorKind::NotFound);
+        match example {
+            Some(example) => Ok(example.text.into()),
+            None => bail!("failed to open {path}: {}", reason(&error)),
         }
     })
 }
@@ -349,7 +364,7 @@ fn macros(cli: &Cli, options: &Options, target: Option<u32>) -> Macros {
     use nix::unistd;
     let id = |pid: unistd::Pid| u32::try_from(pid.as_raw()).unwrap_or(0);
     let script = cli.inputs.iter().find_map(|input| match input {
-        Input::Script(path) => Some(path.clone()),
+        Input::Script(path) | Input::Text { name: path, .. } => Some(path.clone()),
         Input::Specifier(..) | Input::Id(_) => None,
     });
     Macros {

@@ -167,6 +167,7 @@ impl Enabling {
             };
             Ok(())
         }));
+        consumer.expect(&self.checked.program);
         consumer.add_aggregations(layouts);
         consumer.add_ecbs(ecbs);
         Ok(consumer)

@@ -14,7 +14,9 @@ mod cli;
 mod code_options;
 mod compile;
 mod destructive;
+mod difference;
 mod enabling;
+mod examples;
 mod follow;
 mod header;
 mod kernel;
@@ -32,6 +34,7 @@ mod rejection;
 mod run;
 mod self_test;
 mod stability;
+mod subcommand;
 mod target;
 mod unmatched;
 
@@ -40,6 +43,7 @@ use std::process::ExitCode;
 
 use std::sync::Arc;
 
+use actions::consume::OutputFormat;
 use anyhow::Result;
 use dlang::check::UnknownArgs;
 use provider::catalog::Catalog;
@@ -56,6 +60,7 @@ use crate::options::Options;
 use crate::prepare::{check, check_early};
 use crate::run::{Output, Run, SignalsFor};
 use crate::self_test::SelfTest;
+use crate::subcommand::Instead;
 use crate::unmatched::{check_matched, tell_never_matching};
 
 fn main() -> ExitCode {
@@ -171,8 +176,8 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
         target.pid(),
         check_before_use,
     );
-    let mut output = Output::open(cli.output.as_deref())?;
-    if cli.verbose {
+    let mut output = Output::open(cli.output.as_deref(), options.output.format.is_document())?;
+    if cli.verbose && options.output.format == OutputFormat::Text {
         let checked = &enabler.enabling.checked;
         output.write(&stability::report(&parsed, &checked.program))?;
     }
@@ -206,6 +211,11 @@ fn without_probes(cli: &Cli, messages: &Messages) -> Result<Option<i32>> {
         i32::from(usage(messages, text))
     } else if cli.version {
         print_version(cli)?
+    } else if let Some(instead) = &cli.instead {
+        match instead {
+            Instead::Print(text) => print(text)?,
+            Instead::Difference(difference) => difference.draw()?,
+        }
     } else if let Some(manual) = cli.manual {
         manual.print(cli::command(), &mut io::stdout())?;
         0

@@ -11,6 +11,8 @@ use clap_complete::{Shell, generate};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
+use crate::subcommand;
+
 /// What to print instead of tracing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manual {
@@ -22,12 +24,15 @@ pub(crate) enum Manual {
 
 impl Manual {
     /// Prints it.
-    pub(crate) fn print(self, mut command: Command, out: &mut dyn Write) -> io::Result<()> {
+    pub(crate) fn print(self, command: Command, out: &mut dyn Write) -> io::Result<()> {
         match self {
             Self::Page => page(command, out),
             Self::Completions(shell) => {
                 // `generate` cannot tell of a pipe that was closed, so it writes to memory.
                 let mut text = Vec::new();
+                let mut command = command
+                    .subcommand(subcommand::run())
+                    .subcommand(subcommand::flamegraph_diff());
                 generate(shell, &mut command, "rdtrace", &mut text);
                 out.write_all(&text)
             }
@@ -75,7 +80,7 @@ fn table(out: &mut dyn Write, title: &str, rows: &[(&str, &str)]) -> io::Result<
     roff.to_writer(out)
 }
 
-const SYNOPSIS: [(&str, &str); 3] = [
+const SYNOPSIS: [(&str, &str); 5] = [
     (
         "rdtrace [options] [-s SCRIPT]... [-n SPEC]... [-c COMMAND | -p PID] [ARG]...",
         "Traces what the D programs of -s and -n describe.",
@@ -85,6 +90,15 @@ const SYNOPSIS: [(&str, &str); 3] = [
         "Lists probes.",
     ),
     ("rdtrace -e -s SCRIPT", "Compiles only."),
+    (
+        "rdtrace run [NAME [ARG]...] [--show] [options] [-c COMMAND | -p PID | --all]",
+        "Runs a script that comes with rdtrace, or shows it; lists them all without a name. -s NAME \
+         finds them too, where there is no such file.",
+    ),
+    (
+        "rdtrace flamegraph-diff BEFORE AFTER [-o FILE]",
+        "Draws what differs between two outputs of --format folded.",
+    ),
 ];
 
 const DESCRIPTION: &[&str] = &[
@@ -103,7 +117,14 @@ const SPECIFIERS: &[&str] = &[
 ];
 
 /// What is ours among the options of `-x`.
-const TRACING_OPTIONS: [(&str, &str); 3] = [
+const TRACING_OPTIONS: [(&str, &str); 4] = [
+    (
+        "-x oformat=NAME",
+        "What the output is, as --format: text (the default), json (one object a line), csv (a table of \
+         values and aggregations), folded (stacks in lines), flamegraph (stacks as a picture, SVG), \
+         speedscope, chrome (trace events, for Perfetto too), pprof. With the last five, entry and return \
+         probes of any provider are calls. The last four are documents: -o replaces the file.",
+    ),
     (
         "-x followfork",
         "Trace also the processes that the targets of -c and -p start from now on, and those that \
@@ -140,7 +161,7 @@ const ENVIRONMENT: [(&str, &str); 1] = [(
     "Sets the option NAME, as -x does; -x and the program's own pragmas win.",
 )];
 
-const EXAMPLES: [(&str, &str); 4] = [
+const EXAMPLES: [(&str, &str); 7] = [
     ("rdtrace -l -p 1234", "Lists the probes of process 1234."),
     (
         "rdtrace -q -s call_stack.d -c \"python3 script.py\"",
@@ -153,6 +174,20 @@ const EXAMPLES: [(&str, &str); 4] = [
     (
         "rdtrace -F -n 'python$target:::function-entry,python$target:::function-return {}' -p 1234",
         "Shows calls as they nest.",
+    ),
+    (
+        "rdtrace run slow 100 -p 1234",
+        "Shows the Python calls that take at least 100 milliseconds.",
+    ),
+    (
+        "rdtrace --format flamegraph -o calls.svg -n 'python$target:::function-entry, \
+         python$target:::function-return {}' -c \"python3 script.py\"",
+        "Draws where a program's time goes.",
+    ),
+    (
+        "rdtrace --format chrome -o trace.json -n 'python$target:::function-entry, \
+         python$target:::function-return {}' -p 1234",
+        "Writes each call with its time, for ui.perfetto.dev.",
     ),
 ];
 

@@ -207,6 +207,7 @@ const BEFORE_TRACING: &[&str] = &[
     "maxframes",
     "noresolve",
     "nspec",
+    "oformat",
     "scratchsize",
     "specsize",
     "stackframes",

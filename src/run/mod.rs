@@ -136,7 +136,7 @@ fn sinks(output: Output, messages: &Messages, mailbox: &Arc<Mailbox>) -> Sinks {
     Sinks {
         output: output.writer,
         to_stdout: output.is_stdout,
-        truncate: output.truncate,
+        cut: output.cut,
         report: Box::new(move |line| messages.say(line)),
         event: Box::new(move |event| mailbox.post(event)),
     }

@@ -1,10 +1,11 @@
 //! Where a run's output goes.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal as _, Write};
+use std::os::fd::AsFd as _;
 
-use anyhow::Result;
-use nix::unistd::{Whence, ftruncate, lseek};
+use actions::consume::pipeline::Cut;
+use anyhow::{Result, bail};
 
 use crate::compile::reason;
 
@@ -16,35 +17,40 @@ pub(crate) struct Output {
     pub(super) name: String,
     /// Whether it is standard output.
     pub(super) is_stdout: bool,
-    /// Empties it, if it is a file.
-    pub(super) truncate: Box<dyn FnMut() -> io::Result<()> + Send>,
+    /// Takes back what has been written, if it is a file.
+    pub(super) cut: Box<dyn FnMut(Cut) -> io::Result<()> + Send>,
 }
 
 impl Output {
-    /// The file of `-o`, to whose end it is added, or standard output.
-    pub(crate) fn open(path: Option<&str>) -> Result<Self> {
+    /// The file of `-o`, to whose end it is added (or which it replaces, if the output is a document of
+    /// its own), or standard output.
+    pub(crate) fn open(path: Option<&str>, is_document: bool) -> Result<Self> {
         let Some(path) = path else {
+            if is_document && io::stdout().is_terminal() {
+                bail!("this format is a document, not text for a terminal; say -o FILE");
+            }
             return Ok(Self {
                 writer: Box::new(io::stdout()),
                 name: "standard output".into(),
                 is_stdout: true,
-                truncate: Box::new(|| {
-                    ftruncate(io::stdout(), 0)?;
-                    lseek(io::stdout(), 0, Whence::SeekSet)?;
-                    Ok(())
+                cut: Box::new(|cut| {
+                    cut.apply(&File::from(io::stdout().as_fd().try_clone_to_owned()?))
                 }),
             });
         };
+        let failed = |error| anyhow::anyhow!("failed to open {path}: {}", reason(&error));
         let mut file = OpenOptions::new();
-        let file = file.append(true).create(true).open(path);
-        let file =
-            file.map_err(|error| anyhow::anyhow!("failed to open {path}: {}", reason(&error)))?;
+        let file = file.append(true).create(true).open(path).map_err(failed)?;
+        if is_document {
+            // A device or a pipe has nothing to empty.
+            let _ = file.set_len(0);
+        }
         let same = file.try_clone()?;
         Ok(Self {
             writer: Box::new(file),
             name: path.into(),
             is_stdout: false,
-            truncate: Box::new(move || same.set_len(0)),
+            cut: Box::new(move |cut| cut.apply(&same)),
         })
     }
 
@@ -59,7 +65,7 @@ impl Output {
             writer: Box::new(writer),
             name: "memory".into(),
             is_stdout: false,
-            truncate: Box::new(|| Ok(())),
+            cut: Box::new(|_| Ok(())),
         }
     }
 }

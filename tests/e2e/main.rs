@@ -17,6 +17,7 @@ mod header;
 mod json;
 mod late;
 mod loaded;
+mod outputs;
 mod parts;
 mod python;
 mod stacks;

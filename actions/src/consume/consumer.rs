@@ -7,7 +7,7 @@ use std::io;
 use std::mem;
 
 use dlang::eval::{self, Env as _, EvalError, Value};
-use dlang::program::Expr;
+use dlang::program::{Expr, Program};
 use provider::probe::ProbeKind;
 
 use super::aggregate::{AggregationMaps, Aggregations, Moment};
@@ -17,14 +17,12 @@ use super::drops::{DropCounts, DropReporter};
 use super::effect::{Effect, EffectKind, Outcome};
 use super::event::{Data, Drops, Output};
 use super::fault::{Fault, FaultRecord};
-use super::json::Json;
 use super::names::{Namer, Names, NoNames, named};
-use super::options::{OutputFormat, OutputOptions};
+use super::options::OutputOptions;
 use super::planned::{Planned, PlannedEcb, PlannedOutput};
 use super::speculation::{Fate, Id, Speculations};
 use super::stats::ConsumerStats;
-use super::text::Text;
-use super::{convert, decode, fault, printf};
+use super::{convert, decode, fault, output, printf};
 use crate::record::{
     AggregationLayout, BEGUN_EPID, EXIT_EPID, Ecb, FAULT_EPID, FIRST_SPECIAL_EPID,
     Fault as FaultKind, Speculation,
@@ -41,7 +39,7 @@ pub struct Consumer {
     /// By EPID, from 1. In boxes, since each is taken out and put back with every record.
     ecbs: Vec<Option<Box<PlannedEcb>>>,
     aggregations: Aggregations,
-    maps: Box<dyn AggregationMaps + Send>,
+    pub(super) maps: Box<dyn AggregationMaps + Send>,
     drops: DropReporter,
     effects: Vec<Effect>,
     set_option: SetOption,
@@ -104,10 +102,7 @@ impl Consumer {
             aggregations: Aggregations::new(options.sort, names.clone()),
             speculations: Speculations::new(options.specsize),
             drops: DropReporter::default(),
-            output: match options.format {
-                OutputFormat::Text => Box::new(Text::new(&options)),
-                OutputFormat::Json => Box::new(Json::new(&options)),
-            },
+            output: output::open(options.format, &options),
             options,
             ecbs: Vec::new(),
             maps,
@@ -120,6 +115,11 @@ impl Consumer {
             names,
             stats: ConsumerStats::default(),
         }
+    }
+
+    /// Says which program's records come, before the first.
+    pub fn expect(&mut self, program: &Program) {
+        self.output.expect(program);
     }
 
     /// Says how `setopt()` sets an option.
@@ -286,6 +286,21 @@ impl Consumer {
             );
         }
         self.output.end(self.stats, out);
+        if let Some(advice) = self.output.advice() {
+            self.push(out, advice.into());
+        }
+    }
+
+    /// What makes the output complete where it takes no more than these bytes: how many of them stay, and
+    /// what stands behind; `None` if there is nothing to do.
+    pub(super) fn close_early(&self, written: &[u8]) -> Option<(usize, &'static [u8])> {
+        let closing = self.output.closing()?;
+        let between = closing.between;
+        // There must be room for the end.
+        let most = written.len().checked_sub(closing.text.len())?;
+        let mut ends = written[..most].windows(between.len());
+        let last = ends.rposition(|bytes| bytes == between)?;
+        Some((last, closing.text))
     }
 
     /// What is to be done beside the output since the last call, in order, with its places in `out`,
@@ -460,6 +475,7 @@ impl Consumer {
             Planned::Clear(id) => {
                 self.aggregations
                     .clear(*id, moment(self.count, record), maps)?;
+                self.output.cleared(*id);
             }
             Planned::Trunc(id, keep) => {
                 let keep = keep
@@ -467,6 +483,9 @@ impl Consumer {
                     .map_or(Ok(0), |keep| printf::integer(keep, record))?;
                 self.aggregations
                     .truncate(*id, keep, moment(self.count, record), maps)?;
+                if keep == 0 {
+                    self.output.cleared(*id);
+                }
             }
             Planned::Normalize(id, normal) => {
                 self.aggregations

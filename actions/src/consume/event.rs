@@ -7,6 +7,7 @@
 //! begin_record    a clause has run: which probe, on which CPU, in which thread, when
 //!   data          what one of its actions shows, any number of times
 //! end_record
+//! cleared         an aggregation has been emptied
 //! fault, drops    what went wrong, between records
 //! interrupted     Ctrl-C
 //! finish          no more records
@@ -20,7 +21,7 @@
 use std::fmt;
 
 use dlang::eval::{EvalError, Value};
-use dlang::program::Expr;
+use dlang::program::{AggId, Expr, Program};
 use dlang::types::Type;
 
 use super::aggregate::{self, Table};
@@ -32,12 +33,17 @@ use super::stats::ConsumerStats;
 
 /// Where events go. All that is written goes to the end of `out`; when a record turns out to be
 /// corrupt, what its events have written is taken back, and [`Output::end_record`] does not come.
+///
+/// An output says nothing to events that it has no use for.
 pub(super) trait Output: fmt::Debug + Send {
+    /// The program whose events come. Probes that come later are of the same program.
+    fn expect(&mut self, _program: &Program) {}
+
     /// The first record is about to come.
-    fn before_records(&mut self, out: &mut Vec<u8>);
+    fn before_records(&mut self, _out: &mut Vec<u8>) {}
 
     /// A record begins.
-    fn begin_record(&mut self, record: &Record<'_>, out: &mut Vec<u8>);
+    fn begin_record(&mut self, _record: &Record<'_>, _out: &mut Vec<u8>) {}
 
     /// An action of the record shows something.
     ///
@@ -52,28 +58,51 @@ pub(super) trait Output: fmt::Debug + Send {
     ) -> Result<(), EvalError>;
 
     /// All actions of the record are done.
-    fn end_record(&mut self, record: &Record<'_>, out: &mut Vec<u8>);
+    fn end_record(&mut self, _record: &Record<'_>, _out: &mut Vec<u8>) {}
+
+    /// An aggregation has been emptied, by `clear()` or `trunc()`.
+    fn cleared(&mut self, _id: AggId) {}
 
     /// A clause was ended by a fault. Its message goes to standard error besides.
-    fn fault(&mut self, fault: &Fault<'_>, out: &mut Vec<u8>);
+    fn fault(&mut self, _fault: &Fault<'_>, _out: &mut Vec<u8>) {}
 
     /// The program has set options.
-    fn set_options(&mut self, options: &OutputOptions);
+    fn set_options(&mut self, _options: &OutputOptions) {}
 
     /// Something was lost. Its message goes to standard error besides.
-    fn drops(&mut self, drops: &Drops, out: &mut Vec<u8>);
+    fn drops(&mut self, _drops: &Drops, _out: &mut Vec<u8>) {}
 
     /// Ctrl-C ends the run.
-    fn interrupted(&mut self, out: &mut Vec<u8>);
+    fn interrupted(&mut self, _out: &mut Vec<u8>) {}
 
     /// There are no more records.
-    fn finish(&mut self, out: &mut Vec<u8>);
+    fn finish(&mut self, _out: &mut Vec<u8>) {}
 
     /// An aggregation that the program has not printed itself.
     fn unprinted(&mut self, table: &Table<'_>, out: &mut Vec<u8>);
 
     /// The run is over.
-    fn end(&mut self, stats: ConsumerStats, out: &mut Vec<u8>);
+    fn end(&mut self, _stats: ConsumerStats, _out: &mut Vec<u8>) {}
+
+    /// What there is to say about it, for people, when it is complete.
+    fn advice(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// How it is made complete where it takes no more; `None` if it is complete at any time.
+    fn closing(&self) -> Option<Closing> {
+        None
+    }
+}
+
+/// What makes an output complete that ends early: what has been written up to a separator, and then the
+/// text.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Closing {
+    /// What separates the elements.
+    pub(super) between: &'static [u8],
+    /// What stands behind the last.
+    pub(super) text: &'static [u8],
 }
 
 /// What one action shows.

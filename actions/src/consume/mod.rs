@@ -5,7 +5,7 @@
 //! the ring buffer.
 //!
 //! What there is to show it hands as events to an output ([`event`]), of which DTrace's text is one
-//! ([`text`]). Output goes to a buffer of the caller. What else there is to do, messages for standard
+//! ([`output`]). Output goes to a buffer of the caller. What else there is to do, messages for standard
 //! error and what `system` and `freopen` ask for, is collected apart, each with the place in the output
 //! that it belongs at, so that all of it happens in order ([`Effect`]).
 
@@ -19,9 +19,10 @@ mod effect;
 mod event;
 mod fault;
 mod flow;
-mod json;
+mod format;
 mod names;
 mod options;
+mod output;
 pub mod pipeline;
 mod planned;
 mod printf;
@@ -32,12 +33,13 @@ mod sys;
 mod testing;
 #[cfg(test)]
 mod tests;
-mod text;
 
 pub use self::aggregate::{AggregationMaps, SortOptions};
 pub use self::consumer::{Consumer, SetOption};
 pub use self::drops::DropCounts;
 pub use self::effect::{Effect, EffectKind, Outcome};
+pub use self::format::OutputFormat;
 pub use self::names::Names;
-pub use self::options::{OutputFormat, OutputOptions};
+pub use self::options::OutputOptions;
+pub use self::output::difference;
 pub use self::stats::ConsumerStats;

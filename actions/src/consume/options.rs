@@ -1,6 +1,7 @@
 //! What the options say about the output.
 
 use super::aggregate::SortOptions;
+use super::format::OutputFormat;
 
 /// What the options say about the output.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,30 +33,6 @@ pub struct OutputOptions {
     /// What the monotonic clock, which records have their time from, lacks to the time since 1970, in
     /// nanoseconds.
     pub wall_offset: i64,
-}
-
-/// What events are shown as.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OutputFormat {
-    /// DTrace's text.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-impl OutputFormat {
-    /// All formats with their names.
-    pub const ALL: &[(&str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
-
-    /// Whether it shows when a record was made, and in which thread. Records do not say otherwise.
-    #[must_use]
-    pub fn shows_origin(self) -> bool {
-        match self {
-            Self::Text => false,
-            Self::Json => true,
-        }
-    }
 }
 
 impl Default for OutputOptions {

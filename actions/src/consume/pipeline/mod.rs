@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use self::chunks::{Chunk, Queue};
 use self::lock::lock;
-pub use self::sinks::{Event, Sinks, Statistics};
+pub use self::sinks::{Cut, Event, Sinks, Statistics};
 use self::writer::Writer;
 use super::{Consumer, DropCounts};
 use crate::record::{BEGUN_EPID, EXIT_EPID, Ecb};

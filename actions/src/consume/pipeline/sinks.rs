@@ -1,6 +1,7 @@
 //! Where output, messages and events go.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Seek as _, SeekFrom, Write};
 
 use super::super::stats::ConsumerStats;
 
@@ -22,8 +23,8 @@ pub struct Sinks {
     pub output: Box<dyn Write + Send>,
     /// Whether that is standard output, where the commands of `system()` print too.
     pub to_stdout: bool,
-    /// Empties the output, where it is a file (`ftruncate()`).
-    pub truncate: Box<dyn FnMut() -> io::Result<()> + Send>,
+    /// Takes back what has been written, where the output is a file. What follows goes to its end.
+    pub cut: Box<dyn FnMut(Cut) -> io::Result<()> + Send>,
     /// A line for standard error, without the command's name. All output that comes before it
     /// has been written.
     pub report: Box<dyn FnMut(&str) + Send>,
@@ -44,4 +45,30 @@ pub struct Statistics {
     pub consumer: ConsumerStats,
     /// Bytes written to the output.
     pub bytes: u64,
+}
+
+/// What is taken back of an output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// All of it (`ftruncate()`).
+    All,
+    /// As many bytes at its end.
+    Last(u64),
+}
+
+impl Cut {
+    /// Takes it from a file.
+    ///
+    /// # Errors
+    ///
+    /// When it is no file that can be cut.
+    pub fn apply(self, mut file: &File) -> io::Result<()> {
+        let length = match self {
+            Self::All => 0,
+            Self::Last(bytes) => file.metadata()?.len().saturating_sub(bytes),
+        };
+        file.set_len(length)?;
+        file.seek(SeekFrom::Start(length))?;
+        Ok(())
+    }
 }

@@ -81,7 +81,7 @@ fn start(
     let sinks = Sinks {
         output,
         to_stdout: false,
-        truncate: Box::new(|| Ok(())),
+        cut: Box::new(|_| Ok(())),
         report: Box::new(|_| ()),
         event: Box::new(move |event| drop(events.send(event))),
     };
@@ -137,7 +137,7 @@ fn drops_are_told_without_a_record() {
     let sinks = Sinks {
         output: Box::new(Output::default()),
         to_stdout: false,
-        truncate: Box::new(|| Ok(())),
+        cut: Box::new(|_| Ok(())),
         report: Box::new(move |text| drop(told.send(text.to_string()))),
         event: Box::new(|_| ()),
     };

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::super::{Consumer, Effect, EffectKind, Outcome};
 use super::lock::lock;
-use super::sinks::{Event, Sinks, Statistics};
+use super::sinks::{Cut, Event, Sinks, Statistics};
 
 /// The buffer is written when it has this many bytes.
 const BUFFER: usize = 256 << 10;
@@ -30,6 +30,9 @@ pub(super) struct Writer {
     /// After an error, output is thrown away: the records must go on flowing until the run ends.
     failed: bool,
     written: u64,
+    /// How many bytes at the end of the output are to be taken back, and what is to stand there instead,
+    /// if it takes no more.
+    closing: Option<(usize, &'static [u8])>,
     /// What `freopen()` has put in the place of the output.
     file: Option<File>,
 }
@@ -43,6 +46,7 @@ impl Writer {
             buffer,
             failed: false,
             written: 0,
+            closing: None,
             file: None,
         }
     }
@@ -127,10 +131,14 @@ impl Writer {
 
     /// Empties the file that the output goes to; what is no file stays as it is.
     fn ftruncate(&mut self) {
-        let _ = match &self.file {
-            Some(file) => file.set_len(0),
-            None => (self.sinks.truncate)(),
-        };
+        let _ = self.cut(Cut::All);
+    }
+
+    fn cut(&mut self, cut: Cut) -> io::Result<()> {
+        match &self.file {
+            Some(file) => cut.apply(file),
+            None => (self.sinks.cut)(cut),
+        }
     }
 
     fn write(&mut self, start: usize, end: usize) {
@@ -142,18 +150,38 @@ impl Writer {
             Some(file) => file,
             None => self.sinks.output.as_mut(),
         };
-        match write_all(output, bytes) {
-            Ok(()) => self.written += bytes.len() as u64,
-            Err(error) => {
-                self.failed = true;
-                let closed = error.kind() == ErrorKind::BrokenPipe;
-                let event = if closed {
-                    Event::OutputClosed
-                } else {
-                    Event::OutputFailed(error)
-                };
-                (self.sinks.event)(event);
-            }
+        let (written, result) = write_all(output, bytes);
+        self.written += written as u64;
+        let written = bytes.get(..written).unwrap_or_default();
+        let closing = lock(&self.consumer).close_early(written);
+        // What the output may end with, counted from its end.
+        self.closing = match (closing, self.closing) {
+            (Some((at, text)), _) => Some((written.len() - at, text)),
+            (None, Some((back, text))) => Some((back + written.len(), text)),
+            (None, None) => None,
+        };
+        let Err(error) = result else { return };
+        self.failed = true;
+        if error.kind() == ErrorKind::BrokenPipe {
+            (self.sinks.event)(Event::OutputClosed);
+        } else {
+            self.close_early();
+            (self.sinks.event)(Event::OutputFailed(error));
+        }
+    }
+
+    /// Makes an output complete that takes no more, where it is a file: takes back what is not whole,
+    /// which leaves room for the end.
+    fn close_early(&mut self) {
+        let Some((back, text)) = self.closing else {
+            return;
+        };
+        if self.cut(Cut::Last(back as u64)).is_ok() {
+            let output: &mut dyn Write = match &mut self.file {
+                Some(file) => file,
+                None => self.sinks.output.as_mut(),
+            };
+            let _ = write_all(output, text);
         }
     }
 }
@@ -169,16 +197,17 @@ impl fmt::Display for Reason<'_> {
     }
 }
 
-/// As `Write::write_all`, and waits for outputs that are non-blocking.
-fn write_all(output: &mut dyn Write, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match output.write(bytes) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+/// As `Write::write_all`, and waits for outputs that are non-blocking. Tells how much was written.
+fn write_all(output: &mut dyn Write, bytes: &[u8]) -> (usize, io::Result<()>) {
+    let mut written = 0;
+    while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
+        match output.write(rest) {
+            Ok(0) => return (written, Err(ErrorKind::WriteZero.into())),
+            Ok(count) => written += count,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(RETRY),
-            Err(error) => return Err(error),
+            Err(error) => return (written, Err(error)),
         }
     }
-    output.flush()
+    (written, output.flush())
 }

@@ -1,7 +1,4 @@
-//! `-x oformat=json`: one JSON object a line. docs/output.md has the schema.
-//!
-//! Every line is valid JSON in UTF-8 whatever the traced program has in its strings: bytes that are
-//! no UTF-8 show as `\xff` in the text, and the field `bytes` beside it has all of them exactly.
+//! JSON of values: what actions show, aggregations, probes; for each output that is JSON.
 
 use std::fmt;
 
@@ -11,92 +8,38 @@ use dlang::types::{Int, Type};
 use serde::Serialize;
 use serde::ser::{SerializeSeq as _, Serializer};
 
-use super::aggregate::{Bucket, Keyed, Result as Aggregated, Table};
-use super::convert::Dates;
-use super::decode::Record;
-use super::event::{Data, Drops, Output};
-use super::fault::Fault;
-use super::names::{Namer, named};
-use super::options::OutputOptions;
-use super::stats::ConsumerStats;
+use super::super::aggregate::{Bucket, Keyed, Result as Aggregated, Table};
+use super::super::convert::{self, Dates};
+use super::super::decode::Record;
+use super::super::event::{Data, Output as _};
+use super::super::names::{Namer, named};
+use super::super::options::OutputOptions;
+use super::text::Text as PlainText;
 
-/// The number of the schema: it grows when a field changes its meaning or goes, not when one is added.
-const SCHEMA: u32 = 1;
-
-/// Writes events as JSON.
+/// Makes the JSON of what actions show.
 #[derive(Debug)]
-pub(super) struct Json {
+pub(super) struct Elements {
     dates: Dates,
-    wall_offset: i64,
-    started: bool,
-    interrupted: bool,
-    /// Whether the record has shown something already.
-    has_output: bool,
     /// What `printf` and `printa` print.
     message: Vec<u8>,
-    text: super::text::Text,
+    text: PlainText,
 }
 
-impl Json {
+impl Elements {
     pub(super) fn new(options: &OutputOptions) -> Self {
         Self {
             dates: Dates::default(),
-            wall_offset: options.wall_offset,
-            started: false,
-            interrupted: false,
-            has_output: false,
             message: Vec::new(),
-            text: super::text::Text::new(options),
+            text: PlainText::new(options),
         }
     }
 
-    /// The first line, before all others.
-    fn start(&mut self, out: &mut Vec<u8>) {
-        if !self.started {
-            self.started = true;
-            let start = Start {
-                event: "start",
-                schema: SCHEMA,
-                wall_offset: self.wall_offset,
-            };
-            put_line(out, &start);
-        }
+    pub(super) fn set_options(&mut self, options: &OutputOptions) {
+        self.text.set_options(options);
     }
 
-    /// One element of a record's `output`.
-    fn put_output(&mut self, element: &impl Serialize, out: &mut Vec<u8>) {
-        if self.has_output {
-            out.push(b',');
-        }
-        self.has_output = true;
-        put(out, element);
-    }
-}
-
-impl Output for Json {
-    fn before_records(&mut self, out: &mut Vec<u8>) {
-        self.start(out);
-    }
-
-    fn begin_record(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
-        self.has_output = false;
-        let ecb = record.ecb;
-        let head = Head {
-            event: "probe",
-            timestamp: record.time(),
-            cpu: record.cpu,
-            pid: record.process(),
-            tid: record.thread(),
-            clause: ecb.clause,
-            probe: Probe::of(record),
-        };
-        put(out, &head);
-        // The object is closed at the end of the record.
-        out.pop();
-        out.extend_from_slice(b",\"output\":[");
-    }
-
-    fn data(
+    /// One object: what an action of the record shows.
+    pub(super) fn put(
         &mut self,
         record: &Record<'_>,
         data: Data<'_>,
@@ -104,150 +47,57 @@ impl Output for Json {
     ) -> Result<(), EvalError> {
         match data {
             Data::Trace { value, ty } => {
-                let typed = Typed::of(value, ty);
+                let of = Typed::of(value, ty);
                 let action = "trace";
-                self.put_output(&Traced { action, of: typed }, out);
+                put(out, &Traced { action, of });
             }
             Data::Tracemem(memory) => {
+                let of = Memory { bytes: Hex(memory) };
                 let action = "tracemem";
-                let bytes = Hex(memory);
-                self.put_output(
-                    &Traced {
-                        action,
-                        of: Memory { bytes },
-                    },
-                    out,
-                );
+                put(out, &Traced { action, of });
             }
             Data::Printf { plan, args } => {
                 self.message.clear();
                 plan.print(record, &mut self.dates, &mut self.message)?;
-                let message = std::mem::take(&mut self.message);
                 let printf = Printf {
                     action: "printf",
-                    message: Text(&message),
-                    bytes: Hex::of(&message),
+                    message: Text(&self.message),
+                    bytes: Hex::of(&self.message),
                     values: Values(args, record, plan.names()),
                 };
-                self.put_output(&printf, out);
-                self.message = message;
+                put(out, &printf);
             }
             Data::Printa { plan, table } => {
-                let mut message = std::mem::take(&mut self.message);
-                message.clear();
+                self.message.clear();
                 if plan.is_some() {
-                    self.text.data(record, data, &mut message)?;
+                    self.text.data(record, data, &mut self.message)?;
                 }
                 let printa = Printa {
                     action: "printa",
-                    message: plan.map(|_| Text(&message)),
+                    message: plan.map(|_| Text(&self.message)),
                     aggregations: Aggregations(table),
                 };
-                self.put_output(&printa, out);
-                self.message = message;
+                put(out, &printa);
             }
         }
         Ok(())
     }
-
-    fn end_record(&mut self, _record: &Record<'_>, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"]}\n");
-    }
-
-    fn fault(&mut self, fault: &Fault<'_>, out: &mut Vec<u8>) {
-        self.start(out);
-        let message = fault.message();
-        let line = FaultLine {
-            event: "fault",
-            fault: fault.record.words(),
-            address: fault.record.shown_address(),
-            pc: fault.record.pc,
-            clause: fault.ecb.map(|ecb| ecb.clause),
-            probe: fault.ecb.map(|ecb| Probe::new(&ecb.probe)),
-            message: &message,
-        };
-        put_line(out, &line);
-    }
-
-    fn set_options(&mut self, options: &OutputOptions) {
-        self.text.set_options(options);
-    }
-
-    fn drops(&mut self, drops: &Drops, out: &mut Vec<u8>) {
-        self.start(out);
-        let message = drops.message(false);
-        let line = DropLine {
-            event: "drop",
-            tag: drops.tag,
-            count: drops.count,
-            cpu: drops.cpu,
-            message: &message,
-        };
-        put_line(out, &line);
-    }
-
-    fn interrupted(&mut self, _out: &mut Vec<u8>) {
-        self.interrupted = true;
-    }
-
-    fn finish(&mut self, out: &mut Vec<u8>) {
-        self.start(out);
-    }
-
-    fn unprinted(&mut self, table: &Table<'_>, out: &mut Vec<u8>) {
-        let line = Unprinted {
-            event: "aggregations",
-            aggregations: Aggregations(table),
-        };
-        put_line(out, &line);
-    }
-
-    fn end(&mut self, stats: ConsumerStats, out: &mut Vec<u8>) {
-        let line = End {
-            event: "end",
-            interrupted: self.interrupted,
-            records: stats.records,
-            faults: stats.faults,
-            corrupt: stats.corrupt,
-        };
-        put_line(out, &line);
-    }
 }
 
-fn put(out: &mut Vec<u8>, value: &impl Serialize) {
+/// Adds a value's JSON.
+pub(super) fn put(out: &mut Vec<u8>, value: &impl Serialize) {
     serde_json::to_writer(out, value).expect("all keys are strings, and a vector takes all bytes");
 }
 
-fn put_line(out: &mut Vec<u8>, value: &impl Serialize) {
+/// The same, as a line.
+pub(super) fn put_line(out: &mut Vec<u8>, value: &impl Serialize) {
     put(out, value);
     out.push(b'\n');
 }
 
+/// A probe's names and id.
 #[derive(Serialize)]
-struct Start {
-    event: &'static str,
-    schema: u32,
-    #[serde(rename = "wall-offset")]
-    wall_offset: i64,
-}
-
-#[derive(Serialize)]
-struct Head<'a> {
-    event: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    timestamp: Option<u64>,
-    cpu: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pid: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tid: Option<u32>,
-    clause: usize,
-    #[serde(flatten)]
-    probe: Probe<'a>,
-}
-
-#[derive(Serialize)]
-struct Probe<'a> {
+pub(super) struct Probe<'a> {
     id: u32,
     provider: &'a str,
     module: &'a str,
@@ -256,11 +106,11 @@ struct Probe<'a> {
 }
 
 impl<'a> Probe<'a> {
-    fn of(record: &Record<'a>) -> Self {
+    pub(super) fn of(record: &Record<'a>) -> Self {
         Self::new(&record.ecb.probe)
     }
 
-    fn new(probe: &'a provider::probe::Probe) -> Self {
+    pub(super) fn new(probe: &'a provider::probe::Probe) -> Self {
         Self {
             id: probe.id.0,
             provider: &probe.desc.provider,
@@ -300,48 +150,9 @@ struct Printa<'a> {
     aggregations: Aggregations<'a>,
 }
 
-#[derive(Serialize)]
-struct Unprinted<'a> {
-    event: &'static str,
-    aggregations: Aggregations<'a>,
-}
-
-#[derive(Serialize)]
-struct FaultLine<'a> {
-    event: &'static str,
-    fault: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    address: Option<u64>,
-    pc: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    clause: Option<usize>,
-    #[serde(flatten)]
-    probe: Option<Probe<'a>>,
-    message: &'a str,
-}
-
-#[derive(Serialize)]
-struct DropLine<'a> {
-    event: &'static str,
-    tag: &'static str,
-    count: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cpu: Option<usize>,
-    message: &'a str,
-}
-
-#[derive(Serialize)]
-struct End {
-    event: &'static str,
-    interrupted: bool,
-    records: u64,
-    faults: u64,
-    corrupt: u64,
-}
-
 /// A value with its type.
 #[derive(Serialize)]
-struct Typed<'a> {
+pub(super) struct Typed<'a> {
     value: Shown<'a>,
     #[serde(rename = "type")]
     ty: Displayed<'a>,
@@ -350,7 +161,7 @@ struct Typed<'a> {
 }
 
 impl<'a> Typed<'a> {
-    fn of(value: &'a Value<'a>, ty: &'a Type) -> Self {
+    pub(super) fn of(value: &'a Value<'a>, ty: &'a Type) -> Self {
         let (value, bytes) = match value {
             Value::Int(n) => {
                 let int = ty.as_int().unwrap_or(Int::I64);
@@ -372,7 +183,7 @@ impl<'a> Typed<'a> {
                 | Type::Pointer(..)
                 | Type::Array(..)
                 | Type::Symbol(_) => {
-                    let text = super::convert::until_nul(bytes);
+                    let text = convert::until_nul(bytes);
                     (Shown::Text(Text(text)), Hex::of(bytes))
                 }
             },
@@ -420,7 +231,7 @@ impl Serialize for Values<'_> {
 }
 
 /// The aggregations of a table, each with its data.
-struct Aggregations<'a>(&'a Table<'a>);
+pub(super) struct Aggregations<'a>(pub(super) &'a Table<'a>);
 
 impl Serialize for Aggregations<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -498,7 +309,7 @@ impl Serialize for Buckets {
 }
 
 /// Text whose bytes that are no UTF-8 show as `\xff`.
-struct Text<'a>(&'a [u8]);
+pub(super) struct Text<'a>(pub(super) &'a [u8]);
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -522,7 +333,7 @@ impl Serialize for Text<'_> {
 }
 
 /// Bytes in hexadecimal.
-struct Hex<'a>(&'a [u8]);
+pub(super) struct Hex<'a>(pub(super) &'a [u8]);
 
 impl<'a> Hex<'a> {
     /// For bytes that text does not show exactly.

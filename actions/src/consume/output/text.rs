@@ -2,15 +2,13 @@
 
 use dlang::eval::EvalError;
 
-use super::aggregate::{Printer, Table};
-use super::convert::Dates;
-use super::decode::Record;
-use super::default::Strings;
-use super::event::{Data, Drops, Output};
-use super::fault::Fault;
-use super::options::OutputOptions;
-use super::stats::ConsumerStats;
-use super::{default, flow};
+use super::super::aggregate::{Printer, Table};
+use super::super::convert::Dates;
+use super::super::decode::Record;
+use super::super::default::Strings;
+use super::super::event::{Data, Output};
+use super::super::options::OutputOptions;
+use super::super::{default, flow};
 
 /// Writes events as DTrace's text. Faults and drops are messages on standard error and leave no
 /// trace here.
@@ -109,8 +107,6 @@ impl Output for Text {
         }
     }
 
-    fn fault(&mut self, _fault: &Fault<'_>, _out: &mut Vec<u8>) {}
-
     fn set_options(&mut self, options: &OutputOptions) {
         self.quiet = options.quiet;
         if !options.flow_indent {
@@ -122,8 +118,6 @@ impl Output for Text {
         self.keys.raw = options.raw_bytes;
         self.per_cpu = options.agg_per_cpu;
     }
-
-    fn drops(&mut self, _drops: &Drops, _out: &mut Vec<u8>) {}
 
     /// The terminal's `^C` gets a line of its own.
     fn interrupted(&mut self, out: &mut Vec<u8>) {
@@ -138,6 +132,4 @@ impl Output for Text {
     fn unprinted(&mut self, table: &Table<'_>, out: &mut Vec<u8>) {
         self.printer(out).put_table(table, None);
     }
-
-    fn end(&mut self, _stats: ConsumerStats, _out: &mut Vec<u8>) {}
 }

@@ -1,0 +1,337 @@
+//! The formats of `--format`, each read by a reader that is not ours, and `rdtrace run`.
+//!
+//! Some readers are installed by npm or pip: `.ci/run` installs them in `target/readers`. Where one is not there,
+//! its test says so and counts as skipped.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::sys::signal::Signal;
+
+use crate::harness::{Running, can_trace_python, rdtrace, repository, run, skipped, wait_until};
+
+/// Calls that end by returns, by exceptions and not at all.
+const PROGRAM: &str = "
+import sys
+def leaf():
+    return sum(range(1000))
+def fails():
+    leaf()
+    raise ValueError
+def work(n):
+    if n:
+        return work(n - 1)
+    try:
+        fails()
+    except ValueError:
+        leaf()
+def last():
+    sys.stdout.flush()
+    import os
+    os._exit(0)
+for _ in range(20):
+    work(3)
+last()
+";
+
+const CALLS: &str = "python$target:::function-entry,python$target:::function-return {}";
+
+/// A directory with the program, and what a format makes of it.
+fn traced(format: &str, clauses: &str) -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("program.py");
+    fs::write(&program, PROGRAM).unwrap();
+    let output = dir.path().join("output");
+    let mut command = rdtrace(["-q", "--format", format, "-n", clauses, "-o"]);
+    command.arg(&output).arg("-c");
+    command.arg(format!("/usr/bin/python3 -S {}", program.display()));
+    run(command).clean();
+    (dir, output)
+}
+
+/// What a Python program prints that reads a file.
+fn read_by_python(program: &str, file: &Path) -> String {
+    let mut command = Command::new("/usr/bin/python3");
+    command.args(["-X", "utf8", "-c", program]).arg(file);
+    command.env("PYTHONPATH", readers().join("python"));
+    let outcome = command.output().unwrap();
+    let why = String::from_utf8_lossy(&outcome.stderr);
+    assert!(outcome.status.success(), "{why}");
+    String::from_utf8(outcome.stdout).unwrap()
+}
+
+/// Where `.ci/run` puts readers.
+fn readers() -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent();
+    target.unwrap().join("readers")
+}
+
+/// Whether a reader is installed; if not, a test is skipped.
+fn has_reader(name: &str) -> bool {
+    let path = readers().join(name);
+    if !path.exists() {
+        skipped(&format!("needs {name} in target/readers"));
+    }
+    path.exists()
+}
+
+#[test]
+fn chrome_has_balanced_calls_of_each_thread() {
+    if !can_trace_python() {
+        return;
+    }
+    let clauses = format!("{CALLS} END {{ @n[\"a\"] = count(); @n[\"b\"] = count(); }}");
+    let (_dir, output) = traced("chrome", &clauses);
+    let read = read_by_python(CHROME, &output);
+    assert_eq!(
+        read,
+        "fails 20\nlast 1\nleaf 40\nwork 80\n@n {'a': 1, 'b': 1}\n"
+    );
+}
+
+/// Counts the calls of the program; each end must be that of a call, and none may stay open.
+const CHROME: &str = "
+import json, sys, collections
+events = json.load(open(sys.argv[1]))['traceEvents']
+stacks, calls, last = collections.defaultdict(list), collections.Counter(), {}
+for e in events:
+    thread = e['pid'], e['tid']
+    if e['ph'] in 'BE':
+        assert e['ts'] >= last.get(thread, 0), e
+        last[thread] = e['ts']
+    if e['ph'] == 'B':
+        stacks[thread].append(e['name'])
+        if '(program.py:' in e['name'] and '<' not in e['name']:
+            calls[e['name'].split()[0]] += 1
+            # work calls itself and fails, which calls leaf
+            assert e['name'][:4] != 'leaf' or stacks[thread][-2][:4] in ('work', 'fail'), stacks
+    elif e['ph'] == 'E':
+        assert stacks[thread].pop() == e['name'], e
+assert not any(stacks.values()), stacks
+for name, count in sorted(calls.items()):
+    print(name, count)
+for e in events:
+    if e['ph'] == 'C':
+        print(e['name'], e['args'])
+";
+
+#[test]
+fn chrome_is_whole_after_an_interrupt_and_on_a_full_disk() {
+    if !can_trace_python() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let output = dir.path().join("trace.json");
+    let busy = repository("examples/busy.py");
+    let mut command = rdtrace(["-q", "--format", "chrome", "-n", CALLS, "-o"]);
+    command.arg(&output).arg("-c");
+    command.arg(format!("/usr/bin/python3 {} 30", busy.display()));
+    let running = Running::start(command);
+    let size = || fs::metadata(&output).map_or(0, |file| file.len());
+    wait_until("there is output", || size() > 100_000);
+    running.signal(Signal::SIGINT);
+    assert_eq!(running.finish().status, 0);
+    let count = "import json, sys; print(len(json.load(open(sys.argv[1]))['traceEvents']) > 100)";
+    assert_eq!(read_by_python(count, &output), "True\n");
+
+    let full = dir.path().join("full");
+    fs::create_dir(&full).unwrap();
+    let script = r#"mount -t tmpfs -o size=64k none "$1" || exit 77
+        "$2" -q --format chrome -n "$3" -o "$1/trace.json" -c "/usr/bin/python3 $4 1"
+        status=$?; cp "$1/trace.json" "$5"; exit $status"#;
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script, "sh"]);
+    command
+        .arg(&full)
+        .arg(crate::harness::RDTRACE)
+        .arg(CALLS)
+        .arg(&busy)
+        .arg(&output);
+    let outcome = run(command);
+    if outcome.status == 77 {
+        skipped("cannot mount a small file system");
+        return;
+    }
+    assert_eq!(outcome.status, 1);
+    assert!(
+        outcome.stderr.contains("No space left on device"),
+        "{}",
+        outcome.stderr
+    );
+    assert_eq!(read_by_python(count, &output), "True\n");
+}
+
+#[test]
+fn speedscope_gets_what_its_schema_says() {
+    let schema = "node_modules/speedscope/dist/release/file-format-schema.json";
+    if !can_trace_python() || !has_reader(schema) || !has_reader("python/jsonschema") {
+        return;
+    }
+    let (_dir, output) = traced(
+        "speedscope",
+        &format!("{CALLS} profile-997 {{ @[ustack()] = count(); }}"),
+    );
+    let schema = readers().join(schema);
+    let program = format!(
+        "
+import json, sys, jsonschema
+file = json.load(open(sys.argv[1]))
+jsonschema.validate(file, json.load(open({schema:?})))
+calls = file['profiles'][0]
+frames = [frame['name'] for frame in file['shared']['frames']]
+begun = [frames[e['frame']] for e in calls['events'] if e['type'] == 'O']
+assert len(begun) * 2 == len(calls['events'])
+print(calls['type'], sum(name.startswith('work (program.py:8)') for name in begun))
+"
+    );
+    assert_eq!(read_by_python(&program, &output), "evented 80\n");
+}
+
+#[test]
+fn pprof_gets_functions_and_times() {
+    let reader = "node_modules/pprof-format/package.json";
+    if !can_trace_python() || !has_reader(reader) {
+        return;
+    }
+    let (_dir, output) = traced("pprof", CALLS);
+    let program = "
+        const { Profile } = require('pprof-format');
+        const read = require('fs').readFileSync(process.argv[1]);
+        const p = Profile.decode(require('zlib').gunzipSync(read));
+        const text = (i) => p.stringTable.strings[Number(i)];
+        const [kind] = p.sampleType;
+        const names = new Map(p.function.map((f) => [f.id, text(f.name)]));
+        const locations = new Map(p.location.map((l) => [l.id, names.get(l.line[0].functionId)]));
+        let deepest = 0;
+        for (const sample of p.sample) {
+            if (!sample.value.every((value) => value > 0)) throw new Error('a sample without a value');
+            const stack = sample.locationId.map((id) => locations.get(id));
+            if (stack[0] === 'leaf') deepest = Math.max(deepest, stack.filter((name) => name === 'work').length);
+        }
+        const work = p.function.find((f) => text(f.name) === 'work');
+        console.log(text(kind.type), text(kind.unit), deepest, text(work.filename), Number(work.startLine));";
+    let mut command = Command::new("node");
+    command.args(["-e", program]).arg(&output);
+    command.env("NODE_PATH", readers().join("node_modules"));
+    let outcome = run(command);
+    assert_eq!(outcome.clean(), "calls nanoseconds 4 program.py 8\n");
+}
+
+#[test]
+fn pictures_are_svg_and_can_be_compared() {
+    if !can_trace_python() {
+        return;
+    }
+    let read = "
+import sys, xml.etree.ElementTree as tree
+root = tree.parse(sys.argv[1]).getroot()
+assert root.tag == '{http://www.w3.org/2000/svg}svg', root.tag
+titles = [t.text for t in root.iter('{http://www.w3.org/2000/svg}title')]
+print(sum(t.startswith('leaf (program.py:3) (') for t in titles) > 1)";
+    let (_dir, picture) = traced("flamegraph", CALLS);
+    assert_eq!(read_by_python(read, &picture), "True\n");
+    // What was there before is replaced: a picture cannot be added to.
+    let (dir, folded) = traced("folded", CALLS);
+    let lines = fs::read_to_string(&folded).unwrap();
+    assert!(
+        lines
+            .lines()
+            .any(|line| line.contains(";fails (program.py:5);leaf (program.py:3) "))
+    );
+    let picture = dir.path().join("difference.svg");
+    for _ in 0..2 {
+        let mut command = rdtrace(["flamegraph-diff"]);
+        command.args([&folded, &folded]).arg("-o").arg(&picture);
+        assert_eq!(run(command).clean(), "");
+        assert_eq!(read_by_python(read, &picture), "True\n");
+    }
+}
+
+#[test]
+fn a_program_without_stacks_is_told_what_a_picture_needs() {
+    if !can_trace_python() {
+        return;
+    }
+    let outcome = run(rdtrace([
+        "-q",
+        "--format",
+        "folded",
+        "-n",
+        "BEGIN { exit(0); }",
+    ]));
+    assert_eq!((outcome.status, outcome.stdout.as_str()), (0, ""));
+    let told =
+        "rdtrace: there are no stacks to show: this format shows the calls between entry and";
+    assert!(outcome.stderr.starts_with(told), "{}", outcome.stderr);
+}
+
+#[test]
+fn stacks_in_keys_are_folded_with_what_else_is_in_the_key() {
+    if !can_trace_python() {
+        return;
+    }
+    let clauses = "python$target:::function-entry /copyinstr(arg1) == \"leaf\"/ \
+         { @[ustack(3), copyinstr(arg1)] = count(); }";
+    let (_dir, output) = traced("folded", clauses);
+    let lines = fs::read_to_string(output).unwrap();
+    let mut total = 0;
+    for line in lines.lines() {
+        let (stack, count) = line.rsplit_once(' ').unwrap();
+        assert!(stack.starts_with("leaf;"), "{line}");
+        assert!(!stack.contains("+0x"), "{line}");
+        total += count.parse::<u32>().unwrap();
+    }
+    assert_eq!(total, 40);
+}
+
+#[test]
+fn a_table_is_rectangular() {
+    if !can_trace_python() {
+        return;
+    }
+    let clauses = "python$target:::function-entry /copyinstr(arg1) == \"work\"/ \
+         { printf(\"%s,\\\"%d\\\"\\n\", copyinstr(arg1), 7); @q[probename] = lquantize(3, 0, 10, 5); }";
+    let (_dir, output) = traced("csv", clauses);
+    let read = "
+import csv, sys
+rows = list(csv.DictReader(open(sys.argv[1], newline='')))
+assert all(None not in row and None not in row.values() for row in rows), rows
+work = [row for row in rows if row['action'] == 'printf']
+assert all(row['value1'] == 'work' and row['value2'] == '7' and int(row['timestamp']) for row in work)
+q = rows[-1]
+print(len(work), q['action'], q['name'], q['result'], q['low'], q['high'], q['value1'])";
+    assert_eq!(
+        read_by_python(read, &output),
+        "80 lquantize @q 80 0 4 function-entry\n"
+    );
+}
+
+#[test]
+fn scripts_of_the_binary_run_by_name() {
+    if !can_trace_python() {
+        return;
+    }
+    let list = run(rdtrace(["run"])).clean();
+    assert!(list.lines().any(|line| line.starts_with("slow ")), "{list}");
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("program.py");
+    fs::write(
+        &program,
+        "import time\ndef waits(): time.sleep(0.05)\nwaits()\n",
+    )
+    .unwrap();
+    let target = format!("/usr/bin/python3 -S {}", program.display());
+    let slow = run(rdtrace(["run", "slow", "50", "-c", &target])).clean();
+    assert!(slow.contains(" program.py:2 waits\n"), "{slow}");
+    let mut by_name = rdtrace(["-q", "-s", "slow", "-c", &target, "50"]);
+    by_name.current_dir(dir.path());
+    assert!(run(by_name).clean().contains(" program.py:2 waits\n"));
+    let shown = run(rdtrace(["run", "slow", "--show"])).clean();
+    assert_eq!(
+        shown,
+        fs::read_to_string(repository("examples/slow.d")).unwrap()
+    );
+    let failure = run(rdtrace(["run", "slow", "50"])).failure(2);
+    assert!(failure.contains("slow traces a process"), "{failure}");
+}
