@@ -1,6 +1,21 @@
 //! How the values of options are written, and which of them libdtrace takes.
 
-use super::options::BadOption;
+/// Why an option cannot be set, in libdtrace's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadOption {
+    /// No such option.
+    #[error("Invalid option name")]
+    Name,
+    /// Not a value for it.
+    #[error("Invalid value for specified option")]
+    Value,
+    /// What libdtrace has once had.
+    #[error("Operation not supported")]
+    Unsupported,
+    /// Too late for it.
+    #[error("Operation illegal when tracing is active")]
+    Active,
+}
 
 /// What the value of an option may be.
 #[derive(Clone, Copy, Debug)]

@@ -6,6 +6,7 @@
 
 use actions::consume::{OutputFormat, OutputOptions};
 
+pub(crate) use crate::option_values::BadOption;
 use crate::option_values::{self, Accepts};
 
 use crate::cli::Cli;
@@ -100,23 +101,6 @@ impl Default for Options {
             without_effect: Vec::new(),
         }
     }
-}
-
-/// Why an option cannot be set, in libdtrace's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum BadOption {
-    /// No such option.
-    #[error("Invalid option name")]
-    Name,
-    /// Not a value for it.
-    #[error("Invalid value for specified option")]
-    Value,
-    /// What libdtrace has once had.
-    #[error("Operation not supported")]
-    Unsupported,
-    /// Too late for it.
-    #[error("Operation illegal when tracing is active")]
-    Active,
 }
 
 /// The most that a string takes: one that is set to be larger has this size. (Scripts set far

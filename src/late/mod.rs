@@ -18,6 +18,7 @@ mod enabler;
 mod gone;
 mod tell;
 mod times;
+mod told;
 mod worker;
 
 use std::collections::HashSet;
@@ -35,8 +36,8 @@ use provider::process::{MappingWatch, Whose};
 
 pub(crate) use self::enabler::{CheckBeforeUse, Enabler};
 use self::gone::Attached;
-use self::tell::Told;
 use self::times::Times;
+use self::told::Told;
 use self::worker::{Done, Job, Worker};
 use crate::compile::{Parsed, Spec};
 use crate::enabling::Enabling;

@@ -1,6 +1,5 @@
 //! What is told of that which comes late: nobody would know it from the output.
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,36 +11,8 @@ use provider::process::files::{may_look_into_all, runs};
 use provider::text::escaped;
 
 use super::Late;
+use super::told::TOLD;
 use crate::compile::{Spec, no_match, with_reason};
-
-/// How many files that cannot be enabled are told of one by one, and programs that nobody could look at.
-const TOLD: usize = 20;
-
-/// What has been told.
-#[derive(Debug, Default)]
-pub(super) struct Told {
-    /// The interpreters that lack what a description means.
-    lacking: HashSet<(Spec, PathBuf)>,
-    /// The processes and files whose probes came late, or of which nobody knows.
-    late: HashSet<(u32, (u64, u64))>,
-    /// That there is no right to look into others' processes.
-    hidden: bool,
-    /// How nothing would be missed.
-    advice: bool,
-    /// How many programs had ended, and their files were gone, before anybody could look at them.
-    unseen: usize,
-    /// The processes of which this is so as well, but whose files have no names as Pythons have.
-    undecided: HashSet<u32>,
-    /// The files that could not be enabled.
-    refused: HashSet<(u64, u64)>,
-}
-
-impl Told {
-    /// Whether a file's probes could not be enabled.
-    pub(super) fn has_refused(&self, file: &File) -> bool {
-        self.refused.contains(&file.identity)
-    }
-}
 
 impl Late {
     /// Tells which processes were ahead of their probes; `running` says it of those that have not ended.

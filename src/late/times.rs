@@ -10,7 +10,7 @@ use provider::catalog::{Catalog, Started};
 use provider::probe::{File, ProbeId};
 use provider::process::files::executable_files;
 
-use super::tell::Told;
+use super::told::Told;
 use crate::matching::Match;
 use crate::target::monotonic;
 

@@ -15,7 +15,8 @@ use provider::usdt::UsdtFile;
 use provider::usdt::cpython;
 
 use super::experiment::{LONGEST, test};
-use super::{Outcome, is_python, program_for};
+use super::outcome::Outcome;
+use super::program::{is_python, program_for};
 
 /// `--check-python`: analyses and tests one Python anew, and tells all about it.
 pub(crate) fn command(program: &str) -> Result<i32> {

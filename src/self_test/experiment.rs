@@ -14,7 +14,7 @@ use provider::probe::{PythonEvent, PythonSites};
 use provider::process::Exit;
 use provider::process::confined::{Confined, Like, launch_confined};
 
-use super::Outcome;
+use super::outcome::Outcome;
 use super::script::{
     ENTRIES, Observed, PROBES, SCRIPT, compare, expected, forget_line, without_lines,
 };

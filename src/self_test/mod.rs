@@ -12,46 +12,25 @@
 
 mod command;
 mod experiment;
+mod outcome;
+mod program;
 mod script;
 
 use std::collections::HashSet;
-use std::fmt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use provider::catalog::Catalog;
-use provider::probe::{Probe, PythonSites, Scope};
-use provider::process::confined::Like;
-use provider::process::files;
+use provider::probe::{Probe, PythonSites};
 use provider::python::cache::Check;
 
 pub(crate) use self::command::command;
 use self::experiment::test;
+use self::outcome::Outcome;
+use self::program::program_for;
 use crate::compile::Parsed;
 use crate::late::CheckBeforeUse;
 use crate::matching::Match;
 use crate::message::Messages;
-
-/// What came of a self-test.
-#[derive(Debug)]
-enum Outcome {
-    /// So many events, all as expected.
-    Passed(usize),
-    /// They differ.
-    Failed(String),
-    /// It could not be tried.
-    NotRun(String),
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Passed(events) => write!(f, "passed, {events} events as expected"),
-            Self::Failed(why) => write!(f, "FAILED, {why}"),
-            Self::NotRun(why) => write!(f, "not possible: {why}"),
-        }
-    }
-}
 
 /// Tests interpreters before what is made from their code is used.
 #[derive(Debug)]
@@ -120,49 +99,4 @@ fn passes(sites: &PythonSites, messages: &Messages, catalog: &mut Catalog) -> bo
         Outcome::NotRun(_) => return !catalog.give_up_stand_ins(&sites.file),
     }
     true
-}
-
-/// A program that runs this interpreter, and with whose rights to run it.
-fn program_for(sites: &PythonSites) -> Option<(Like, PathBuf)> {
-    let of_process = |pid: u32| {
-        let program = files::program(pid)?;
-        let root = std::fs::read_link(format!("/proc/{pid}/root")).ok()?;
-        let program = match program.strip_prefix(&root) {
-            Ok(inside) => Path::new("/").join(inside),
-            Err(_) => program,
-        };
-        is_python(&program).then_some((Like::Process(pid), program))
-    };
-    let runs_it = |pid: &u32| {
-        let files = files::executable_files(*pid);
-        files
-            .iter()
-            .any(|file| file.identity == sites.file.identity)
-    };
-    let root = match sites.scope {
-        Scope::Process(pid) => return of_process(pid),
-        Scope::Tree(root) => Some(root),
-        Scope::System => None,
-    };
-    let mut running = root
-        .into_iter()
-        .chain(files::all_processes())
-        .filter(runs_it);
-    if let Some(found) = running.find_map(of_process) {
-        return Some(found);
-    }
-    let file = &sites.file.path;
-    if is_python(file) {
-        return Some((Like::Us, file.clone()));
-    }
-    // lib/libpython3.12.so.1.0 belongs to bin/python3.12.
-    let version = sites.build.version;
-    let beside = format!("../bin/python{}.{}", version.major, version.minor);
-    let program = file.parent()?.join(beside);
-    program.exists().then_some((Like::Us, program))
-}
-
-fn is_python(program: &Path) -> bool {
-    let name = program.file_name().unwrap_or_default();
-    name.to_string_lossy().starts_with("python")
 }

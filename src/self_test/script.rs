@@ -1,6 +1,6 @@
 //! What the self-test runs, what its probes report of that, and whether it is what they should.
 
-use super::Outcome;
+use super::outcome::Outcome;
 
 /// What the interpreter runs.
 pub(super) const SCRIPT: &str = include_str!("script.py");

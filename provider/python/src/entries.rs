@@ -36,7 +36,7 @@ use iced_x86::{ConditionCode, FlowControl, Instruction};
 use serde::{Deserialize, Serialize};
 
 use super::code::{Home, State, emulated, straight};
-use super::handlers::{FRAME, Finder, NEXT_INSTR};
+use super::finder::{FRAME, Finder, NEXT_INSTR};
 use super::opcodes::Opcodes;
 use super::site::{Condition, Event, Execution, InstructionPointer, Location, Site};
 use super::table::INSTRUCTION_POINTER;

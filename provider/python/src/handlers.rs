@@ -32,6 +32,7 @@ use iced_x86::{Code, FlowControl, Instruction, OpKind, Register as R};
 
 use super::code::{Emulated, Home, State, Value, branch_target, emulated, pt_regs, straight};
 use super::entries::{self, EntrySite};
+use super::finder::{FRAME, Finder, NEXT_INSTR};
 use super::flow::reachable;
 use super::image::Image;
 use super::opcodes::{Jit, Opcodes};
@@ -132,17 +133,6 @@ fn merge(sites: &mut Vec<Site>) {
     }
     *sites = merged;
 }
-
-/// What sites are looked for in.
-pub(super) struct Finder<'a, 'd> {
-    pub(super) image: &'a Image<'d>,
-    pub(super) table: &'a Table,
-    pub(super) registers: &'a LoopRegisters,
-}
-
-/// The names of the loop's variables while a handler is followed.
-pub(super) const FRAME: Value = Value::named(1 << 31);
-pub(super) const NEXT_INSTR: Value = Value::named((1 << 31) + 1);
 
 /// How far a handler is followed before giving up.
 const HANDLER_LIMIT: usize = 64;

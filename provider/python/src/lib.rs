@@ -19,6 +19,7 @@ mod code;
 mod describe;
 mod entries;
 mod event;
+mod finder;
 mod flow;
 mod frames;
 mod free_threaded;

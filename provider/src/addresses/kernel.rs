@@ -11,7 +11,7 @@
 use std::fs;
 use std::sync::Arc;
 
-use super::{Function, Symbol};
+use super::symbol::{Function, Symbol};
 
 /// The module of what is in no module, as DTrace calls it.
 const KERNEL: &str = "vmlinux";

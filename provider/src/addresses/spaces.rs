@@ -13,63 +13,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::image::Image;
-use super::table::Table;
+use super::mapping::{Contents, MappedFile, Mapping};
 use super::tables::Tables;
 use crate::process::files::same_mounts;
 use crate::text::escaped;
-
-/// What is mapped at some addresses.
-#[derive(Clone, Debug)]
-pub(super) struct Mapping {
-    pub(super) start: u64,
-    pub(super) end: u64,
-    /// Where in the file the first byte is.
-    pub(super) offset: u64,
-    /// Whether it may be executed.
-    pub(super) executable: bool,
-    pub(super) file: Arc<MappedFile>,
-}
-
-/// A file that some process has mapped.
-#[derive(Debug)]
-pub(super) struct MappedFile {
-    /// Its name without directories, as it is shown.
-    pub(super) name: Arc<str>,
-    contents: Contents,
-    image: OnceLock<Image>,
-    table: OnceLock<Option<Table>>,
-}
-
-#[derive(Debug)]
-enum Contents {
-    File(fs::File),
-    /// The kernel's code in every process.
-    Vdso(Vec<u8>),
-    /// Nothing can be read of it.
-    Nothing,
-}
-
-impl MappedFile {
-    /// By what its functions' stacks are walked.
-    pub(super) fn table(&self) -> Option<&Table> {
-        let made = self.table.get_or_init(|| match &self.contents {
-            Contents::File(file) => Table::of_file(file),
-            Contents::Vdso(bytes) => Table::of_bytes(bytes),
-            Contents::Nothing => None,
-        });
-        made.as_ref()
-    }
-
-    /// Its symbols.
-    pub(super) fn image(&self) -> &Image {
-        self.image.get_or_init(|| match &self.contents {
-            Contents::File(file) => Image::of_file(file),
-            Contents::Vdso(bytes) => Image::of_bytes(bytes),
-            Contents::Nothing => Image::default(),
-        })
-    }
-}
 
 /// A mapping as `/proc/PID/maps` or the kernel's report of it has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -356,6 +303,7 @@ impl NewMapping {
 
 #[cfg(test)]
 mod tests {
+    use super::super::image::Image;
     use super::*;
 
     fn new(start: u64, end: u64, path: &str) -> NewMapping {

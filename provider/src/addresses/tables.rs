@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use unwind::Row;
 use unwind::memory::{MOST_RANGES_LOG2, MOST_ROWS_LOG2, RANGE, RANGES, ROWS_AT, Range};
 
-use super::spaces::{MappedFile, Mapping};
+use super::mapping::{MappedFile, Mapping};
 use crate::error::Error;
 use crate::map::{Map, Words};
 

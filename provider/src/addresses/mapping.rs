@@ -1,0 +1,60 @@
+//! What a process has mapped, and the files there.
+
+use std::fs;
+use std::sync::{Arc, OnceLock};
+
+use super::image::Image;
+use super::table::Table;
+
+/// What is mapped at some addresses.
+#[derive(Clone, Debug)]
+pub(super) struct Mapping {
+    pub(super) start: u64,
+    pub(super) end: u64,
+    /// Where in the file the first byte is.
+    pub(super) offset: u64,
+    /// Whether it may be executed.
+    pub(super) executable: bool,
+    pub(super) file: Arc<MappedFile>,
+}
+
+/// A file that some process has mapped.
+#[derive(Debug)]
+pub(super) struct MappedFile {
+    /// Its name without directories, as it is shown.
+    pub(super) name: Arc<str>,
+    pub(super) contents: Contents,
+    pub(super) image: OnceLock<Image>,
+    pub(super) table: OnceLock<Option<Table>>,
+}
+
+/// What is read of it.
+#[derive(Debug)]
+pub(super) enum Contents {
+    File(fs::File),
+    /// The kernel's code in every process.
+    Vdso(Vec<u8>),
+    /// Nothing can be read of it.
+    Nothing,
+}
+
+impl MappedFile {
+    /// By what its functions' stacks are walked.
+    pub(super) fn table(&self) -> Option<&Table> {
+        let made = self.table.get_or_init(|| match &self.contents {
+            Contents::File(file) => Table::of_file(file),
+            Contents::Vdso(bytes) => Table::of_bytes(bytes),
+            Contents::Nothing => None,
+        });
+        made.as_ref()
+    }
+
+    /// Its symbols.
+    pub(super) fn image(&self) -> &Image {
+        self.image.get_or_init(|| match &self.contents {
+            Contents::File(file) => Image::of_file(file),
+            Contents::Vdso(bytes) => Image::of_bytes(bytes),
+            Contents::Nothing => Image::default(),
+        })
+    }
+}
