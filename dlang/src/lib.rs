@@ -10,6 +10,7 @@ pub mod format;
 pub mod json;
 pub mod library;
 pub mod names;
+mod null;
 pub mod parse;
 pub mod print;
 pub mod program;

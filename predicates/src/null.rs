@@ -18,16 +18,8 @@ use crate::emit::{Emit, Emitted, Fault};
 use crate::insn::{Cond, Reg, Size};
 use crate::int::cond_of;
 use crate::stack::Val;
+pub(crate) use crate::string::OnNull;
 use crate::string::Str;
-
-/// What happens where a string is null.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum OnNull {
-    /// A fault: an invalid address.
-    Fault,
-    /// The code goes on here.
-    Goto(Label),
-}
 
 impl Emit<'_> {
     /// Whether a string may be null.

@@ -18,7 +18,6 @@ use crate::asm::Label;
 use crate::emit::{Emit, Emitted, Fault, Refusal, imm};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::int::{cond_of, internal};
-use crate::null::OnNull;
 use crate::share::compared_with_literal;
 use crate::stack::Val;
 
@@ -33,6 +32,15 @@ fn with_pid(provider: String, span: Span) -> Expr {
         ExprKind::Call(Subroutine::Strjoin, vec![provider, pid]),
         Type::String,
     )
+}
+
+/// What happens where a string is null.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum OnNull {
+    /// A fault: an invalid address.
+    Fault,
+    /// The code goes on here.
+    Goto(Label),
 }
 
 /// A string on the heap.

@@ -4,10 +4,11 @@
 //! [`Subroutine`] that stands for it in the checked program. A function that rdtrace does not run
 //! has the reason in the variant's place.
 
-use super::{
-    ActionName, AggregatingName, Array, Attributes, Kind, Lack, MemoryFunction, Name, Parameter,
-    Prototype, Takes, ValueType, Variable,
+use super::kind::{
+    ActionName, Array, Attributes, Kind, Lack, MemoryFunction, Name, Parameter, Prototype, Takes,
+    ValueType, Variable,
 };
+use crate::aggregating::AggregatingName;
 use crate::program::{Builtin, Subroutine};
 use crate::symbol::Symbol;
 use crate::types::Int;

@@ -6,7 +6,8 @@ use dlang::types::{Int, Type};
 
 use super::super::convert::{self, Dates, Style};
 use super::super::default::{self, Strings};
-use super::{Aggregation, Row, Table, histogram, value};
+use super::table::{Aggregation, Row, Table};
+use super::{histogram, value};
 use crate::record::value_words;
 
 /// A `printa` format, each conversion bound to a key part or to an aggregation.
