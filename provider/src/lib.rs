@@ -1,5 +1,6 @@
 //! Which probes exist on this machine, and attaching eBPF programs to them.
 
+pub mod addition;
 pub mod addresses;
 pub mod btf;
 mod c_type;

@@ -3,21 +3,23 @@
 //! Everything lives as long as the session: dropping it detaches and frees all. Maps and rings are
 //! handles of their own, so that another thread can read them while this one goes on.
 
-mod addition;
+mod attach;
+mod links;
+mod load;
 
-use std::ffi::CString;
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use aya_obj::generated::{bpf_attach_type, bpf_prog_type};
 
+use self::attach::{is_gone, make_link};
+pub use self::links::{Detacher, LinkId};
+pub(crate) use self::links::{Link, close_all, lock};
+use self::links::{Links, Raised};
+pub(crate) use self::load::load_explained;
 use crate::error::{Error, LoadError};
 use crate::features::{KernelFeatures, NOTHING};
-use crate::lack::Lack;
 use crate::map::Map;
 use crate::object::{
     Attachment, Called, Context, MapId, MapKind, MapSpec, Program, ProgramId, Target, UprobeSite,
@@ -28,58 +30,16 @@ use crate::sys;
 use crate::sys::prog::NewProgram;
 pub use crate::sys::ring::Ring;
 
-pub use self::addition::Addition;
-
 /// An enabling in the kernel.
 #[derive(Debug)]
 pub struct Session {
     features: KernelFeatures,
     /// By their ids; `None` once nobody needs the descriptor any more.
-    maps: Vec<Option<Map>>,
-    programs: Vec<Loaded>,
+    pub(crate) maps: Vec<Option<Map>>,
+    pub(crate) programs: Vec<Loaded>,
     /// The empty program that holds semaphores raised.
     raising: Option<OwnedFd>,
-    links: Arc<Mutex<Links>>,
-}
-
-/// What is attached.
-#[derive(Debug, Default)]
-struct Links {
-    /// By [`LinkId`].
-    attached: Vec<Vec<Link>>,
-    raised: Vec<Raised>,
-    /// Whether everything has been detached for good.
-    is_over: bool,
-}
-
-/// Detaches all that a session has attached, while another thread may be busy with the session.
-#[derive(Clone, Debug)]
-pub struct Detacher(Arc<Mutex<Links>>);
-
-impl Detacher {
-    /// Detaches everything for good; returns when no program runs any more. What is attached from now
-    /// on is detached at once.
-    pub fn detach_all(&self) {
-        let links = {
-            let mut links = lock(&self.0);
-            links.is_over = true;
-            links.take_all()
-        };
-        close_all(links);
-    }
-}
-
-impl Links {
-    fn take_all(&mut self) -> Vec<Link> {
-        let raised = self.raised.drain(..).flat_map(|raised| raised.links);
-        let attached = self.attached.iter_mut().flat_map(std::mem::take);
-        attached.chain(raised).collect()
-    }
-}
-
-/// No panic leaves links half changed.
-fn lock(links: &Mutex<Links>) -> MutexGuard<'_, Links> {
-    links.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) links: Arc<Mutex<Links>>,
 }
 
 /// A loaded program that is given [nothing](Context::Nothing), ready to be run by hand.
@@ -96,45 +56,13 @@ impl Runnable {
     }
 }
 
+/// A loaded program.
 #[derive(Debug)]
-struct Loaded {
+pub(crate) struct Loaded {
     name: String,
     /// `None` once it is attached for good.
-    fd: Option<OwnedFd>,
+    pub(crate) fd: Option<OwnedFd>,
 }
-
-/// Semaphores that are held raised.
-#[derive(Debug)]
-struct Raised {
-    file: Arc<File>,
-    scope: Scope,
-    sites: Vec<UprobeSite>,
-    links: Vec<Link>,
-}
-
-/// What keeps a program attached; the order of the fields is the order of closing.
-#[derive(Debug)]
-struct Link {
-    _attached: Option<OwnedFd>,
-    _event: Option<OwnedFd>,
-    /// The map of programs that the attached one goes on in.
-    parts: Option<Map>,
-}
-
-impl Link {
-    /// Keeps a map of programs for as long as what goes on in them is attached.
-    fn keeping(parts: Map) -> Self {
-        Self {
-            _attached: None,
-            _event: None,
-            parts: Some(parts),
-        }
-    }
-}
-
-/// One call of [`Session::attach`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct LinkId(usize);
 
 impl Session {
     /// A session on a kernel with these features; nothing is made yet.
@@ -428,76 +356,10 @@ impl Session {
             | PlannedLink::UprobeEvent { program: id, .. }
             | PlannedLink::Tracepoint { program: id, .. }
             | PlannedLink::Timer { program: id, .. }) = link;
-            let made = program(*id).and_then(|program| self.make_link(link, program));
+            let made = program(*id).and_then(|program| make_link(&self.features, link, program));
             (made.is_ok() || !is_gone(link)).then_some(made)
         });
         links.collect()
-    }
-
-    fn make_link(&self, link: &PlannedLink, program: BorrowedFd<'_>) -> Result<Link, Error> {
-        match link {
-            PlannedLink::UprobeMulti {
-                file,
-                scope,
-                sites,
-                returns,
-                ..
-            } => uprobe_multi(program, file, *scope, sites, *returns)
-                .map_err(|source| uprobe_error(file, *scope, sites, source)),
-            PlannedLink::UprobeEvent {
-                file,
-                scope,
-                site,
-                returns,
-                ..
-            } => self
-                .uprobe_event(program, file, *scope, site, *returns)
-                .map_err(|source| uprobe_error(file, *scope, std::slice::from_ref(site), source)),
-            PlannedLink::Tracepoint { name, .. } => {
-                tracepoint(program, name).map_err(|source| Error::Tracepoint { name, source })
-            }
-            PlannedLink::Timer { cpu, period, .. } => {
-                timer(program, *cpu, *period).map_err(|source| Error::Timer { cpu: *cpu, source })
-            }
-        }
-    }
-
-    fn uprobe_event(
-        &self,
-        program: BorrowedFd<'_>,
-        file: &File,
-        scope: Scope,
-        site: &UprobeSite,
-        returns: bool,
-    ) -> io::Result<Link> {
-        let Some(kind) = self.features.uprobe_event_type() else {
-            return Err(io::Error::from_raw_os_error(libc::ENODEV));
-        };
-        let pid = match scope {
-            Scope::Process(pid) => Some(pid),
-            Scope::Tree(_) | Scope::System => None,
-        };
-        let (_file, path) = pin(file)?;
-        let event = sys::perf::uprobe(
-            kind,
-            &path,
-            site.file_offset,
-            site.semaphore.unwrap_or(0),
-            pid,
-            returns,
-        )?;
-        let link = if self.features.has_bpf_cookie() {
-            Some(sys::link::perf_event(program, event.as_fd(), site.cookie)?)
-        } else {
-            sys::perf::set_bpf(event.as_fd(), program)?;
-            None
-        };
-        sys::perf::enable(event.as_fd())?;
-        Ok(Link {
-            _attached: link,
-            _event: Some(event),
-            parts: None,
-        })
     }
 }
 
@@ -513,158 +375,6 @@ fn run_once(name: &str, fd: BorrowedFd<'_>) -> Result<(), Error> {
         name: name.to_owned(),
         source,
     })
-}
-
-fn uprobe_multi(
-    program: BorrowedFd<'_>,
-    file: &File,
-    scope: Scope,
-    sites: &[UprobeSite],
-    returns: bool,
-) -> io::Result<Link> {
-    let offsets: Vec<u64> = sites.iter().map(|site| site.file_offset).collect();
-    let semaphores: Vec<u64> = sites
-        .iter()
-        .map(|site| site.semaphore.unwrap_or(0))
-        .collect();
-    let cookies: Vec<u64> = sites.iter().map(|site| site.cookie).collect();
-    let pid = match scope {
-        Scope::Process(pid) => pid,
-        Scope::Tree(_) | Scope::System => 0,
-    };
-    let (_file, path) = pin(file)?;
-    let link = sys::link::uprobe_multi(
-        program,
-        &path,
-        &offsets,
-        &semaphores,
-        &cookies,
-        pid,
-        returns,
-    )?;
-    Ok(Link {
-        _attached: Some(link),
-        _event: None,
-        parts: None,
-    })
-}
-
-fn tracepoint(program: BorrowedFd<'_>, name: &str) -> io::Result<Link> {
-    let name = CString::new(name).map_err(io::Error::other)?;
-    Ok(Link {
-        _attached: Some(sys::link::raw_tracepoint(program, &name)?),
-        _event: None,
-        parts: None,
-    })
-}
-
-fn timer(program: BorrowedFd<'_>, cpu: u32, period: u64) -> io::Result<Link> {
-    let event = sys::perf::cpu_clock(cpu, period)?;
-    sys::perf::set_bpf(event.as_fd(), program)?;
-    sys::perf::enable(event.as_fd())?;
-    Ok(Link {
-        _attached: None,
-        _event: Some(event),
-        parts: None,
-    })
-}
-
-fn uprobe_error(file: &File, scope: Scope, sites: &[UprobeSite], source: io::Error) -> Error {
-    if let Scope::Process(pid) = scope
-        && !fs::exists(format!("/proc/{pid}/exe")).unwrap_or(false)
-    {
-        return Error::Ended { pid };
-    }
-    if source.raw_os_error() == Some(libc::ESTALE) {
-        let path = file.shown.display().to_string();
-        return Error::Replaced { path };
-    }
-    Error::Uprobe {
-        path: file.shown.display().to_string(),
-        offsets: sites.iter().map(|site| site.file_offset).collect(),
-        source,
-    }
-}
-
-/// Opens the very file that was looked at, and gives a path that leads to it and nowhere else while it is
-/// open: its name may have been given to another file by now, whose code is not at the old offsets.
-/// That is `ESTALE` then.
-fn pin(file: &File) -> io::Result<(fs::File, CString)> {
-    let mut options = fs::OpenOptions::new();
-    let opened = options
-        .read(true)
-        .custom_flags(libc::O_PATH)
-        .open(&file.path)?;
-    let meta = opened.metadata()?;
-    if (meta.dev(), meta.ino()) != file.identity {
-        return Err(io::Error::from_raw_os_error(libc::ESTALE));
-    }
-    let path = format!("/proc/self/fd/{}", opened.as_raw_fd());
-    Ok((opened, CString::new(path).map_err(io::Error::other)?))
-}
-
-/// Whether the file to attach to is gone, and no process was meant in particular.
-fn is_gone(link: &PlannedLink) -> bool {
-    let (PlannedLink::UprobeMulti { file, scope, .. }
-    | PlannedLink::UprobeEvent { file, scope, .. }) = link
-    else {
-        return false;
-    };
-    let missing = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
-    !matches!(scope, Scope::Process(_)) && fs::metadata(&file.path).is_err_and(missing)
-}
-
-/// Closes links, at the same time where there are several: each waits some 20-40 ms for programs
-/// that still run. Those programs may go on in others until then.
-fn close_all(links: Vec<Link>) {
-    const AT_ONCE: usize = 16;
-    let (_parts, links): (Vec<Link>, Vec<Link>) =
-        links.into_iter().partition(|link| link.parts.is_some());
-    if links.len() < 2 {
-        return drop(links);
-    }
-    let mut shares: Vec<Vec<Link>> = (0..AT_ONCE.min(links.len())).map(|_| Vec::new()).collect();
-    let count = shares.len();
-    for (i, link) in links.into_iter().enumerate() {
-        shares[i % count].push(link);
-    }
-    thread::scope(|scope| {
-        for share in shares {
-            scope.spawn(move || drop(share));
-        }
-    });
-}
-
-/// Loads without a log, which is quicker, and once more with one if the kernel says no and has all
-/// that the program asks for: one that is refused for being too large takes seconds each time.
-pub(crate) fn load_explained(new: &NewProgram<'_>) -> Result<OwnedFd, Error> {
-    /// What the end of the log needs. Kernels before 6.4 keep its beginning instead, and say ENOSPC.
-    const LOG: usize = 1 << 22;
-    let source = match sys::prog::load(new, None) {
-        Ok(fd) => return Ok(fd),
-        Err(source) => source,
-    };
-    if source.raw_os_error() == Some(libc::EINVAL)
-        && let Some(lack) = Lack::of_program(new)
-    {
-        return Err(Error::Lacks(lack));
-    }
-    let detail = match source.raw_os_error() {
-        Some(libc::E2BIG) => sys::prog::Detail::Outcome,
-        _ => sys::prog::Detail::Instructions,
-    };
-    let mut log = vec![0; LOG];
-    if let Ok(fd) = sys::prog::load(new, Some((&mut log, detail))) {
-        return Ok(fd);
-    }
-    let end = log.iter().position(|&byte| byte == 0).unwrap_or(log.len());
-    let log = String::from_utf8_lossy(&log[..end]).into_owned();
-    Err(LoadError {
-        name: new.name.to_owned(),
-        source,
-        log,
-    }
-    .into())
 }
 
 /// Before 5.11, maps and programs counted as locked memory, of which a process may have little.

@@ -7,8 +7,8 @@
 
 use std::ops::{Deref, DerefMut};
 
-use super::{Link, LinkId, Session, close_all, lock};
 use crate::object::MapKind;
+use crate::session::{Link, LinkId, Session, close_all, lock};
 
 /// Something that is being added to a session.
 #[derive(Debug)]
