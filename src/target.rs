@@ -20,8 +20,13 @@ use provider::process::{MappingWatch, Whose, may_run_other_files};
 
 use crate::cli::Cli;
 
-/// After so many milliseconds, people are told what is waited for.
-const LONG: u16 = 2000;
+/// After so long, people are told what is waited for.
+const LONG: Duration = Duration::from_secs(2);
+
+/// After so many milliseconds it is looked again whether a command has stopped. Its signal may have been
+/// read by another thread: that of a run that follows processes, while this command is started by the
+/// self-test of a program that came late.
+const AGAIN: u16 = 100;
 
 /// What is traced, besides whatever matches system-wide.
 #[derive(Debug, Default)]
@@ -102,7 +107,8 @@ impl Target {
             },
         )?;
         stopped.run_bound()?;
-        let mut is_long = false;
+        let start = monotonic();
+        let mut is_told = false;
         loop {
             if stopped.arrived()? {
                 return Ok(true);
@@ -114,13 +120,8 @@ impl Target {
                 PollFd::new(watch.as_fd(), PollFlags::POLLIN),
                 PollFd::new(children.as_fd(), PollFlags::POLLIN),
             ];
-            let timeout = if is_long {
-                PollTimeout::NONE
-            } else {
-                PollTimeout::from(LONG)
-            };
-            if poll(&mut fds, timeout) == Ok(0) {
-                is_long = true;
+            let _ = poll(&mut fds, PollTimeout::from(AGAIN));
+            if monotonic() > start + LONG && !std::mem::replace(&mut is_told, true) {
                 waits();
             }
             children.clear();

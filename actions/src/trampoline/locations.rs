@@ -18,10 +18,10 @@ pub(super) fn place_arguments(
 ) -> Emitted<()> {
     // Those that all sites have. Their types may not be known, as of `pid`'s.
     let count = sites.iter().map(|site| site.args.len()).min().unwrap_or(0);
-    for (n, place) in slots.iter_mut().enumerate().take(count) {
+    for (n, place) in (0_u8..).zip(slots).take(count) {
         let mut argument = Argument::Absent;
-        if used.contains(&u8::try_from(n).unwrap_or(u8::MAX)) {
-            argument = match common_argument(sites, n) {
+        if used.contains(&n) {
+            argument = match common_argument(sites, usize::from(n)) {
                 Some(argument) => argument,
                 None => {
                     let slot = match *place {
