@@ -41,7 +41,7 @@ pub(crate) fn check(program: &Program, ecbs: &[Ecb], options: &Options) -> Resul
 
 /// The most bytes that a record takes.
 fn record_bytes(ecb: &Ecb, strsize: u64) -> u64 {
-    let is_string = |field: &&Field| matches!(field, Field::Str { .. });
+    let is_string = |field: &&Field| matches!(field, Field::Str { .. } | Field::Object { .. });
     let strings = ecb.layout.fields.iter().filter(is_string).count();
     u64::from(ecb.layout.fixed) + strsize * u64::try_from(strings).unwrap_or(u64::MAX / strsize)
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use actions::consume::pipeline::EcbTable;
 use actions::consume::{Consumer, OutputOptions};
-use actions::lower::{Compiler, Enabled, LowerOptions, Object, shows_processes};
+use actions::lower::{Compiler, Enabled, LowerOptions, Object, reads_objects, shows_processes};
 use actions::record::Ecb;
 use anyhow::Result;
 use dlang::diag::Source;
@@ -213,6 +213,11 @@ impl Enabling {
 
     /// Compiles clauses on probes. What cannot be compiled is told as an error of the program.
     fn compile(&mut self, enabled: &[Enabled]) -> Result<Object> {
+        if reads_objects(&self.checked.program) {
+            for one in enabled {
+                one.probe.python.iter().for_each(|python| python.look());
+            }
+        }
         let object = self.compiler.lower(enabled).map_err(|error| {
             let sources = &self.checked.parsed.sources;
             let (span, text) = (error.span, &error.message);

@@ -145,6 +145,7 @@ fn ecb() -> Ecb {
             args: Vec::new().into(),
             kind: ProbeKind::Begin,
             source: None,
+            python: None,
         }),
         clause: 0,
         layout: RecordLayout {

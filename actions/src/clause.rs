@@ -1,7 +1,7 @@
 //! One clause on one probe: predicate, statements, record.
 
 use dlang::diag::Span;
-use dlang::program::{Action, Clause, Expr, Stmt, StmtKind};
+use dlang::program::{Action, Clause, Expr, ExprKind, Stmt, StmtKind};
 use predicates::asm::{Label, MapRef};
 use predicates::emit::{Emit, Emitted, Refusal};
 use predicates::insn::{Alu, Cond, Helper, Reg, Size};
@@ -276,7 +276,7 @@ impl<'p> Record<'p> {
             .layout
             .fields
             .iter()
-            .any(|field| matches!(field, Field::Str { .. }))
+            .any(|field| matches!(field, Field::Str { .. } | Field::Object { .. }))
     }
 
     /// Brings the record's address to `reg` and gives what is to be added to field offsets.
@@ -304,8 +304,13 @@ impl<'p> Record<'p> {
                     .store(Size::of(int.size), Reg::R1, base + to_i16(offset), reg);
                 emit.stack.give(val);
             }
-            Field::Str { offset } => {
-                let string = emit.string(source)?;
+            field @ (Field::Str { offset } | Field::Object { offset }) => {
+                let string = match (field, &source.kind) {
+                    (Field::Object { .. }, ExprKind::Call(_, args)) if args.len() == 1 => {
+                        emit.capture(&args[0], source.span)?
+                    }
+                    _string => emit.string(source)?,
+                };
                 let base = self.base(emit, Reg::R1, source.span)? + to_i16(offset);
                 let start = emit.reg(&string.start, Reg::R0);
                 emit.asm.mov(Reg::R2, start);

@@ -40,6 +40,9 @@ const CLOSED_LOOPS: u32 = 6;
 #[must_use]
 pub fn wants_may_goto(program: &Program, strsize: u32) -> bool {
     fn loops(expr: &Expr) -> u32 {
+        if reads_object(expr) {
+            return CLOSED_LOOPS + 1;
+        }
         let own = matches!(
             expr.kind,
             ExprKind::Call(..) | ExprKind::Binary(..) | ExprKind::Logic(..)
@@ -66,6 +69,36 @@ pub fn wants_may_goto(program: &Program, strsize: u32) -> bool {
         });
     }
     all > CLOSED_LOOPS || all > 0 && strsize > 1024
+}
+
+/// Whether a program asks for the values of Python's objects.
+#[must_use]
+pub fn reads_objects(program: &Program) -> bool {
+    fn reads(expr: &Expr) -> bool {
+        reads_object(expr) || expr.operands().into_iter().any(reads)
+    }
+    let mut found = false;
+    for clause in &program.clauses {
+        each_clause_expr(clause, &mut |expr| found = found || reads(expr));
+    }
+    found
+}
+
+/// Whether the outermost operation of an expression reads a Python object.
+fn reads_object(expr: &Expr) -> bool {
+    matches!(
+        expr.kind,
+        ExprKind::Call(
+            Subroutine::Pyaudit
+                | Subroutine::Pyfloat
+                | Subroutine::Pyint
+                | Subroutine::Pylen
+                | Subroutine::Pyrepr
+                | Subroutine::Pystr
+                | Subroutine::Pytype,
+            _
+        )
+    )
 }
 
 /// Compiles the clauses of a program for the probes that are found, now and later.
@@ -123,6 +156,7 @@ impl Compiler {
             }
         });
         let sizes = Sizes {
+            objects: reads_objects(&program),
             frames,
             unwind,
             speculations: speculations(&program, options.speculations),

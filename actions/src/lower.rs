@@ -16,7 +16,7 @@ use provider::object::{
     self, Attachment, Called, Context, MapId, MapKind, MapSpec, ProgramId, Relocation, Target,
 };
 
-pub use crate::compiler::{Compiler, wants_may_goto};
+pub use crate::compiler::{Compiler, reads_objects, wants_may_goto};
 use crate::follow::Keeping;
 pub use crate::frames::walks_processes;
 use crate::maps::{COUNTERS_MAP, program_name};

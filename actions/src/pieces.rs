@@ -164,6 +164,7 @@ mod tests {
                 raises: Vec::new(),
             }),
             source: None,
+            python: None,
         });
         let clauses = clauses.iter();
         clauses

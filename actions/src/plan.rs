@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use dlang::format::{Piece, Spec};
-use dlang::program::{Action, BinaryOp, Builtin, Expr, ExprKind, Stmt, StmtKind};
+use dlang::program::{Action, BinaryOp, Builtin, Expr, ExprKind, Stmt, StmtKind, Subroutine};
 use dlang::types::{Int, Type};
 pub(crate) use dlang::walk::{each_clause_expr, each_expr, each_statement};
 use predicates::storage::has_process;
@@ -373,6 +373,10 @@ impl Planner<'_> {
                 let len = recorded_bytes(expr);
                 let offset = self.room(len.next_multiple_of(8), 8);
                 self.field(Field::Bytes { offset, len }, Some(expr.clone()))
+            }
+            None if matches!(expr.kind, ExprKind::Call(Subroutine::Pyrepr, _)) => {
+                let offset = self.room(4, 4);
+                self.field(Field::Object { offset }, Some(expr.clone()))
             }
             None => {
                 let offset = self.room(4, 4);

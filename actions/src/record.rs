@@ -103,6 +103,12 @@ pub enum Field {
         /// Offset of the pair in the record, a multiple of 4.
         offset: u32,
     },
+    /// A Python object: two `u16`, the offset in the record of what was read of it and how many bytes.
+    /// Its text is made when the record is read.
+    Object {
+        /// Offset of the pair in the record, a multiple of 4.
+        offset: u32,
+    },
     /// A struct or union, in the fixed part.
     Bytes {
         /// Offset in the record.

@@ -23,7 +23,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use dlang::diag::Span;
-use dlang::program::{AggId, Builtin, Clause, Expr, ExprKind, StmtKind};
+use dlang::program::{AggId, Builtin, Clause, Expr, ExprKind, StmtKind, Subroutine};
 use dlang::walk::each_part;
 use predicates::asm::{Code, JumpTooFar};
 use predicates::emit::{Emit, Emitted, Refusal, Rodata};
@@ -41,7 +41,7 @@ use crate::pieces::{Piece, pieces};
 use crate::plan::{each_clause_expr, each_expr, each_statement};
 use crate::program::{Unit, count};
 use crate::record::{Ecb, Epid, RecordLayout};
-use crate::trampoline::{self, Firing, SharedFiring, Source};
+use crate::trampoline::{self, AUDIT_TUPLE, Firing, SharedFiring, Source};
 
 /// A program that was made.
 pub(crate) struct Made {
@@ -250,6 +250,9 @@ impl Unit<'_> {
             each_part(expr, &mut |part| {
                 if let ExprKind::Arg(n) | ExprKind::TypedArg(n) = part.kind {
                     used.insert(n);
+                }
+                if let ExprKind::Call(Subroutine::Pyaudit, _) = part.kind {
+                    used.insert(AUDIT_TUPLE);
                 }
                 if part.kind == ExprKind::Builtin(Builtin::Errno) {
                     used.extend(error);

@@ -155,6 +155,7 @@ fn compile(
                     event,
                 }),
                 source: None,
+                python: None,
             })
         })
         .collect();

@@ -331,6 +331,13 @@ fn call<'a>(
         | Subroutine::Progenyof
         | Subroutine::Stack
         | Subroutine::Ustack
+        | Subroutine::Pyaudit
+        | Subroutine::Pyfloat
+        | Subroutine::Pyint
+        | Subroutine::Pylen
+        | Subroutine::Pyrepr
+        | Subroutine::Pystr
+        | Subroutine::Pytype
         | Subroutine::Speculation => return Err(EvalError::NotConstant),
     })
 }

@@ -801,6 +801,20 @@ pub enum Subroutine {
     Stack,
     /// `ustack([uint32_t frames[, uint32_t strsize]])`: the stack of the thread's program.
     Ustack,
+    /// `pyaudit(int)`: an argument of an audit event, a Python object.
+    Pyaudit,
+    /// `int64_t pyfloat(object)`: the integer part of a Python `float` or `int`.
+    Pyfloat,
+    /// `int64_t pyint(object)`: the value of a Python `int`, cut to what 64 bits hold.
+    Pyint,
+    /// `int64_t pylen(object)`: how many items, characters or bytes it has.
+    Pylen,
+    /// `string pyrepr(object)`: a Python object as `repr` shows it. Its text is made where it is shown.
+    Pyrepr,
+    /// `string pystr(object)`: the text of a `str`, or the bytes of a `bytes`.
+    Pystr,
+    /// `string pytype(object)`: the name of its type.
+    Pytype,
     /// `string json(const char *, const char *)`: the part of a JSON text that a path leads to.
     Json,
     /// `inet_ntoa` of the four bytes that the argument has in memory.
@@ -835,6 +849,13 @@ impl Subroutine {
             | Self::Rand
             | Self::Progenyof
             | Self::Stack
+            | Self::Pyaudit
+            | Self::Pyfloat
+            | Self::Pyint
+            | Self::Pylen
+            | Self::Pyrepr
+            | Self::Pystr
+            | Self::Pytype
             | Self::Ustack => false,
             Self::Basename
             | Self::Dirname

@@ -226,6 +226,10 @@ impl std::hash::Hash for Struct {
     }
 }
 
+/// The tag of the struct that stands for Python's objects: one that no program can write, so that it
+/// may have a `struct PyObject` of its own.
+const PYTHON_OBJECT: &str = "Python object";
+
 /// One member of a struct or union.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Member {
@@ -246,6 +250,20 @@ impl Type {
     pub const I64: Self = Self::Int(Int::I64);
     /// `uint64_t`.
     pub const U64: Self = Self::Int(Int::U64);
+
+    /// The address of a Python object in the traced program. Nothing is known of its members, which
+    /// differ from version to version.
+    #[must_use]
+    pub fn python_object() -> Self {
+        let object = Struct::declared(PYTHON_OBJECT, false);
+        Self::pointer_in(Space::User, Self::Struct(Arc::new(object)))
+    }
+
+    /// Whether this is the address of a Python object.
+    #[must_use]
+    pub fn is_python_object(&self) -> bool {
+        matches!(self, Self::Pointer(to, _) if matches!(&**to, Self::Struct(s) if s.name == PYTHON_OBJECT))
+    }
 
     /// A pointer to `to`, in memory of which nothing is known.
     #[must_use]
@@ -338,6 +356,7 @@ impl fmt::Display for Type {
             Self::String => f.write_str("string"),
             Self::Pointer(to, _) => write!(f, "{to} *"),
             Self::Array(of, count) => write!(f, "{of} [{count}]"),
+            Self::Struct(s) if s.name == PYTHON_OBJECT => f.write_str("PyObject"),
             Self::Struct(s) if s.union => write!(f, "union {}", s.name),
             Self::Struct(s) => write!(f, "struct {}", s.name),
             // libdtrace's names for them.

@@ -943,3 +943,25 @@ fn errors_of_typed_arguments() {
     );
     assert_eq!(words, "with the arguments of this probe");
 }
+
+#[test]
+fn python_objects_show_as_text_and_are_addresses_otherwise() {
+    let audit = "python1:::audit";
+    let program = check_ok(&format!(
+        "{audit} {{ this->o = pyaudit(0); printf(\"%s %p\", this->o, this->o); trace(pyaudit(1)); \
+         trace(pyaudit(2) == NULL); }}"
+    ));
+    assert!(program.variables[0].ty.is_python_object());
+    check_ok(&format!(
+        "{audit} {{ trace(pyint(arg1)); trace(pylen((void *)arg1)); }}"
+    ));
+    let error =
+        |body: &str, tag, near: &str| check_err(&format!("{audit} {{ {body} }}"), tag, near);
+    error("trace(pyint(\"a\"));", Tag::ProtoArg, "\"a\"");
+    error(
+        "printf(\"%d\", pyaudit(0));",
+        Tag::PrintfArgType,
+        "pyaudit(0)",
+    );
+    error("trace(pyaudit());", Tag::ProtoLen, "pyaudit()");
+}

@@ -68,6 +68,11 @@ impl Emit<'_> {
             ExprKind::Call(Subroutine::Copyin, args) => self.copyin(args, span),
             ExprKind::Call(Subroutine::Speculation, _) => self.speculation(span),
             ExprKind::Call(Subroutine::Alloca, args) => self.alloca(args, span),
+            ExprKind::Call(Subroutine::Pyaudit, args) => self.audit_argument(args, span),
+            ExprKind::Call(
+                subroutine @ (Subroutine::Pyint | Subroutine::Pyfloat | Subroutine::Pylen),
+                args,
+            ) => self.python_number(*subroutine, args, span),
             ExprKind::Call(Subroutine::Stack, args) => self.kernel_stack(args.first(), span),
             ExprKind::Call(Subroutine::Ustack, args) => self.user_stack(args.first(), span),
             ExprKind::Call(subroutine, args) => self.int_subroutine(*subroutine, args, span),
@@ -262,7 +267,7 @@ impl Emit<'_> {
     }
 
     /// An argument as a word, or by the type that `args[n]` has.
-    fn argument(&mut self, n: u8, ty: Option<&Type>, span: Span) -> Emitted<Val> {
+    pub(crate) fn argument(&mut self, n: u8, ty: Option<&Type>, span: Span) -> Emitted<Val> {
         let argument = self.machine.args.get(usize::from(n));
         match argument.unwrap_or(&Argument::Absent) {
             &(Argument::Slot(slot) | Argument::Word(slot)) => {

@@ -21,6 +21,7 @@ mod number;
 pub mod part;
 mod path;
 mod place;
+pub mod python;
 mod rodata;
 mod scan;
 pub mod scratch;

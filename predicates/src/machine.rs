@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use dlang::eval::Value;
 use dlang::program::Builtin;
 
+use crate::python::Python;
 use crate::shared::Shared;
 
 /// Where a probe argument is when a clause runs: what the trampoline prepared.
@@ -47,6 +48,8 @@ pub struct MachineState {
     pub epid: u32,
     /// The probes that share the code, if there are several; the names above are the first one's.
     pub shared: Option<Shared>,
+    /// What is known of the Python that fires the probe, if one does.
+    pub python: Option<Python>,
     /// Whether a timer may have interrupted the thread in the middle of its own scratch.
     pub timer: bool,
 }

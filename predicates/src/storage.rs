@@ -19,6 +19,7 @@
 //!   texts      arguments that were converted to UTF-8
 //!   element    an element that is made, a struct that is copied
 //!   frames     a stack
+//!   objects    a Python object that is read
 //!   key        one tuple
 //!   heap-fixed the record's fixed part, ending at
 //!   heap       strings of this firing, back to back; the record runs into them
@@ -30,6 +31,7 @@ use dlang::types::Type;
 
 use crate::asm::MapRef;
 use crate::frame_layout::{FrameLimits, Frames, UnwindMaps};
+use crate::python::ObjectRegion;
 
 /// Bytes at `temps`: 8 words.
 pub const TEMP_BYTES: u32 = 64;
@@ -213,6 +215,8 @@ pub struct Storage {
     pub element: (u32, u32),
     /// Where stacks are built, if the program has any.
     pub frames: Option<Frames>,
+    /// Where Python's objects are read, if the program asks for their values.
+    pub objects: Option<ObjectRegion>,
     /// Offset of the tuple under construction.
     pub key: u32,
     /// Bytes of the largest.
@@ -302,6 +306,8 @@ pub struct Sizes {
     pub frames: Option<(MapRef, FrameLimits)>,
     /// What it takes to walk the stacks of processes, if the program asks for them.
     pub unwind: Option<UnwindMaps>,
+    /// Whether the program asks for the values of Python's objects.
+    pub objects: bool,
 }
 
 /// The maps that every enabling has, numbered by the caller.
@@ -414,7 +420,10 @@ impl Storage {
             map,
             unwind: sizes.unwind,
         });
-        let key = element.0 + 2 * element.1 + frames.map_or(0, |frames| frames.limits.bytes());
+        let after = element.0 + 2 * element.1 + frames.map_or(0, |frames| frames.limits.bytes());
+        let objects = sizes.objects.then(|| ObjectRegion::new(after, strsize));
+        let objects_size = objects.map_or(0, |region| region.bytes().next_multiple_of(8));
+        let key = after + objects_size;
         let heap = key + sizes.key.next_multiple_of(8) + sizes.record.next_multiple_of(8);
         Self {
             strsize,
@@ -437,6 +446,7 @@ impl Storage {
             texts,
             element,
             frames,
+            objects,
             key,
             key_size: sizes.key.next_multiple_of(8),
             heap,

@@ -81,6 +81,9 @@ impl Emit<'_> {
             }
             ExprKind::Call(Subroutine::Copyinstr, args) => self.copyinstr(args, span),
             ExprKind::Call(Subroutine::Strjoin, args) => self.strjoin(&args[0], &args[1], span),
+            ExprKind::Call(subroutine @ (Subroutine::Pystr | Subroutine::Pytype), args) => {
+                self.python_text(*subroutine, args, span)
+            }
             ExprKind::Call(subroutine, args) => {
                 self.string_subroutine(*subroutine, args, on_null, span)
             }

@@ -21,6 +21,7 @@ pub mod plan;
 pub mod probe;
 pub mod process;
 mod providers;
+pub mod python_objects;
 pub mod rejection;
 mod remedy;
 pub mod session;

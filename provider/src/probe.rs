@@ -13,6 +13,7 @@ pub use python_analysis::{PythonEvent, Register};
 
 use crate::place::UprobeSite;
 pub use crate::place::{File, Scope};
+use crate::python_objects::PythonObjects;
 
 /// A probe's id, as `-l` shows it and `id` gives it: counted from 1 in order of discovery
 /// (`dtrace:::BEGIN` 1, `END` 2, `ERROR` 3), unique in one run.
@@ -32,6 +33,8 @@ pub struct Probe {
     pub kind: ProbeKind,
     /// Which of its arguments say where in a program's source it fires, if they do.
     pub source: Option<SourceArgs>,
+    /// How the objects are laid out of the Python that it fires in, if it can be in no other program.
+    pub python: Option<Arc<PythonObjects>>,
 }
 
 /// The numbers of the arguments of a probe that say where in a program's source it fires: `-F` shows

@@ -125,7 +125,12 @@ fn audit_shows_events() {
     if can_trace_python() {
         assert_lines(
             &example("audit.d", &[], "audit_events.py"),
-            &["cpython.run_file", " open", " compile", " example.event"],
+            &[
+                "cpython.run_file",
+                " open '/dev/null' 'r'",
+                " compile b'1 + 1' '<example>'",
+                " example.event 42 ",
+            ],
         );
     }
 }

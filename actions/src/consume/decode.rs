@@ -10,6 +10,7 @@ use dlang::eval::{Env, Value};
 use dlang::program::Builtin;
 use dlang::types::Int;
 
+use super::python;
 use crate::record::{Ecb, Field};
 
 /// EPID and CPU of a record; `None` when it is too short to have them.
@@ -58,6 +59,10 @@ pub(super) fn field(bytes: &[u8], field: Field) -> Option<Value<'_>> {
     Some(match field {
         Field::Int { offset, int: ty } => Value::Int(int(bytes, offset, ty)?),
         Field::Str { offset } => Value::Str(Cow::Borrowed(string(bytes, offset)?)),
+        Field::Object { offset } => {
+            let text = python::repr(string(bytes, offset)?);
+            Value::Str(Cow::Owned(text.into_bytes()))
+        }
         Field::Bytes { offset, len } => {
             let start = offset as usize;
             let bytes = bytes.get(start..start.checked_add(len as usize)?)?;
@@ -102,7 +107,7 @@ impl Record<'_> {
     fn number(&self, field: Option<u16>) -> Option<i64> {
         match self.ecb.layout.fields.get(usize::from(field?))? {
             Field::Int { offset, int: ty } => int(self.bytes, *offset, *ty),
-            Field::Str { .. } | Field::Bytes { .. } => None,
+            Field::Str { .. } | Field::Object { .. } | Field::Bytes { .. } => None,
         }
     }
 }
@@ -115,7 +120,9 @@ impl<'a> Env<'a> for Record<'a> {
             .unwrap_or_else(|| {
                 self.corrupt.set(true);
                 match layout {
-                    Some(Field::Str { .. } | Field::Bytes { .. }) => Value::Str(Cow::Borrowed(b"")),
+                    Some(Field::Str { .. } | Field::Object { .. } | Field::Bytes { .. }) => {
+                        Value::Str(Cow::Borrowed(b""))
+                    }
                     Some(Field::Int { .. }) | None => Value::Int(0),
                 }
             })

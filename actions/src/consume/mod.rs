@@ -26,6 +26,7 @@ mod output;
 pub mod pipeline;
 mod planned;
 mod printf;
+mod python;
 mod speculation;
 mod stats;
 mod sys;

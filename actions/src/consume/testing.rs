@@ -99,6 +99,7 @@ pub(super) fn probe(id: u32, function: &str, name: &str) -> Arc<Probe> {
         args: Vec::new().into(),
         kind: ProbeKind::Begin,
         source: None,
+        python: None,
     })
 }
 

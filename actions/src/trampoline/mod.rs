@@ -6,6 +6,7 @@
 
 mod choose;
 mod locations;
+mod objects;
 mod perf;
 mod python;
 mod registers;
@@ -19,6 +20,7 @@ use predicates::emit::{Argument, Emit, Emitted, MachineState};
 use provider::object::{MapSpec, Target};
 use provider::probe::{Probe, ProbeKind, Scope, SystemCall, Way};
 
+pub(crate) use self::objects::AUDIT_TUPLE;
 pub(crate) use self::python::maps;
 use self::python::maps::PythonMaps;
 use self::source::OneFile;
@@ -70,6 +72,7 @@ pub(crate) fn machine(probe: &Probe, timer: bool) -> MachineState {
         id: probe.id.0,
         epid: 0,
         shared: None,
+        python: objects::python(probe),
         timer,
     }
 }

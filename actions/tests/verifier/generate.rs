@@ -423,15 +423,18 @@ impl Writer {
                 let Kind::Subroutine(prototype, Ok(_)) = &row.kind else {
                     return None;
                 };
-                // json() is computed by the consumer only.
-                (row.name != "json").then_some((row.name, prototype))
+                // json() is computed by the consumer only; Python's objects are in Python's probes only.
+                let elsewhere = row.name == "json" || row.name.starts_with("py");
+                (!elsewhere).then_some((row.name, prototype))
             })
             .filter(|(_, prototype)| match prototype.result {
                 ValueType::String => text,
                 ValueType::Int(_) | ValueType::Scratch => !text,
-                ValueType::Kernel(_) | ValueType::Void | ValueType::Stack | ValueType::Other => {
-                    false
-                }
+                ValueType::Kernel(_)
+                | ValueType::Void
+                | ValueType::Stack
+                | ValueType::PythonObject
+                | ValueType::Other => false,
             })
             .collect();
         let (name, prototype) = known[self.random.below(known.len())];

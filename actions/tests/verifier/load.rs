@@ -152,6 +152,7 @@ fn app() -> Vec<Arc<Probe>> {
                 raises: Vec::new(),
             }),
             source: None,
+            python: None,
         })
     };
     vec![

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::checker::{Checked, Checker};
 use super::convert::node;
 use super::operator::constant_choice;
+use super::python::shown;
 use super::syntax::base_of;
 use crate::ast::{self, Name};
 use crate::diag::Span;
@@ -314,7 +315,7 @@ impl Checker<'_> {
             }
             Type::Void | Type::Int(_) | Type::String | Type::Pointer(..) | Type::Array(..) => {
                 let value = self.value(place)?;
-                self.no_struct(value)?
+                self.no_struct(shown(value))?
             }
         };
         Ok(Action::Trace(value))

@@ -23,6 +23,7 @@ mod pragma;
 mod printf;
 mod probe_args;
 mod provider;
+mod python;
 mod rewrite;
 mod speculation;
 mod symbol;

@@ -3,6 +3,7 @@
 
 use super::checker::{Checked, Checker};
 use super::convert::{convert, is_string_like, stored};
+use super::python::shown;
 use crate::ast;
 use crate::diag::{Diagnostic, Span};
 use crate::format::{Amount, Conversion, Flags, Format, Length, Piece, Spec};
@@ -355,6 +356,7 @@ impl Checker<'_> {
         } else {
             self.value(value)?
         };
+        let value = if wants_string { shown(value) } else { value };
         if fits(conversion, &value.ty) {
             return Ok(value);
         }

@@ -174,6 +174,8 @@ pub enum ValueType {
     Kernel(&'static str),
     /// A stack.
     Stack,
+    /// The address of a Python object in the traced program.
+    PythonObject,
     /// Something that rdtrace has no type for.
     Other,
 }
@@ -185,6 +187,7 @@ impl ValueType {
         match self {
             Self::Void | Self::Other => Type::Void,
             Self::Stack => Type::Stack,
+            Self::PythonObject => Type::python_object(),
             Self::Int(int) => Type::Int(int),
             Self::String => Type::String,
             Self::Scratch => Type::pointer_in(Space::Scratch, Type::Void),

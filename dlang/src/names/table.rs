@@ -109,6 +109,13 @@ pub const TABLE: &[Name] = &[
     variable("probename", STRING, Builtin::Probename),
     variable("probeprov", STRING, Builtin::Probeprov),
     subroutine("progenyof", INT, &[PID], Ok(Subroutine::Progenyof)),
+    subroutine("pyaudit", ValueType::PythonObject, &[INT32], Ok(Subroutine::Pyaudit)),
+    subroutine("pyfloat", INT64, &[OBJECT], Ok(Subroutine::Pyfloat)),
+    subroutine("pyint", INT64, &[OBJECT], Ok(Subroutine::Pyint)),
+    subroutine("pylen", INT64, &[OBJECT], Ok(Subroutine::Pylen)),
+    subroutine("pyrepr", STRING, &[OBJECT], Ok(Subroutine::Pyrepr)),
+    subroutine("pystr", STRING, &[OBJECT], Ok(Subroutine::Pystr)),
+    subroutine("pytype", STRING, &[OBJECT], Ok(Subroutine::Pytype)),
     aggregating("quantize", &[ANY, optional(ANY)], AggregatingName::Quantize),
     action("raise", &[INT32], Ok(ActionName::Raise)).destructive(),
     subroutine("rand", INT, &[], Ok(Subroutine::Rand)),
@@ -171,6 +178,7 @@ const OTHER: ValueType = ValueType::Other;
 // Parameters.
 const CHARS: Parameter = parameter(Takes::Str, "char *");
 const ADDRESS: Parameter = parameter(Takes::Address, "uintptr_t");
+const OBJECT: Parameter = parameter(Takes::Address, "PyObject *");
 const CHARS_OR_NULL: Parameter = parameter(Takes::StrOrNull, "char *");
 const DEVICE: Parameter = parameter(Takes::Number(Int::U32), "dev_t");
 const MEMORY: Parameter = parameter(Takes::Memory, "void *");

@@ -50,6 +50,7 @@ impl Probes {
             args: made.args,
             kind: made.kind,
             source: made.source,
+            python: made.python,
         });
         self.all.push(Arc::clone(&probe));
         self.ids.insert(key, id);

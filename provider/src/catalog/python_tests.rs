@@ -8,6 +8,7 @@ use super::tests::desc;
 use super::*;
 use crate::providers::file::{FileProbes, Group};
 use crate::python::cache::{Cache, Findings};
+use crate::python_objects::PythonObjects;
 use crate::usdt::{UsdtFile, cpython};
 
 /// A CPython 3.11 that is not there, with two markers, and what its code tells.
@@ -37,6 +38,7 @@ fn with_markers(findings: OnceLock<Findings>) -> Arc<FileProbes> {
         },
         findings,
         functions: OnceLock::new(),
+        objects: Arc::new(PythonObjects::of(Path::new("/nonexistent"))),
     })
 }
 

@@ -113,6 +113,7 @@ mod tests {
             args: Vec::new().into(),
             kind: ProbeKind::Begin,
             source: None,
+            python: None,
         })
     }
 

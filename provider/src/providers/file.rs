@@ -15,6 +15,7 @@ use dlang::types::Int;
 use super::names::provider_in;
 use crate::probe::{File, Moment, Probe, ProbeArg, Scope, Sites};
 use crate::python::cache::{Cache, Findings};
+use crate::python_objects::PythonObjects;
 use crate::usdt::note::Note;
 use crate::usdt::symbols::{self, Function};
 use crate::usdt::{UsdtFile, UsdtSite, args};
@@ -160,6 +161,8 @@ pub(crate) struct FileProbes {
     pub(crate) findings: OnceLock<Findings>,
     /// Its functions, once they have been asked for.
     pub(crate) functions: OnceLock<Vec<Function>>,
+    /// How the objects of its interpreter are laid out, if it has one.
+    pub(crate) objects: Arc<PythonObjects>,
 }
 
 /// The sites that share provider, function and name: one probe.
@@ -193,6 +196,7 @@ impl FileProbes {
             usdt,
             findings: OnceLock::new(),
             functions: OnceLock::new(),
+            objects: Arc::new(PythonObjects::of(&file.path)),
         }
     }
 
@@ -204,6 +208,7 @@ impl FileProbes {
             usdt: UsdtFile::default(),
             findings: OnceLock::new(),
             functions: OnceLock::new(),
+            objects: Arc::new(PythonObjects::of(&file.path)),
         }
     }
 
@@ -332,6 +337,8 @@ fn group(usdt: &UsdtFile) -> Vec<Group> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::probe::{ArgLocation, Site};
 
@@ -418,6 +425,7 @@ mod tests {
             groups: Vec::new(),
             findings: OnceLock::new(),
             functions: OnceLock::new(),
+            objects: Arc::new(PythonObjects::of(Path::new("/nonexistent"))),
         };
         let types = |group: &Group| -> Vec<Int> {
             let arguments = file

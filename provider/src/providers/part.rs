@@ -10,6 +10,7 @@ use super::interpreter::{Interpreter, Lacking, Located, Why};
 use super::python::choice::Choice;
 use crate::diagnosis::Diagnosis;
 use crate::probe::{Arguments, File, ProbeKind, Scope, SourceArgs};
+use crate::python_objects::PythonObjects;
 
 /// A provider: which probes a description means, and what they are.
 ///
@@ -126,6 +127,8 @@ pub(crate) struct Made {
     pub(crate) kind: ProbeKind,
     /// Which of its arguments say where in a program's source it fires.
     pub(crate) source: Option<SourceArgs>,
+    /// How the objects are laid out of the Python that it fires in.
+    pub(crate) python: Option<Arc<PythonObjects>>,
 }
 
 /// What makes a probe the same one as before.
@@ -180,6 +183,7 @@ impl Made {
             args: Arguments::default(),
             kind,
             source: None,
+            python: None,
         }
     }
 }

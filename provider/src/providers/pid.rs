@@ -241,6 +241,7 @@ fn make(file: &FileProbes, scope: Scope, function: &Function, point: Point) -> M
             raises: Vec::new(),
         }),
         source: None,
+        python: None,
     }
 }
 

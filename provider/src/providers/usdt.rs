@@ -58,6 +58,7 @@ fn offer<'f>(search: &Search<'f>, group: &'f Group) -> Offer<'f> {
             args: file.arguments(group, |_, int| ProbeArg::int(int)).into(),
             kind: ProbeKind::Sites(file.sites(group, scope)),
             source: None,
+            python: None,
         }),
     }
 }

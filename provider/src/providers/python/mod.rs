@@ -148,6 +148,7 @@ fn marker<'f>(search: &Search<'f>, name: ProbeDesc, group: &'f Group) -> Offer<'
                     .into(),
                 kind: ProbeKind::Sites(sites),
                 source: source_args(&group.name),
+                python: Some(Arc::clone(&file.objects)),
             }
         }),
     }
@@ -173,6 +174,7 @@ fn made_from_code<'f>(
                 args: synthesised::args(event).into(),
                 kind: ProbeKind::Python(sites),
                 source: source_args(event.name()),
+                python: Some(Arc::clone(&file.objects)),
             }
         }),
     }

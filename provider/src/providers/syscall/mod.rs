@@ -155,6 +155,7 @@ fn make(call: &Call, way: Way) -> Made {
             way,
         }),
         source: None,
+        python: None,
     }
 }
 

@@ -1,0 +1,192 @@
+//! What code must know of a Python to read its objects: offsets, in read-only memory.
+//!
+//! The code is the same for every version. What differs are numbers, which it loads from where
+//! [`Emit::python_fact`] finds them.
+
+use dlang::diag::Span;
+
+use crate::emit::{Emit, Emitted, Refusal};
+use crate::insn::{Alu, Reg, Size};
+
+/// A number that depends on the version of Python.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Fact {
+    /// Bytes of what every object starts with; its last eight are the address of its type.
+    Header,
+    /// In a type: the address of its name.
+    TypeName,
+    /// In a type: its flags.
+    TypeFlags,
+    /// In a `str`: kind, compact and ascii.
+    StringState,
+    /// How far to shift the state of a `str` for the bytes of one character.
+    StringKind,
+    /// The bit of the state that says that the characters follow.
+    StringCompact,
+    /// The bit of the state that says that all characters are ASCII.
+    StringAscii,
+    /// Where the characters of a compact ASCII `str` start.
+    AsciiData,
+    /// Where those of any other compact `str` start, or where their address is.
+    WideData,
+    /// Where the bytes of a `bytes` start.
+    BytesData,
+    /// 1 if the size of an `int` is above three bits, of which the lowest two are its sign.
+    TaggedInt,
+    /// Where the digits of an `int` start.
+    Digits,
+    /// Where the items of a `tuple` start.
+    TupleItems,
+    /// In a `list`: the address of its items.
+    ListItems,
+    /// In a `dict`: the address of its keys; that of the values follows it.
+    DictKeys,
+    /// In a dict's keys: how many entries have been used.
+    KeysUsed,
+    /// In a dict's keys: where the indices start.
+    KeysIndices,
+    /// In a dict's keys: the byte with the logarithm of the indices' size, the kind of the entries
+    /// behind it; 0 if the number of indices is at 8 instead.
+    KeysLogarithm,
+    /// Where the values of shared keys have their order: one of [`KEYS`], [`BEFORE`], [`AFTER`].
+    ValuesOrder,
+    /// In a `set`: how many it has; mask and table follow.
+    SetUsed,
+    /// In an exception: the address of its arguments.
+    ExceptionArguments,
+}
+
+/// The values of shared keys have the keys' order.
+pub const KEYS: u32 = 0;
+/// Their order is in front of the values.
+pub const BEFORE: u32 = 1;
+/// Their order is behind the values.
+pub const AFTER: u32 = 2;
+
+/// How many [`Fact`]s there are.
+const FACTS: usize = Fact::ExceptionArguments as usize + 1;
+
+/// All that depends on the version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout([u32; FACTS]);
+
+impl Layout {
+    /// The facts as `of` has them.
+    #[must_use]
+    pub fn new(of: impl Fn(Fact) -> u32) -> Self {
+        use Fact::{
+            AsciiData, BytesData, DictKeys, Digits, ExceptionArguments, Header, KeysIndices,
+            KeysLogarithm, KeysUsed, ListItems, SetUsed, StringAscii, StringCompact, StringKind,
+            StringState, TaggedInt, TupleItems, TypeFlags, TypeName, ValuesOrder, WideData,
+        };
+        let all = [
+            Header,
+            TypeName,
+            TypeFlags,
+            StringState,
+            StringKind,
+            StringCompact,
+            StringAscii,
+            AsciiData,
+            WideData,
+            BytesData,
+            TaggedInt,
+            Digits,
+            TupleItems,
+            ListItems,
+            DictKeys,
+            KeysUsed,
+            KeysIndices,
+            KeysLogarithm,
+            ValuesOrder,
+            SetUsed,
+            ExceptionArguments,
+        ];
+        Self(all.map(of))
+    }
+
+    /// As it stands in memory.
+    fn bytes(&self) -> Vec<u8> {
+        self.0.iter().flat_map(|fact| fact.to_le_bytes()).collect()
+    }
+}
+
+/// What a firing knows of the Python that it is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Python {
+    /// How its objects are laid out, or why that is not known.
+    pub layout: Result<Layout, String>,
+    /// The number of the argument that is an audit event's tuple; or why there is none.
+    pub audit: Result<u8, String>,
+}
+
+impl Emit<'_> {
+    /// What is known of the Python that fires; `function` needs it.
+    pub(super) fn python(&self, function: &str, span: Span) -> Emitted<&Python> {
+        let refusal = |message: String| Refusal { span, message };
+        if self.storage.objects.is_none() {
+            return Err(refusal(format!(
+                "{function}: the program's objects have no place"
+            )));
+        }
+        if self.storage.open_loops_after.is_none() {
+            return Err(refusal(format!(
+                "{function}: Python's objects are read by loops without a bound, which this kernel does not \
+                 know: they take Linux 6.9"
+            )));
+        }
+        let python = self.machine.python.as_ref().ok_or_else(|| {
+            refusal(format!(
+                "{function} is for probes of the python provider: what {}:::{} fires in may be any program",
+                self.machine.provider, self.machine.name
+            ))
+        })?;
+        if let Err(why) = &python.layout {
+            return Err(refusal(format!("{function}: {why}")));
+        }
+        Ok(python)
+    }
+
+    /// Where the facts are in read-only memory.
+    pub(super) fn python_facts(&mut self, function: &str, span: Span) -> Emitted<Facts> {
+        let python = self.python(function, span)?;
+        let Ok(layout) = python.layout else {
+            return Err(Refusal {
+                span,
+                message: format!("{function}: the layout of objects is not known"),
+            });
+        };
+        Ok(Facts(self.rodata.put(layout.bytes())))
+    }
+
+    /// `dst = fact`.
+    pub(super) fn python_fact(&mut self, facts: Facts, dst: Reg, fact: Fact) {
+        let rodata = self.storage.rodata;
+        let at = facts.0 + 4 * u32::from(fact as u8);
+        self.asm.map_value(dst, rodata, at);
+        self.asm.load(Size::Word, dst, dst, 0);
+    }
+
+    /// `reg += fact`. Destroys `r0`.
+    pub(super) fn add_python_fact(&mut self, facts: Facts, reg: Reg, fact: Fact) {
+        self.python_fact(facts, Reg::R0, fact);
+        self.asm.alu(Alu::Add, reg, Reg::R0);
+    }
+}
+
+/// Where the facts of the Python that fires are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facts(u32);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_fact_is_at_its_own_place() {
+        let layout = Layout::new(|fact| fact as u32);
+        let numbers: Vec<u32> = (0..).take(FACTS).collect();
+        assert_eq!(layout.0.as_slice(), numbers);
+    }
+}

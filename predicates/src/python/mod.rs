@@ -1,0 +1,15 @@
+//! Python's objects: reading what they hold, from the memory of the program that fires.
+//!
+//! An object is an address. What is there differs between versions of Python in offsets, which the code
+//! finds in read-only memory ([`layout`]). [`capture`], with [`table`], copies what `repr` shows of an object, for
+//! whoever prints it; [`value`] and [`text`] give numbers and strings for predicates and keys.
+
+mod capture;
+mod layout;
+mod region;
+mod table;
+mod text;
+mod value;
+
+pub use self::layout::{AFTER, BEFORE, Fact, KEYS, Layout, Python};
+pub use self::region::{MOST_NAME, NODE_BYTES, ObjectRegion, kinds};

@@ -1,0 +1,62 @@
+//! Values of Python's objects, on every Python of the machine, compared with what the process itself
+//! says of them: `tests/pythons/values.py` writes `repr` of each, as far as rdtrace reads it. Needs root.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(
+    clippy::print_stderr,
+    reason = "tests say what was covered and skipped"
+)]
+
+use std::fs;
+
+#[path = "pythons/machine.rs"]
+mod machine;
+
+use self::machine::{Python, each, rdtrace};
+
+/// What a program shows of `values.py`, and what that has written. The lines of both start with the
+/// object's number.
+fn values(python: &Python, program: &str) -> (String, String) {
+    let script = python.file("tests/pythons/values.py");
+    let inside = format!("/tmp/rdtrace-values-{}", std::process::id());
+    let outside = python.root.join(inside.trim_start_matches('/'));
+    let command = format!("{} {script} {inside}", python.command.join(" "));
+    let shown = rdtrace(&["-qn", program, "-c", &command]);
+    let expected = fs::read_to_string(&outside).unwrap();
+    let _ = fs::remove_file(&outside);
+    (shown, expected)
+}
+
+fn assert_alike(python: &Python, shown: &str, expected: &str) {
+    for (shown, expected) in shown.lines().zip(expected.lines()) {
+        assert_eq!(shown, expected, "{}", python.name());
+    }
+    let lines = |text: &str| text.lines().filter(|line| !line.is_empty()).count();
+    assert_eq!(lines(shown), lines(expected), "{}", python.name());
+    assert!(lines(shown) > 90, "{shown}");
+}
+
+/// Why an audit event's arguments cannot be had, if they cannot.
+fn no_tuple(python: &Python) -> Option<&'static str> {
+    if python.version < (3, 8, 0) {
+        return Some("there are no audit events before 3.8");
+    }
+    let command = python.command.join(" ");
+    let listed = rdtrace(&["-ln", "python$target:::audit", "-c", &command]);
+    let made = listed.contains("synthesised");
+    made.then_some("it has no audit marker, and the tuple is nowhere")
+}
+
+#[test]
+fn an_audit_events_arguments_are_shown_as_repr_does() {
+    const PROGRAM: &str = r#"python$target:::audit /pystr(pyaudit(2)) == "of values.py"/
+        { printf("%d %s\n", pyint(pyaudit(1)), pyaudit(0)); }"#;
+    each("audit arguments", |python| {
+        if let Some(why) = no_tuple(python) {
+            return Some(why);
+        }
+        let (shown, expected) = values(python, PROGRAM);
+        assert_alike(python, &shown, &expected);
+        None
+    });
+}
