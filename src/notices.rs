@@ -1,4 +1,4 @@
-//! What a run leaves out, for people: nobody would know it from the output.
+//! Messages about what a run leaves out, which its output does not show.
 
 use std::collections::HashSet;
 

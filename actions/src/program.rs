@@ -1,4 +1,4 @@
-//! What one program is made of, for all that have a part in making it.
+//! What one program is made from: the input of `unit`, `parts` and `faults`.
 
 use predicates::part::PartMaps;
 

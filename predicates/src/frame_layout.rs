@@ -1,4 +1,4 @@
-//! How a stack of frames looks in memory, where it is kept, and what walking one takes.
+//! How a stack of frames is laid out in memory, and the maps that keep stacks and the tables to walk them by.
 
 use crate::asm::MapRef;
 

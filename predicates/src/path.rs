@@ -1,8 +1,8 @@
-//! `cleanpath`: a path without what its own text takes back.
+//! `cleanpath`: a path without `.`, `..` and doubled slashes, by its text alone.
 //!
-//! The components are looked at from the last to the first, so that a `..` is met before what it takes
-//! back: how many are still to be taken back is a number. The result is written from its end to its start,
-//! each byte as it is met; what turns out not to be kept (`.`, `..`, what is taken back) is taken off
+//! The components are looked at from the last to the first, so that a `..` is met before the component that
+//! it removes: how many are still to be removed is a number. The result is written from its end to its start,
+//! each byte as it is met; what turns out not to be kept (`.`, `..`, removed components) is taken off
 //! again. It is made behind the heap and then copied to the heap's end.
 //!
 //! ```text

@@ -3,15 +3,15 @@
 //!
 //! A command that is followed becomes one program after the other; it is stopped at the start of
 //! each until its probes are in place. One that is not followed is held by a signal while what may be an
-//! interpreter is looked at that it has just mapped. All others run on meanwhile: whose probes came too late,
-//! is told.
+//! interpreter is looked at that it has just mapped. All others run on meanwhile; a process
+//! that ran before its probes were attached is reported.
 //!
 //! ```text
 //!     enabler     finds the probes that processes bring, and enables them
 //!     worker      the thread in which it does
-//!     times       when the probes of which file were in place, and who was ahead of them
+//!     times       when each file's probes were attached, and which processes ran before
 //!     gone        detaches from files that are gone
-//!     tell        what of it is told to people
+//!     tell        the messages about it
 //! ```
 
 mod enabler;

@@ -1,4 +1,5 @@
-//! What is told of that which comes late: nobody would know it from the output.
+//! Messages about probes that were attached late, or not at all: the output alone does not show what is
+//! missing from it.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! When the probes of which file were in place, and which processes were ahead of them.
+//! When each file's probes were attached, and which processes had executed the file before that.
 //!
 //! All times are by `CLOCK_MONOTONIC`, as the kernel's reports of what is mapped are.
 

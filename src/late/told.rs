@@ -1,4 +1,5 @@
-//! What has been told of that which comes late: nothing is told twice, and not too much one by one.
+//! Which of these messages have been given: none is given twice, and of long lists only the beginning, with a
+//! count of the rest at the end.
 
 use std::collections::HashSet;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! How a run ends, and how those say so who find out.
+//! The ways in which a run can end, and how other threads and signals tell the main thread that it must.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};

@@ -1,4 +1,4 @@
-//! What a record does beside its output.
+//! What a record asks for besides output: messages, commands to run, files to open.
 
 /// What a record asks of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

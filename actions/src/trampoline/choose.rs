@@ -1,4 +1,4 @@
-//! A choice between many places in the code, by a number.
+//! A jump to one of many labels, by a number: a binary search in comparisons.
 
 use predicates::asm::Label;
 use predicates::emit::Emit;

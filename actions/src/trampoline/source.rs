@@ -1,4 +1,5 @@
-//! What runs a program: the probes for which that is the same share one.
+//! What runs a program: a timer, the instructions of a file, and so on. Probes with the same source share one
+//! program.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;

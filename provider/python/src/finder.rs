@@ -1,4 +1,5 @@
-//! What the sites of the interpreter's loop are looked for in, and by which names.
+//! What the search for sites in the interpreter's loop works on: the file, its dispatch table, the registers
+//! of the loop, and names for the values that are followed.
 
 use super::code::Value;
 use super::image::Image;

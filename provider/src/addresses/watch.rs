@@ -7,17 +7,14 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use aya_obj::generated::perf_event_type;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::spaces::Spaces;
+use super::spaces::{NewMapping, Spaces};
 use crate::error::Error;
 use crate::features::KernelFeatures;
 use crate::process::files::all_processes;
-use crate::process::mapped::{Change, change};
-use crate::sys::perf;
-use crate::sys::perf_ring::PerfRing;
+use crate::process::reports::{News, Record, Report, Reports};
 
 /// Keeps what is known of all processes up to date, until it is dropped.
 #[derive(Debug)]
@@ -66,11 +63,7 @@ impl Watch {
     /// Begins to watch. The processes that run already are looked at by and by.
     pub(super) fn start(features: &KernelFeatures, spaces: Arc<Spaces>) -> Result<Self, Error> {
         let failed = |source| Error::MappingWatch { source };
-        let rings = features.online_cpus().iter();
-        let mut rings: Vec<PerfRing> = rings
-            .map(|cpu| PerfRing::of(perf::mappings(*cpu, true)?))
-            .collect::<Result<_, _>>()
-            .map_err(failed)?;
+        let mut reports = Reports::start(features, true)?;
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         let event = || EventFd::from_flags(flags).map_err(|errno| failed(errno.into()));
         let shared = Arc::new(Shared {
@@ -92,14 +85,14 @@ impl Watch {
                     .into_iter()
                     .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
                     .collect();
-                let polled = rings.iter();
-                fds.extend(polled.map(|ring| PollFd::new(ring.as_fd(), PollFlags::POLLIN)));
+                let polled = reports.fds();
+                fds.extend(polled.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
                 let waited = poll(&mut fds, PollTimeout::NONE);
                 let is_over = fds[0].any() == Some(true)
                     || waited.is_err_and(|errno| errno != nix::errno::Errno::EINTR);
                 let _ = own.wake.read();
                 let asked = own.asked.load(Ordering::SeqCst);
-                read(&mut rings, &spaces);
+                note(reports.take(), &spaces);
                 if let Ok(mut answered) = own.answered.lock() {
                     *answered = asked;
                     own.news.notify_all();
@@ -117,29 +110,34 @@ impl Watch {
     }
 }
 
-/// Takes what the kernel has reported.
-fn read(rings: &mut [PerfRing], spaces: &Spaces) {
-    const LOST: u32 = perf_event_type::PERF_RECORD_LOST as u32;
-    let (mut changes, mut lost) = (Vec::new(), false);
-    for ring in rings {
-        ring.drain(&mut |kind, flags, bytes| {
-            lost |= kind == LOST;
-            changes.extend(change(kind, flags, bytes));
-        });
-    }
-    // A process goes from one CPU to another.
-    changes.sort_by_key(|(time, _)| *time);
-    for (_, change) in changes {
-        match change {
-            Change::Mapped { pid, mapping } => spaces.map(pid, &mapping),
-            Change::Forked { parent, child } => spaces.fork(parent, child),
-            Change::Became(pid) => spaces.exec(pid),
-            Change::Ended(pid) => spaces.exit(pid),
+/// Brings what is known up to date.
+fn note(News { reports, lost }: News, spaces: &Spaces) {
+    for report in reports {
+        match report {
+            Report::Mapped(record) if record.is_of_file() || record.is_vdso() => {
+                spaces.map(record.pid, &new_mapping(record));
+            }
+            Report::Mapped(_) => {}
+            Report::Forked { parent, child } => spaces.fork(parent, child),
+            Report::Became(pid) => spaces.exec(pid),
+            Report::Ended(pid) => spaces.exit(pid),
         }
     }
     if lost {
         for pid in all_processes() {
             spaces.look(pid);
         }
+    }
+}
+
+/// A mapping as address spaces want it.
+fn new_mapping(record: Record) -> NewMapping {
+    NewMapping {
+        start: record.address,
+        end: record.address.wrapping_add(record.length),
+        offset: record.offset,
+        executable: true,
+        inode: record.key.2,
+        path: record.path,
     }
 }

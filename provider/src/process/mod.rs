@@ -11,6 +11,7 @@ pub mod files;
 mod future;
 pub mod launch;
 pub mod mapped;
+pub(crate) mod reports;
 pub mod running;
 pub mod tree;
 

@@ -1,4 +1,4 @@
-//! An interpreter, as far as it is known to those who do not know which one it is.
+//! What the rest of rdtrace knows of an interpreter, whichever it is.
 //!
 //! The probes of a provider may be those of an interpreter: whatever program it runs, they are there. So a
 //! process that runs it was most likely meant, and lacks a probe for a reason that people want to know: the

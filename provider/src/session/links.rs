@@ -1,4 +1,4 @@
-//! What keeps programs attached, until it is closed.
+//! Links: a program is attached until its link is closed.
 
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

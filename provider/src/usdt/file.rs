@@ -1,4 +1,4 @@
-//! What is read of one file.
+//! The USDT probes of one file, as its notes have them.
 
 use super::note::Note;
 use super::version::Version;

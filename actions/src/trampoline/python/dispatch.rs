@@ -1,4 +1,4 @@
-//! What the code for the hits in one file is made with.
+//! The labels, slots and maps that all code for the hits in one interpreter's file shares.
 
 use predicates::asm::Label;
 use provider::python::offsets::FrameChain;
