@@ -13,9 +13,6 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 
-use crate::manual::Manual;
-use crate::subcommand::{self, Instead};
-
 /// What `--dump` shows, and stops after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dump {
@@ -86,6 +83,33 @@ pub(crate) struct Cli {
     pub(crate) operands: Vec<String>,
     /// Options of `dtrace` that rdtrace does not have.
     pub(crate) unsupported: Vec<char>,
+}
+
+/// What to print instead of tracing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manual {
+    /// The man page, section 1.
+    Page,
+    /// Completions for a shell.
+    Completions(Shell),
+}
+
+/// What is done in the place of tracing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Instead {
+    /// A text is printed.
+    Print(String),
+    /// A difference is drawn.
+    Difference(Difference),
+}
+
+/// The operands of `rdtrace flamegraph-diff`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Difference {
+    /// The files before and after.
+    pub(crate) files: [String; 2],
+    /// `-o`: where the picture goes.
+    pub(crate) output: Option<String>,
 }
 
 /// What a wrong command line leads to.
@@ -309,10 +333,6 @@ pub(crate) fn command() -> Command {
 
 /// Takes the command line apart.
 pub(crate) fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Cli, Wrong> {
-    let args: Vec<_> = args.into_iter().collect();
-    if let Some(cli) = subcommand::parse(&args) {
-        return cli;
-    }
     let matches = command().try_get_matches_from(args);
     from_matches(&matches.map_err(|error| wrong(&error))?)
 }

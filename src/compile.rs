@@ -19,6 +19,7 @@ use provider::probe::ProbeId;
 
 use crate::cli::{Cli, Input};
 use crate::examples::Example;
+use crate::message::reason;
 use crate::options::Options;
 
 /// A program as it is written.
@@ -381,13 +382,5 @@ fn macros(cli: &Cli, options: &Options, target: Option<u32>) -> Macros {
         sid: unistd::getsid(None).map_or(0, id),
         default_args: options.defaultargs,
         unreferenced_args: options.argref,
-    }
-}
-
-/// An I/O error's words without Rust's `(os error N)`.
-pub(crate) fn reason(error: &std::io::Error) -> String {
-    match error.raw_os_error() {
-        Some(errno) => nix::errno::Errno::from_raw(errno).desc().to_owned(),
-        None => error.to_string(),
     }
 }

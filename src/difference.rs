@@ -5,17 +5,9 @@ use std::path::Path;
 use actions::consume::difference;
 use anyhow::{Result, anyhow};
 
-use crate::compile::reason;
+use crate::cli::Difference;
+use crate::message::reason;
 use crate::run::Output;
-
-/// The command's operands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Difference {
-    /// The files before and after.
-    pub(crate) files: [String; 2],
-    /// `-o`: where the picture goes.
-    pub(crate) output: Option<String>,
-}
 
 impl Difference {
     /// Draws it.

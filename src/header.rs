@@ -19,7 +19,7 @@ use dlang::program::{DeclaredProbe, Program};
 use dlang::tags::Tag;
 
 use crate::cli::{Cli, Input};
-use crate::compile::reason;
+use crate::message::reason;
 
 /// How many arguments `sys/sdt.h` has macros for.
 const ARGUMENTS: usize = 12;

@@ -10,7 +10,8 @@ use std::path::Path;
 use anyhow::{Result, anyhow};
 use dlang::diag::{Origin, Source};
 
-use crate::compile::{preprocess, reason};
+use crate::compile::preprocess;
+use crate::message::reason;
 use crate::options::Options;
 
 /// Where an administrator puts libraries for all programs.

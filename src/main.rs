@@ -48,7 +48,7 @@ use anyhow::Result;
 use dlang::check::UnknownArgs;
 use provider::catalog::Catalog;
 
-use crate::cli::{Cli, Dump, Wrong};
+use crate::cli::{Cli, Dump, Instead, Wrong};
 use crate::code_options::{Meant, code_options};
 use crate::compile::{Parsed, ProgramErrors};
 use crate::enabling::Enabling;
@@ -60,14 +60,13 @@ use crate::options::Options;
 use crate::prepare::{check, check_early};
 use crate::run::{Output, Run, SignalsFor};
 use crate::self_test::SelfTest;
-use crate::subcommand::Instead;
 use crate::unmatched::{check_matched, tell_never_matching};
 
 fn main() -> ExitCode {
     provider::limits::raise();
     let args: Vec<_> = std::env::args_os().collect();
     let messages = Messages::new(args.first().and_then(|arg| arg.to_str()));
-    let cli = match cli::parse(args) {
+    let cli = match subcommand::parse(&args).unwrap_or_else(|| cli::parse(args)) {
         Ok(cli) => cli,
         Err(Wrong::Help(text)) => {
             let _ = io::stdout().write_all(text.as_bytes());

@@ -7,20 +7,12 @@
 use std::io::{self, Write};
 
 use clap::Command;
-use clap_complete::{Shell, generate};
+use clap_complete::generate;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
+use crate::cli::Manual;
 use crate::subcommand;
-
-/// What to print instead of tracing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Manual {
-    /// The man page, section 1.
-    Page,
-    /// Completions for a shell.
-    Completions(Shell),
-}
 
 impl Manual {
     /// Prints it.
@@ -193,6 +185,8 @@ const EXAMPLES: [(&str, &str); 7] = [
 
 #[cfg(test)]
 mod tests {
+    use clap_complete::Shell;
+
     use super::*;
 
     fn print(manual: Manual) -> String {

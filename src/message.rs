@@ -30,3 +30,11 @@ impl Messages {
         let _ = writeln!(std::io::stderr().lock(), "{}: {text}", self.name);
     }
 }
+
+/// An I/O error's words without Rust's `(os error N)`.
+pub(crate) fn reason(error: &std::io::Error) -> String {
+    match error.raw_os_error() {
+        Some(errno) => nix::errno::Errno::from_raw(errno).desc().to_owned(),
+        None => error.to_string(),
+    }
+}

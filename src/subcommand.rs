@@ -5,18 +5,8 @@ use std::ffi::OsString;
 
 use clap::{Arg, ArgAction, Command};
 
-use crate::cli::{self, Cli, Input, Wrong};
-use crate::difference::Difference;
+use crate::cli::{self, Cli, Difference, Input, Instead, Wrong};
 use crate::examples::{self, Example};
-
-/// What is done in the place of tracing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Instead {
-    /// A text is printed.
-    Print(String),
-    /// A difference is drawn.
-    Difference(Difference),
-}
 
 /// `rdtrace run`: all options of `rdtrace`, and its own.
 pub(crate) fn run() -> Command {

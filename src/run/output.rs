@@ -7,7 +7,7 @@ use std::os::fd::AsFd as _;
 use actions::consume::pipeline::Cut;
 use anyhow::{Result, bail};
 
-use crate::compile::reason;
+use crate::message::reason;
 
 /// Where the output goes.
 pub(crate) struct Output {
