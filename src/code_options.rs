@@ -25,15 +25,18 @@ pub(crate) struct Meant {
     pub(crate) files: bool,
     /// Whether system calls are.
     pub(crate) calls: bool,
+    /// Whether the kernel's tracepoints or functions are, which may fire in the middle of other probes' clauses.
+    pub(crate) kernel: bool,
 }
 
 impl Meant {
     /// What these descriptions mean, and what they have matched.
     pub(crate) fn of(parsed: &Parsed, catalog: &Catalog, matches: &[Match]) -> Self {
-        let mut probes = matches.iter().flat_map(|found| &found.probes);
+        let probes = || matches.iter().flat_map(|found| &found.probes);
         Self {
             files: means_files(parsed, catalog),
-            calls: probes.any(|probe| matches!(probe.kind, ProbeKind::SystemCall(_))),
+            calls: probes().any(|probe| matches!(probe.kind, ProbeKind::SystemCall(_))),
+            kernel: probes().any(|probe| matches!(probe.kind, ProbeKind::Kernel(_))),
         }
     }
 }
@@ -79,6 +82,7 @@ pub(crate) fn code_options(
             user: options.ustackframes,
             ..FrameOptions::default()
         },
+        nests: meant.kernel,
     }
 }
 

@@ -226,6 +226,7 @@ impl RunMaps {
             counts.arguments += count(Counter::ArgumentDrops);
             counts.forks += count(Counter::FollowDrops);
             counts.stacks += count(Counter::StackDrops);
+            counts.nested += count(Counter::NestedDrops);
         }
         Ok(counts)
     }

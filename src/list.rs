@@ -94,7 +94,8 @@ fn mark(probe: &Probe) -> &'static str {
         | ProbeKind::End
         | ProbeKind::Error
         | ProbeKind::Timer(_)
-        | ProbeKind::SystemCall(_) => "",
+        | ProbeKind::SystemCall(_)
+        | ProbeKind::Kernel(_) => "",
     }
 }
 

@@ -60,7 +60,7 @@ use crate::options::Options;
 use crate::prepare::{check, check_early};
 use crate::run::{Output, Run, SignalsFor};
 use crate::self_test::SelfTest;
-use crate::unmatched::{check_matched, tell_never_matching};
+use crate::unmatched::{check_matched, check_number, tell_never_matching};
 
 fn main() -> ExitCode {
     provider::limits::raise();
@@ -153,6 +153,7 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
         &mut catalog,
         &target,
     )?;
+    check_number(&checked.parsed, &options, &matches)?;
     if options.zdefs {
         tell_never_matching(&parsed, &matches, &mut catalog, messages);
     }

@@ -91,7 +91,8 @@ pub(crate) fn of_provider(desc: &ProbeDesc) -> (Attributes, Attributes) {
     match name {
         "dtrace" => (STABLE, STABLE),
         "profile" => (EVOLVING, EVOLVING),
-        "syscall" => (PRIVATE, Attributes::of(Level::Private, Class::Isa)),
+        "fbt" => (EVOLVING, Attributes::of(Level::Private, Class::Isa)),
+        "syscall" | "rawtp" => (PRIVATE, Attributes::of(Level::Private, Class::Isa)),
         _in_programs => (Attributes::of(Level::Evolving, Class::Isa), PRIVATE),
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use dlang::tags::Tag;
 use provider::catalog::Catalog;
+use provider::probe::{Probe, ProbeKind};
 
 use crate::checked::Checked;
 use crate::compile::{self, Parsed, ProgramErrors};
@@ -54,6 +55,28 @@ fn first_missing<'m>(
     never.or(missing.first().copied())
 }
 
+/// Refuses a program that means more of the kernel's functions and tracepoints than may be enabled at a time: each
+/// is a program of its own, which the kernel takes milliseconds to attach and to detach.
+pub(crate) fn check_number(parsed: &Parsed, options: &Options, matches: &[Match]) -> Result<()> {
+    const MOST: usize = 256;
+    let is_hook = |probe: &&Arc<Probe>| matches!(probe.kind, ProbeKind::Kernel(_));
+    for found in matches {
+        let hooks = found.probes.iter().filter(is_hook).count();
+        if hooks > MOST {
+            let spec = parsed.spec(found.spec);
+            let text = format!(
+                "probe description {} matches {hooks} probes in the kernel, each of which is a program of its \
+                 own, and {MOST} is the most: describe fewer",
+                spec.desc
+            );
+            let text =
+                compile::refusal(Tag::PdescInval, spec.span, &text, &parsed.sources, options);
+            return Err(anyhow::Error::msg(text));
+        }
+    }
+    Ok(())
+}
+
 /// Tells, for `-Z`, which descriptions will never match anything.
 pub(crate) fn tell_never_matching(
     parsed: &Parsed,
@@ -82,7 +105,7 @@ fn no_match(
     let error = compile::no_match(parsed, spec, options);
     let pid = target.pid();
     let is_complete = pid.is_some_and(|pid| catalog.is_complete(&spec.desc, pid));
-    let is_of_target = !catalog.means_all(&spec.desc);
+    let is_of_target = catalog.means_files(&spec.desc) && !catalog.means_all(&spec.desc);
     if is_of_target && !is_complete && !target.ended_early() && target.may_run_other_files() {
         // A program that makes its probes while it runs has none where -c looks.
         let made_later = "probes that a program makes while it runs (libstapsdt) are not there when it \

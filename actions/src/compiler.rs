@@ -165,6 +165,7 @@ impl Compiler {
             key: tables.largest_key,
             open_loops_after: options.may_goto.then_some(CLOSED_LOOPS),
             copied: if asks { options.scratchsize } else { 0 },
+            nests: options.nests,
             task: options.task,
         };
         let mut arrays = tables.arrays;

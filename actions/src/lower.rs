@@ -298,9 +298,10 @@ impl Compiler {
 fn maps_of_parts(parts: usize, context: Context) -> [MapSpec; PartMaps::COUNT as usize] {
     let (kind, entries) = match context {
         Context::PerfData => (MapKind::PerCpuArray, 1),
-        Context::Registers | Context::TracepointArguments | Context::Nothing => {
-            (MapKind::TaskStorage, 0)
-        }
+        Context::Registers
+        | Context::TracepointArguments
+        | Context::FunctionArguments(..)
+        | Context::Nothing => (MapKind::TaskStorage, 0),
     };
     [
         MapSpec::new("parts", MapKind::Programs, 4, 4, count(parts) + 1),
@@ -345,7 +346,7 @@ fn on_tracepoint(
     object.codes.push(code);
     Attachment {
         program,
-        target: Target::Tracepoint(tracepoint),
+        target: Target::Tracepoint(tracepoint.into()),
     }
 }
 

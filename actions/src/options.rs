@@ -40,6 +40,8 @@ pub struct LowerOptions {
     pub grows: bool,
     /// How many frames stacks have.
     pub frames: FrameOptions,
+    /// Whether there are probes of the kernel's that may fire in the middle of another's clauses.
+    pub nests: bool,
 }
 
 /// A clause on a probe that it matches.

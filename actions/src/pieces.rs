@@ -111,7 +111,8 @@ fn shape<'p>(
         | ProbeKind::End
         | ProbeKind::Error
         | ProbeKind::Timer(_)
-        | ProbeKind::Python(_) => return None,
+        | ProbeKind::Python(_)
+        | ProbeKind::Kernel(_) => return None,
     };
     Some(Shape {
         clauses,

@@ -171,8 +171,13 @@ impl Unit<'_> {
         let prologue = parts.leave_main(&mut emit)?;
         emit.asm.bind(prologue);
         emit.asm.note("prologue");
+        if compiler.storage.nests {
+            emit.zero_slots(); // whoever leaves looks whether the thread's state was found
+        }
         trampoline::emit_filter(&mut emit, pieces[0].first(), compiler.followed, leave)?;
-        emit.zero_slots();
+        if !compiler.storage.nests {
+            emit.zero_slots();
+        }
         if compiler.program.clauses.iter().any(exits) && self.source != Source::End {
             leave_if_exited(&mut emit, leave);
         }

@@ -53,6 +53,7 @@ impl Following {
             may_goto: false,
             grows: true,
             frames: actions::frames::FrameOptions::default(),
+            nests: false,
             follow: Some(FollowFields {
                 tgid: btf.member_offset("task_struct", "tgid").unwrap(),
                 signal: btf.member_offset("task_struct", "signal").unwrap(),

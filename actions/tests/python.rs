@@ -185,6 +185,7 @@ fn compile(
         may_goto,
         grows: false,
         frames: actions::frames::FrameOptions::default(),
+        nests: false,
         follow: matches!(scope, Scope::Tree(_)).then_some(FollowFields {
             tgid: 8,
             signal: 16,

@@ -160,6 +160,9 @@ pub struct Emit<'a> {
     /// Where a firing goes that cannot go on at all.
     pub(crate) give_up: Label,
     pub(crate) gave_up: bool,
+    /// Where a firing goes that has interrupted another of the same thread.
+    pub(crate) nested: Label,
+    pub(crate) may_nest: bool,
 }
 
 /// The values that have surely been fetched at some point of the code.
@@ -178,8 +181,9 @@ impl<'a> Emit<'a> {
     /// Starts a program; the context is in `r1`.
     pub fn new(storage: &'a Storage, rodata: &'a mut Rodata, machine: MachineState) -> Self {
         let mut asm = Asm::default();
-        let give_up = asm.label();
+        let (give_up, nested) = (asm.label(), asm.label());
         asm.ends(give_up);
+        asm.ends(nested);
         let mut emit = Self {
             asm,
             stack: Stack::default(),
@@ -199,6 +203,8 @@ impl<'a> Emit<'a> {
             stubs: Vec::new(),
             give_up,
             gave_up: false,
+            nested,
+            may_nest: false,
         };
         let context = emit.stack.buffer(8).expect("the stack is empty");
         if storage.open_loops_after.is_some() {
@@ -434,11 +440,18 @@ impl<'a> Emit<'a> {
             self.count(Counter::DynamicDrops, Span::default())?;
         }
         self.leave();
+        self.asm.bind(self.nested);
+        if self.may_nest {
+            self.count(Counter::NestedDrops, Span::default())?;
+            self.asm.mov_imm(Reg::R0, 0);
+            self.asm.push(Insn::exit());
+        }
         Ok(())
     }
 
     /// Ends the program. It must return 0: anything else costs another 200 ns per hit.
     pub fn leave(&mut self) {
+        self.give_thread_back();
         self.asm.mov_imm(Reg::R0, 0);
         self.asm.push(Insn::exit());
     }

@@ -85,6 +85,13 @@ impl Emit<'_> {
 
     /// `dst = address of the thread's state`, made and zeroed if the thread has none. A firing
     /// on a thread that can get none is given up and counted. Destroys `r0` to `r5`.
+    ///
+    /// Where firings may interrupt each other, a firing on a thread that is in the middle of another one is
+    /// given up, too, and counted for itself: an interrupt's tracepoint, or a function that some helper calls.
+    ///
+    /// ```text
+    ///     if (state->busy) goto nested;  state->busy = 1;      taken back where the program ends
+    /// ```
     pub fn thread_state(&mut self, dst: Reg, span: Span) -> Emitted<()> {
         let map = self.storage.thread;
         let give_up = self.give_up;
@@ -94,11 +101,41 @@ impl Emit<'_> {
             e.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, give_up);
             // A timer has interrupted the thread, whose scratch is in use; it has its own.
             if !e.machine.timer {
+                e.take_thread();
                 e.empty_heap();
                 e.clear_scratch(span)?;
             }
             Ok(())
         })
+    }
+
+    /// Gives the firing up if another one of the thread, whose state is at `r0`, is being interrupted.
+    fn take_thread(&mut self) {
+        if !self.storage.nests {
+            return;
+        }
+        self.may_nest = true;
+        let nested = self.nested;
+        self.asm
+            .load(Size::Double, Reg::R1, Reg::R0, own_state::BUSY);
+        self.asm.jump_if_imm(Cond::Ne, Reg::R1, 0, nested);
+        self.asm
+            .store_imm(Size::Double, Reg::R0, own_state::BUSY, 1);
+    }
+
+    /// Takes back what [`take_thread`](Self::take_thread) noted, if the firing has come that far. Destroys
+    /// `r0`.
+    pub(crate) fn give_thread_back(&mut self) {
+        let slot = self.slots.get(&Fetched::Thread);
+        let Some(&slot) = slot.filter(|_| self.storage.nests && !self.machine.timer) else {
+            return;
+        };
+        let done = self.asm.label();
+        self.asm.load(Size::Double, Reg::R0, Reg::FP, slot);
+        self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, done);
+        self.asm
+            .store_imm(Size::Double, Reg::R0, own_state::BUSY, 0);
+        self.asm.bind(done);
     }
 
     /// `r0 = address of this thread's value in task storage`, 0 if there is none and none can be made.

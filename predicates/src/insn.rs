@@ -266,6 +266,8 @@ pub enum Helper {
     GetCurrentTaskBtf = 158,
     GetAttachCookie = 174,
     TaskPtRegs = 175,
+    GetFuncArg = 183,
+    GetFuncRet = 184,
 }
 
 /// One instruction (or half of an `ld_imm64`).

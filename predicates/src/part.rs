@@ -25,6 +25,8 @@ pub struct Part {
     asm: Asm,
     give_up: Label,
     gave_up: bool,
+    nested: Label,
+    may_nest: bool,
     heap_checks: Vec<usize>,
 }
 
@@ -55,12 +57,15 @@ impl Emit<'_> {
     /// Puts the part that is being made aside and starts another one.
     pub fn start_part(&mut self) -> Part {
         let mut asm = Asm::default();
-        let give_up = asm.label();
+        let (give_up, nested) = (asm.label(), asm.label());
         asm.ends(give_up);
+        asm.ends(nested);
         self.switch_part(Part {
             asm,
             give_up,
             gave_up: true,
+            nested,
+            may_nest: false,
             heap_checks: Vec::new(),
         })
     }
@@ -72,6 +77,8 @@ impl Emit<'_> {
             asm: std::mem::replace(&mut self.asm, part.asm),
             give_up: std::mem::replace(&mut self.give_up, part.give_up),
             gave_up: std::mem::replace(&mut self.gave_up, part.gave_up),
+            nested: std::mem::replace(&mut self.nested, part.nested),
+            may_nest: std::mem::replace(&mut self.may_nest, part.may_nest),
             heap_checks: std::mem::replace(&mut self.heap.checks, part.heap_checks),
         }
     }

@@ -12,7 +12,7 @@
 //! ```text
 //! one thread's state:
 //!   0          rdtrace's own words (`own_state`)
-//!   32         self-> variables
+//!   40         self-> variables
 //!   temps      loop results, pointers that must become plain numbers
 //!   locals     this-> variables that the stack cannot hold, cleared in each firing
 //!   copied     what alloca() and copyin() gave
@@ -194,6 +194,9 @@ pub struct Storage {
     /// How many loops of a program the verifier is to follow turn by turn, where the kernel knows
     /// `may_goto` for the others; see [`crate::join`].
     pub open_loops_after: Option<u32>,
+    /// Whether a firing may interrupt another of the same thread, as those of the kernel's own functions
+    /// may: then it must not use the thread's scratch.
+    pub nests: bool,
     /// What is known of the kernel's `struct task_struct`.
     pub task: TaskFields,
     /// A place for each variable, by [`VarId`].
@@ -271,10 +274,12 @@ pub enum Counter {
     FailedSpeculations = 9,
     /// Stacks that found no room.
     StackDrops = 10,
+    /// Firings that interrupted another of the same thread.
+    NestedDrops = 11,
 }
 
 /// Number of [`Counter`]s.
-pub const COUNTERS: u32 = 11;
+pub const COUNTERS: u32 = 12;
 
 /// The most `this->` scalars that live on the stack.
 const STACK_LOCALS: usize = 8;
@@ -298,6 +303,8 @@ pub struct Sizes {
     pub copied: u32,
     /// See [`Storage::open_loops_after`].
     pub open_loops_after: Option<u32>,
+    /// See [`Storage::nests`].
+    pub nests: bool,
     /// What is known of the kernel's tasks.
     pub task: TaskFields,
     /// How many speculations there may be at a time.
@@ -353,8 +360,10 @@ pub mod own_state {
     pub const HEAP_USED: i16 = 16;
     /// Through which a number goes that the verifier is to lose sight of.
     pub const WORD: i16 = 24;
+    /// 1 while a firing uses the thread's state, if firings may interrupt each other.
+    pub const BUSY: i16 = 32;
     /// Where the program's variables start.
-    pub const END: u32 = 32;
+    pub const END: u32 = 40;
 }
 
 impl Storage {
@@ -436,6 +445,7 @@ impl Storage {
             counters: maps.counters,
             switches: maps.switches,
             open_loops_after: sizes.open_loops_after,
+            nests: sizes.nests,
             task: sizes.task,
             places,
             null_marks,

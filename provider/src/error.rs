@@ -73,7 +73,7 @@ pub enum Error {
     #[error("cannot attach to the tracepoint {name}: {}{}", errno_text(.source), Remedy::of(Wanted::Bpf, .source))]
     Tracepoint {
         /// The tracepoint.
-        name: &'static str,
+        name: String,
         /// The kernel's answer.
         source: io::Error,
     },
@@ -122,6 +122,14 @@ pub enum Error {
         command: String,
         /// What failed.
         operation: &'static str,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A program could not be attached to a function of the kernel.
+    #[error("cannot attach to the kernel's function {name}: {}{}", errno_text(.source), Remedy::of(Wanted::Bpf, .source))]
+    Function {
+        /// Its name.
+        name: String,
         /// The system's answer.
         source: io::Error,
     },

@@ -105,6 +105,20 @@ impl KernelFeatures {
     }
 }
 
+/// Why the machine allows no program at the kernel's function with this id, whichever it is; `None` if that is
+/// not so.
+pub(crate) fn forbids_functions(id: u32) -> Option<io::Error> {
+    let new = NewProgram {
+        prog_type: bpf_prog_type::BPF_PROG_TYPE_TRACING,
+        attach_type: Some(bpf_attach_type::BPF_TRACE_FENTRY),
+        function: Some(id),
+        name: "rdtrace_probe",
+        insns: &NOTHING,
+    };
+    let refused = sys::prog::load(&new, None).err()?;
+    (refused.raw_os_error() == Some(libc::EPERM)).then_some(refused)
+}
+
 /// `r0 = imm`.
 pub(crate) const fn mov(register: u8, imm: i32) -> u64 {
     0xb7 | (register as u64) << 8 | (imm.cast_unsigned() as u64) << 32
@@ -154,6 +168,7 @@ fn load_as(
         &NewProgram {
             prog_type,
             attach_type,
+            function: None,
             name: "rdtrace_probe",
             insns,
         },

@@ -8,12 +8,15 @@
 //! A bit-field's offset in BTF is in bits from the start of the struct; D wants the unit of its type
 //! that holds it, and the first bit in that.
 
+mod signatures;
+
 use std::cell::{Cell, OnceCell};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use dlang::types::{Int, KernelTypes, Member, NameKind, Space, Struct, Type};
 
+pub(crate) use self::signatures::{FunctionType, KernelArg, Signatures, with_signatures};
 use crate::btf::{MAGIC, body_size};
 
 /// How deep types may nest, and how many may belong to one name, before the file is taken for
@@ -73,6 +76,8 @@ mod kind {
     pub(super) const VOLATILE: u32 = 9;
     pub(super) const CONST: u32 = 10;
     pub(super) const RESTRICT: u32 = 11;
+    pub(super) const FUNC: u32 = 12;
+    pub(super) const FUNC_PROTO: u32 = 13;
     pub(super) const FLOAT: u32 = 16;
     pub(super) const TYPE_TAG: u32 = 18;
     pub(super) const ENUM64: u32 = 19;

@@ -13,7 +13,7 @@
 use std::fmt;
 use std::os::fd::AsFd as _;
 
-use aya_obj::generated::bpf_map_type;
+use aya_obj::generated::{bpf_map_type, bpf_prog_type};
 
 use crate::features::{EXIT, KernelFeatures, MAY_GOTO, helper, load, mov};
 use crate::sys::map::{NewMap, create, value_btf};
@@ -67,6 +67,11 @@ impl fmt::Display for Lack {
                 "bpf_get_attach_cookie",
                 "5.15",
             ),
+            Part::Helper(183 | 184) => (
+                "argument and result of a function",
+                "bpf_get_func_arg",
+                "5.17",
+            ),
             Part::Helper(181) => ("loop that calls a function", "bpf_loop", "5.17"),
             Part::MayGoto => ("loop without a bound", "may_goto", "6.9"),
             Part::AtomicFetch => ("atomic exchange", "BPF_FETCH", "5.12"),
@@ -77,7 +82,7 @@ impl fmt::Display for Lack {
             f,
             "{Release} has no {what} ({name}), which came with Linux {since}"
         )?;
-        if matches!(self.0, Part::MayGoto | Part::Helper(181)) {
+        if matches!(self.0, Part::MayGoto | Part::Helper(181 | 183 | 184)) {
             return Ok(()); // only some programs use them
         }
         write!(f, "; rdtrace needs Linux {OLDEST} or later")
@@ -102,9 +107,14 @@ impl Lack {
         if !KernelFeatures::loads_programs() {
             return None; // it is not the program's fault
         }
+        // A program for a function cannot be loaded without one; it may call what others may that trace.
+        let asked_as = match new.function {
+            Some(_) => bpf_prog_type::BPF_PROG_TYPE_KPROBE,
+            None => new.prog_type,
+        };
         let lacks = |part: &Part| match *part {
             Part::Map(kind) => lacks_map(kind),
-            Part::Helper(id) => !helper(new.prog_type, id),
+            Part::Helper(id) => !helper(asked_as, id),
             Part::MayGoto => !KernelFeatures::may_goto(),
             Part::AtomicFetch => load(&EXCHANGE, None).is_err(),
         };
@@ -178,8 +188,6 @@ fn lacks_map(map_type: bpf_map_type) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use aya_obj::generated::bpf_prog_type;
-
     use super::*;
 
     #[test]
@@ -223,6 +231,7 @@ mod tests {
             Lack::of_program(&NewProgram {
                 prog_type: bpf_prog_type::BPF_PROG_TYPE_KPROBE,
                 attach_type: None,
+                function: None,
                 name: "rdtrace_test",
                 insns,
             })

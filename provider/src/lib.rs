@@ -29,6 +29,7 @@ mod spelling;
 pub mod synthesised;
 mod sys;
 pub mod text;
+mod traceable;
 mod tracefs;
 pub mod usdt;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 pub use crate::place::UprobeSite;
 use crate::place::{File, Scope};
-use crate::probe::Timer;
+use crate::probe::{KernelFunction, Timer, Way};
 
 /// Index into the list of maps of one enabling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -134,6 +134,9 @@ pub enum Context {
     Registers,
     /// The words that a kernel tracepoint passes.
     TracepointArguments,
+    /// The words that a function of the kernel is given, and where it returns the result behind them. The
+    /// function's id in the kernel's BTF.
+    FunctionArguments(u32, Way),
     /// The registers of what a timer interrupted, at the start of a `struct bpf_perf_event_data`.
     PerfData,
     /// Nothing that says anything.
@@ -190,7 +193,9 @@ pub enum Target {
     /// A timer: a perf event of the software clock.
     Timer(Timer),
     /// A kernel tracepoint, by its name; by its raw arguments.
-    Tracepoint(&'static str),
+    Tracepoint(Arc<str>),
+    /// A function of the kernel.
+    Function(KernelFunction, Way),
     /// Run once by rdtrace before anything else is attached.
     Begin,
     /// Run once by rdtrace after everything else is detached.
@@ -205,6 +210,7 @@ impl Target {
             Self::Uprobes { .. } | Self::Returns { .. } => Context::Registers,
             Self::Timer(_) => Context::PerfData,
             Self::Tracepoint(_) => Context::TracepointArguments,
+            Self::Function(function, way) => Context::FunctionArguments(function.id, *way),
             Self::Begin | Self::End => Context::Nothing,
         }
     }

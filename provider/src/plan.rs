@@ -52,7 +52,14 @@ pub enum PlannedLink {
         /// The program.
         program: ProgramId,
         /// Its name.
-        name: &'static str,
+        name: Arc<str>,
+    },
+    /// A function of the kernel (`BPF_TRACE_FENTRY`, `BPF_TRACE_FEXIT`).
+    Function {
+        /// The program.
+        program: ProgramId,
+        /// The function's name.
+        name: Arc<str>,
     },
     /// A timer on one CPU (a perf event of the software clock).
     Timer {
@@ -118,7 +125,14 @@ pub fn plan(attachments: &[Attachment], features: &KernelFeatures) -> Plan {
                     period: *period,
                 }));
             }
-            Target::Tracepoint(name) => links.push(PlannedLink::Tracepoint { program, name }),
+            Target::Tracepoint(name) => links.push(PlannedLink::Tracepoint {
+                program,
+                name: Arc::clone(name),
+            }),
+            Target::Function(function, _) => links.push(PlannedLink::Function {
+                program,
+                name: Arc::clone(&function.name),
+            }),
             Target::Begin | Target::End => {}
         }
     }
@@ -188,6 +202,9 @@ mod tests {
                 }
                 PlannedLink::Tracepoint { program, name } => {
                     format!("tracepoint {} {name}", program.0)
+                }
+                PlannedLink::Function { program, name } => {
+                    format!("function {} {name}", program.0)
                 }
                 PlannedLink::Timer {
                     program,

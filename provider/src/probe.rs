@@ -163,6 +163,8 @@ pub enum ProbeKind {
     Python(PythonSites),
     /// A system call.
     SystemCall(SystemCall),
+    /// A place in the kernel.
+    Kernel(KernelHook),
 }
 
 impl ProbeKind {
@@ -173,7 +175,12 @@ impl ProbeKind {
         match self {
             Self::Sites(sites) => Some((&sites.file, sites.scope)),
             Self::Python(sites) => Some((&sites.file, sites.scope)),
-            Self::Begin | Self::End | Self::Error | Self::Timer(_) | Self::SystemCall(_) => None,
+            Self::Begin
+            | Self::End
+            | Self::Error
+            | Self::Timer(_)
+            | Self::SystemCall(_)
+            | Self::Kernel(_) => None,
         }
     }
 
@@ -205,6 +212,25 @@ pub enum Way {
     Entry,
     /// It returns.
     Return,
+}
+
+/// A place in the kernel at which programs can run. They are given words: the arguments, one each, and where
+/// a function returns, behind them the result.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum KernelHook {
+    /// A tracepoint, by its name.
+    Tracepoint(Arc<str>),
+    /// A function.
+    Function(KernelFunction, Way),
+}
+
+/// A function of the kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KernelFunction {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its id in the kernel's BTF.
+    pub id: u32,
 }
 
 /// What a timer's probe asks for.

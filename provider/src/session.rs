@@ -25,7 +25,7 @@ use crate::object::{
     Attachment, Called, Context, MapId, MapKind, MapSpec, Program, ProgramId, Target, UprobeSite,
 };
 use crate::plan::{Plan, PlannedLink, plan};
-use crate::probe::{File, Probe, ProbeKind, Scope};
+use crate::probe::{File, Probe, ProbeKind, Scope, Way};
 use crate::sys;
 use crate::sys::prog::NewProgram;
 pub use crate::sys::ring::Ring;
@@ -123,6 +123,13 @@ impl Session {
                     .has_uprobe_multi()
                     .then_some(bpf_attach_type::BPF_TRACE_UPROBE_MULTI),
             ),
+            Context::FunctionArguments(_, way) => (
+                bpf_prog_type::BPF_PROG_TYPE_TRACING,
+                Some(match way {
+                    Way::Entry => bpf_attach_type::BPF_TRACE_FENTRY,
+                    Way::Return => bpf_attach_type::BPF_TRACE_FEXIT,
+                }),
+            ),
             // A program that is given nothing can be run by hand as a raw tracepoint's.
             Context::TracepointArguments | Context::Nothing => {
                 (bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT, None)
@@ -132,6 +139,13 @@ impl Session {
         let fd = load_explained(&NewProgram {
             prog_type,
             attach_type,
+            function: match program.context {
+                Context::FunctionArguments(id, _) => Some(id),
+                Context::Registers
+                | Context::TracepointArguments
+                | Context::PerfData
+                | Context::Nothing => None,
+            },
             name: &program.name,
             insns: &insns,
         })?;
@@ -220,6 +234,7 @@ impl Session {
                     .features
                     .has_uprobe_multi()
                     .then_some(bpf_attach_type::BPF_TRACE_UPROBE_MULTI),
+                function: None,
                 name: "rdtrace_raise",
                 insns: &NOTHING,
             })?);
@@ -355,6 +370,7 @@ impl Session {
             let (PlannedLink::UprobeMulti { program: id, .. }
             | PlannedLink::UprobeEvent { program: id, .. }
             | PlannedLink::Tracepoint { program: id, .. }
+            | PlannedLink::Function { program: id, .. }
             | PlannedLink::Timer { program: id, .. }) = link;
             let made = program(*id).and_then(|program| make_link(&self.features, link, program));
             (made.is_ok() || !is_gone(link)).then_some(made)

@@ -3,8 +3,11 @@
 //! ```text
 //!     events/GROUP/NAME/format    the fields of an event: `field:TYPE NAME; offset:N; size:N; signed:N;`,
 //!                                 one on each line; first those that all events have, then an empty line
+//!     available_events            `GROUP:NAME` of each event
+//!     dynamic_events              those that users have made
 //! ```
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +25,28 @@ pub(crate) fn names_in(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
     names.collect()
+}
+
+/// All events, as group and name; none if they cannot be read.
+pub(crate) fn available() -> Vec<(String, String)> {
+    let list = |events: PathBuf| fs::read_to_string(events.with_file_name("available_events")).ok();
+    let text = events().and_then(list).unwrap_or_default();
+    let pair = |line: &str| {
+        let (group, name) = line.split_once(':')?;
+        Some((group.to_owned(), name.to_owned()))
+    };
+    text.lines().filter_map(pair).collect()
+}
+
+/// The groups of events that users have made (`p:GROUP/NAME PLACE`), which are no tracepoints.
+pub(crate) fn made_by_users() -> HashSet<String> {
+    let list = |events: PathBuf| fs::read_to_string(events.with_file_name("dynamic_events")).ok();
+    let text = events().and_then(list).unwrap_or_default();
+    let group = |line: &str| {
+        let (_, place) = line.split_once(':')?;
+        Some(place.split_once('/')?.0.to_owned())
+    };
+    text.lines().filter_map(group).collect()
 }
 
 /// A field of an event.

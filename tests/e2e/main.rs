@@ -15,6 +15,7 @@ mod golden;
 mod harness;
 mod header;
 mod json;
+mod kernel;
 mod late;
 mod loaded;
 mod outputs;

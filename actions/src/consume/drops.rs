@@ -29,6 +29,8 @@ pub struct DropCounts {
     pub forks: u64,
     /// Stacks that found no room among those that the run has met.
     pub stacks: u64,
+    /// Firings in the middle of another one of the same thread.
+    pub nested: u64,
 }
 
 impl DropCounts {
@@ -50,6 +52,7 @@ impl DropCounts {
             self.arguments,
             self.forks,
             self.stacks,
+            self.nested,
         ];
         counts
             .chain(&rest)
@@ -158,6 +161,12 @@ impl DropReporter {
                 "stack dropped: too many different stacks",
                 counts.stacks,
                 old.stacks,
+            ),
+            (
+                "RDTRACEDROP_NESTED",
+                "firing dropped: its thread was busy with another one",
+                counts.nested,
+                old.nested,
             ),
         ];
         for (tag, what, now, before) in elsewhere {

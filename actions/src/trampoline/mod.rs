@@ -5,6 +5,7 @@
 //! there on a clause runs the same whatever fired.
 
 mod choose;
+mod kernel;
 mod locations;
 mod objects;
 mod perf;
@@ -106,6 +107,7 @@ pub(crate) fn place_arguments(
         ProbeKind::Sites(sites) => locations::place_arguments(emit, &sites.sites, used, slots),
         ProbeKind::Python(sites) => python::place_arguments(emit, sites, used, slots, maps.python),
         ProbeKind::Timer(_) => perf::place_arguments(emit, used, slots),
+        ProbeKind::Kernel(hook) => kernel::place_arguments(emit, probe, hook, used, slots),
         ProbeKind::SystemCall(call) => {
             system_call::place_arguments(emit, probe, *call, used, slots)
         }
@@ -152,6 +154,10 @@ pub(crate) fn emit_dispatch(
             return registers::dispatch(emit, (file, *scope), firing, maps.python);
         }
         Source::SystemCalls(way) => return Ok(system_call::dispatch(emit, *way, firing)),
+        Source::Kernel(_, hook) => {
+            kernel::fetch_arguments(emit, hook, firing.slots);
+            kernel::target(hook)
+        }
         Source::Begin => Target::Begin,
         Source::End => Target::End,
         Source::Timer(_, timer) => {

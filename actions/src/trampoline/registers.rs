@@ -252,6 +252,7 @@ impl Numbered<'_> {
             | ProbeKind::Error
             | ProbeKind::Timer(_)
             | ProbeKind::SystemCall(_)
+            | ProbeKind::Kernel(_)
             | ProbeKind::Python(_) => None,
         }
     }

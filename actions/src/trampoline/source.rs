@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use predicates::asm::Label;
 use provider::object::Context;
-use provider::probe::{File, Probe, ProbeId, ProbeKind, PythonSites, Scope, Sites, Timer, Way};
+use provider::probe::{
+    File, KernelHook, Probe, ProbeId, ProbeKind, PythonSites, Scope, Sites, Timer, Way,
+};
 
 /// The probes of one program while its prologue is made.
 pub(crate) struct Firing<'u> {
@@ -47,6 +49,8 @@ pub(crate) enum Source {
     File(OneFile, Scope),
     /// System calls, on the way in or out.
     SystemCalls(Way),
+    /// A place in the kernel; each probe has its own program.
+    Kernel(ProbeId, KernelHook),
 }
 
 impl Source {
@@ -62,6 +66,7 @@ impl Source {
                 Self::File(OneFile(Arc::clone(file)), *scope)
             }
             ProbeKind::SystemCall(call) => Self::SystemCalls(call.way),
+            ProbeKind::Kernel(hook) => Self::Kernel(probe.id, hook.clone()),
         })
     }
 
@@ -71,16 +76,25 @@ impl Source {
             Self::Begin | Self::End => Context::Nothing,
             Self::Timer(..) => Context::PerfData,
             Self::File(..) => Context::Registers,
-            Self::SystemCalls(_) => Context::TracepointArguments,
+            Self::SystemCalls(_) | Self::Kernel(_, KernelHook::Tracepoint(_)) => {
+                Context::TracepointArguments
+            }
+            Self::Kernel(_, KernelHook::Function(function, way)) => {
+                Context::FunctionArguments(function.id, *way)
+            }
         }
     }
 
-    /// Whether the program may interrupt a thread in the middle of another one.
+    /// Whether the program may interrupt a thread in the middle of another one, and needs memory of its own
+    /// for that. Those of the kernel's tracepoints and functions may, too, in an interrupt or in what another
+    /// program calls; they are not run then (`predicates::fetch`).
     pub(crate) fn interrupts(&self) -> bool {
         match self {
             Self::Timer(..) => true,
             // A thread that enters or leaves the kernel is in the middle of nothing of ours.
-            Self::Begin | Self::End | Self::File(..) | Self::SystemCalls(_) => false,
+            Self::Begin | Self::End | Self::File(..) | Self::SystemCalls(_) | Self::Kernel(..) => {
+                false
+            }
         }
     }
 }

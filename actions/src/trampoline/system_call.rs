@@ -159,7 +159,7 @@ pub(super) fn dispatch(emit: &mut Emit<'_>, way: Way, firing: &Firing<'_>) -> Ve
         Way::Entry => "sys_enter",
         Way::Return => "sys_exit",
     };
-    vec![Target::Tracepoint(tracepoint)]
+    vec![Target::Tracepoint(tracepoint.into())]
 }
 
 fn number(probe: &Probe) -> Option<u16> {
@@ -170,7 +170,8 @@ fn number(probe: &Probe) -> Option<u16> {
         | ProbeKind::Error
         | ProbeKind::Timer(_)
         | ProbeKind::Sites(_)
-        | ProbeKind::Python(_) => None,
+        | ProbeKind::Python(_)
+        | ProbeKind::Kernel(_) => None,
     }
 }
 

@@ -307,6 +307,7 @@ pub fn make(program: &Program, rows: &[Row], options: Options) -> Emitted<Made> 
         switches: MapRef(5),
     };
     let sizes = Sizes {
+        nests: false,
         speculations: 0,
         frames: None,
         unwind: None,

@@ -5,6 +5,7 @@
 //! provider is to write such a file and to add its line here (docs/howto-add-a-provider.md).
 
 mod dtrace;
+mod fbt;
 pub(crate) mod file;
 pub(crate) mod interpreter;
 mod machine_code;
@@ -13,19 +14,22 @@ pub(crate) mod part;
 mod pid;
 mod profile;
 pub(crate) mod python;
+mod rawtp;
 mod syscall;
 mod usdt;
 
 use self::part::Provider;
 
 /// All providers, in the order in which their probes get ids.
-pub(crate) const PROVIDERS: [&dyn Provider; 6] = [
+pub(crate) const PROVIDERS: [&dyn Provider; 8] = [
     &dtrace::Dtrace,
     &profile::Profile,
     &syscall::Syscall,
     &python::Python,
     &usdt::Usdt,
     &pid::Pid,
+    &rawtp::RawTp,
+    &fbt::Fbt,
 ];
 
 /// The provider with this bare name, if its probes are those of an interpreter.
@@ -35,9 +39,8 @@ pub(crate) fn of_interpreter(name: &str) -> Option<&'static dyn Provider> {
 }
 
 /// Providers of DTrace's that rdtrace does not have.
-pub(crate) const OTHER_PROVIDERS: [&str; 18] = [
+pub(crate) const OTHER_PROVIDERS: [&str; 16] = [
     "cpc",
-    "fbt",
     "fpuinfo",
     "io",
     "ip",
@@ -46,7 +49,6 @@ pub(crate) const OTHER_PROVIDERS: [&str; 18] = [
     "plockstat",
     "proc",
     "rawfbt",
-    "rawtp",
     "sched",
     "sdt",
     "sysinfo",

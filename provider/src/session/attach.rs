@@ -38,7 +38,16 @@ pub(super) fn make_link(
         } => uprobe_event(features, program, (file, *scope), site, *returns)
             .map_err(|source| uprobe_error(file, *scope, std::slice::from_ref(site), source)),
         PlannedLink::Tracepoint { name, .. } => {
-            tracepoint(program, name).map_err(|source| Error::Tracepoint { name, source })
+            tracepoint(program, Some(name)).map_err(|source| Error::Tracepoint {
+                name: name.to_string(),
+                source,
+            })
+        }
+        PlannedLink::Function { name, .. } => {
+            tracepoint(program, None).map_err(|source| Error::Function {
+                name: name.to_string(),
+                source,
+            })
         }
         PlannedLink::Timer { cpu, period, .. } => {
             timer(program, *cpu, *period).map_err(|source| Error::Timer { cpu: *cpu, source })
@@ -117,10 +126,14 @@ fn uprobe_multi(
     })
 }
 
-fn tracepoint(program: BorrowedFd<'_>, name: &str) -> io::Result<Link> {
-    let name = CString::new(name).map_err(io::Error::other)?;
+/// Attaches to a tracepoint by its name, or to what the program was loaded for.
+fn tracepoint(program: BorrowedFd<'_>, name: Option<&str>) -> io::Result<Link> {
+    let name = name
+        .map(CString::new)
+        .transpose()
+        .map_err(io::Error::other)?;
     Ok(Link {
-        _attached: Some(sys::link::raw_tracepoint(program, &name)?),
+        _attached: Some(sys::link::raw_tracepoint(program, name.as_deref())?),
         _event: None,
         parts: None,
     })

@@ -65,13 +65,13 @@ pub(crate) fn perf_event(
     unsafe { bpf_fd(bpf_cmd::BPF_LINK_CREATE, &mut attr) }
 }
 
-/// Attaches to a kernel tracepoint by name.
+/// Attaches to a kernel tracepoint by name; without one to the function that the program was loaded for.
 #[doc(alias = "BPF_RAW_TRACEPOINT_OPEN")]
-pub(crate) fn raw_tracepoint(program: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {
+pub(crate) fn raw_tracepoint(program: BorrowedFd<'_>, name: Option<&CStr>) -> io::Result<OwnedFd> {
     let mut attr = attr();
-    attr.raw_tracepoint.name = name.as_ptr() as u64;
+    attr.raw_tracepoint.name = name.map_or(0, |name| name.as_ptr() as u64);
     attr.raw_tracepoint.prog_fd = raw(program);
-    // SAFETY: the name is a C string that the kernel only reads; the command returns a new
+    // SAFETY: the name is a C string that the kernel only reads, or null; the command returns a new
     // descriptor.
     unsafe { bpf_fd(bpf_cmd::BPF_RAW_TRACEPOINT_OPEN, &mut attr) }
 }

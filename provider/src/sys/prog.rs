@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use aya_obj::generated::{bpf_attach_type, bpf_cmd, bpf_prog_type};
+use aya_obj::generated::{BPF_F_SLEEPABLE, bpf_attach_type, bpf_cmd, bpf_prog_type};
 
 use super::{address, address_mut, attr, bpf, bpf_fd, object_name, raw};
 
@@ -17,6 +17,8 @@ pub(crate) struct NewProgram<'a> {
     pub(crate) prog_type: bpf_prog_type,
     /// What it will be attached to, where the kernel wants to know when loading.
     pub(crate) attach_type: Option<bpf_attach_type>,
+    /// The function of the kernel that it will be attached to, by its id in the kernel's BTF.
+    pub(crate) function: Option<u32>,
     pub(crate) name: &'a str,
     /// The instructions, map descriptors filled in.
     pub(crate) insns: &'a [u64],
@@ -37,6 +39,10 @@ pub(crate) fn load(new: &NewProgram<'_>, log: Option<(&mut [u8], Detail)>) -> io
     let mut attr = attr();
     attr.__bindgen_anon_3.prog_type = new.prog_type as u32;
     attr.__bindgen_anon_3.expected_attach_type = new.attach_type.map_or(0, |at| at as u32);
+    if new.prog_type == bpf_prog_type::BPF_PROG_TYPE_SYSCALL {
+        attr.__bindgen_anon_3.prog_flags = BPF_F_SLEEPABLE; // the kernel wants it
+    }
+    attr.__bindgen_anon_3.attach_btf_id = new.function.unwrap_or(0);
     attr.__bindgen_anon_3.prog_name = object_name(new.name);
     attr.__bindgen_anon_3.insns = address(new.insns);
     attr.__bindgen_anon_3.insn_cnt = u32::try_from(new.insns.len()).map_err(io::Error::other)?;
@@ -49,6 +55,18 @@ pub(crate) fn load(new: &NewProgram<'_>, log: Option<(&mut [u8], Detail)>) -> io
     // SAFETY: instructions and licence are only read, the log is a buffer of ours of the size
     // given; all outlive the call, which returns a new descriptor.
     unsafe { bpf_fd(bpf_cmd::BPF_PROG_LOAD, &mut attr) }
+}
+
+/// Runs a program of the type that makes system calls, which may change `context`.
+#[doc(alias = "BPF_PROG_TEST_RUN")]
+pub(crate) fn run_with(program: BorrowedFd<'_>, context: &mut [u8]) -> io::Result<()> {
+    let mut attr = attr();
+    attr.test.prog_fd = raw(program);
+    attr.test.ctx_size_in = u32::try_from(context.len()).map_err(io::Error::other)?;
+    attr.test.ctx_in = address_mut(context);
+    // SAFETY: the kernel reads and writes the context, a buffer of ours of the size given.
+    unsafe { bpf(bpf_cmd::BPF_PROG_TEST_RUN, &mut attr) }?;
+    Ok(())
 }
 
 /// Runs a raw tracepoint program once, on this thread's CPU or on `cpu`, and waits for its end.

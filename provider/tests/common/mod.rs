@@ -91,9 +91,10 @@ pub fn counter(context: Context, map: MapId) -> Program {
 pub fn reporter(context: Context, ring: MapId) -> Program {
     let value = match context {
         Context::Registers => insn(0x85, 0, 0, 0, 174), // r0 = bpf_get_attach_cookie(ctx)
-        Context::TracepointArguments | Context::PerfData | Context::Nothing => {
-            insn(0xb7, 0, 0, 0, 42)
-        }
+        Context::TracepointArguments
+        | Context::FunctionArguments(..)
+        | Context::PerfData
+        | Context::Nothing => insn(0xb7, 0, 0, 0, 42),
     };
     Program {
         name: "reporter".into(),

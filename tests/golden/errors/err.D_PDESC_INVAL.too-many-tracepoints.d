@@ -1,0 +1,4 @@
+/* Each tracepoint is a program of its own. */
+rawtp:::
+{
+}

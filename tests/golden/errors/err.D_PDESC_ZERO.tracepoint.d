@@ -1,0 +1,4 @@
+/* A tracepoint is in one module. */
+rawtp:irq::sched_switch
+{
+}
