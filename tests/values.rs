@@ -60,3 +60,78 @@ fn an_audit_events_arguments_are_shown_as_repr_does() {
         None
     });
 }
+
+#[test]
+fn arguments_are_found_by_name_and_number_wherever_they_are() {
+    const FILE: &str = r#"basename(copyinstr(arg0)) == "arguments.py" && copyinstr(arg1)"#;
+    const EXPECTED: &str = "\
+'ann' 1500 () 'EUR' {}||'ann' \n\
+ann pays 1500\n\
+3000 1500\n\
+'bob' -7 ('a', 'b') 'USD' {'note': [1]}||'bob' \n\
+little\n\
+-14 -7\n\
+'in a cell' 3 'in a cell'\n\
+'inner' 'inner' 'in a cell'|\n\
+Account 12\n\
+1|\n\
+1|0\n";
+    let clause = |function: &str, body: &str| {
+        format!("python$target:::function-entry /{FILE} == \"{function}\"/ {{ {body} }}\n")
+    };
+    // Long enough to be cut into parts.
+    let program = [
+        clause(
+            "plain",
+            r#"printf("%s %s %s %s %s|%s|%s %s\n", pyarg("user"), pyarg("amount"), pyarg("rest"),
+                pyarg("currency"), pyarg("more"), pyarg("nothing"), pyarg(0), pyarg(7));"#,
+        ),
+        clause(
+            "plain",
+            r#"pyint(pyarg("amount")) > 1000 ? printf("%s pays %d\n", pystr(pyarg("user")), pyint(pyarg(1)))
+                : printf("little\n");"#,
+        ),
+        clause(
+            "in_cell",
+            r#"printf("%s %s %s\n", pyarg("kept"), pyarg("other"), pyarg(0));"#,
+        ),
+        clause(
+            "inner",
+            r#"printf("%s %s %s|%s\n", pyarg("argument"), pylocal("argument"), pylocal("kept"), pyarg("kept"));"#,
+        ),
+        clause(
+            "charge",
+            r#"printf("%s %s\n", pytype(pyarg("self")), pyarg("amount"));"#,
+        ),
+        clause(
+            "generate",
+            r#"printf("%s|%s\n", pyarg("count"), pylocal("number"));"#,
+        ),
+        // Where a function ends its variables are still there.
+        format!(
+            "python$target:::function-return /{FILE} == \"plain\"/ \
+             {{ printf(\"%s %s\\n\", pylocal(\"doubled\"), pyarg(\"amount\")); }}"
+        ),
+    ]
+    .concat();
+    each("arguments", |python| {
+        let script = python.file("tests/pythons/arguments.py");
+        let command = format!("{} {script}", python.command.join(" "));
+        let shown = rdtrace(&["-qn", &program, "-c", &command]);
+        assert_eq!(shown.trim_end(), EXPECTED.trim_end(), "{}", python.name());
+        None
+    });
+}
+
+/// The same objects as those of audit events, on all Pythons.
+#[test]
+fn arguments_are_shown_as_repr_does() {
+    const PROGRAM: &str = r#"python$target:::function-entry
+        /copyinstr(arg1) == "show" && basename(copyinstr(arg0)) == "values.py"/
+        { printf("%d %s\n", pyint(pyarg("number")), pyarg("value")); }"#;
+    each("argument values", |python| {
+        let (shown, expected) = values(python, PROGRAM);
+        assert_alike(python, &shown, &expected);
+        None
+    });
+}

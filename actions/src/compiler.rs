@@ -89,7 +89,9 @@ fn reads_object(expr: &Expr) -> bool {
     matches!(
         expr.kind,
         ExprKind::Call(
-            Subroutine::Pyaudit
+            Subroutine::Pyarg
+                | Subroutine::Pylocal
+                | Subroutine::Pyaudit
                 | Subroutine::Pyfloat
                 | Subroutine::Pyint
                 | Subroutine::Pylen

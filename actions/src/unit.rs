@@ -41,7 +41,7 @@ use crate::pieces::{Piece, pieces};
 use crate::plan::{each_clause_expr, each_expr, each_statement};
 use crate::program::{Unit, count};
 use crate::record::{Ecb, Epid, RecordLayout};
-use crate::trampoline::{self, AUDIT_TUPLE, Firing, SharedFiring, Source};
+use crate::trampoline::{self, AUDIT_TUPLE, FRAME, Firing, SharedFiring, Source};
 
 /// A program that was made.
 pub(crate) struct Made {
@@ -258,6 +258,9 @@ impl Unit<'_> {
                 }
                 if let ExprKind::Call(Subroutine::Pyaudit, _) = part.kind {
                     used.insert(AUDIT_TUPLE);
+                }
+                if let ExprKind::Call(Subroutine::Pyarg | Subroutine::Pylocal, _) = part.kind {
+                    used.insert(FRAME);
                 }
                 if part.kind == ExprKind::Builtin(Builtin::Errno) {
                     used.extend(error);

@@ -331,6 +331,8 @@ fn call<'a>(
         | Subroutine::Progenyof
         | Subroutine::Stack
         | Subroutine::Ustack
+        | Subroutine::Pyarg
+        | Subroutine::Pylocal
         | Subroutine::Pyaudit
         | Subroutine::Pyfloat
         | Subroutine::Pyint

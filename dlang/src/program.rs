@@ -801,6 +801,10 @@ pub enum Subroutine {
     Stack,
     /// `ustack([uint32_t frames[, uint32_t strsize]])`: the stack of the thread's program.
     Ustack,
+    /// `pyarg(name or number)`: an argument of the function that fires, a Python object.
+    Pyarg,
+    /// `pylocal(name)`: one of its variables, arguments among them.
+    Pylocal,
     /// `pyaudit(int)`: an argument of an audit event, a Python object.
     Pyaudit,
     /// `int64_t pyfloat(object)`: the integer part of a Python `float` or `int`.
@@ -849,6 +853,8 @@ impl Subroutine {
             | Self::Rand
             | Self::Progenyof
             | Self::Stack
+            | Self::Pyarg
+            | Self::Pylocal
             | Self::Pyaudit
             | Self::Pyfloat
             | Self::Pyint

@@ -964,4 +964,6 @@ fn python_objects_show_as_text_and_are_addresses_otherwise() {
         "pyaudit(0)",
     );
     error("trace(pyaudit());", Tag::ProtoLen, "pyaudit()");
+    error("trace(pyarg(execname));", Tag::ProtoArg, "execname");
+    error("trace(pylocal(1));", Tag::ProtoArg, "1");
 }

@@ -68,6 +68,9 @@ impl Emit<'_> {
             ExprKind::Call(Subroutine::Copyin, args) => self.copyin(args, span),
             ExprKind::Call(Subroutine::Speculation, _) => self.speculation(span),
             ExprKind::Call(Subroutine::Alloca, args) => self.alloca(args, span),
+            ExprKind::Call(subroutine @ (Subroutine::Pyarg | Subroutine::Pylocal), args) => {
+                self.python_variable(*subroutine, args, span)
+            }
             ExprKind::Call(Subroutine::Pyaudit, args) => self.audit_argument(args, span),
             ExprKind::Call(
                 subroutine @ (Subroutine::Pyint | Subroutine::Pyfloat | Subroutine::Pylen),

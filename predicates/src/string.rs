@@ -465,7 +465,7 @@ impl Emit<'_> {
     }
 
     /// Jumps to `to` if the bytes at `base + offset` are (or are not) `bytes`. Destroys `r1`, `r2`.
-    fn match_bytes(
+    pub(crate) fn match_bytes(
         &mut self,
         base: Reg,
         offset: i16,

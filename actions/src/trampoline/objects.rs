@@ -4,10 +4,14 @@
 use predicates::python::{AFTER, BEFORE, Fact, KEYS, Layout, Python};
 use provider::probe::{Probe, ProbeKind, PythonEvent};
 use provider::python::Objects;
-use provider::python::objects::ValuesOffsets;
+use provider::python::objects::{CellOffsets, ValuesOffsets};
 
 /// The number of the argument of `audit` that is the tuple of the event's own.
 pub(crate) const AUDIT_TUPLE: u8 = 1;
+
+/// Where the frame of the function that fires is put: the last of the places for arguments, of which
+/// Python's probes have fewer.
+pub(crate) const FRAME: u8 = 9;
 
 /// What is known of the Python that fires a probe; `None` if it may be any program.
 pub(super) fn python(probe: &Probe) -> Option<Python> {
@@ -18,6 +22,11 @@ pub(super) fn python(probe: &Probe) -> Option<Python> {
             .map(|objects| layout(&objects))
             .map_err(str::to_owned),
         audit: audit(probe),
+        frame: Err(format!(
+            "the frame of a Python function is known in function-entry and function-return that are made from the \
+             interpreter's code, and not in {}",
+            probe.desc.name
+        )),
     })
 }
 
@@ -37,6 +46,17 @@ fn audit(probe: &Probe) -> Result<u8, String> {
          event's arguments does not exist"
             .to_owned(),
     )
+}
+
+/// What there is to know of cells; 0 for what the version does not have.
+fn cell_fact(fact: Fact, cells: CellOffsets) -> u16 {
+    match cells {
+        CellOffsets::Kinds(kinds) if fact == Fact::CodeKinds => kinds,
+        CellOffsets::Names { cells, .. } if fact == Fact::CodeCells => cells,
+        CellOffsets::Names { free, .. } if fact == Fact::CodeFree => free,
+        CellOffsets::Names { locals, .. } if fact == Fact::CodeLocals => locals,
+        CellOffsets::Kinds(_) | CellOffsets::Names { .. } => 0,
+    }
 }
 
 /// The offsets as code wants them.
@@ -69,5 +89,14 @@ fn layout(objects: &Objects) -> Layout {
         },
         Fact::SetUsed => objects.set_used.into(),
         Fact::ExceptionArguments => objects.exception_arguments.into(),
+        Fact::FrameCode => objects.variables.code.into(),
+        Fact::FrameLocals => objects.variables.locals.into(),
+        Fact::CodeNames => objects.variables.names.into(),
+        Fact::CodeArguments => objects.variables.arguments.into(),
+        Fact::CodeKeywordOnly => objects.variables.keyword_only.into(),
+        Fact::CodeFlags => objects.variables.flags.into(),
+        Fact::CodeCells | Fact::CodeFree | Fact::CodeLocals | Fact::CodeKinds => {
+            cell_fact(fact, objects.variables.cells).into()
+        }
     })
 }

@@ -29,6 +29,7 @@ impl Checker<'_> {
                     checked.push(self.argument(function, n + 1, arg, *parameter)?);
                 }
                 self.stack_arguments(*subroutine, &checked)?;
+                self.python_name(*subroutine, &checked)?;
                 let call = ExprKind::Call(*subroutine, checked);
                 self.fold(node(call, prototype.result.ty(), span))
             }

@@ -1,6 +1,8 @@
-//! Python's objects: where one is shown it is shown as `repr` would.
+//! Python's objects: where one is shown it is shown as `repr` would; and what functions' variables are named by.
 
+use super::checker::{Checked, Checker};
 use super::convert::node;
+use crate::names;
 use crate::program::{Expr, ExprKind, Subroutine};
 use crate::types::Type;
 
@@ -12,4 +14,27 @@ pub(super) fn shown(value: Expr) -> Expr {
     let span = value.span;
     let call = ExprKind::Call(Subroutine::Pyrepr, vec![value]);
     node(call, Type::String, span)
+}
+
+impl Checker<'_> {
+    /// Checks what a function's variable is named by: a literal; of an argument, also its number.
+    pub(super) fn python_name(&mut self, subroutine: Subroutine, args: &[Expr]) -> Checked<()> {
+        let spelling = if subroutine == Subroutine::Pyarg {
+            "string constant or int"
+        } else if subroutine == Subroutine::Pylocal {
+            "string constant"
+        } else {
+            return Ok(());
+        };
+        let Some(which) = args.first() else {
+            return Ok(());
+        };
+        let is_number = matches!(which.ty, Type::Int(_)) && subroutine == Subroutine::Pyarg;
+        if is_number || matches!(which.kind, ExprKind::Str(_)) {
+            return Ok(());
+        }
+        let function = names::subroutine_name(subroutine);
+        let error = self.wrong_argument(function, 1, spelling, which);
+        self.reject(error)
+    }
 }

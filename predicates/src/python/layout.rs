@@ -55,6 +55,26 @@ pub enum Fact {
     SetUsed,
     /// In an exception: the address of its arguments.
     ExceptionArguments,
+    /// In a frame: the address of its code object, the lowest bits tags.
+    FrameCode,
+    /// In a frame: the first argument or variable.
+    FrameLocals,
+    /// In a code object: the names of arguments and variables.
+    CodeNames,
+    /// In a code object: those of its cells, before 3.11; 0 if the names have all.
+    CodeCells,
+    /// In a code object: those of its free variables, before 3.11.
+    CodeFree,
+    /// In a code object: how many arguments and variables it has, before 3.11.
+    CodeLocals,
+    /// In a code object: what each name is, 3.11 on.
+    CodeKinds,
+    /// In a code object: how many arguments it has that may be given by their place.
+    CodeArguments,
+    /// In a code object: how many of those that have names only.
+    CodeKeywordOnly,
+    /// In a code object: its flags.
+    CodeFlags,
 }
 
 /// The values of shared keys have the keys' order.
@@ -65,7 +85,7 @@ pub const BEFORE: u32 = 1;
 pub const AFTER: u32 = 2;
 
 /// How many [`Fact`]s there are.
-const FACTS: usize = Fact::ExceptionArguments as usize + 1;
+const FACTS: usize = Fact::CodeFlags as usize + 1;
 
 /// All that depends on the version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,9 +96,11 @@ impl Layout {
     #[must_use]
     pub fn new(of: impl Fn(Fact) -> u32) -> Self {
         use Fact::{
-            AsciiData, BytesData, DictKeys, Digits, ExceptionArguments, Header, KeysIndices,
-            KeysLogarithm, KeysUsed, ListItems, SetUsed, StringAscii, StringCompact, StringKind,
-            StringState, TaggedInt, TupleItems, TypeFlags, TypeName, ValuesOrder, WideData,
+            AsciiData, BytesData, CodeArguments, CodeCells, CodeFlags, CodeFree, CodeKeywordOnly,
+            CodeKinds, CodeLocals, CodeNames, DictKeys, Digits, ExceptionArguments, FrameCode,
+            FrameLocals, Header, KeysIndices, KeysLogarithm, KeysUsed, ListItems, SetUsed,
+            StringAscii, StringCompact, StringKind, StringState, TaggedInt, TupleItems, TypeFlags,
+            TypeName, ValuesOrder, WideData,
         };
         let all = [
             Header,
@@ -102,6 +124,16 @@ impl Layout {
             ValuesOrder,
             SetUsed,
             ExceptionArguments,
+            FrameCode,
+            FrameLocals,
+            CodeNames,
+            CodeCells,
+            CodeFree,
+            CodeLocals,
+            CodeKinds,
+            CodeArguments,
+            CodeKeywordOnly,
+            CodeFlags,
         ];
         Self(all.map(of))
     }
@@ -119,6 +151,8 @@ pub struct Python {
     pub layout: Result<Layout, String>,
     /// The number of the argument that is an audit event's tuple; or why there is none.
     pub audit: Result<u8, String>,
+    /// The slot with the address of the frame of the function that fires; or why there is none.
+    pub frame: Result<i16, String>,
 }
 
 impl Emit<'_> {

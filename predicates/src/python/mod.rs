@@ -2,10 +2,12 @@
 //!
 //! An object is an address. What is there differs between versions of Python in offsets, which the code
 //! finds in read-only memory ([`layout`]). [`capture`], with [`table`], copies what `repr` shows of an object, for
-//! whoever prints it; [`value`] and [`text`] give numbers and strings for predicates and keys.
+//! whoever prints it; [`value`] and [`text`] give numbers and strings for predicates and keys; [`locals`] finds the
+//! objects that a function has as arguments and variables.
 
 mod capture;
 mod layout;
+mod locals;
 mod region;
 mod table;
 mod text;

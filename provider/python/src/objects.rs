@@ -20,7 +20,7 @@ use std::path::Path;
 use super::headers::offsets_of;
 use super::identify::identify;
 use super::image::{BadImage, Image};
-use super::offsets::StringOffsets;
+use super::offsets::{Offsets, StringOffsets};
 use super::refusal::Refusal;
 use super::version::Version;
 
@@ -60,6 +60,44 @@ pub struct Objects {
     pub set_used: u16,
     /// In an exception: its arguments, a tuple.
     pub exception_arguments: u16,
+    /// A function's arguments and variables.
+    pub variables: VariableOffsets,
+}
+
+/// Where a function's arguments and variables are, and their names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VariableOffsets {
+    /// In a frame: the address of the code object.
+    pub code: u16,
+    /// In a frame: the first of them.
+    pub locals: u16,
+    /// In a code object: the tuple of their names.
+    pub names: u16,
+    /// How a code object tells which are in cells.
+    pub cells: CellOffsets,
+    /// In a code object: how many arguments there are that may be given by their place.
+    pub arguments: u16,
+    /// In a code object: how many arguments there are that may be given by name only.
+    pub keyword_only: u16,
+    /// In a code object: `co_flags`.
+    pub flags: u16,
+}
+
+/// How a code object tells which of its variables are in cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CellOffsets {
+    /// 3.11 on: a `bytes` says what each name is.
+    Kinds(u16),
+    /// Before: tuples of their own for the names of cells and of free variables, whose values stand behind
+    /// so many variables.
+    Names {
+        /// `co_cellvars`.
+        cells: u16,
+        /// `co_freevars`.
+        free: u16,
+        /// `co_nlocals`.
+        locals: u16,
+    },
 }
 
 /// Offsets in a `PyDictKeysObject`.
@@ -138,7 +176,8 @@ pub fn objects_in(path: &Path) -> Result<Objects, NoObjects> {
 #[must_use]
 pub fn objects_of(version: Version, free_threaded: bool) -> Option<Objects> {
     let minor = version.minor;
-    let string = offsets_of(minor, free_threaded)?.string;
+    let offsets = offsets_of(minor, free_threaded)?;
+    let string = offsets.string;
     let header = string.length;
     let keys = if minor >= 11 {
         KeysOffsets {
@@ -175,7 +214,38 @@ pub fn objects_of(version: Version, free_threaded: bool) -> Option<Objects> {
         },
         set_used: header + 8,
         exception_arguments: header + 8,
+        variables: variables(minor, &offsets),
     })
+}
+
+/// The fields stand at fixed distances from others that are known.
+fn variables(minor: u8, offsets: &Offsets) -> VariableOffsets {
+    let Offsets { frame, code, .. } = offsets;
+    let (names, cells) = if minor >= 11 {
+        (code.filename - 16, CellOffsets::Kinds(code.filename - 8))
+    } else {
+        let cells = CellOffsets::Names {
+            cells: code.filename - 16,
+            free: code.filename - 24,
+            locals: code.flags - 8,
+        };
+        (code.filename - 32, cells)
+    };
+    let (arguments, keyword_only) = match minor {
+        // argcount, kwonlyargcount; from 3.8 on posonlyargcount between them.
+        ..=7 => (code.header, code.header + 4),
+        8..=10 => (code.header, code.header + 8),
+        11.. => (code.first_line - 16, code.first_line - 8),
+    };
+    VariableOffsets {
+        code: frame.code,
+        locals: frame.locals,
+        names,
+        cells,
+        arguments,
+        keyword_only,
+        flags: code.flags,
+    }
 }
 
 /// `tp_itemsize` of `int`: digits of 30 bits.

@@ -19,6 +19,8 @@ pub(super) struct Firing {
     pub(super) entry: Label,
     /// Whether it uses arguments.
     pub(super) arguments: bool,
+    /// Whether it uses the frame.
+    pub(super) frame: bool,
 }
 
 /// An instruction of the interpreter that is probed.
@@ -43,6 +45,8 @@ pub(in crate::trampoline) struct Dispatch<'p> {
     pub(super) maps: PythonMaps,
     /// The slots of arg0 to arg3.
     pub(super) slots: [Option<i16>; ARGUMENTS as usize],
+    /// The slot of the frame, where a probe uses it.
+    pub(super) frame: Option<i16>,
     /// function-entry and function-return, where they are enabled.
     pub(super) firings: [Option<Firing>; 2],
     pub(super) scratch: Scratch,

@@ -61,6 +61,9 @@ impl Dispatch<'_> {
     /// Looks at a frame that arguments are wanted of, or that is to be paired.
     fn examine_frame(&self, emit: &mut Emit<'_>, site: &Site) {
         locate(emit, Reg::R6, site.frame, self.scratch.word);
+        if let Some(slot) = self.frame {
+            emit.asm.store(Size::Double, Reg::FP, slot, Reg::R6);
+        }
         if self.pairs || self.keeps_arguments() {
             self.identify(emit);
         }

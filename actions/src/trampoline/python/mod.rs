@@ -55,6 +55,7 @@ pub(super) use self::imports::{ImportHit, Imports};
 use self::maps::{ARGUMENTS, CODE_BYTES, PythonMaps};
 use self::places::{place_argument, plan_text};
 use self::read::signed;
+use super::objects::FRAME;
 
 /// Why there is no arg2 on a kernel without `may_goto`.
 const NO_LINE: &str = "the line of a Python that has no probes in it takes Linux 6.9 or later";
@@ -77,12 +78,23 @@ pub(super) fn place_arguments(
             emit.plan_thread_state(Span::default())?;
             emit.converted_text = true;
         }
-        for (n, slot) in (0..4).zip(slots) {
+        let frame = slots[usize::from(FRAME)];
+        for (n, slot) in (0..4).zip(slots.iter_mut()) {
             if n == 2 && !loops {
                 let why = Argument::Unreadable(NO_LINE.to_owned());
                 emit.machine.args.push(why);
             } else {
                 place_argument(emit, used.contains(&n), slot)?;
+            }
+        }
+        if used.contains(&FRAME) {
+            let place = match frame {
+                Some(place) => place,
+                None => emit.buffer(8, Span::default())?,
+            };
+            slots[usize::from(FRAME)] = Some(place);
+            if let Some(python) = &mut emit.machine.python {
+                python.frame = Ok(place);
             }
         }
         return Ok(());
@@ -124,6 +136,7 @@ impl<'p> Dispatch<'p> {
             let firing = Some(Firing {
                 entry,
                 arguments: used.iter().any(|&n| u16::from(n) < ARGUMENTS),
+                frame: used.contains(&FRAME),
             });
             match sites.event {
                 PythonEvent::FunctionEntry => firings[0] = firing,
@@ -152,6 +165,7 @@ impl<'p> Dispatch<'p> {
             pairs,
             maps,
             slots: [slots[0], slots[1], slots[2], slots[3]],
+            frame: slots[usize::from(FRAME)],
             firings,
             scratch,
             enter: emit.asm.label(),
@@ -200,10 +214,10 @@ impl<'p> Dispatch<'p> {
         self.firings.iter().flatten().any(|firing| firing.arguments)
     }
 
-    /// Whether a hit at `site` may have to give arguments.
+    /// Whether a hit at `site` may have to give arguments, or the frame.
     fn gives_arguments(&self, site: &Site) -> bool {
         let firing = self.firings[usize::from(!starts(site.event))];
-        firing.is_some_and(|firing| firing.arguments)
+        firing.is_some_and(|firing| firing.arguments || firing.frame)
     }
 
     /// Emits what all hits lead to.
