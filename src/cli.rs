@@ -69,6 +69,10 @@ pub(crate) struct Cli {
     pub(crate) show_code: bool,
     /// `-o`.
     pub(crate) output: Option<String>,
+    /// `--listen`.
+    pub(crate) listen: Option<String>,
+    /// `--complete`: which candidates.
+    pub(crate) complete: Option<String>,
     /// `--dump`.
     pub(crate) dump: Option<Dump>,
     /// `--man` or `--completions`.
@@ -123,6 +127,9 @@ pub(crate) enum Wrong {
 
 /// Options of `dtrace` for building and anonymous tracing, without and with a value.
 const UNSUPPORTED: [(char, bool); 4] = [('G', false), ('A', false), ('a', false), ('B', false)];
+
+/// What `--complete` tells.
+const CANDIDATES: [&str; 4] = ["options", "pids", "providers", "scripts"];
 
 /// The digits of `-32` and `-64`, which say for which data model a program is compiled: types are
 /// those of 64 bits here, as DTrace for Linux has them with either.
@@ -273,6 +280,12 @@ pub(crate) fn command() -> Command {
                 .help("What the output is: -x oformat=NAME"),
         )
         .arg(
+            Arg::new("listen")
+                .long("listen")
+                .value_name("ADDRESS:PORT")
+                .help("Answer with the aggregations as metrics for Prometheus; a PORT alone is of 127.0.0.1"),
+        )
+        .arg(
             Arg::new("dump")
                 .long("dump")
                 .value_name("STAGE")
@@ -297,6 +310,14 @@ pub(crate) fn command() -> Command {
                 .value_name("SHELL")
                 .value_parser(value_parser!(Shell))
                 .help("Print completions for a shell"),
+        )
+        .arg(
+            Arg::new("complete")
+                .long("complete")
+                .value_name("KIND")
+                .value_parser(CANDIDATES)
+                .hide(true)
+                .help("Print what the shells' completions offer"),
         )
         .arg(
             Arg::new("help")
@@ -349,6 +370,7 @@ pub(crate) fn from_matches(matches: &ArgMatches) -> Result<Cli, Wrong> {
         check_only: matches.get_count("check") > 0,
         show_code: matches.get_count("code") > 0,
         output: matches.get_one("output").cloned(),
+        listen: matches.get_one("listen").cloned(),
         dump: matches
             .get_one::<String>("dump")
             .map(|stage| match stage.as_str() {
@@ -364,6 +386,7 @@ pub(crate) fn from_matches(matches: &ArgMatches) -> Result<Cli, Wrong> {
                 .copied()
                 .map(Manual::Completions)
         },
+        complete: matches.get_one("complete").cloned(),
         check_python: matches.get_one("check-python").cloned(),
         operands: values(matches, "operands"),
         ..Cli::default()

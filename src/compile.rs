@@ -9,7 +9,7 @@ use dlang::ast::{Ast, Item};
 use dlang::check::{CheckOptions, ProbeArgs, check_with};
 use dlang::diag::{Diagnostic, Origin, Source, Span, SpecifierKind};
 use dlang::program::{ProbeDesc, ProbeSpec, Program};
-use dlang::render::{RenderOptions, render};
+use dlang::render::{Location, RenderOptions, locate, render};
 use dlang::tags::Tag;
 use dlang::{Macros, parse};
 use provider::catalog::Catalog;
@@ -57,10 +57,32 @@ impl Parsed {
     }
 }
 
-/// An error of the program: all that was found, ready to print, one message each.
+/// Errors of the program: all that were found.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", .0.join("\n"))]
-pub(crate) struct ProgramErrors(pub(crate) Vec<String>);
+#[error("{}", .0.iter().map(|error| error.text.as_str()).collect::<Vec<_>>().join("\n"))]
+pub(crate) struct ProgramErrors(pub(crate) Vec<ProgramError>);
+
+/// An error of the program.
+#[derive(Debug)]
+pub(crate) struct ProgramError {
+    /// The message, ready to print.
+    pub(crate) text: String,
+    /// What kind it is of.
+    pub(crate) tag: Tag,
+    /// Where it is.
+    pub(crate) location: Option<Location>,
+}
+
+impl ProgramError {
+    /// A diagnostic with its message.
+    pub(crate) fn new(error: &Diagnostic, text: String, sources: &[Source]) -> Self {
+        Self {
+            text,
+            tag: error.tag,
+            location: locate(error, sources),
+        }
+    }
+}
 
 /// Reads the sources in order.
 pub(crate) fn read_sources(
@@ -257,8 +279,8 @@ pub(crate) fn program_errors(
     sources: &[Source],
     options: &Options,
 ) -> anyhow::Error {
-    let texts = errors.iter().map(|error| message(error, sources, options));
-    ProgramErrors(texts.collect()).into()
+    let told = |error| ProgramError::new(error, message(error, sources, options), sources);
+    ProgramErrors(errors.iter().map(told).collect()).into()
 }
 
 /// As in libdtrace each source must have a clause: declarations alone trace nothing.

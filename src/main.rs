@@ -9,6 +9,7 @@
 
 mod buffers;
 mod built_ins;
+mod candidates;
 mod checked;
 mod cli;
 mod code_options;
@@ -17,6 +18,7 @@ mod destructive;
 mod difference;
 mod enabling;
 mod examples;
+mod failure;
 mod follow;
 mod header;
 mod kernel;
@@ -26,6 +28,7 @@ mod list;
 mod manual;
 mod matching;
 mod message;
+mod metrics;
 mod notices;
 mod option_values;
 mod options;
@@ -50,7 +53,7 @@ use provider::catalog::Catalog;
 
 use crate::cli::{Cli, Dump, Instead, Wrong};
 use crate::code_options::{Meant, code_options};
-use crate::compile::{Parsed, ProgramErrors};
+use crate::compile::Parsed;
 use crate::enabling::Enabling;
 use crate::late::{CheckBeforeUse, Enabler, may_come_late};
 use crate::matching::{KnownArgs, all_found, match_once, match_probes};
@@ -77,22 +80,14 @@ fn main() -> ExitCode {
     match start(&cli, &messages) {
         Ok(status) => ExitCode::from(u8::try_from(status & 0xff).unwrap_or(1)),
         Err(error) => {
-            match error.downcast_ref::<ProgramErrors>() {
-                Some(ProgramErrors(all)) => all.iter().for_each(|text| messages.say(text)),
-                // Nobody wants the rest of what was printed.
-                None if is_closed_pipe(&error) => return ExitCode::SUCCESS,
-                // The provider's errors name their cause themselves.
-                None if error.is::<provider::error::Error>() => messages.say(&error.to_string()),
-                None => messages.say(&format!("{error:#}")),
+            let mut options = cli.options.iter().rev();
+            let format = options.find_map(|option| option.strip_prefix("oformat="));
+            if !failure::tell(&error, format == Some("json"), &messages) {
+                return ExitCode::SUCCESS;
             }
             ExitCode::FAILURE
         }
     }
-}
-
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    let error = error.downcast_ref::<io::Error>();
-    error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// A wrong command line; gives the exit status.
@@ -187,7 +182,9 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
         }
     }
     destructive::check(&enabler.enabling.checked.program, &options, messages)?;
+    let listen = cli.listen.as_deref().map(metrics::address).transpose()?;
     let run = Run {
+        listen,
         output,
         options,
         messages: messages.clone(),
@@ -216,6 +213,10 @@ fn without_probes(cli: &Cli, messages: &Messages) -> Result<Option<i32>> {
             Instead::Print(text) => print(text)?,
             Instead::Difference(difference) => difference.draw()?,
         }
+    } else if let Some(kind) = &cli.complete {
+        let mut lines = candidates::of(kind);
+        lines.push(String::new());
+        print(&lines.join("\n"))?
     } else if let Some(manual) = cli.manual {
         manual.print(cli::command(), &mut io::stdout())?;
         0

@@ -12,7 +12,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use crate::cli::Manual;
-use crate::subcommand;
+use crate::{candidates, subcommand};
 
 impl Manual {
     /// Prints it.
@@ -26,7 +26,8 @@ impl Manual {
                     .subcommand(subcommand::run())
                     .subcommand(subcommand::flamegraph_diff());
                 generate(shell, &mut command, "rdtrace", &mut text);
-                out.write_all(&text)
+                let text = String::from_utf8_lossy(&text);
+                out.write_all(candidates::add_to(&text, shell).as_bytes())
             }
         }
     }
@@ -114,8 +115,9 @@ const TRACING_OPTIONS: [(&str, &str); 4] = [
         "-x oformat=NAME",
         "What the output is, as --format: text (the default), json (one object a line), csv (a table of \
          values and aggregations), folded (stacks in lines), flamegraph (stacks as a picture, SVG), \
-         speedscope, chrome (trace events, for Perfetto too), pprof. With the last five, entry and return \
-         probes of any provider are calls. The last four are documents: -o replaces the file.",
+         speedscope, chrome (trace events, for Perfetto too), pprof, prometheus (metrics of aggregations). \
+         Entry and return probes of any provider are calls to folded, flamegraph, speedscope, chrome and \
+         pprof. flamegraph and those behind it are documents: -o replaces the file.",
     ),
     (
         "-x followfork",
@@ -148,12 +150,15 @@ const EXIT_STATUS: [(&str, &str); 4] = [
     ("2", "The command line is wrong."),
 ];
 
-const ENVIRONMENT: [(&str, &str); 1] = [(
-    "DTRACE_OPT_NAME",
-    "Sets the option NAME, as -x does; -x and the program's own pragmas win.",
-)];
+const ENVIRONMENT: [(&str, &str); 2] = [
+    (
+        "DTRACE_OPT_NAME",
+        "Sets the option NAME, as -x does; -x and the program's own pragmas win.",
+    ),
+    ("NO_COLOR", "Messages have no colours on a terminal."),
+];
 
-const EXAMPLES: [(&str, &str); 7] = [
+const EXAMPLES: [(&str, &str); 8] = [
     ("rdtrace -l -p 1234", "Lists the probes of process 1234."),
     (
         "rdtrace -q -s call_stack.d -c \"python3 script.py\"",
@@ -180,6 +185,10 @@ const EXAMPLES: [(&str, &str); 7] = [
         "rdtrace --format chrome -o trace.json -n 'python$target:::function-entry, \
          python$target:::function-return {}' -p 1234",
         "Writes each call with its time, for ui.perfetto.dev.",
+    ),
+    (
+        "rdtrace -q --listen 9435 -n 'python*:::gc-start { @gc[execname] = count(); }'",
+        "Counts garbage collections, for Prometheus to fetch.",
     ),
 ];
 

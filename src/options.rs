@@ -172,6 +172,55 @@ const NO_EFFECT: &[(&str, Accepts)] = &[
     ("verbose", Accepts::Nothing),
 ];
 
+/// Options that change something.
+const WITH_EFFECT: &[&str] = &[
+    "aggpercpu",
+    "aggsize",
+    "aggsortkey",
+    "aggsortkeypos",
+    "aggsortpos",
+    "aggsortrev",
+    "argref",
+    "bufsize",
+    "childstatus",
+    "cpp",
+    "cppargs",
+    "cpppath",
+    "defaultargs",
+    "define",
+    "demangle",
+    "destructive",
+    "droptags",
+    "dynvarsize",
+    "errtags",
+    "flowindent",
+    "followfork",
+    "incdir",
+    "libdir",
+    "nolibs",
+    "nspec",
+    "oformat",
+    "pycheck",
+    "pyusdt",
+    "quiet",
+    "rawbytes",
+    "scratchsize",
+    "specsize",
+    "stackframes",
+    "stackindent",
+    "statusrate",
+    "strsize",
+    "undef",
+    "ustackframes",
+    "zdefs",
+];
+
+/// The names of all options.
+pub(crate) fn names() -> Vec<&'static str> {
+    let others = NO_EFFECT.iter().map(|(name, _)| *name);
+    WITH_EFFECT.iter().copied().chain(others).collect()
+}
+
 /// Options that a program cannot set while it runs.
 const BEFORE_TRACING: &[&str] = &[
     "aggsize",
@@ -389,6 +438,15 @@ mod tests {
         assert_eq!(options.output.strsize, LARGEST_STRING);
         options.set_assignment("quiet").unwrap();
         assert!(options.output.quiet);
+    }
+
+    #[test]
+    fn each_name_is_an_option() {
+        for name in names() {
+            let wrong = Options::default().set(name, Some("\n"));
+            assert_ne!(wrong, Err(BadOption::Name), "{name}");
+        }
+        assert!(names().contains(&"switchrate"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use provider::catalog::Catalog;
 use provider::probe::{Probe, ProbeKind};
 
 use crate::checked::Checked;
-use crate::compile::{self, Parsed, ProgramErrors};
+use crate::compile::{self, Parsed, ProgramError, ProgramErrors};
 use crate::matching::{KnownArgs, Match, may_come};
 use crate::message::Messages;
 use crate::options::Options;
@@ -31,13 +31,16 @@ pub(crate) fn check_matched(
     let known = KnownArgs::of(&parsed, matches);
     let known = known.without(missing.map(|missing| missing.desc(&parsed)));
     Checked::new(Arc::clone(&parsed), options, known).map_err(|errors| {
-        let texts = errors.iter().map(|error| match missing {
-            Some(missing) if error.tag == Tag::PdescZero => {
-                no_match(&parsed, missing, options, catalog, target)
-            }
-            _ => compile::message(error, &parsed.sources, options),
+        let told = errors.iter().map(|error| {
+            let text = match missing {
+                Some(missing) if error.tag == Tag::PdescZero => {
+                    no_match(&parsed, missing, options, catalog, target)
+                }
+                _ => compile::message(error, &parsed.sources, options),
+            };
+            ProgramError::new(error, text, &parsed.sources)
         });
-        ProgramErrors(texts.collect()).into()
+        ProgramErrors(told.collect()).into()
     })
 }
 

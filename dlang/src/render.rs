@@ -22,6 +22,35 @@ pub struct RenderOptions {
     pub tags: bool,
 }
 
+/// Where a diagnostic is, for programs that read it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// The script, or the file that the preprocessor has included there; none for a specifier.
+    pub file: Option<String>,
+    /// The line, from 1.
+    pub line: usize,
+    /// The character in the line, from 1.
+    pub column: usize,
+}
+
+/// Where a diagnostic begins; `None` if it is nowhere in the sources.
+#[must_use]
+pub fn locate(diagnostic: &Diagnostic, sources: &[Source]) -> Option<Location> {
+    let source = sources.get(usize::from(diagnostic.span.source))?;
+    let at = line_of(&source.text, diagnostic.span.start);
+    let script = match &source.origin {
+        Origin::Script(file) | Origin::Library(file) => Some(file.as_str()),
+        Origin::Specifier { .. } => None,
+    };
+    let before = to_usize(diagnostic.span.start).checked_sub(at.start);
+    let before = before.and_then(|length| at.line.get(..length));
+    Some(Location {
+        file: at.file.or(script).map(str::to_owned),
+        line: at.number,
+        column: before.map_or(0, |before| before.chars().count()) + 1,
+    })
+}
+
 /// The widest part of a source line that is shown.
 const WINDOW: usize = 100;
 

@@ -8,6 +8,7 @@
 mod ending;
 mod output;
 
+use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,6 +30,7 @@ use crate::kernel::{KernelRing, RunMaps};
 use crate::late::{Enabler, Late};
 use crate::matching::{Match, all_found};
 use crate::message::{Messages, reason};
+use crate::metrics::Listener;
 use crate::notices::{interpreter_meant, tell_built_ins, tell_untraced_children};
 use crate::options::Options;
 use crate::target::{Target, monotonic};
@@ -41,6 +43,8 @@ const PATIENCE: Duration = Duration::from_millis(50);
 
 /// A run that has not begun.
 pub(crate) struct Run {
+    /// Where metrics are asked for.
+    pub(crate) listen: Option<SocketAddr>,
     pub(crate) options: Arc<Options>,
     pub(crate) messages: Messages,
     pub(crate) output: Output,
@@ -76,6 +80,7 @@ impl Run {
     /// Traces until something ends it; gives the exit status.
     pub(crate) fn trace(self, matches: &[Match]) -> Result<i32> {
         let Self {
+            listen,
             options,
             messages,
             output,
@@ -95,6 +100,13 @@ impl Run {
         let mailbox = Arc::new(Mailbox::new()?);
         let name = output.name.clone();
         let pipeline = Pipeline::start(ring, consumer, sinks(output, &messages, &mailbox))?;
+        let listener = listen.map(|address| Listener::start(address, pipeline.metrics()));
+        let listener = listener.transpose()?;
+        if let Some(listener) = &listener
+            && !options.output.quiet
+        {
+            messages.say(&format!("metrics are at {}", listener.url()));
+        }
         let end = loaded.end.map(|end| enabling.session.runnable(end));
         let end = end.transpose()?;
         let detacher = enabling.session.detacher();
@@ -125,7 +137,9 @@ impl Run {
             checked,
         };
         let ending = live.wait().unwrap_or_else(Ending::Failed);
-        live.end(ending)
+        let status = live.end(ending);
+        drop(listener);
+        status
     }
 }
 

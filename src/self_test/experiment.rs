@@ -168,6 +168,7 @@ fn observe(
     let code = code_options(&checked.program, &options, meant, grows, None);
     let enabling = Enabling::new(checked, code, Arc::clone(&options), false);
     let run = Run {
+        listen: None,
         enabler: Enabler::new(catalog, enabling, Arc::clone(&options), target.pid(), None),
         options,
         messages: Messages::new(None),

@@ -14,6 +14,7 @@ mod followfork;
 mod golden;
 mod harness;
 mod header;
+mod installed;
 mod json;
 mod kernel;
 mod late;

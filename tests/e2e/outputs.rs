@@ -307,6 +307,130 @@ print(len(work), q['action'], q['name'], q['result'], q['low'], q['high'], q['va
     );
 }
 
+/// Asks until each count is there, and checks what the text says.
+const METRICS: &str = r#"
+import sys, time, urllib.error, urllib.request
+def get(path):
+    with urllib.request.urlopen(sys.argv[1] + path, timeout=10) as answer:
+        return answer.headers["Content-Type"], answer.read().decode()
+for _ in range(600):
+    try:
+        kind, text = get("/metrics")
+        if 'rdtrace_calls_total{key1="often"' in text and "rdtrace_lines_bucket" in text:
+            break
+    except urllib.error.URLError:
+        pass
+    time.sleep(0.1)
+assert kind.startswith("text/plain; version=0.0.4"), kind
+try:
+    get("/other")
+    raise AssertionError("there is a page /other")
+except urllib.error.HTTPError as error:
+    assert error.code == 404, error
+try:
+    from prometheus_client.parser import text_string_to_metric_families
+except ImportError:
+    print("no parser")
+    sys.exit()
+found = {family.name: family for family in text_string_to_metric_families(text)}
+calls = found["rdtrace_calls"]
+assert calls.type == "counter" and all(sample.value > 0 for sample in calls.samples)
+least = found["rdtrace_least"]
+assert least.type == "gauge" and [sample.labels for sample in least.samples] == [{}]
+lines = found["rdtrace_lines"]
+buckets = [sample for sample in lines.samples if sample.name.endswith("_bucket")]
+assert lines.type == "histogram" and buckets[-1].labels["le"] == "+Inf"
+assert [b.value for b in buckets] == sorted(b.value for b in buckets)
+assert found["rdtrace_faults"].samples[0].value == 0
+print("parsed")
+"#;
+
+#[test]
+fn metrics_are_answered_while_the_program_runs() {
+    if !can_trace_python() {
+        return;
+    }
+    // A port that was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = port.local_addr().unwrap();
+    drop(port);
+    let clauses = "python$target:::function-entry \
+         { @calls[copyinstr(arg1)] = count(); @lines = quantize(arg2); @least = min(arg2); } \
+         tick-100ms { printa(@least); trunc(@least); }";
+    let busy = repository("examples/busy.py");
+    let mut command = rdtrace([
+        "-q",
+        "--listen",
+        &address.port().to_string(),
+        "-n",
+        clauses,
+        "-c",
+    ]);
+    command.arg(format!("/usr/bin/python3 {} 30", busy.display()));
+    let running = Running::start(command);
+    let url = format!("http://{address}");
+    let read = read_by_python(METRICS, Path::new(&url));
+    running.signal(Signal::SIGINT);
+    let outcome = running.finish();
+    assert_eq!((outcome.status, outcome.stderr.as_str()), (0, ""));
+    assert!(
+        outcome.stdout.contains("  often "),
+        "the aggregations are printed all the same"
+    );
+    if read == "no parser\n" {
+        skipped("needs python/prometheus_client in target/readers");
+    } else {
+        assert_eq!(read, "parsed\n");
+    }
+}
+
+#[test]
+fn what_cannot_be_listened_on_is_said_before_anything_runs() {
+    if !can_trace_python() {
+        return;
+    }
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for (listen, message) in [
+        (
+            address.as_str(),
+            format!("rdtrace: failed to listen on {address}: Address already in use"),
+        ),
+        (
+            "nowhere",
+            "rdtrace: --listen nowhere: this is no PORT".to_owned(),
+        ),
+    ] {
+        let command = rdtrace([
+            "-q",
+            "--listen",
+            listen,
+            "-n",
+            "BEGIN {}",
+            "-c",
+            "/bin/echo ran",
+        ]);
+        let outcome = run(command);
+        assert_eq!((outcome.status, outcome.stdout.as_str()), (1, ""));
+        assert!(outcome.stderr.starts_with(&message), "{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn bash_completes_values_by_asking() {
+    let script = r#"
+        PATH=$(dirname "$1"):$PATH
+        source <(rdtrace --completions bash)
+        ask() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=()
+                _rdtrace_values rdtrace "${@: -1}" "${@: -2:1}"; echo "${COMPREPLY[@]}"; }
+        ask rdtrace -x ofo
+        ask rdtrace run slo
+        ask rdtrace --form"#;
+    let mut command = Command::new("bash");
+    command.args(["-c", script, "bash", crate::harness::RDTRACE]);
+    assert_eq!(run(command).clean(), "oformat\nslow\n--format\n");
+}
+
 #[test]
 fn scripts_of_the_binary_run_by_name() {
     if !can_trace_python() {

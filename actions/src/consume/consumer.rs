@@ -10,7 +10,7 @@ use dlang::eval::{self, Env as _, EvalError, Value};
 use dlang::program::{Expr, Program};
 use provider::probe::ProbeKind;
 
-use super::aggregate::{AggregationMaps, Aggregations, Moment};
+use super::aggregate::{AggregationMaps, Aggregations, Moment, Table};
 use super::convert::Dates;
 use super::decode::Record;
 use super::drops::{DropCounts, DropReporter};
@@ -45,6 +45,8 @@ pub struct Consumer {
     set_option: SetOption,
     /// What was lost and has not been told yet.
     lost: Vec<Drops>,
+    /// How much has been lost.
+    dropped: u64,
     /// Whether a record has been shown.
     begun: bool,
     /// Records so far, of any kind.
@@ -109,6 +111,7 @@ impl Consumer {
             effects: Vec::new(),
             set_option: Box::new(|_, _, _| Err("options cannot be set here".into())),
             lost: Vec::new(),
+            dropped: 0,
             begun: false,
             count: 0,
             held: None,
@@ -239,7 +242,14 @@ impl Consumer {
             speculative: self.speculations.dropped().to_vec(),
             ..counts.clone()
         };
+        let lost = self.lost.len();
         self.lost.extend(self.drops.report(&counts));
+        self.dropped += self
+            .lost
+            .iter()
+            .skip(lost)
+            .map(|drops| drops.count)
+            .sum::<u64>();
     }
 
     fn tell_lost(&mut self, out: &mut Vec<u8>) {
@@ -301,6 +311,18 @@ impl Consumer {
         let mut ends = written[..most].windows(between.len());
         let last = ends.rposition(|bytes| bytes == between)?;
         Some((last, closing.text))
+    }
+
+    /// Metrics of the aggregations as they are now, in Prometheus' text format.
+    ///
+    /// # Errors
+    ///
+    /// When the maps cannot be read.
+    pub fn metrics(&mut self) -> io::Result<String> {
+        let mut text = String::new();
+        let each = &mut |table: &Table<'_>| text += &output::metrics(table);
+        self.aggregations.now(self.maps.as_mut(), each)?;
+        Ok(text + &output::own(self.stats, self.dropped))
     }
 
     /// What is to be done beside the output since the last call, in order, with its places in `out`,

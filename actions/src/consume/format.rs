@@ -20,6 +20,8 @@ pub enum OutputFormat {
     Chrome,
     /// What pprof opens.
     Pprof,
+    /// Metrics of aggregations, in Prometheus' text format.
+    Prometheus,
 }
 
 impl OutputFormat {
@@ -33,19 +35,20 @@ impl OutputFormat {
         ("speedscope", Self::Speedscope),
         ("chrome", Self::Chrome),
         ("pprof", Self::Pprof),
+        ("prometheus", Self::Prometheus),
     ];
 
     /// Whether it shows when a record was made, and in which thread. Records do not say otherwise.
     #[must_use]
     pub fn shows_origin(self) -> bool {
-        self != Self::Text
+        !matches!(self, Self::Text | Self::Prometheus)
     }
 
     /// Whether it shows calls: what `-F` shows of entries and returns must be in their records.
     #[must_use]
     pub fn shows_calls(self) -> bool {
         match self {
-            Self::Text | Self::Json | Self::Csv => false,
+            Self::Text | Self::Json | Self::Csv | Self::Prometheus => false,
             Self::Folded | Self::Flamegraph | Self::Speedscope | Self::Chrome | Self::Pprof => true,
         }
     }
@@ -56,7 +59,9 @@ impl OutputFormat {
     pub fn is_document(self) -> bool {
         match self {
             Self::Text | Self::Json | Self::Csv | Self::Folded => false,
-            Self::Flamegraph | Self::Speedscope | Self::Chrome | Self::Pprof => true,
+            Self::Flamegraph | Self::Speedscope | Self::Chrome | Self::Pprof | Self::Prometheus => {
+                true
+            }
         }
     }
 }

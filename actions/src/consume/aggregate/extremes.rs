@@ -45,7 +45,7 @@ const LATE: Duration = Duration::from_millis(10);
 /// The words of all CPUs, by key.
 type Values = HashMap<Tuple, Vec<u64>>;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Extremes {
     func: AggFunc,
     epoch: u64,
@@ -60,7 +60,7 @@ pub(super) struct Extremes {
 }
 
 /// A key in a map.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Place {
     map: MapId,
     key: Box<[u8]>,
@@ -70,7 +70,7 @@ struct Place {
 }
 
 /// An epoch that is over.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Ended {
     since: Instant,
     /// What has been taken from it.

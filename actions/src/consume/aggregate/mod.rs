@@ -28,7 +28,7 @@ use self::key::Tuple;
 pub use self::maps::AggregationMaps;
 pub(super) use self::print::{Plan, Printer};
 use self::snapshot::Data;
-use self::table::{Aggregation, Row};
+use self::table::{Aggregation, Row, View};
 pub(super) use self::table::{Keyed, Moment, Result, Table};
 use super::names::Namer;
 use crate::record::AggregationLayout;
@@ -176,6 +176,33 @@ impl Aggregations {
         }
         for id in ids {
             each(&self.table(&[id]));
+        }
+        Ok(())
+    }
+
+    /// Gives every aggregation to `each` as it is now, for somebody who looks on: what the program prints
+    /// and clears is not changed by it.
+    pub(super) fn now(
+        &mut self,
+        maps: &mut dyn AggregationMaps,
+        each: &mut dyn FnMut(&Table<'_>),
+    ) -> io::Result<()> {
+        let maps = &mut Copied::new(maps);
+        let ids: Vec<AggId> = self.all.keys().copied().collect();
+        for id in ids {
+            let Some(aggregation) = self.all.get_mut(&id) else {
+                continue;
+            };
+            let moment = Moment {
+                firing: None,
+                record: 0,
+            };
+            let entries = aggregation.data.peek(maps)?;
+            let seen = aggregation.view.replace(View { moment, entries });
+            each(&self.table(&[id]));
+            if let Some(aggregation) = self.all.get_mut(&id) {
+                aggregation.view = seen;
+            }
         }
         Ok(())
     }

@@ -62,6 +62,15 @@ impl Data {
         }
     }
 
+    /// The same for somebody who looks on: `clear()` and `trunc()` go on from the last [`snapshot`](Self::snapshot).
+    pub(super) fn peek(&mut self, maps: &mut dyn AggregationMaps) -> io::Result<Vec<Entry>> {
+        let found = self.read(maps)?;
+        match &mut self.kept {
+            Kept::Sums(sums) => sums.snapshot(&self.layout, found, maps),
+            Kept::Extremes(extremes) => Ok(extremes.clone().snapshot(found)),
+        }
+    }
+
     /// `clear()` of what the last snapshot showed: the keys stay, their values start again.
     pub(super) fn clear(
         &mut self,

@@ -7,6 +7,7 @@
 //! | `csv` | `csv` | values and aggregations, one table |
 //! | `folded`, `flamegraph`, `pprof` | `folded`, `flamegraph`, `pprof` | stacks ([`stacks`]) |
 //! | `speedscope` | `speedscope` | calls in their order, and stacks |
+//! | `prometheus` | `prometheus` | aggregations |
 //! | `chrome` | `chrome` | calls ([`calls`]), all other records, aggregations |
 //!
 //! Entry and return probes are calls, of whatever provider they are: [`calls`] puts them together.
@@ -19,6 +20,7 @@ mod flamegraph;
 mod folded;
 mod json;
 mod pprof;
+mod prometheus;
 mod speedscope;
 mod stacks;
 #[cfg(test)]
@@ -32,6 +34,8 @@ use self::flamegraph::Flamegraph;
 use self::folded::Folded;
 use self::json::Json;
 use self::pprof::Pprof;
+use self::prometheus::Prometheus;
+pub(super) use self::prometheus::{metrics, own};
 use self::speedscope::Speedscope;
 use self::text::Text;
 use super::event::Output;
@@ -51,5 +55,6 @@ pub(super) fn open(format: OutputFormat, options: &OutputOptions) -> Box<dyn Out
         OutputFormat::Speedscope => Box::new(Speedscope::default()),
         OutputFormat::Chrome => Box::new(Chrome::new(options)),
         OutputFormat::Pprof => Box::new(Pprof::new(options)),
+        OutputFormat::Prometheus => Box::new(Prometheus::default()),
     }
 }

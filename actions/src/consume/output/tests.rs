@@ -15,7 +15,7 @@ use super::super::options::OutputOptions;
 use super::super::testing::{Datum, consumer};
 use super::super::testing::{FakeMaps, ecb, lay_out, probe, recorded, string};
 use crate::frames::Stack;
-use crate::record::{AggregationLayout, Ecb, Flow, OutputKind};
+use crate::record::{AggregationLayout, Ecb, Flow, OutputKind, extreme_mask};
 use dlang::types::Int;
 
 /// What a record says of its origin, and the function.
@@ -394,4 +394,73 @@ fn a_table_has_one_width() {
     let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
     assert_eq!(rows.len(), 2);
     assert_eq!(&rows[0][0], "count");
+}
+
+#[test]
+fn metrics_are_of_the_last_state() {
+    let mut out = Vec::new();
+    with_stacks(OutputFormat::Prometheus).finish(&mut out);
+    let text = String::from_utf8(out).unwrap();
+    let start = "# HELP rdtrace_n_total @n = count()\n# TYPE rdtrace_n_total counter\n\
+         rdtrace_n_total{key1=\"0x11\"} 1\nrdtrace_n_total{key1=\"0x22;0x11\"} 3\n";
+    assert!(text.starts_with(start), "{text}");
+    assert!(text.contains("\nrdtrace_records_total 0\n"), "{text}");
+}
+
+/// What `clear()` takes is what `printa()` has shown in the same firing, though somebody has looked
+/// between.
+#[test]
+fn looking_on_changes_nothing() {
+    let stack_2 = || [&[1], &2_u64.to_le_bytes()[..]].concat();
+    for func in [AggFunc::Count, AggFunc::Min] {
+        let value = |n: u64| {
+            if func == AggFunc::Min {
+                vec![1, n ^ extreme_mask(func).cast_unsigned()]
+            } else {
+                vec![n]
+            }
+        };
+        let maps = FakeMaps::default();
+        let options = OutputOptions {
+            quiet: true,
+            ..OutputOptions::default()
+        };
+        let names = Box::new(TwoStacks);
+        let mut consumer = Consumer::with_names(options, Box::new(maps.clone()), names);
+        consumer.add_aggregations([AggregationLayout {
+            id: AggId(0),
+            name: "n".into(),
+            func,
+            key: vec![Type::Stack],
+            maps: vec![MapId(1)],
+            stride: u32::try_from(value(0).len()).unwrap(),
+            selector: None,
+        }]);
+        let show = |id| vec![OutputKind::Printa(None, vec![AggId(id)])];
+        consumer.add_ecbs([
+            clause(1, Flow::None, show(0)),
+            clause(2, Flow::None, vec![OutputKind::Clear(AggId(0))]),
+        ]);
+        let record = |epid| lay_out(epid, 0, &data(1, 100, "")).2;
+        let set = |n| maps.0.lock().unwrap().insert(stack_2(), value(n));
+        let mut out = Vec::new();
+        set(3);
+        consumer.record(&record(1), &mut out);
+        set(5);
+        let seen = consumer.metrics().unwrap();
+        let number = if func == AggFunc::Min {
+            " 5\n"
+        } else {
+            "total{key1=\"0x11\"} 5\n"
+        };
+        assert!(seen.contains(number), "{seen}");
+        let before = String::from_utf8_lossy(&out).into_owned();
+        assert!(before.trim_end().ends_with(" 3"), "{before}");
+        if func == AggFunc::Count {
+            consumer.record(&record(2), &mut out);
+            consumer.record(&lay_out(1, 0, &data(1, 200, "")).2, &mut out);
+            let after = String::from_utf8(out).unwrap();
+            assert!(after.trim_end().ends_with(" 2"), "{after}");
+        }
+    }
 }

@@ -83,6 +83,21 @@ impl EcbTable {
     }
 }
 
+/// Where metrics of the aggregations come from, at any time.
+#[derive(Clone, Debug)]
+pub struct Metrics(Arc<Mutex<Consumer>>);
+
+impl Metrics {
+    /// Those of now, in Prometheus' text format. Formatting waits meanwhile, the ring does not.
+    ///
+    /// # Errors
+    ///
+    /// When the maps cannot be read.
+    pub fn text(&self) -> io::Result<String> {
+        lock(&self.0).metrics()
+    }
+}
+
 impl Pipeline {
     /// Starts the threads.
     ///
@@ -131,6 +146,11 @@ impl Pipeline {
     /// Where ECBs are added, from whatever thread, before their probes are attached.
     pub fn ecbs(&self) -> EcbTable {
         EcbTable(Arc::clone(&self.consumer))
+    }
+
+    /// Where metrics come from.
+    pub fn metrics(&self) -> Metrics {
+        Metrics(Arc::clone(&self.consumer))
     }
 
     /// Says that BEGIN's firing is over ([`Consumer::begins`]).
