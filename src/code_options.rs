@@ -5,7 +5,8 @@ use actions::consume::OutputFormat;
 use actions::follow::FollowFields;
 use actions::frames::FrameOptions;
 use actions::lower::{
-    Extras, LowerOptions, PART_LENGTH, uses_ancestors, walks_processes, wants_may_goto,
+    Extras, LowerOptions, PART_LENGTH, finds_python, uses_ancestors, walks_processes,
+    wants_may_goto,
 };
 use dlang::program::Program;
 use predicates::storage::TaskFields;
@@ -68,11 +69,12 @@ pub(crate) fn code_options(
         },
         task: TaskFields {
             call_flags: meant.calls.then(call_flags).flatten(),
-            ..task_fields(meant.files || uses_ancestors(program))
+            ..task_fields(meant.files || uses_ancestors(program) || finds_python(program))
         },
         part_length: PART_LENGTH,
         may_goto: (meant.files
             || walks_processes(program)
+            || finds_python(program)
             || wants_may_goto(program, output.strsize))
             && KernelFeatures::may_goto(),
         follow,
@@ -80,6 +82,7 @@ pub(crate) fn code_options(
         frames: FrameOptions {
             kernel: options.stackframes,
             user: options.ustackframes,
+            python: options.jstackframes,
             ..FrameOptions::default()
         },
         nests: meant.kernel,

@@ -15,7 +15,7 @@ use dlang::diag::Source;
 use dlang::tags::Tag;
 use predicates::asm::Code;
 use predicates::storage::own_globals;
-use provider::addresses::{Addresses, Tables};
+use provider::addresses::{Addresses, Pythons, Tables};
 use provider::features::KernelFeatures;
 use provider::object::{Attachment, ProgramId, Target};
 use provider::probe::Probe;
@@ -129,6 +129,9 @@ impl Enabling {
             let tables = self.session.map(tables)?;
             addresses.keep(Tables::new(&tables, self.session.map(processes)?)?);
         }
+        if let Some(processes) = self.compiler.python_processes() {
+            addresses.keep_pythons(Pythons::new(self.session.map(processes)?));
+        }
         if shows_processes(&self.checked.program) {
             addresses.follow(&KernelFeatures::detect(), targets)?;
         }
@@ -151,9 +154,15 @@ impl Enabling {
             ..self.options.output.clone()
         };
         let stacks = self.compiler.stacks().map(|map| self.session.map(map));
+        let codes = self.compiler.python_codes();
+        let codes = codes.map(|[texts, tables]| {
+            let maps = (self.session.map(texts)?, self.session.map(tables)?);
+            anyhow::Ok(maps)
+        });
         let names = KernelNames {
             addresses: self.addresses(targets)?,
             stacks: stacks.transpose()?,
+            codes: codes.transpose()?,
         };
         let maps = Box::new(KernelMaps(maps));
         let mut consumer = Consumer::with_names(options, maps, Box::new(names));

@@ -10,6 +10,7 @@ use actions::active_frames::ActiveFrames;
 use actions::consume::{AggregationMaps, DropCounts, Names, pipeline};
 use actions::frames::Stack;
 use actions::lower::Compiler;
+use actions::python_code::Code;
 use actions::record::EpochPlace;
 use anyhow::Result;
 use nix::errno::Errno;
@@ -141,6 +142,8 @@ pub(crate) struct KernelNames {
     pub(crate) addresses: Addresses,
     /// The map with all stacks, if the program has any.
     pub(crate) stacks: Option<Map>,
+    /// The maps with the texts of Python's code objects and their line tables, if the program asks for them.
+    pub(crate) codes: Option<(Map, Map)>,
 }
 
 impl Names for KernelNames {
@@ -157,6 +160,16 @@ impl Names for KernelNames {
         let mut value = vec![0; map.value_len()];
         let found = map.lookup(&number.to_ne_bytes(), &mut value).ok()?;
         Stack::parse(&value).filter(|_| found)
+    }
+
+    fn code(&mut self, number: u32) -> Option<Code> {
+        let (texts, tables) = self.codes.as_ref()?;
+        let find = |map: &Map, key: u64| {
+            let mut value = vec![0; map.value_len()];
+            let found = map.lookup(&key.to_ne_bytes(), &mut value).ok()?;
+            found.then_some(value)
+        };
+        Code::read(number, &|key| find(texts, key), &|key| find(tables, key))
     }
 }
 
@@ -254,8 +267,11 @@ pub(crate) fn free_dead_frames(session: &Session, compiler: &Compiler) -> Result
 /// read: only if `needed`.
 pub(crate) fn task_fields(needed: bool) -> TaskFields {
     let mut btf = needed.then(Btf::of_kernel).flatten();
-    let mut offset = |member| btf.as_mut()?.member_offset("task_struct", member);
+    let mut member = |of, member| btf.as_mut()?.member_offset(of, member);
+    let fs_base = member("task_struct", "thread").zip(member("thread_struct", "fsbase"));
+    let mut offset = |name| member("task_struct", name);
     TaskFields {
+        fs_base: fs_base.map(|(thread, base)| thread + base),
         real_parent: offset("real_parent"),
         tgid: offset("tgid"),
         self_exec_id: offset("self_exec_id"),

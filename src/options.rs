@@ -65,6 +65,8 @@ pub(crate) struct Options {
     pub(crate) stackframes: u32,
     /// `ustackframes`: the same of `ustack()`.
     pub(crate) ustackframes: u32,
+    /// `jstackframes`: the same of `jstack()`.
+    pub(crate) jstackframes: u32,
     /// `demangle`: names of C++ and Rust as in their sources.
     pub(crate) demangle: bool,
     /// The options that were set and change nothing here.
@@ -97,6 +99,7 @@ impl Default for Options {
             followfork: false,
             stackframes: 20,
             ustackframes: 100,
+            jstackframes: 512,
             demangle: true,
             without_effect: Vec::new(),
         }
@@ -309,6 +312,7 @@ impl Options {
             "droptags" => output.drop_tags = switch().unwrap_or(true),
             "stackframes" => self.stackframes = frames()?,
             "ustackframes" => self.ustackframes = frames()?,
+            "jstackframes" => self.jstackframes = frames()?,
             "stackindent" => output.stack_indent = number()?.min(MOST_INDENT),
             "demangle" => self.demangle = own_switch()?,
             "nspec" => {

@@ -51,6 +51,68 @@ fn each_lists_its_probes() {
     });
 }
 
+/// The command that shows all kinds of frames. Where another program starts the interpreter, that is known some
+/// moments after its start only, and the command waits.
+fn frames_command(python: &Python, script: &str, file: &str) -> String {
+    let wait = if python.root == Path::new("/") { 0 } else { 3 };
+    format!("{} {script} {file} {wait}", python.command.join(" "))
+}
+
+/// The stacks that a program says it is in, and those that rdtrace finds there, from a probe in the C library.
+#[test]
+fn each_has_its_frames_in_any_probe() {
+    each("frames", |python| {
+        let script = python.file("tests/triggers/frames.py");
+        let place = format!("tmp/rdtrace-frames-{}", std::process::id());
+        let said = python.root.join(&place);
+        let command = frames_command(python, &script, &format!("/{place}"));
+        let program = "pid$target:libc.so.6:getppid:entry
+            { printf(\"at %s %s\\n%k\", pyfile, pyfunc, jstack(4000)); }";
+        let text = rdtrace(&["-qn", program, "-c", &command]);
+        let expected = fs::read_to_string(&said).unwrap();
+        fs::remove_file(&said).unwrap();
+        let expected: Vec<Vec<&str>> = expected
+            .trim_end()
+            .split("\n\n")
+            .map(|list| list.lines().collect())
+            .collect();
+        let found: Vec<Vec<&str>> = text
+            .split("at ")
+            .skip(1)
+            .map(|list| list.lines().filter(|line| !line.is_empty()).collect())
+            .collect();
+        assert_eq!(found.len(), expected.len(), "{}: {text}", python.name());
+        for (found, expected) in found.iter().zip(&expected) {
+            let (top, frames) = found.split_first().unwrap();
+            assert_eq!(frames, &expected[..], "{}", python.name());
+            let (place, function) = expected[0].rsplit_once(' ').unwrap();
+            let (file, _) = place.rsplit_once(':').unwrap();
+            assert_eq!(*top, format!("{file} {function}"), "{}", python.name());
+        }
+        None
+    });
+}
+
+/// Of a deep stack the innermost functions, and a mark that there are more.
+#[test]
+fn each_marks_a_stack_that_is_cut() {
+    each("deep stacks", |python| {
+        let script = python.file("tests/triggers/frames.py");
+        let command = frames_command(python, &script, "/dev/null");
+        let program = "pid$target:libc.so.6:getppid:entry { @[jstack()] = count(); }
+            END { printa(\"%k%@d\\n\", @); }";
+        let text = rdtrace(&["-qn", program, "-c", &command]);
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        let cut = lines.iter().position(|line| *line == "...");
+        let cut = cut.unwrap_or_else(|| panic!("{}: {text}", python.name()));
+        let before = lines[..cut].iter().rev();
+        let deep = before.take_while(|line| line.ends_with(" recursive"));
+        assert_eq!(deep.count(), 512, "{}", python.name());
+        assert_eq!(lines[cut + 1], "1", "{}", python.name());
+        None
+    });
+}
+
 #[test]
 fn each_shows_the_call_stack_exactly() {
     each("call stack", |python| {

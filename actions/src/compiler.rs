@@ -9,6 +9,7 @@ use dlang::types::Type;
 use dlang::walk::each_part;
 use predicates::asm::MapRef;
 use predicates::emit::MachineState;
+use predicates::python_layout::PythonMaps;
 use predicates::scratch::allocates;
 use predicates::storage::{CommonMaps, Sizes, Storage, TupleMaps};
 use predicates::unwind::UnwindMaps;
@@ -18,7 +19,7 @@ use provider::probe::Probe;
 use crate::exit::exits;
 use crate::flow::{flow_name, flow_of};
 use crate::follow::followed_map;
-use crate::frames::{self, ROWS, stacks_map, unwind_maps};
+use crate::frames::{self, PYTHON_MAPS, ROWS, python_maps, stacks_map, unwind_maps};
 use crate::maps::{COUNTERS_MAP, FIRST_OWN, GLOBALS, RING, SWITCHES, THREAD, TIMER_SCRATCH};
 use crate::options::{Enabled, LowerOptions};
 use crate::plan::{each_clause_expr, each_statement, most_fixed, plan_record};
@@ -144,7 +145,7 @@ impl Compiler {
             switches: SWITCHES,
         };
         let frames = frames::limits(&program, options.frames).map(|limits| {
-            own_maps.push(stacks_map(limits));
+            own_maps.push(stacks_map(limits, frames::finds_python(&program)));
             next_map += 1;
             (MapRef(next_map - 1), limits)
         });
@@ -157,10 +158,23 @@ impl Compiler {
                 processes: MapRef(next_map - 1),
             }
         });
+        let python = frames::finds_python(&program).then(|| {
+            own_maps.extend(python_maps());
+            let first = next_map;
+            next_map += PYTHON_MAPS;
+            PythonMaps {
+                processes: MapRef(first),
+                codes: MapRef(first + 1),
+                texts: MapRef(first + 2),
+                tables: MapRef(first + 3),
+                threads: MapRef(first + 4),
+            }
+        });
         let sizes = Sizes {
             objects: reads_objects(&program),
             frames,
             unwind,
+            python,
             speculations: speculations(&program, options.speculations),
             strsize,
             record,
@@ -271,6 +285,19 @@ impl Compiler {
     pub fn unwind(&self) -> Option<[MapId; 2]> {
         let maps = self.storage.frames?.unwind?;
         Some([MapId(maps.tables.0), MapId(maps.processes.0)])
+    }
+
+    /// The map of processes that run a Python, if the program asks for Python's frames.
+    #[must_use]
+    pub fn python_processes(&self) -> Option<MapId> {
+        Some(MapId(self.storage.python?.maps.processes.0))
+    }
+
+    /// The maps of the texts of code objects, and of their line tables.
+    #[must_use]
+    pub fn python_codes(&self) -> Option<[MapId; 2]> {
+        let maps = self.storage.python?.maps;
+        Some([MapId(maps.texts.0), MapId(maps.tables.0)])
     }
 
     /// Whether the program has an `exit()`.

@@ -2,9 +2,10 @@
 //! reads one.
 
 use dlang::program::{Builtin, Expr, ExprKind, Program, Subroutine};
-use predicates::frames::{ADDRESSES, COUNT, FrameLimits, PROCESS};
+use predicates::frames::{ADDRESSES, COUNT, FrameLimits, MOST_PYTHON_FRAMES, PROCESS};
 use provider::object::{MapKind, MapSpec};
 use unwind::memory::{PROCESSES, ROW, ROWS_AT};
+use unwind::python;
 
 use crate::plan::each_clause_expr;
 
@@ -15,6 +16,8 @@ pub struct FrameOptions {
     pub kernel: u32,
     /// `-x ustackframes`: of `ustack()`.
     pub user: u32,
+    /// `-x jstackframes`: of `jstack()`.
+    pub python: u32,
     /// The most that the kernel finds: `kernel.perf_event_max_stack`.
     pub most: u32,
 }
@@ -24,6 +27,7 @@ impl Default for FrameOptions {
         Self {
             kernel: 20,
             user: 100,
+            python: 512,
             most: 127,
         }
     }
@@ -32,9 +36,18 @@ impl Default for FrameOptions {
 /// The most different stacks of a run.
 const STACKS: u32 = 1 << 16;
 
-/// The map with all stacks.
-pub(crate) fn stacks_map(limits: FrameLimits) -> MapSpec {
-    MapSpec::new("stacks", MapKind::Hash, 8, limits.bytes(), STACKS)
+/// The most memory for stacks that have their place from the start.
+const STACK_BYTES: u32 = 64 << 20;
+
+/// The map with all stacks. Those of Python are long, and asked for in timers, which get few new entries of a map
+/// that grows: if it has some, all there may be have their place from the start.
+pub(crate) fn stacks_map(limits: FrameLimits, of_python: bool) -> MapSpec {
+    let (kind, most) = if of_python {
+        (MapKind::FixedHash, STACK_BYTES / limits.bytes())
+    } else {
+        (MapKind::Hash, STACKS)
+    };
+    MapSpec::new("stacks", kind, 8, limits.bytes(), most.min(STACKS))
 }
 
 /// The array map with the tables for walking stacks, and the map of processes that have some.
@@ -44,6 +57,41 @@ pub(crate) fn unwind_maps() -> [MapSpec; 2] {
     [tables, processes]
 }
 
+/// How many [`python_maps`] there are.
+pub(crate) const PYTHON_MAPS: u32 = 5;
+
+/// The maps by which Python's frames are found: the facts of processes, the numbers of code objects, what is
+/// known of these, and the states of threads.
+pub(crate) fn python_maps() -> [MapSpec; PYTHON_MAPS as usize] {
+    let facts = python::Facts::BYTES;
+    let (key, value) = (python::CODE_KEY, python::CODE_VALUE);
+    [
+        MapSpec::new("python_pids", MapKind::Hash, 8, facts, python::PROCESSES),
+        MapSpec::new(
+            "python_codes",
+            MapKind::FixedHash,
+            key,
+            value,
+            python::CODES,
+        ),
+        MapSpec::new(
+            "python_texts",
+            MapKind::FixedHash,
+            8,
+            python::TEXT,
+            4 * python::CODES,
+        ),
+        MapSpec::new(
+            "python_lines",
+            MapKind::FixedHash,
+            8,
+            python::PIECE,
+            python::ALL_PIECES,
+        ),
+        MapSpec::new("python_states", MapKind::TaskStorage, 4, 8, 0),
+    ]
+}
+
 /// How many rows there is room for: 24 MiB of them. A large program and its libraries have some
 /// hundred thousand.
 pub(crate) const ROWS: u32 = 3 << 20;
@@ -51,18 +99,43 @@ pub(crate) const ROWS: u32 = 3 << 20;
 /// Whether a program asks for the stacks of processes.
 #[must_use]
 pub fn walks_processes(program: &Program) -> bool {
-    fn walks(expr: &Expr) -> bool {
+    has_expr(program, &|expr| {
         matches!(
             expr.kind,
             ExprKind::Builtin(Builtin::Ucaller | Builtin::Ustackdepth)
                 | ExprKind::Call(Subroutine::Ustack, _)
-        ) || expr.operands().into_iter().any(walks)
-    }
+        )
+    })
+}
+
+/// Whether a program asks for the Python functions that threads are in.
+#[must_use]
+pub fn finds_python(program: &Program) -> bool {
+    has_expr(program, &|expr| {
+        matches!(
+            expr.kind,
+            ExprKind::Builtin(
+                Builtin::Pyfile | Builtin::Pyfunc | Builtin::Pyqualname | Builtin::Pyframe
+            ) | ExprKind::Call(Subroutine::Pystack, _)
+        )
+    })
+}
+
+fn has_expr(program: &Program, which: &dyn Fn(&Expr) -> bool) -> bool {
     let mut found = false;
     for clause in &program.clauses {
-        each_clause_expr(clause, &mut |expr| found = found || walks(expr));
+        each_clause_expr(clause, &mut |expr| {
+            each_expr_of(expr, &mut |expr| found |= which(expr));
+        });
     }
     found
+}
+
+fn each_expr_of(expr: &Expr, visit: &mut dyn FnMut(&Expr)) {
+    visit(expr);
+    for operand in expr.operands() {
+        each_expr_of(operand, visit);
+    }
 }
 
 /// What limits the stacks of a program; `None` if it has none.
@@ -74,9 +147,10 @@ pub(crate) fn limits(program: &Program, options: FrameOptions) -> Option<FrameLi
         });
     }
     Some(FrameLimits {
-        most: most?.clamp(1, options.most),
+        most: most?.max(1),
         kernel: options.kernel.clamp(1, options.most),
         user: options.user.clamp(1, options.most),
+        python: options.python.clamp(1, MOST_PYTHON_FRAMES),
     })
 }
 
@@ -86,15 +160,13 @@ fn most_frames(expr: &Expr, options: FrameOptions) -> Option<u32> {
         Some(2)
     } else if let ExprKind::Builtin(Builtin::Stackdepth | Builtin::Ustackdepth) = expr.kind {
         Some(options.most)
-    } else if let ExprKind::Call(subroutine @ (Subroutine::Stack | Subroutine::Ustack), args) =
-        &expr.kind
-    {
-        let default = if *subroutine == Subroutine::Stack {
-            options.kernel
-        } else {
-            options.user
-        };
-        Some(wanted(args, default))
+    } else if let ExprKind::Call(Subroutine::Stack, args) = &expr.kind {
+        Some(wanted(args, options.kernel).min(options.most))
+    } else if let ExprKind::Call(Subroutine::Ustack, args) = &expr.kind {
+        Some(wanted(args, options.user).min(options.most))
+    } else if let ExprKind::Call(Subroutine::Pystack, args) = &expr.kind {
+        // One more word says that there are more.
+        Some(wanted(args, options.python).min(MOST_PYTHON_FRAMES) + 1)
     } else {
         None
     };

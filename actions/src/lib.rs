@@ -17,6 +17,7 @@ mod parts;
 mod pieces;
 mod plan;
 mod program;
+pub mod python_code;
 pub mod record;
 mod tables;
 mod trampoline;

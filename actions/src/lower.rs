@@ -18,7 +18,7 @@ use provider::object::{
 
 pub use crate::compiler::{Compiler, reads_objects, wants_may_goto};
 use crate::follow::Keeping;
-pub use crate::frames::walks_processes;
+pub use crate::frames::{finds_python, walks_processes};
 use crate::maps::{COUNTERS_MAP, program_name};
 pub use crate::options::{Enabled, LowerOptions};
 pub use crate::parts::PART_LENGTH;
@@ -375,7 +375,9 @@ pub fn shows_processes(program: &Program) -> bool {
             matches!(piece, Piece::Conversion(conversion) if conversion.spec == Spec::UserAddress)
         })
     };
-    let mut found = walks_processes(program) || any_expr(program, &|expr| has_process(&expr.ty));
+    let mut found = walks_processes(program)
+        || finds_python(program)
+        || any_expr(program, &|expr| has_process(&expr.ty));
     for clause in &program.clauses {
         each_statement(&clause.body, &mut |stmt| {
             if let StmtKind::Action(Action::Printf(format, _) | Action::Printa(Some(format), _)) =

@@ -340,6 +340,7 @@ fn call<'a>(
         | Subroutine::Pyrepr
         | Subroutine::Pystr
         | Subroutine::Pytype
+        | Subroutine::Pystack
         | Subroutine::Speculation => return Err(EvalError::NotConstant),
     })
 }

@@ -727,6 +727,14 @@ pub enum Builtin {
     Ucaller,
     /// `ustackdepth`, `uint32_t`: the number of the program's frames.
     Ustackdepth,
+    /// `pyfile`: the file of the Python function that the thread is in; empty if it is in none.
+    Pyfile,
+    /// `pyfunc`: its name.
+    Pyfunc,
+    /// `pyqualname`: its qualified name; before Python 3.11 its name.
+    Pyqualname,
+    /// `pyframe`, `uint64_t`: the address of its frame.
+    Pyframe,
 }
 
 /// Subroutines: functions that give a value. Signatures as in libdtrace's identifier table.
@@ -819,6 +827,8 @@ pub enum Subroutine {
     Pystr,
     /// `string pytype(object)`: the name of its type.
     Pytype,
+    /// `jstack([uint32_t frames[, uint32_t strsize]])`, `pystack`: the Python functions that the thread is in.
+    Pystack,
     /// `string json(const char *, const char *)`: the part of a JSON text that a path leads to.
     Json,
     /// `inet_ntoa` of the four bytes that the argument has in memory.
@@ -862,7 +872,8 @@ impl Subroutine {
             | Self::Pyrepr
             | Self::Pystr
             | Self::Pytype
-            | Self::Ustack => false,
+            | Self::Ustack
+            | Self::Pystack => false,
             Self::Basename
             | Self::Dirname
             | Self::Strlen

@@ -48,6 +48,8 @@ pub(crate) enum Fetched {
     UidGid,
     /// The monotonic clock.
     Timestamp,
+    /// Whether the Python function that the thread is in has been looked for.
+    Python,
     /// A user string: length with NUL, and its start in the heap; an index into `strings`.
     Length(usize),
     /// The start that goes with `Length`.
@@ -66,6 +68,7 @@ impl Fetched {
             Self::PidTgid
             | Self::UidGid
             | Self::Timestamp
+            | Self::Python
             | Self::Length(_)
             | Self::Start(_)
             | Self::TokenStart

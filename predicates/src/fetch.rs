@@ -10,7 +10,7 @@ use crate::storage::{TEXTS, own_state};
 impl Emit<'_> {
     /// `dst = value of a once-fetched slot`, calling `fetch` (result in `r0`) where it may not
     /// have been fetched. Destroys `r0` to `r5`.
-    fn fetch_once(
+    pub(crate) fn fetch_once(
         &mut self,
         dst: Reg,
         what: Fetched,

@@ -24,7 +24,12 @@ pub struct FrameLimits {
     pub kernel: u32,
     /// The same of `ustack()`.
     pub user: u32,
+    /// The same of `jstack()`.
+    pub python: u32,
 }
+
+/// The most frames that `jstack()` gives.
+pub const MOST_PYTHON_FRAMES: u32 = 4096;
 
 /// Where the process's id is in a stack.
 pub const PROCESS: i16 = 0;

@@ -17,10 +17,13 @@ use dlang::eval::Value;
 use dlang::program::Expr;
 
 use crate::emit::{Emit, Emitted, Refusal, imm};
-pub use crate::frame_layout::{ADDRESSES, COUNT, FrameLimits, Frames, PROCESS};
+pub use crate::frame_layout::{ADDRESSES, COUNT, FrameLimits, Frames, MOST_PYTHON_FRAMES, PROCESS};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::stack::Val;
 use crate::storage::Counter;
+
+/// Stacks of more frames are gone through by open loops only.
+const LONG_STACK: u32 = 256;
 
 /// What the number of a stack is multiplied with for each word: 2^64 divided by the golden ratio.
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -58,6 +61,17 @@ impl Emit<'_> {
             Some(Value::Str(_)) | None => limits.user,
         };
         self.user_frames(wanted.min(limits.most), span)?;
+        self.number_of_frames(span)
+    }
+
+    /// `jstack([frames])`: the number of the stack of the Python functions that the thread is in.
+    pub(crate) fn python_stack(&mut self, wanted: Option<&Expr>, span: Span) -> Emitted<Val> {
+        let frames = self.frames(span)?;
+        let (wanted, marks) = match wanted.and_then(|wanted| self.constant(wanted)) {
+            Some(Value::Int(wanted)) => (u32::try_from(wanted).unwrap_or(u32::MAX), false),
+            Some(Value::Str(_)) | None => (frames.limits.python, true),
+        };
+        self.find_python_frames(frames, (wanted.min(MOST_PYTHON_FRAMES), marks), span)?;
         self.number_of_frames(span)
     }
 
@@ -202,8 +216,13 @@ impl Emit<'_> {
         self.make_unknown(Reg::R2, Reg::R0, span)?;
         self.asm.mov_imm(Reg::R3, 0);
         let (again, done) = (self.asm.label(), self.asm.label());
-        let kind = self.next_loop();
-        self.turn(kind, (Reg::R3, most), Reg::R0, (again, done));
+        let kind = if most > LONG_STACK {
+            self.next_branching_loop()
+        } else {
+            self.next_loop()
+        };
+        // Behind the last of as many as there may be, a loop without a bound has one more turn, which ends it.
+        self.turn(kind, (Reg::R3, most + 1), Reg::R0, (again, done));
         self.go_on_if(Cond::Gt, Reg::R4, Reg::R3, done);
         self.asm.mov(Reg::R5, Reg::R3);
         self.asm.alu_imm(Alu::Lsh, Reg::R5, 3);

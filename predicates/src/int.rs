@@ -78,6 +78,7 @@ impl Emit<'_> {
             ) => self.python_number(*subroutine, args, span),
             ExprKind::Call(Subroutine::Stack, args) => self.kernel_stack(args.first(), span),
             ExprKind::Call(Subroutine::Ustack, args) => self.user_stack(args.first(), span),
+            ExprKind::Call(Subroutine::Pystack, args) => self.python_stack(args.first(), span),
             ExprKind::Call(subroutine, args) => self.int_subroutine(*subroutine, args, span),
             ExprKind::Comma(first, second) => {
                 self.effect(first)?;
@@ -231,10 +232,14 @@ impl Emit<'_> {
             Builtin::Stackdepth => self.stack_depth(span)?,
             Builtin::Ucaller => self.user_caller(span)?,
             Builtin::Ustackdepth => self.user_stack_depth(span)?,
+            Builtin::Pyframe => self.python_frame(span)?,
             Builtin::Id => self.shared_id(Reg::R0),
             Builtin::Epid => self.shared_epid(Reg::R0),
             Builtin::Errno => self.error_number(),
             Builtin::Execname
+            | Builtin::Pyfile
+            | Builtin::Pyfunc
+            | Builtin::Pyqualname
             | Builtin::Probeprov
             | Builtin::Probemod
             | Builtin::Probefunc

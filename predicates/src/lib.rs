@@ -22,6 +22,8 @@ pub mod part;
 mod path;
 mod place;
 pub mod python;
+mod python_frames;
+pub mod python_layout;
 mod rodata;
 mod scan;
 pub mod scratch;

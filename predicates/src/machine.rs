@@ -95,7 +95,11 @@ impl MachineState {
             | Builtin::Caller
             | Builtin::Stackdepth
             | Builtin::Ucaller
-            | Builtin::Ustackdepth => return None,
+            | Builtin::Ustackdepth
+            | Builtin::Pyfile
+            | Builtin::Pyfunc
+            | Builtin::Pyqualname
+            | Builtin::Pyframe => return None,
         })
     }
 }

@@ -73,7 +73,11 @@ impl Field {
             | Builtin::Caller
             | Builtin::Stackdepth
             | Builtin::Ucaller
-            | Builtin::Ustackdepth => None,
+            | Builtin::Ustackdepth
+            | Builtin::Pyfile
+            | Builtin::Pyfunc
+            | Builtin::Pyqualname
+            | Builtin::Pyframe => None,
         }
     }
 

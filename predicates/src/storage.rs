@@ -32,6 +32,7 @@ use dlang::types::Type;
 use crate::asm::MapRef;
 use crate::frame_layout::{FrameLimits, Frames, UnwindMaps};
 use crate::python::ObjectRegion;
+use crate::python_layout::{PythonFrames, PythonMaps};
 
 /// Bytes at `temps`: 8 words.
 pub const TEMP_BYTES: u32 = 64;
@@ -220,6 +221,8 @@ pub struct Storage {
     pub frames: Option<Frames>,
     /// Where Python's objects are read, if the program asks for their values.
     pub objects: Option<ObjectRegion>,
+    /// What it takes to find Python's frames, if the program asks for them.
+    pub python: Option<PythonFrames>,
     /// Offset of the tuple under construction.
     pub key: u32,
     /// Bytes of the largest.
@@ -246,6 +249,8 @@ pub mod own_globals {
     /// Where the program's variables start: not in the cache line of these words, which are read
     /// in every firing while variables may be written by another CPU.
     pub const END: u32 = 104;
+    /// How many code objects of Python have a number.
+    pub const PYTHON_CODES: u32 = 40;
 }
 
 /// Per-CPU counters of what had to be given up, as `u64`s of one value.
@@ -315,6 +320,8 @@ pub struct Sizes {
     pub unwind: Option<UnwindMaps>,
     /// Whether the program asks for the values of Python's objects.
     pub objects: bool,
+    /// The maps by which Python's frames are found, if the program asks for them.
+    pub python: Option<PythonMaps>,
 }
 
 /// The maps that every enabling has, numbered by the caller.
@@ -343,6 +350,8 @@ pub struct TaskFields {
     pub tgid: Option<u32>,
     /// Of `self_exec_id`, a 32-bit number that each exec of a process counts up.
     pub self_exec_id: Option<u32>,
+    /// Of `thread.fsbase`: the base of the segment FS that the thread has in its program.
+    pub fs_base: Option<u32>,
     /// The PID namespace in which `pid` and `tid` are counted (device and inode); `None` for the
     /// kernel's own.
     pub pid_namespace: Option<(u64, u64)>,
@@ -432,7 +441,9 @@ impl Storage {
         let after = element.0 + 2 * element.1 + frames.map_or(0, |frames| frames.limits.bytes());
         let objects = sizes.objects.then(|| ObjectRegion::new(after, strsize));
         let objects_size = objects.map_or(0, |region| region.bytes().next_multiple_of(8));
-        let key = after + objects_size;
+        let behind = after + objects_size;
+        let python = sizes.python.map(|maps| PythonFrames { at: behind, maps });
+        let key = behind + python.map_or(0, |_| PythonFrames::BYTES);
         let heap = key + sizes.key.next_multiple_of(8) + sizes.record.next_multiple_of(8);
         Self {
             strsize,
@@ -457,6 +468,7 @@ impl Storage {
             element,
             frames,
             objects,
+            python,
             key,
             key_size: sizes.key.next_multiple_of(8),
             heap,

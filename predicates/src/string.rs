@@ -18,6 +18,7 @@ use crate::asm::Label;
 use crate::emit::{Emit, Emitted, Fault, Refusal, imm};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::int::{cond_of, internal};
+use crate::python_layout::PythonText;
 use crate::share::compared_with_literal;
 use crate::stack::Val;
 
@@ -75,6 +76,13 @@ impl Emit<'_> {
         match &expr.kind {
             ExprKind::Var(_) | ExprKind::Element(..) => self.read_string_variable(expr, on_null),
             ExprKind::Builtin(Builtin::Execname) => self.execname(span),
+            ExprKind::Builtin(Builtin::Pyfile) => self.python_function_text(PythonText::File, span),
+            ExprKind::Builtin(Builtin::Pyfunc) => {
+                self.python_function_text(PythonText::Function, span)
+            }
+            ExprKind::Builtin(Builtin::Pyqualname) => {
+                self.python_function_text(PythonText::QualifiedName, span)
+            }
             ExprKind::Builtin(Builtin::Probeprov) => {
                 let provider = self.machine.provider.clone();
                 self.string(&with_pid(provider, span))

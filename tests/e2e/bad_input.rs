@@ -400,7 +400,11 @@ fn languages_do_not_mix() {
         1,
         &["extraneous argument 'extra' ($1 is not referenced)"],
     );
-    check_fails(&["-n", "BEGIN { jstack(); }"], 1, &["jstack"]);
+    check_fails(
+        &["-n", "BEGIN { jstack(0); }"],
+        1,
+        &["jstack", "non-zero positive integer constant"],
+    );
     check_fails(&["-n", "tick-0 { }"], 1, &["tick-0"]);
     check_fails(
         &["-n", "profile-1fortnight { }"],

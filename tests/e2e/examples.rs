@@ -188,3 +188,58 @@ fn top_shows_the_busiest_functions_of_the_machine() {
     tracer.signal(Signal::SIGINT);
     tracer.finish().clean_but_late();
 }
+
+/// The stacks of an output: the functions of each, the innermost first, and its count.
+fn stacks(output: &str) -> Vec<(Vec<&str>, u64)> {
+    let mut stacks = Vec::new();
+    let mut functions = Vec::new();
+    for line in output
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+    {
+        if let Ok(count) = line.parse() {
+            stacks.push((std::mem::take(&mut functions), count));
+        } else {
+            functions.push(line.rsplit_once(' ').map_or(line, |(_, function)| function));
+        }
+    }
+    stacks
+}
+
+#[test]
+fn flame_shows_no_stack_that_cannot_be() {
+    if !can_trace_python() {
+        return;
+    }
+    let output = example("flame.d", &[], "flame.py 2");
+    let mut leaves = [0, 0];
+    for (functions, count) in stacks(&output) {
+        for (n, (leaf, caller)) in [("left_leaf", "left"), ("right_leaf", "right")]
+            .into_iter()
+            .enumerate()
+        {
+            if let Some(at) = functions.iter().position(|name| *name == leaf) {
+                leaves[n] += count;
+                let callers = [caller, "main", "<module>"];
+                assert_eq!(functions[at + 1..], callers, "{output}");
+            }
+        }
+    }
+    assert!(leaves[0] > 0 && leaves[1] > 0, "{output}");
+}
+
+#[test]
+fn whocalls_shows_the_callers_of_one_function() {
+    if !can_trace_python() {
+        return;
+    }
+    let output = example("whocalls.d", &["right_leaf"], "flame.py 0.2");
+    let found = stacks(&output);
+    assert_eq!(found.len(), 1, "{output}");
+    assert_eq!(
+        found[0].0,
+        ["right_leaf", "right", "main", "<module>"],
+        "{output}"
+    );
+}

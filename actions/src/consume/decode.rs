@@ -167,6 +167,10 @@ pub(super) fn known(ecb: &Ecb, builtin: Builtin) -> Option<Value<'_>> {
         | Builtin::Stackdepth
         | Builtin::Ucaller
         | Builtin::Ustackdepth
+        | Builtin::Pyfile
+        | Builtin::Pyfunc
+        | Builtin::Pyqualname
+        | Builtin::Pyframe
         | Builtin::Curthread => None,
     }
 }

@@ -11,9 +11,11 @@ use dlang::eval::Value;
 use dlang::symbol::Symbol as Kind;
 use dlang::types::Type;
 use provider::addresses::Symbol;
+use unwind::python;
 
 use super::decode::Record;
 use crate::frames::Stack;
+use crate::python_code::Code;
 
 /// Where names come from; tests need no kernel.
 pub trait Names: Send {
@@ -25,6 +27,9 @@ pub trait Names: Send {
 
     /// The stack of a number; `None` if there is none.
     fn stack(&mut self, number: u64) -> Option<Stack>;
+
+    /// The code object of a number, by which a stack has the frames of Python functions; `None` if there is none.
+    fn code(&mut self, number: u32) -> Option<Code>;
 }
 
 /// Knows no names.
@@ -43,6 +48,10 @@ impl Names for NoNames {
     fn stack(&mut self, _number: u64) -> Option<Stack> {
         None
     }
+
+    fn code(&mut self, _number: u32) -> Option<Code> {
+        None
+    }
 }
 
 /// Names that have been given, shared by all that shows some.
@@ -53,6 +62,7 @@ struct Given {
     names: Box<dyn Names>,
     symbols: HashMap<(Option<u32>, u64), Symbol>,
     stacks: HashMap<u64, Arc<Stack>>,
+    codes: HashMap<u32, Option<Code>>,
 }
 
 impl fmt::Debug for Namer {
@@ -73,6 +83,7 @@ impl Namer {
             names,
             symbols: HashMap::new(),
             stacks: HashMap::new(),
+            codes: HashMap::new(),
         })))
     }
 
@@ -117,9 +128,24 @@ impl Namer {
         let process = Some(stack.process).filter(|process| *process != 0);
         let lines = stack.addresses.iter();
         let lines: Vec<String> = lines
-            .map(|address| self.address(process, *address))
+            .map(|word| match process.and_then(|_| python::frame(*word)) {
+                Some(_) if *word == python::AND_MORE => "...".into(),
+                Some((number, offset)) => self.python_frame(number, offset),
+                None => self.address(process, *word),
+            })
             .collect();
         lines.join("\n")
+    }
+
+    /// A frame of a Python function.
+    fn python_frame(&self, number: u32, offset: i32) -> String {
+        self.with(|given| {
+            let names = &mut given.names;
+            let code = given.codes.entry(number);
+            let code = code.or_insert_with(|| names.code(number));
+            code.as_ref()
+                .map_or_else(|| "?".into(), |code| code.frame(offset))
+        })
     }
 
     /// What a value of a type shows that is a name or several: `None` for other types.

@@ -41,12 +41,12 @@ impl Checker<'_> {
         Ok(node(kind, Type::Symbol(symbol), span))
     }
 
-    /// Checks the arguments of `stack()` and `ustack()`: how many frames, and how many bytes their names
+    /// Checks the arguments of `stack()`, `ustack()` and `jstack()`: how many frames, and how many bytes their names
     /// may take, which changes nothing.
     pub(super) fn stack_arguments(&mut self, subroutine: Subroutine, args: &[Expr]) -> Checked<()> {
         let tag = if subroutine == Subroutine::Stack {
             Tag::StackSize
-        } else if subroutine == Subroutine::Ustack {
+        } else if matches!(subroutine, Subroutine::Ustack | Subroutine::Pystack) {
             Tag::UstackFrames
         } else {
             return Ok(());

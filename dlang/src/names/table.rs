@@ -75,7 +75,7 @@ pub const TABLE: &[Name] = &[
     unsupported_variable("jailname", STRING, NO_ZONES),
     unsupported_variable("jid", INT, NO_ZONES),
     subroutine("json", STRING, &[CHARS, CHARS], Ok(Subroutine::Json)),
-    action("jstack", &[optional(UINT32), optional(UINT32)], Err(NO_STACKS)).records(),
+    subroutine("jstack", ValueType::Stack, &[optional(UINT32), optional(UINT32)], Ok(Subroutine::Pystack)),
     reading("link_ntop", STRING, &[INT32, MEMORY], MemoryFunction::LinkNtop),
     aggregating("llquantize", &[ANY, LEVEL, LEVEL, LEVEL, LEVEL, optional(ANY)], AggregatingName::Llquantize),
     subroutine("lltostr", STRING, &[LONG, optional(BASE)], Ok(Subroutine::Lltostr)),
@@ -111,11 +111,16 @@ pub const TABLE: &[Name] = &[
     subroutine("progenyof", INT, &[PID], Ok(Subroutine::Progenyof)),
     subroutine("pyarg", ValueType::PythonObject, &[ANY], Ok(Subroutine::Pyarg)),
     subroutine("pyaudit", ValueType::PythonObject, &[INT32], Ok(Subroutine::Pyaudit)),
+    variable("pyfile", STRING, Builtin::Pyfile),
     subroutine("pyfloat", INT64, &[OBJECT], Ok(Subroutine::Pyfloat)),
+    variable("pyframe", UINT64, Builtin::Pyframe),
+    variable("pyfunc", STRING, Builtin::Pyfunc),
     subroutine("pyint", INT64, &[OBJECT], Ok(Subroutine::Pyint)),
     subroutine("pylen", INT64, &[OBJECT], Ok(Subroutine::Pylen)),
     subroutine("pylocal", ValueType::PythonObject, &[ANY], Ok(Subroutine::Pylocal)),
+    variable("pyqualname", STRING, Builtin::Pyqualname),
     subroutine("pyrepr", STRING, &[OBJECT], Ok(Subroutine::Pyrepr)),
+    subroutine("pystack", ValueType::Stack, &[optional(UINT32), optional(UINT32)], Ok(Subroutine::Pystack)),
     subroutine("pystr", STRING, &[OBJECT], Ok(Subroutine::Pystr)),
     subroutine("pytype", STRING, &[OBJECT], Ok(Subroutine::Pytype)),
     aggregating("quantize", &[ANY, optional(ANY)], AggregatingName::Quantize),
@@ -199,7 +204,6 @@ const ANY: Parameter = parameter(Takes::Any, "@");
 const MORE: Parameter = parameter(Takes::More, "...");
 
 // Why rdtrace does not run a name.
-const NO_STACKS: Lack = Lack::Unsupported("rdtrace does not walk the stacks of interpreters");
 const NO_KERNEL_TYPES: Lack =
     Lack::Unsupported("it needs the kernel's own types; pid, tid, execname and cpu are available");
 const NO_REGISTERS: Lack = Lack::Unsupported("rdtrace does not read machine registers");

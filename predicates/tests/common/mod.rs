@@ -312,6 +312,7 @@ pub fn make(program: &Program, rows: &[Row], options: Options) -> Emitted<Made> 
         frames: None,
         unwind: None,
         objects: false,
+        python: None,
         strsize,
         record: 64,
         key,

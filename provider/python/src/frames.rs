@@ -25,11 +25,14 @@
 //!
 //! From 3.13 on the file publishes most of these (`published.rs`), and must say the same.
 
+use std::fs::File;
+use std::io::{Read as _, Seek as _};
+
 use iced_x86::{Code, Instruction, Mnemonic, OpKind, Register as R};
 
 use super::code::{decode, straight};
 use super::headers::offsets_of;
-use super::identify::identify;
+use super::identify::{identify_soon, may_be_python};
 use super::image::Image;
 use super::lines::LineFormat;
 use super::offsets::{ByteCode, Offsets};
@@ -90,15 +93,36 @@ pub fn frames(file: &[u8]) -> Result<Frames, Refusal> {
     of_image(&image)
 }
 
+/// The same of an open file, if it may have an interpreter in it: for others, little of it is read.
+pub fn frames_of(file: &File) -> Option<Result<Frames, Refusal>> {
+    if !may_be_python(file) {
+        return None;
+    }
+    let mut contents = Vec::new();
+    let read = file.try_clone().and_then(|mut file| {
+        file.rewind()?;
+        file.take(LARGEST).read_to_end(&mut contents)
+    });
+    if let Err(error) = read {
+        return Some(Err(Refusal::NotElf(error.to_string())));
+    }
+    match frames(&contents) {
+        Err(Refusal::NotPython | Refusal::InLibrary { .. }) => None,
+        found => Some(found),
+    }
+}
+
+/// Larger files are no interpreters.
+const LARGEST: u64 = 1 << 29;
+
 pub(super) fn of_image(image: &Image<'_>) -> Result<Frames, Refusal> {
-    let identity = identify(image)?;
-    let version = identity.version;
-    let free_threaded = identity.free_threaded();
+    let (version, published) = identify_soon(image)?;
+    let published = published.as_ref();
+    let free_threaded = published.is_some_and(|published| published.free_threaded);
     let offsets = offsets_of(version.minor, free_threaded);
     let (3, Some(offsets)) = (version.major, offsets) else {
         return Err(Refusal::Unsupported { version });
     };
-    let published = identity.debug_offsets.as_ref();
     if let Some(published) = published {
         agrees(published, &offsets)?;
     }
@@ -120,6 +144,14 @@ pub(super) fn of_image(image: &Image<'_>) -> Result<Frames, Refusal> {
 }
 
 impl Frames {
+    /// In a `str` that is not ASCII: the address of its UTF-8, if that is known. Before 3.12 a pointer and a length
+    /// of an old representation lie between it and the text.
+    #[must_use]
+    pub fn known_utf8(&self) -> u16 {
+        let after = if self.version.minor >= 12 { 8 } else { 16 };
+        self.offsets.string.wide_data - after
+    }
+
     /// In a code object, 3.11 on: the number of the instruction before which a function has not started yet
     /// (`_co_firsttraceable`), 32 bits. One more pointer is between it and the byte code, and another in builds
     /// in which threads have copies of that.

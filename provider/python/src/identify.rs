@@ -72,13 +72,7 @@ pub(super) fn identify(image: &Image<'_>) -> Result<Identity, Refusal> {
         return Err(not_an_interpreter(image));
     }
     let debug_offsets = debug_offsets(image);
-    let hex = debug_offsets.as_ref().map(|d| d.version).or_else(|| {
-        let symbol = image.symbol("Py_Version")?;
-        image
-            .slice(symbol.address, 4)?
-            .first_chunk()
-            .map(|b| u32::from_le_bytes(*b))
-    });
+    let hex = published_version(image, debug_offsets.as_ref());
     let tag = cache_tag(image);
     let version = match hex {
         Some(hex) => Version::from_hex(hex),
@@ -98,6 +92,33 @@ pub(super) fn identify(image: &Image<'_>) -> Result<Identity, Refusal> {
         debug_offsets,
         has_jit,
     })
+}
+
+/// The version and what the file publishes, without the strings in it where they need not be looked for: that takes
+/// most of the time.
+pub(super) fn identify_soon(image: &Image<'_>) -> Result<(Version, Option<DebugOffsets>), Refusal> {
+    if image.symbol("_PyEval_EvalFrameDefault").is_none() {
+        return Err(not_an_interpreter(image));
+    }
+    let debug_offsets = debug_offsets(image);
+    let version = match published_version(image, debug_offsets.as_ref()) {
+        Some(hex) => Version::from_hex(hex),
+        None => from_strings(image, cache_tag(image)).ok_or(Refusal::UnknownVersion)?,
+    };
+    Ok((version, debug_offsets))
+}
+
+/// The version as a word, where there is one.
+fn published_version(image: &Image<'_>, debug_offsets: Option<&DebugOffsets>) -> Option<u32> {
+    debug_offsets
+        .map(|published| published.version)
+        .or_else(|| {
+            let symbol = image.symbol("Py_Version")?;
+            image
+                .slice(symbol.address, 4)?
+                .first_chunk()
+                .map(|b| u32::from_le_bytes(*b))
+        })
 }
 
 fn not_an_interpreter(image: &Image<'_>) -> Refusal {

@@ -51,7 +51,7 @@ pub use self::build::{Build, Method};
 pub use self::code::Emulated;
 pub use self::entries::{EntrySite, FlagTest};
 pub use self::event::PythonEvent;
-pub use self::frames::{Frames, ThreadStates, frames};
+pub use self::frames::{Frames, ThreadStates, frames, frames_of};
 pub use self::gc::Collector;
 pub use self::headers::offsets_of;
 pub use self::import::{ImportSite, Imports};

@@ -35,6 +35,27 @@ pub enum LineFormat {
 }
 
 impl LineFormat {
+    /// A number that stands for it.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Lnotab => 0,
+            Self::LineTable => 1,
+            Self::Locations => 2,
+        }
+    }
+
+    /// The format of a number.
+    #[must_use]
+    pub const fn of_number(number: u32) -> Option<Self> {
+        match number {
+            0 => Some(Self::Lnotab),
+            1 => Some(Self::LineTable),
+            2 => Some(Self::Locations),
+            _ => None,
+        }
+    }
+
     /// The format of 3.`minor`.
     pub fn of(minor: u8) -> Self {
         match minor {

@@ -4,6 +4,7 @@ use std::fs;
 use std::sync::{Arc, OnceLock};
 
 use super::image::Image;
+use super::interpreter::Interpreter;
 use super::table::Table;
 
 /// What is mapped at some addresses.
@@ -26,6 +27,7 @@ pub(super) struct MappedFile {
     pub(super) contents: Contents,
     pub(super) image: OnceLock<Image>,
     pub(super) table: OnceLock<Option<Table>>,
+    pub(super) interpreter: OnceLock<Option<Interpreter>>,
 }
 
 /// What is read of it.
@@ -47,6 +49,15 @@ impl MappedFile {
             Contents::Nothing => None,
         });
         made.as_ref()
+    }
+
+    /// The Python in it.
+    pub(super) fn interpreter(&self) -> Option<&Interpreter> {
+        let found = self.interpreter.get_or_init(|| match &self.contents {
+            Contents::File(file) => Interpreter::of_file(file),
+            Contents::Vdso(_) | Contents::Nothing => None,
+        });
+        found.as_ref()
     }
 
     /// Its symbols.

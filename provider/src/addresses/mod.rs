@@ -6,8 +6,10 @@
 
 mod demangle;
 mod image;
+mod interpreter;
 mod kernel;
 mod mapping;
+mod pythons;
 pub(crate) mod spaces;
 mod symbol;
 mod table;
@@ -17,6 +19,7 @@ mod watch;
 use std::sync::{Arc, OnceLock};
 
 use self::kernel::KernelSymbols;
+pub use self::pythons::Pythons;
 use self::spaces::Spaces;
 pub use self::symbol::{Function, Symbol};
 pub use self::tables::Tables;
@@ -47,6 +50,11 @@ impl Addresses {
     /// Keeps tables for walking stacks up to date, from [`follow`](Self::follow) on.
     pub fn keep(&mut self, tables: Tables) {
         self.spaces.keep(tables);
+    }
+
+    /// Keeps what is to be known of processes that run a Python up to date, from [`follow`](Self::follow) on.
+    pub fn keep_pythons(&mut self, pythons: Pythons) {
+        self.spaces.keep_pythons(pythons);
     }
 
     /// Follows what all processes map from now on. These are looked at before this returns, the

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::mapping::{Contents, MappedFile, Mapping};
+use super::pythons::Pythons;
 use super::tables::Tables;
 use crate::process::files::same_mounts;
 use crate::text::escaped;
@@ -55,6 +56,8 @@ pub(crate) struct Spaces {
 struct Known {
     /// By what stacks are walked, if any are.
     tables: Option<Tables>,
+    /// The processes that run a Python, if its frames are asked for.
+    pythons: Option<Pythons>,
     spaces: HashMap<u32, Space>,
     /// By inode and name.
     files: HashMap<(u64, PathBuf), Arc<MappedFile>>,
@@ -72,6 +75,13 @@ impl Spaces {
     pub(crate) fn keep(&self, tables: Tables) {
         if let Ok(mut known) = self.known.lock() {
             known.tables = Some(tables);
+        }
+    }
+
+    /// Keeps what is to be known of processes that run a Python up to date from now on.
+    pub(crate) fn keep_pythons(&self, pythons: Pythons) {
+        if let Ok(mut known) = self.known.lock() {
+            known.pythons = Some(pythons);
         }
     }
 
@@ -160,11 +170,17 @@ impl Known {
         if let (Some(tables), Some(space)) = (&mut self.tables, self.spaces.get(&pid)) {
             tables.update(pid, space.mappings.values());
         }
+        if let (Some(pythons), Some(space)) = (&mut self.pythons, self.spaces.get(&pid)) {
+            pythons.update(pid, space.mappings.values());
+        }
     }
 
     fn forget(&mut self, pid: u32) {
         if let Some(tables) = &mut self.tables {
             tables.forget(pid);
+        }
+        if let Some(pythons) = &mut self.pythons {
+            pythons.forget(pid);
         }
     }
 
@@ -179,6 +195,7 @@ impl Known {
             contents: contents(pid, mapping),
             image: OnceLock::new(),
             table: OnceLock::new(),
+            interpreter: OnceLock::new(),
         });
         self.files.insert(key, Arc::clone(&file));
         file

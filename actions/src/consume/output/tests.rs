@@ -15,6 +15,7 @@ use super::super::options::OutputOptions;
 use super::super::testing::{Datum, consumer};
 use super::super::testing::{FakeMaps, ecb, lay_out, probe, recorded, string};
 use crate::frames::Stack;
+use crate::python_code::Code;
 use crate::record::{AggregationLayout, Ecb, Flow, OutputKind, extreme_mask};
 use dlang::types::Int;
 
@@ -311,6 +312,10 @@ impl Names for TwoStacks {
             process: 5,
             addresses,
         })
+    }
+
+    fn code(&mut self, _number: u32) -> Option<Code> {
+        None
     }
 }
 

@@ -1,0 +1,152 @@
+//! Stacks of Python functions, and the function that a thread is in.
+
+use dlang::diag::Span;
+use unwind::python::AND_MORE;
+
+use super::Slots;
+use crate::asm::Label;
+use crate::emit::{Emit, Emitted, Fetched, imm};
+use crate::frames::{ADDRESSES, COUNT, Frames, PROCESS};
+use crate::insn::{Alu, Cond, Reg, Size};
+use crate::python_layout::{PythonFrames, area};
+
+/// How many frames are looked at: a chain may be a trap, made to keep us busy.
+const MOST_VISITED: i32 = 1 << 15;
+
+impl Emit<'_> {
+    /// Puts the Python functions that the thread is in, up to `wanted` of them, in the scratch. If `marks`, a word
+    /// behind them says that there are more.
+    pub(crate) fn find_python_frames(
+        &mut self,
+        frames: Frames,
+        (wanted, marks): (u32, bool),
+        span: Span,
+    ) -> Emitted<()> {
+        let python = self.python_frames(span)?;
+        self.scratch(Reg::R1, span)?;
+        let s = self.python_slots(span)?;
+        let count = self.buffer(8, span)?;
+        self.clear_python(&[count], span)?;
+        self.clear_python_slots(s, span)?;
+        self.pid_tgid(Reg::R0, span)?;
+        self.asm.alu_imm(Alu::Rsh, Reg::R0, 32);
+        self.scratch_known(Reg::R1);
+        self.asm.alu_imm(Alu::Add, Reg::R1, imm(frames.at));
+        self.asm.store(Size::Word, Reg::R1, PROCESS, Reg::R0);
+        self.asm.store_imm(Size::Word, Reg::R1, COUNT, 0);
+        let [again, skip, more, out, none] = [(); 5].map(|()| self.asm.label());
+        self.start_python_walk(python, s, none, span)?;
+
+        self.asm.bind(again);
+        self.next_python_frame(python, s, (skip, out), span)?;
+        self.asm.load(Size::Double, Reg::R1, Reg::FP, count);
+        self.unlink(Reg::R1);
+        self.asm.jump_if_imm(Cond::Ge, Reg::R1, imm(wanted), more);
+        self.put_frame(frames, count);
+        self.asm.bind(skip);
+        self.go_to_python_caller(python, s);
+        self.asm.jump(again);
+        self.asm.bind(more);
+        if marks {
+            self.asm.mov_imm(Reg::R0, AND_MORE.cast_signed());
+            self.put_frame(frames, count);
+        }
+        self.asm.bind(out);
+        self.scratch_known(Reg::R1);
+        self.asm.alu_imm(Alu::Add, Reg::R1, imm(frames.at));
+        self.asm.load(Size::Double, Reg::R0, Reg::FP, count);
+        self.asm.store(Size::Word, Reg::R1, COUNT, Reg::R0);
+        self.copy_new_python_codes(python, s, span)?;
+        self.asm.bind(none);
+        self.stack.give_buffer(count, 8);
+        self.give_python_slots(s);
+        Ok(())
+    }
+
+    /// `addresses[count++] = r0`, where `r1` is the count, and below what there is room for.
+    fn put_frame(&mut self, frames: Frames, count: i16) {
+        self.scratch_known(Reg::R2);
+        self.asm
+            .alu_imm(Alu::Add, Reg::R2, imm(frames.at + ADDRESSES));
+        self.asm.mov(Reg::R3, Reg::R1);
+        self.bound(Reg::R3, frames.limits.most);
+        self.asm.alu_imm(Alu::Lsh, Reg::R3, 3);
+        self.asm.alu(Alu::Add, Reg::R2, Reg::R3);
+        self.asm.store(Size::Double, Reg::R2, 0, Reg::R0);
+        self.asm.alu_imm(Alu::Add, Reg::R1, 1);
+        self.asm.store(Size::Double, Reg::FP, count, Reg::R1);
+    }
+
+    /// Finds the thread's current frame; on to `out` if there is none.
+    fn start_python_walk(
+        &mut self,
+        python: PythonFrames,
+        s: Slots,
+        out: Label,
+        span: Span,
+    ) -> Emitted<()> {
+        self.find_python_facts(python, s, out, span)?;
+        self.find_python_state(python, s, out, span)?;
+        self.current_python_frame(s, out);
+        self.asm.store(Size::Double, Reg::FP, s.frame, Reg::R0);
+        self.clear_python(&[s.visited], span)
+    }
+
+    /// `r0 = the frame, as in a stack`; on to `skip` if it is no function's, to `out` behind the last one.
+    fn next_python_frame(
+        &mut self,
+        python: PythonFrames,
+        s: Slots,
+        (skip, out): (Label, Label),
+        span: Span,
+    ) -> Emitted<()> {
+        self.asm.may_goto(out);
+        self.asm.load(Size::Double, Reg::R1, Reg::FP, s.frame);
+        self.asm.jump_if_imm(Cond::Eq, Reg::R1, 0, out);
+        self.asm.load(Size::Double, Reg::R1, Reg::FP, s.visited);
+        self.asm.jump_if_imm(Cond::Gt, Reg::R1, MOST_VISITED, out);
+        self.asm.alu_imm(Alu::Add, Reg::R1, 1);
+        self.asm.store(Size::Double, Reg::FP, s.visited, Reg::R1);
+        self.read_python_frame(python, s, out);
+        self.name_python_frame(python, s, (skip, out), span)
+    }
+
+    /// `dst = the Python function that the thread is in`, as in a stack; 0 if it is in none.
+    pub(super) fn python_top(&mut self, dst: Reg, span: Span) -> Emitted<()> {
+        let python = self.python_frames(span)?;
+        self.scratch(Reg::R1, span)?;
+        let top = |e: &mut Self| -> Emitted<()> {
+            e.python_at(Reg::R1, python, area::TOP);
+            e.asm.store_imm(Size::Double, Reg::R1, 0, 0);
+            let s = e.python_slots(span)?;
+            let [again, skip, found, out, none] = [(); 5].map(|()| e.asm.label());
+            e.clear_python_slots(s, span)?;
+            e.start_python_walk(python, s, none, span)?;
+            e.asm.bind(again);
+            e.next_python_frame(python, s, (skip, out), span)?;
+            e.asm.jump(found);
+            e.asm.bind(skip);
+            e.go_to_python_caller(python, s);
+            e.asm.jump(again);
+            e.asm.bind(found);
+            e.python_at(Reg::R1, python, area::TOP);
+            e.asm.store(Size::Double, Reg::R1, 0, Reg::R0);
+            e.asm.load(Size::Double, Reg::R0, Reg::FP, s.frame);
+            e.python_at(Reg::R1, python, area::TOP_FRAME);
+            e.asm.store(Size::Double, Reg::R1, 0, Reg::R0);
+            e.asm.bind(out);
+            e.copy_new_python_codes(python, s, span)?;
+            e.asm.bind(none);
+            e.give_python_slots(s);
+            e.load_zero(Reg::R0, span)?;
+            e.asm.alu_imm(Alu::Or, Reg::R0, 1);
+            Ok(())
+        };
+        // Before the branch in which it may be wanted.
+        self.pid_tgid(Reg::R0, span)?;
+        self.fetch_once(Reg::R0, Fetched::Python, span, top)?;
+        self.python_at(Reg::R1, python, area::TOP);
+        self.asm.load(Size::Double, dst, Reg::R1, 0);
+        Ok(())
+    }
+}

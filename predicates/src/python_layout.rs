@@ -1,0 +1,69 @@
+//! Where the code that finds Python's frames has its memory, and which maps it uses.
+
+use crate::asm::MapRef;
+
+/// What it takes to find Python's frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PythonFrames {
+    /// Where in the scratch its memory is: [`Self::BYTES`].
+    pub at: u32,
+    /// The maps.
+    pub maps: PythonMaps,
+}
+
+/// The maps by which Python's frames are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PythonMaps {
+    /// The facts of each process.
+    pub processes: MapRef,
+    /// The numbers of code objects.
+    pub codes: MapRef,
+    /// The texts of each number.
+    pub texts: MapRef,
+    /// Their line tables.
+    pub tables: MapRef,
+    /// Task storage: the thread state that a thread had last.
+    pub threads: MapRef,
+}
+
+impl PythonFrames {
+    /// Bytes of its memory in the scratch.
+    pub const BYTES: u32 = area::NEW + 16 * MOST_NEW;
+}
+
+/// Offsets in the memory of [`PythonFrames`].
+pub(crate) mod area {
+    /// What was read of a frame.
+    pub(crate) const FRAME: u32 = 0;
+    /// What was read of a code object, and the bytes of it that are not there in every build.
+    pub(crate) const CODE: u32 = 128;
+    /// The key of a code object. Its first word is the process, for the whole firing.
+    pub(crate) const KEY: u32 = 384;
+    /// The value to that key.
+    pub(crate) const VALUE: u32 = 408;
+    /// The key of a text or of a piece of a line table.
+    pub(crate) const PIECE_KEY: u32 = 416;
+    /// The frame that the thread is in, as in a stack; 0 if there is none.
+    pub(crate) const TOP: u32 = 424;
+    /// Its address.
+    pub(crate) const TOP_FRAME: u32 = 432;
+    /// A text or a piece of a line table that is put together.
+    pub(crate) const NAMES: u32 = 448;
+    /// The list of new code objects.
+    pub(crate) const NEW: u32 = NAMES + 1024 + 16;
+}
+
+/// The most new code objects in one firing: as deep as stacks are by default.
+pub(crate) const MOST_NEW: u32 = 512;
+
+/// Which of the texts of a code object, by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum PythonText {
+    /// Its file.
+    File = 0,
+    /// Its function's name.
+    Function = 1,
+    /// Its qualified name.
+    QualifiedName = 2,
+}

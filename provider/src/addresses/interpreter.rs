@@ -1,0 +1,203 @@
+//! An interpreter in a file: by what facts the generated code finds the frames of its threads
+//! (`unwind::python`).
+
+use std::fs;
+use std::os::fd::AsRawFd as _;
+use std::path::PathBuf;
+
+use python_analysis::offsets::ByteCode;
+use python_analysis::{Frames, Refusal, ThreadStates, frames_of};
+use unwind::python::{Fact, Facts, NO_FIELD};
+
+use crate::usdt::elf::Contents;
+
+/// A file that has an interpreter in it.
+#[derive(Debug)]
+pub(super) struct Interpreter {
+    frames: Result<Frames, Refusal>,
+    /// The loaded parts: where each starts in the file, its bytes, its linked address.
+    loads: Vec<(u64, u64, u64)>,
+}
+
+impl Interpreter {
+    /// That of an open file; `None` if it has none.
+    pub(super) fn of_file(file: &fs::File) -> Option<Self> {
+        let frames = frames_of(file)?;
+        let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        let contents = Contents::open(&path).ok()?;
+        let loads = contents.elf().ok()?.loads().collect();
+        Some(Self { frames, loads })
+    }
+
+    /// The facts of a process that has the part of the file from `offset` on at `start`; `None` if nothing of it is
+    /// loaded, or the build is not understood.
+    pub(super) fn facts(&self, offset: u64, start: u64) -> Option<Facts> {
+        let frames = self.frames.as_ref().ok()?;
+        let linked = self.linked_address(offset)?;
+        Some(facts(frames, start.wrapping_sub(linked)))
+    }
+
+    /// The linked address of a place in the file. The first page of a mapping may begin before what is
+    /// loaded there.
+    fn linked_address(&self, offset: u64) -> Option<u64> {
+        const PAGE: u64 = 4096;
+        let mut loads = self.loads.iter();
+        loads.find_map(|(start, bytes, address)| {
+            let page = start - start % PAGE;
+            let inside = (page..start.checked_add(*bytes)?).contains(&offset);
+            inside.then(|| address.wrapping_add(offset).wrapping_sub(*start))
+        })
+    }
+}
+
+/// The facts of a process with this interpreter, whose address 0 is at `base`.
+fn facts(frames: &Frames, base: u64) -> Facts {
+    let mut facts = Facts([0; Fact::COUNT]);
+    let mut set = |fact: Fact, value: u64| facts.0[fact as usize] = value;
+    let threads = &frames.threads;
+    set(Fact::Interpreters, base.wrapping_add(threads.interpreters));
+    set(Fact::NextInterpreter, threads.next_interpreter.into());
+    set(Fact::FirstThread, threads.first_thread.into());
+    set(Fact::ThreadId, threads.thread_id.into());
+    if let Some(status) = threads.status {
+        set(Fact::Status, status.into());
+        set(Fact::LastActive, ThreadStates::LAST_ACTIVE.into());
+    }
+    set(Fact::Frame, threads.frame.into());
+    let within = threads.frame_within.map_or(NO_FIELD, u64::from);
+    set(Fact::FrameWithin, within);
+
+    let frame = &frames.offsets.frame;
+    // An address, or an index of 32 bits.
+    let instruction = if frame.index_scale == 0 { 8 } else { 4 };
+    let mut end = (frame.code + 8).max(frame.instruction + instruction);
+    // Before 3.11, `f_back` is in front of the code object, and no frame has an owner.
+    let previous = frame
+        .chain
+        .map_or_else(|| frame.code - 8, |chain| chain.previous);
+    end = end.max(previous + 8);
+    if let Some(chain) = frame.chain {
+        set(Fact::Owner, chain.owner.into());
+        set(Fact::OwnerMask, 0xff);
+        end = end.max(chain.owner + 1);
+    }
+    set(Fact::Previous, previous.into());
+    set(Fact::Code, frame.code.into());
+    set(Fact::CodeMask, i64::from(frame.code_mask).cast_unsigned());
+    set(Fact::Instruction, frame.instruction.into());
+    set(Fact::IndexScale, frame.index_scale.into());
+
+    let code = &frames.offsets.code;
+    let fields = code.header - 8;
+    let copies = match code.byte_code {
+        ByteCode::Inline { start, copies, .. } => {
+            set(Fact::ByteCode, start.into());
+            copies
+        }
+        ByteCode::Bytes { .. } => {
+            set(Fact::ByteCode, NO_FIELD);
+            None
+        }
+    };
+    set(Fact::CopyNumber, NO_FIELD);
+    if let Some(copies) = copies {
+        set(Fact::CopyNumber, copies.number.into());
+        set(Fact::Copies, copies.array.into());
+        set(Fact::CopyEntries, copies.entries.into());
+        end = end.max(copies.number + 4);
+    }
+    set(Fact::FrameBytes, end.into());
+    let traceable = frames.first_traceable().map_or(NO_FIELD, u64::from);
+    set(Fact::FirstTraceable, traceable);
+    set(Fact::CodeFields, fields.into());
+    set(Fact::CodeBytes, (code.line_table + 8 - fields).into());
+    set(Fact::CodeType, base.wrapping_add(frames.code_type));
+    for (fact, offset) in [
+        (Fact::File, code.filename),
+        (Fact::Name, code.name),
+        // Before 3.11 there is none.
+        (Fact::QualifiedName, code.qualname.unwrap_or(code.name)),
+        (Fact::LineTable, code.line_table),
+        (Fact::FirstLine, code.first_line),
+    ] {
+        set(fact, (offset - fields).into());
+    }
+    set(Fact::ChangingMask, u64::MAX);
+    if frames.version.minor == 11 {
+        // It counts calls beside the flags.
+        set(Fact::Changing, (code.flags - fields).into());
+        set(Fact::ChangingMask, u32::MAX.into());
+    }
+
+    let string = &frames.offsets.string;
+    let bits = |bits: i32| u64::from(bits.cast_unsigned());
+    set(Fact::State, string.state.into());
+    set(Fact::Ascii, bits(string.ascii | string.compact));
+    set(Fact::Compact, bits(string.compact));
+    set(Fact::KindShift, string.kind.shift.into());
+    set(Fact::Length, string.length.into());
+    set(Fact::AsciiText, string.ascii_data.into());
+    set(Fact::WideText, string.wide_data.into());
+    set(Fact::Utf8, frames.known_utf8().into());
+    set(Fact::BytesLength, frames.offsets.bytes.length.into());
+    set(Fact::BytesData, frames.offsets.bytes.data.into());
+    set(Fact::LineFormat, frames.lines.number().into());
+    facts
+}
+
+#[cfg(test)]
+mod tests {
+    use python_analysis::lines::LineFormat;
+    use python_analysis::{Version, offsets_of};
+    use unwind::python::{CODE_BYTES, FRAME_BYTES};
+
+    use super::*;
+
+    /// What is read of frames and code objects has a place in what the generated code reads them to.
+    #[test]
+    fn what_is_read_has_its_place() {
+        for (minor, free_threaded) in (6..=15)
+            .map(|n| (n, false))
+            .chain((13..=15).map(|n| (n, true)))
+        {
+            let offsets = offsets_of(minor, free_threaded).unwrap();
+            let version = Version {
+                major: 3,
+                minor,
+                micro: None,
+            };
+            let threads = ThreadStates {
+                interpreters: 0x10,
+                next_interpreter: 0,
+                first_thread: 8,
+                thread_id: 0xb0,
+                frame: 24,
+                frame_within: None,
+                status: None,
+            };
+            let frames = Frames {
+                version,
+                free_threaded,
+                offsets,
+                lines: LineFormat::of(minor),
+                threads,
+                code_type: 0x20,
+            };
+            let facts = facts(&frames, 0x1000);
+            let of = |fact: Fact| facts.0[fact as usize];
+            assert!(of(Fact::FrameBytes) <= FRAME_BYTES.into(), "3.{minor}");
+            assert!(of(Fact::CodeBytes) <= CODE_BYTES.into(), "3.{minor}");
+            // So much behind the shortest is cleared before it is read.
+            assert!(
+                of(Fact::CodeBytes) >= u64::from(CODE_BYTES) - 24,
+                "3.{minor}"
+            );
+            for fact in [Fact::File, Fact::Name, Fact::QualifiedName, Fact::LineTable] {
+                assert!(of(fact) % 8 == 0 && of(fact) + 8 <= of(Fact::CodeBytes));
+            }
+            for fact in [Fact::Previous, Fact::Code] {
+                assert!(of(fact) % 8 == 0 && of(fact) + 8 <= of(Fact::FrameBytes));
+            }
+        }
+    }
+}

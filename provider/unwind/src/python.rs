@@ -1,0 +1,196 @@
+//! The frames of Python functions: what the generated code is told of each process that runs a Python, and how
+//! it hands over which code objects it has seen.
+//!
+//! A hash map has the *facts* of each process under its id: words, in the order of [`Fact`]. Another one numbers
+//! code objects as they are met:
+//!
+//! ```text
+//!     key    0  u64  the process: its id, and how many programs it has been in the upper half
+//!            8  u64  the address of the code object
+//!           16  u64  a hash of its fields: code objects die, and others take their place
+//!     value  0  u32  its number, from 1 on
+//!            4  u32  where it starts in its byte code: before, its function has not started yet
+//! ```
+//!
+//! A third one has the texts of each number under `number | which << 32`: file, function and qualified name, UTF-8
+//! with a NUL; and under [`HEADER`] three words of 32 bits: the first line, the format of the line table, and how
+//! many bytes that has. A fourth one has the line table in pieces, from piece 1 on, under `number | piece << 32`.
+//!
+//! In a stack a Python frame is one word: [`FRAME`], the number of the code object in the bits from
+//! [`NUMBER_SHIFT`] on, and below, in 32 bits with a sign, the distance of its instruction from the start of
+//! its byte code.
+
+/// What the generated code is told of a process, by its place in the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Fact {
+    /// The address of the variable with the address of the first interpreter.
+    Interpreters,
+    /// In an interpreter: the next one.
+    NextInterpreter,
+    /// In an interpreter: its first thread state.
+    FirstThread,
+    /// In a thread state: the thread that it is of.
+    ThreadId,
+    /// In a thread state: the byte with [`Fact::LastActive`]; 0 if there is none.
+    Status,
+    /// The bit that a thread's last active state has set there.
+    LastActive,
+    /// In a thread state: its current frame, or where that is.
+    Frame,
+    /// There: the current frame; [`NO_FIELD`] if it is in the thread state itself.
+    FrameWithin,
+    /// How many bytes of a frame have all that is needed of it.
+    FrameBytes,
+    /// In a frame: its caller's.
+    Previous,
+    /// In a frame: its code object, and the bits of that word that are its address.
+    Code,
+    /// See [`Fact::Code`].
+    CodeMask,
+    /// In a frame: its instruction, or the number of it.
+    Instruction,
+    /// Bytes of byte code to a number; 0 where there is an address.
+    IndexScale,
+    /// In a frame: a byte that tells what it belongs to, and which of its bits do.
+    Owner,
+    /// See [`Fact::Owner`].
+    OwnerMask,
+    /// In a frame: the number of its thread's copy of the byte code, 32 bits; [`NO_FIELD`] if there are none.
+    CopyNumber,
+    /// In a code object: the address of the array of copies.
+    Copies,
+    /// In that: the address of copy 0.
+    CopyEntries,
+    /// In a code object: the address of its type, with which what is read of it begins.
+    CodeFields,
+    /// How many bytes are read from there.
+    CodeBytes,
+    /// `PyCode_Type`.
+    CodeType,
+    /// In what is read of a code object: its file, name, qualified name and line table.
+    File,
+    /// See [`Fact::File`].
+    Name,
+    /// See [`Fact::File`].
+    QualifiedName,
+    /// See [`Fact::File`].
+    LineTable,
+    /// There: its first line, 32 bits.
+    FirstLine,
+    /// There: a word that changes while the code object lives; the bits of it that do not.
+    Changing,
+    /// See [`Fact::Changing`].
+    ChangingMask,
+    /// In a code object: the start of its byte code; [`NO_FIELD`] where frames have numbers of instructions.
+    ByteCode,
+    /// In a code object: the number of the first instruction that belongs to its function; [`NO_FIELD`] where
+    /// all do.
+    FirstTraceable,
+    /// In a `str`: its state, and the bits there that say that it is ASCII and follows its header.
+    State,
+    /// See [`Fact::State`].
+    Ascii,
+    /// In its state: the bit that says that it follows its header.
+    Compact,
+    /// In its state: how far to shift for the bytes of a character, a number of three bits.
+    KindShift,
+    /// In a `str`: how many characters it has.
+    Length,
+    /// In a `str`: the text of an ASCII string.
+    AsciiText,
+    /// In a `str`: other text, or its address.
+    WideText,
+    /// In a `str`: the address of its UTF-8, if it is known.
+    Utf8,
+    /// In a `bytes`: how many it has.
+    BytesLength,
+    /// In a `bytes`: the first of them.
+    BytesData,
+    /// A number that stands for the format of line tables.
+    LineFormat,
+}
+
+impl Fact {
+    /// How many there are.
+    pub const COUNT: usize = Self::LineFormat as usize + 1;
+
+    /// Where it is in the value.
+    #[must_use]
+    pub const fn offset(self) -> i16 {
+        8 * (self as i16)
+    }
+}
+
+/// What stands for the place of a field that there is not.
+pub const NO_FIELD: u64 = u64::MAX;
+
+/// The facts of one process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts(pub [u64; Fact::COUNT]);
+
+impl Facts {
+    /// Bytes of them.
+    pub const BYTES: u32 = 8 * (Fact::LineFormat as u32 + 1);
+
+    /// The facts as they are in the map.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        self.0.iter().flat_map(|word| word.to_ne_bytes()).collect()
+    }
+}
+
+/// The most bytes that are read of a frame, and of a code object.
+pub const FRAME_BYTES: u32 = 128;
+/// See [`FRAME_BYTES`].
+pub const CODE_BYTES: u32 = 136;
+
+/// The most processes.
+pub const PROCESSES: u32 = 1 << 13;
+/// The most code objects.
+pub const CODES: u32 = 1 << 14;
+/// The most pieces of their line tables. Few have more than one.
+pub const ALL_PIECES: u32 = CODES + CODES / 4;
+/// Bytes of a key and of a value of the map that numbers code objects.
+pub const CODE_KEY: u32 = 24;
+/// See [`CODE_KEY`].
+pub const CODE_VALUE: u32 = 8;
+
+/// Bytes of a text, and how many texts a code object has.
+pub const TEXT: u32 = 256;
+/// See [`TEXT`].
+pub const TEXTS: u32 = 3;
+/// Where the first line and the like are.
+pub const HEADER: u32 = 3;
+/// Bytes of a piece of a line table.
+pub const PIECE: u32 = 1024;
+/// The most pieces of a code object: of a longer line table no lines are known.
+pub const PIECES: u32 = 1024;
+
+/// The bit that tells the word of a Python frame from an address.
+pub const FRAME: u64 = 1 << 63;
+/// Where the number of the code object is.
+pub const NUMBER_SHIFT: u32 = 32;
+/// Stands behind the last frame of a stack that has more.
+pub const AND_MORE: u64 = u64::MAX;
+
+/// The number of the code object of a frame's word, and the distance of its instruction; `None` if it is none.
+#[must_use]
+pub fn frame(word: u64) -> Option<(u32, i32)> {
+    let [low, high] = [word, word >> NUMBER_SHIFT].map(|half| u32::try_from(half & 0xffff_ffff));
+    let (low, high) = (low.ok()?, high.ok()?);
+    (word & FRAME != 0).then_some((high & !(1 << 31), low.cast_signed()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_read_as_it_is_written() {
+        let word = FRAME | 7 << NUMBER_SHIFT | u64::from(u32::MAX - 1);
+        assert_eq!(frame(word), Some((7, -2)));
+        assert_eq!(frame(0x7fff_0000_1234), None);
+        assert_eq!(frame(FRAME), Some((0, 0)));
+    }
+}
