@@ -135,3 +135,28 @@ fn arguments_are_shown_as_repr_does() {
         None
     });
 }
+
+/// `tests/pythons/forged.py` gives addresses of objects with a size, a type or an address in them that is
+/// none: each shows as something, and nothing of the kernel's memory is read.
+#[test]
+fn forged_objects_are_bounded_and_told() {
+    const PROGRAM: &str = r#"python$target:::function-entry
+        /copyinstr(arg1) == "show" && basename(copyinstr(arg0)) == "forged.py"/
+        { printf("%d %s\n", pyint(pyarg("number")), pyrepr(pyint(pyarg("address")))); }"#;
+    each("forged objects", |python| {
+        let script = python.file("tests/pythons/forged.py");
+        let command = format!("{} {script}", python.command.join(" "));
+        let shown = rdtrace(&["-qn", PROGRAM, "-c", &command]);
+        let lines: Vec<&str> = shown.lines().filter(|line| !line.is_empty()).collect();
+        assert_eq!(lines.len(), 140, "{}: {shown}", python.name());
+        for (number, line) in lines.iter().enumerate() {
+            let is_it = line.starts_with(&format!("{number} "));
+            assert!(is_it, "{}: {line}", python.name());
+        }
+        // A type, and an item, at an address of the kernel's.
+        assert!(lines[0].contains("<unreadable at 0x"), "{}", lines[0]);
+        let of_kernel = "<unreadable at 0xffff888000000000>";
+        assert!(shown.contains(of_kernel), "{}: {shown}", python.name());
+        None
+    });
+}

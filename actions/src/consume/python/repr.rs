@@ -25,7 +25,7 @@ fn put(out: &mut String, nodes: &Nodes<'_>, index: usize) {
         out.push_str("...");
         return;
     };
-    let name = String::from_utf8_lossy(node.type_name);
+    let name = readable(node.type_name);
     let short = name.rsplit('.').next().unwrap_or_default();
     match node.kind {
         kinds::NULL => {}
@@ -38,8 +38,8 @@ fn put(out: &mut String, nodes: &Nodes<'_>, index: usize) {
             });
         }
         kinds::TYPE => {
-            let class = String::from_utf8_lossy(node.data);
-            let _ = write!(out, "<class '{}'>", class.trim_end_matches('\0'));
+            let class = node.data.strip_suffix(b"\0").unwrap_or(node.data);
+            let _ = write!(out, "<class '{}'>", readable(class));
         }
         kinds::OTHER => put_other(out, node, &name),
         kinds::EXCEPTION => put_exception(out, nodes, index, short),
@@ -54,6 +54,22 @@ fn put(out: &mut String, nodes: &Nodes<'_>, index: usize) {
             }
         }
     }
+}
+
+/// The name of a type. The traced program may have anything there; none of it gets at a terminal.
+fn readable(name: &[u8]) -> String {
+    let name = String::from_utf8_lossy(name);
+    let shown = |c| c == ' ' || is_printable(c);
+    let chars = name.chars();
+    chars
+        .map(|c| {
+            if shown(c) {
+                c
+            } else {
+                char::REPLACEMENT_CHARACTER
+            }
+        })
+        .collect()
 }
 
 /// Whether an object's class is another than the built-in one that its kind says.

@@ -111,6 +111,14 @@ fn parts_belong_to_containers_in_their_order() {
     assert_eq!(repr(&gone), "<unreadable at 0x1000>");
 }
 
+#[test]
+fn names_of_types_cannot_speak_to_a_terminal() {
+    let forged = node(kinds::OTHER, 0, "a\u{1b}[2J\nb", 0, &[], 0);
+    assert_eq!(repr(&forged), "<a\u{fffd}[2J\u{fffd}b at 0x1000>");
+    let class = node(kinds::TYPE, 0, "type", 0, b"x\ny\0", 0);
+    assert_eq!(repr(&class), "<class 'x\u{fffd}y'>");
+}
+
 /// Whatever the bytes are, there is a text, and an end.
 #[test]
 fn bytes_that_make_no_sense_are_no_trouble() {
