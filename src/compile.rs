@@ -269,6 +269,7 @@ pub(crate) fn check_program(
 ) -> Result<Program, Vec<Diagnostic>> {
     let check_options = CheckOptions {
         strsize: options.output.strsize,
+        scratchsize: options.scratchsize,
     };
     check_with(&parsed.ast, probes, &BtfTypes::of_kernel(), &check_options)
 }

@@ -329,7 +329,7 @@ impl Options {
                 let size = size()?.min(LARGEST_STRING.into());
                 output.strsize = u32::try_from(size)
                     .ok()
-                    .filter(|size| *size >= 8)
+                    .filter(|size| *size >= 2)
                     .ok_or(BadOption::Value)?;
             }
             "scratchsize" => {
@@ -422,7 +422,7 @@ mod tests {
             ("bpflog=f", BadOption::Value),
             ("empty=1", BadOption::Value),
             ("temporal", BadOption::Name),
-            ("strsize=4", BadOption::Value),
+            ("strsize=1", BadOption::Value),
             ("oformat=yaml", BadOption::Value),
         ] {
             assert_eq!(options.set_assignment(bad), Err(error), "{bad}");

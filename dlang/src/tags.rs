@@ -331,6 +331,8 @@ pub enum Tag {
     OpDyn,
     /// A conditional pointer leads to memory of ours or not, and is assigned.
     AllocaIncompat,
+    /// `alloca` of more than `scratchsize`.
+    AllocaSize,
     /// An operator changes what has no size that it could go by.
     OpVfptr,
 }
@@ -504,6 +506,7 @@ impl Tag {
             Self::DeclProtoType => "D_DECL_PROTO_TYPE",
             Self::OpDyn => "D_OP_DYN",
             Self::AllocaIncompat => "D_ALLOCA_INCOMPAT",
+            Self::AllocaSize => "D_ALLOCA_SIZE",
             Self::OpVfptr => "D_OP_VFPTR",
         }
     }

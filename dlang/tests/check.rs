@@ -278,7 +278,7 @@ fn operands_must_fit_their_operators() {
         ),
         (
             "BEGIN { ddi_pathname(curthread, 1); }",
-            Tag::Unsupported,
+            Tag::FuncUndef,
             "ddi_pathname",
         ),
         ("BEGIN { chill(); }", Tag::ProtoLen, "chill()"),

@@ -141,6 +141,12 @@ impl Emit<'_> {
         match expr.ty {
             Type::Void => Ok(()),
             Type::String => {
+                // As in DTrace the bytes at an address are read where they are used.
+                if let ExprKind::Cast(of) = &expr.kind
+                    && of.ty.is_scalar()
+                {
+                    return self.effect(of);
+                }
                 if self.constant(expr).is_none() {
                     let string = self.string(expr)?;
                     self.give_string(string);

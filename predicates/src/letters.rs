@@ -9,7 +9,7 @@ use dlang::program::{Expr, Subroutine};
 use dlang::types::Type;
 
 use crate::asm::Label;
-use crate::emit::{Emit, Emitted, Fetched, imm};
+use crate::emit::{Emit, Emitted, Fault, Fetched, imm};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::null::OnNull;
 use crate::scan::unknown;
@@ -270,7 +270,8 @@ impl Emit<'_> {
     }
 
     /// `strtok(s, delimiters)`: the rest of `s` is kept in two slots for `strtok(NULL, delimiters)`
-    /// of the same firing. Without a token left it is the null string.
+    /// of the same firing, which without a string before it is a fault. Without a token left it is
+    /// the null string. The slot of the length holds one more, and 0 where there is no string.
     ///
     /// ```text
     ///     n = run of delimiters at the start of the rest; m = run of other bytes behind it
@@ -290,8 +291,9 @@ impl Emit<'_> {
             self.scratch(Reg::R1, span)?;
             let before = self.fetched();
             let string = self.string_or(of, OnNull::Goto(go_on))?;
-            for (slot, val) in [(start, &string.start), (len, &string.len)] {
+            for (slot, val, more) in [(start, &string.start, 0), (len, &string.len, 1)] {
                 self.load(Reg::R0, val);
+                self.asm.alu_imm(Alu::Add, Reg::R0, more);
                 self.through_memory(Reg::R0, Reg::R1);
                 self.asm.store(Size::Double, Reg::FP, slot, Reg::R0);
             }
@@ -317,6 +319,10 @@ impl Emit<'_> {
         self.bound_start(Reg::R0);
         let start_val = self.keep(Reg::R0, span)?;
         self.asm.load(Size::Double, Reg::R0, Reg::FP, len);
+        self.unlink(Reg::R0);
+        let none = self.fault(Fault::BadAddress, &Val::Const(0));
+        self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, none);
+        self.asm.alu_imm(Alu::Add, Reg::R0, -1);
         self.make_bounded(Reg::R0, Reg::R1, self.storage.strsize);
         let len_val = self.keep(Reg::R0, span)?;
         let rest = Str {
@@ -342,7 +348,7 @@ impl Emit<'_> {
     /// another call with other delimiters takes for a part of its token.
     ///
     /// ```text
-    ///     start += from + token;  len -= from + token;
+    ///     start += from + token;  len -= from + token;  (len is stored as len + 1)
     /// ```
     fn keep_rest(&mut self, rest: &Str, from: &Val, token: &Val, (start, len): (i16, i16)) {
         self.load(Reg::R1, from);
@@ -352,6 +358,7 @@ impl Emit<'_> {
         self.asm.alu(Alu::Sub, Reg::R2, Reg::R1);
         let reg = self.reg(&rest.start, Reg::R0);
         self.asm.alu(Alu::Add, Reg::R1, reg);
+        self.asm.alu_imm(Alu::Add, Reg::R2, 1);
         for (slot, reg) in [(start, Reg::R1), (len, Reg::R2)] {
             self.through_memory(reg, Reg::R3);
             self.asm.store(Size::Double, Reg::FP, slot, reg);

@@ -8,7 +8,7 @@ use super::variable::may_be_ours;
 use crate::ast::{self, Name};
 use crate::diag::{Diagnostic, Span};
 use crate::names::{self, ActionName, Kind, Parameter, Prototype, Takes};
-use crate::program::{Expr, ExprKind, Scope};
+use crate::program::{Expr, ExprKind, Scope, Subroutine};
 use crate::tags::Tag;
 use crate::types::Type;
 
@@ -30,6 +30,7 @@ impl Checker<'_> {
                 }
                 self.stack_arguments(*subroutine, &checked)?;
                 self.python_name(*subroutine, &checked)?;
+                self.alloca_size(*subroutine, &checked, span)?;
                 let call = ExprKind::Call(*subroutine, checked);
                 self.fold(node(call, prototype.result.ty(), span))
             }
@@ -63,6 +64,24 @@ impl Checker<'_> {
             Kind::Action(_, Ok(_)) | Kind::Aggregating(_, Ok(_)) => Ok(valueless(span)),
             Kind::Variable(..) | Kind::Array(_) => self.unknown_function(name),
         }
+    }
+
+    /// Errors if a clause asks for more memory than there is, as far as that is a constant.
+    fn alloca_size(&mut self, of: Subroutine, args: &[Expr], span: Span) -> Checked<()> {
+        let (Subroutine::Alloca, [size]) = (of, args) else {
+            return Ok(());
+        };
+        let most = u64::from(self.options.scratchsize);
+        let ExprKind::Int(size) = size.kind else {
+            return Ok(());
+        };
+        let size = size.cast_unsigned();
+        if size <= most {
+            return Ok(());
+        }
+        let message = format!("alloca({size}) size larger than scratchsize {most}");
+        let error = Diagnostic::new(Tag::AllocaSize, span, &message);
+        self.reject(error.with_hint("-x scratchsize=BYTES allows for more"))
     }
 
     /// Checks the arguments whose types the prototype says.

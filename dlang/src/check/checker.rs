@@ -16,11 +16,16 @@ use crate::types::{KernelTypes, Type};
 pub struct CheckOptions {
     /// The size of a string variable, its NUL included.
     pub strsize: u32,
+    /// The most bytes that a clause can ask for with `alloca` and `copyin`.
+    pub scratchsize: u32,
 }
 
 impl Default for CheckOptions {
     fn default() -> Self {
-        Self { strsize: 256 }
+        Self {
+            strsize: 256,
+            scratchsize: 256,
+        }
     }
 }
 

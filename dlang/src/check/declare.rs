@@ -184,8 +184,11 @@ impl<'a> Checker<'a> {
             return self.plain_error(Tag::DeclIncomplete, name.span, &message);
         }
         if key.is_some() && scope == Scope::ClauseLocal {
-            let message = "associative arrays may not be declared as local variables";
-            return self.plain_error(Tag::DeclLocassc, name.span, message);
+            let message = format!(
+                "associative arrays may not be declared as local variables: {}",
+                name.text
+            );
+            return self.plain_error(Tag::DeclLocassc, name.span, &message);
         }
         self.new_variable(
             Variable {

@@ -228,6 +228,10 @@ impl Checker<'_> {
                 let message = format!("{name}() is not implemented (yet)");
                 return self.plain_error(Tag::Unknown, span, &message);
             }
+            Lack::Unimplemented => {
+                let message = format!("unimplemented subroutine: {name}");
+                return self.plain_error(Tag::FuncUndef, span, &message);
+            }
             Lack::Unknown(hint) => {
                 let (tag, message) = match names::find(name).map(|row| row.kind) {
                     Some(Kind::Array(_)) => (

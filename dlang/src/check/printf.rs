@@ -425,35 +425,24 @@ impl Checker<'_> {
         };
         let keys = |n: usize| format!("{n} key{}", if n == 1 { "" } else { "s" });
         let (a, b) = (first.key.len(), other.key.len());
-        let mut message = format!(
-            "printa( ): @{} and @{} do not have matching key signatures: ",
-            first.name, other.name
-        );
-        let difference = if a == b {
-            let n = first
-                .key
-                .iter()
-                .zip(&other.key)
-                .position(|(x, y)| x != y)
-                .unwrap_or(0);
-            format!(
-                "key #{} is of type {} in @{} and of type {} in @{}",
-                n + 1,
-                first.key[n],
-                first.name,
-                other.key[n],
-                other.name
-            )
-        } else {
-            format!(
-                "@{} has {}, @{} has {}",
-                first.name,
-                keys(a),
+        let differing = first.key.iter().zip(&other.key).position(|(x, y)| x != y);
+        let message = match differing {
+            Some(n) if a == b => format!(
+                "printa( ): @{}[ ] key #{} is incompatible with @{}:\n\tprototype: {}\n\t argument: {}",
                 other.name,
+                n + 1,
+                first.name,
+                first.key[n],
+                other.key[n]
+            ),
+            _ => format!(
+                "printa( ): @{0} and @{1} do not have matching key signatures: @{0} has {2}, @{1} has {3}",
+                first.name,
+                other.name,
+                keys(a),
                 keys(b)
-            )
+            ),
         };
-        message.push_str(&difference);
         self.plain_error(Tag::PrintaAggkey, span, &message)
     }
 

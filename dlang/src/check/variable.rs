@@ -234,8 +234,9 @@ impl Checker<'_> {
                 };
             }
             (None, Some(_)) if scope == Scope::ClauseLocal => {
-                let message = "clause-local associative arrays are not permitted";
-                return self.error(Tag::DeclLocassc, span, message);
+                let message =
+                    format!("local variables may not be used as associative arrays: {name}");
+                return self.error(Tag::DeclLocassc, span, &message);
             }
             (None, Some(_)) if keys.is_empty() => {
                 let message = format!("{shown}[ ] needs a key");

@@ -25,6 +25,8 @@ pub enum Lack {
     Unsupported(&'static str),
     /// No Linux can do it: `DTrace` refuses the name in the same words.
     Impossible,
+    /// The same for a subroutine, of which `DTrace` says it in other words.
+    Unimplemented,
     /// `DTrace` for Linux does not know the name either, which other systems have. The reason is a hint.
     Unknown(&'static str),
 }
