@@ -19,6 +19,7 @@ use provider::addresses::{Addresses, Pythons, Tables};
 use provider::features::KernelFeatures;
 use provider::object::{Attachment, ProgramId, Target};
 use provider::probe::Probe;
+use provider::python::Refusal;
 use provider::session::{LinkId, Session};
 
 use crate::buffers;
@@ -26,6 +27,7 @@ use crate::checked::Checked;
 use crate::compile::refusal;
 use crate::kernel::{KernelMaps, KernelNames, wall_offset};
 use crate::matching::Found;
+use crate::message::Messages;
 use crate::options::Options;
 use crate::rejection;
 
@@ -123,14 +125,22 @@ impl Enabling {
 
     /// What looks addresses up. If the program may ask for those of processes, what these map is
     /// followed from now on: when the answer is wanted they may be gone.
-    fn addresses(&self, targets: &[u32]) -> Result<Addresses> {
+    fn addresses(&self, targets: &[u32], messages: &Messages) -> Result<Addresses> {
         let mut addresses = Addresses::new(self.options.demangle);
         if let Some([tables, processes]) = self.compiler.unwind() {
             let tables = self.session.map(tables)?;
             addresses.keep(Tables::new(&tables, self.session.map(processes)?)?);
         }
         if let Some(processes) = self.compiler.python_processes() {
-            addresses.keep_pythons(Pythons::new(self.session.map(processes)?));
+            let messages = messages.clone();
+            let tell = move |pid, file: &str, why: &Refusal| {
+                messages.say(&format!(
+                    "the Python functions that {file} runs cannot be found (process {pid}): {why}; what asks for them \
+                     (pyfunc, jstack() and their like) gets nothing there"
+                ));
+            };
+            let processes = self.session.map(processes)?;
+            addresses.keep_pythons(Pythons::new(processes, Box::new(tell)));
         }
         if shows_processes(&self.checked.program) {
             addresses.follow(&KernelFeatures::detect(), targets)?;
@@ -139,7 +149,12 @@ impl Enabling {
     }
 
     /// The consumer of its records. The targets are looked at first if addresses are to be named.
-    pub(crate) fn consumer(&self, ecbs: Vec<Ecb>, targets: &[u32]) -> Result<Consumer> {
+    pub(crate) fn consumer(
+        &self,
+        ecbs: Vec<Ecb>,
+        targets: &[u32],
+        messages: &Messages,
+    ) -> Result<Consumer> {
         let layouts = self.compiler.aggregation_layouts();
         let mut maps = HashMap::new();
         for layout in &layouts {
@@ -160,7 +175,7 @@ impl Enabling {
             anyhow::Ok(maps)
         });
         let names = KernelNames {
-            addresses: self.addresses(targets)?,
+            addresses: self.addresses(targets, messages)?,
             stacks: stacks.transpose()?,
             codes: codes.transpose()?,
         };

@@ -148,7 +148,7 @@ mod tests {
         for (line, message) in [
             (
                 &["run", "nosuch"][..],
-                "there is no script nosuch: there are audit, ",
+                "there is no script nosuch: there are args, audit, ",
             ),
             (
                 &["run", "slow", "1"],

@@ -35,10 +35,11 @@ impl Emit<'_> {
         })
     }
 
-    /// A pseudo-random `int`.
+    /// A pseudo-random number. As in DTrace its 32 bits are never negative, so that `rand() % 10` is not, until
+    /// they are stored as the `int` that its type says.
     pub(crate) fn rand(&mut self, span: Span) -> Emitted<Val> {
         self.asm.call(Helper::GetPrandomU32);
-        self.wrap(Reg::R0, Int::I32);
+        self.wrap(Reg::R0, Int::U32);
         self.keep(Reg::R0, span)
     }
 

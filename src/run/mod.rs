@@ -92,7 +92,7 @@ impl Run {
         let mut loaded = enabling.load(&all_found(matches))?;
         let records = loaded.ecbs.iter().any(records_of_programs);
         let ecbs = std::mem::take(&mut loaded.ecbs);
-        let mut consumer = enabling.consumer(ecbs, &target.pids())?;
+        let mut consumer = enabling.consumer(ecbs, &target.pids(), &messages)?;
         consumer.begins();
         let signals = Signals::block(signals, enabling.compiler.followed().is_some())?;
         let maps = RunMaps::of(&enabling.session, &enabling.compiler)?;

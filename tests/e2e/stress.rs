@@ -41,7 +41,7 @@ fn records_of_many_processes_do_not_mix() {
         {
             self->calls++;
             printf(\"R %d %s %s %s %d\\n\", pid, copyinstr(arg1), copyinstr(arg0),
-                self->last, self->calls);
+                self->last != NULL ? self->last : \"\", self->calls);
             self->last = copyinstr(arg1);
             @keyed[pid, copyinstr(arg1), copyinstr(arg0)] = count();
         }

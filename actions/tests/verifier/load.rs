@@ -81,6 +81,8 @@ pub(crate) fn verify_in_parts(text: &str, part_length: usize) -> Verdict {
         task: TaskFields {
             real_parent: Some(1000),
             tgid: Some(1008),
+            fs_base: Some(1016),
+            self_exec_id: Some(1024),
             ..TaskFields::default()
         },
         part_length,

@@ -117,6 +117,21 @@ fn what_was_refused_or_slow_loads_soon() {
                      substr(substr(\"a\", this->t, self->a[epid, probename, this->t]), 0, uid ^ g); }",
             20_000,
         ),
+        (
+            "app1:::hit /pyfunc == \"a\" || pyfile == \"b\" && pyqualname != \"c\"/
+             {
+                 @[pyfile, pyqualname] = count();
+                 printf(\"%s %s\", pyfunc, pyfile);
+                 jstack();
+                 @s[jstack()] = count();
+             }
+             profile-97 { @t[pyfunc, jstack()] = count(); }",
+            40_000,
+        ),
+        (
+            "app1:::hit { trace(arg0 > 1 ? pyframe : arg1 > 1 ? pyframe + 2 : 0); trace(pyframe); }",
+            40_000,
+        ),
         // Constants on one way and another, which decide later on.
         (
             "this int a; this int b; this int c; this int d; this int e;

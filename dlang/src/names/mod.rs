@@ -160,7 +160,8 @@ mod tests {
 
     #[test]
     fn names_of_variants_are_those_of_the_table() {
-        for row in TABLE {
+        // jstack() by another name.
+        for row in TABLE.iter().filter(|row| row.name != "pystack") {
             let name = match row.kind {
                 Kind::Variable(_, Ok(Variable::Builtin(builtin))) => builtin_name(builtin),
                 Kind::Subroutine(_, Ok(subroutine)) => subroutine_name(subroutine),

@@ -22,7 +22,8 @@
 use dlang::diag::Span;
 use dlang::program::Expr;
 
-use super::layout::{Fact, Facts};
+use super::facts::Facts;
+use super::layout::Fact;
 use super::region::{
     ADDRESS, FLAGS, HEAD, KIND, LENGTH, LEVEL, LEVEL_END, MOST_NAME, MOST_NODES, MOST_OBJECTS,
     NAME_BYTES, NODE, NODE_BYTES, NODES, OBJECT, ObjectRegion, QUEUE, READ, SCAN_LEFT, SIZE, TAIL,

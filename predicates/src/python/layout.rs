@@ -1,12 +1,7 @@
 //! What code must know of a Python to read its objects: offsets, in read-only memory.
 //!
-//! The code is the same for every version. What differs are numbers, which it loads from where
-//! [`Emit::python_fact`] finds them.
-
-use dlang::diag::Span;
-
-use crate::emit::{Emit, Emitted, Refusal};
-use crate::insn::{Alu, Reg, Size};
+//! The code is the same for every version. What differs are numbers, which it loads from there
+//! (`facts.rs`).
 
 /// A number that depends on the version of Python.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,7 +134,7 @@ impl Layout {
     }
 
     /// As it stands in memory.
-    fn bytes(&self) -> Vec<u8> {
+    pub(super) fn bytes(&self) -> Vec<u8> {
         self.0.iter().flat_map(|fact| fact.to_le_bytes()).collect()
     }
 }
@@ -154,64 +149,6 @@ pub struct Python {
     /// The slot with the address of the frame of the function that fires; or why there is none.
     pub frame: Result<i16, String>,
 }
-
-impl Emit<'_> {
-    /// What is known of the Python that fires; `function` needs it.
-    pub(super) fn python(&self, function: &str, span: Span) -> Emitted<&Python> {
-        let refusal = |message: String| Refusal { span, message };
-        if self.storage.objects.is_none() {
-            return Err(refusal(format!(
-                "{function}: the program's objects have no place"
-            )));
-        }
-        if self.storage.open_loops_after.is_none() {
-            return Err(refusal(format!(
-                "{function}: Python's objects are read by loops without a bound, which this kernel does not \
-                 know: they take Linux 6.9"
-            )));
-        }
-        let python = self.machine.python.as_ref().ok_or_else(|| {
-            refusal(format!(
-                "{function} is for probes of the python provider: what {}:::{} fires in may be any program",
-                self.machine.provider, self.machine.name
-            ))
-        })?;
-        if let Err(why) = &python.layout {
-            return Err(refusal(format!("{function}: {why}")));
-        }
-        Ok(python)
-    }
-
-    /// Where the facts are in read-only memory.
-    pub(super) fn python_facts(&mut self, function: &str, span: Span) -> Emitted<Facts> {
-        let python = self.python(function, span)?;
-        let Ok(layout) = python.layout else {
-            return Err(Refusal {
-                span,
-                message: format!("{function}: the layout of objects is not known"),
-            });
-        };
-        Ok(Facts(self.rodata.put(layout.bytes())))
-    }
-
-    /// `dst = fact`.
-    pub(super) fn python_fact(&mut self, facts: Facts, dst: Reg, fact: Fact) {
-        let rodata = self.storage.rodata;
-        let at = facts.0 + 4 * u32::from(fact as u8);
-        self.asm.map_value(dst, rodata, at);
-        self.asm.load(Size::Word, dst, dst, 0);
-    }
-
-    /// `reg += fact`. Destroys `r0`.
-    pub(super) fn add_python_fact(&mut self, facts: Facts, reg: Reg, fact: Fact) {
-        self.python_fact(facts, Reg::R0, fact);
-        self.asm.alu(Alu::Add, reg, Reg::R0);
-    }
-}
-
-/// Where the facts of the Python that fires are.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Facts(u32);
 
 #[cfg(test)]
 mod tests {

@@ -16,7 +16,8 @@ use dlang::diag::Span;
 use dlang::program::{Expr, Subroutine};
 
 use super::capture::{READ_MORE, READ_STATE};
-use super::layout::{Fact, Facts};
+use super::facts::Facts;
+use super::layout::Fact;
 use super::region::{
     LEVEL_END, NODES, OBJECT, ObjectRegion, READ, RESULT, SCAN_AT, SCAN_INDEX, SCAN_LEFT,
     SCAN_MOST, SIZE,

@@ -6,9 +6,11 @@
 //! objects that a function has as arguments and variables.
 
 mod capture;
+mod facts;
 mod layout;
 mod locals;
 mod region;
+mod region_access;
 mod table;
 mod text;
 mod value;

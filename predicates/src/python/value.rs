@@ -7,7 +7,8 @@ use dlang::diag::Span;
 use dlang::program::{Expr, Subroutine};
 
 use super::capture::{READ_FIRST, READ_FLAGS, READ_MORE, READ_TYPE, flags};
-use super::layout::{Fact, Facts};
+use super::facts::Facts;
+use super::layout::Fact;
 use super::region::{OBJECT, ObjectRegion, READ, RESULT, SCAN_LEFT, SIZE};
 use crate::asm::Label;
 use crate::emit::{Emit, Emitted, Fault, Refusal};

@@ -29,6 +29,11 @@ impl Interpreter {
         Some(Self { frames, loads })
     }
 
+    /// Why no frames can be found in it, if so.
+    pub(super) fn refusal(&self) -> Option<&Refusal> {
+        self.frames.as_ref().err()
+    }
+
     /// The facts of a process that has the part of the file from `offset` on at `start`; `None` if nothing of it is
     /// loaded, or the build is not understood.
     pub(super) fn facts(&self, offset: u64, start: u64) -> Option<Facts> {

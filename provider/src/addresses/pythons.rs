@@ -2,25 +2,49 @@
 //! frames of a thread (`unwind::python`). They are written when the process is seen to map its interpreter.
 
 use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use python_analysis::Refusal;
 
 use super::mapping::Mapping;
 use crate::map::Map;
 
 /// The map of processes that run a Python.
-#[derive(Debug)]
 pub struct Pythons {
     facts: Map,
     /// The processes that are in it.
     known: HashSet<u32>,
+    /// Told of an interpreter in which no frames are found: a process that has it, its file, and why.
+    on_refusal: Box<OnRefusal>,
+    /// The files that were told.
+    refused: HashSet<Arc<str>>,
+}
+
+type OnRefusal = dyn Fn(u32, &str, &Refusal) + Send;
+
+impl fmt::Debug for Pythons {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Pythons");
+        shown
+            .field("facts", &self.facts)
+            .field("known", &self.known);
+        shown
+            .field("refused", &self.refused)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Pythons {
-    /// Fills this map.
+    /// Fills this map. `on_refusal` is called once for each file with an interpreter in which no frames can be found,
+    /// with a process that has it, the file's name and the reason; by whoever sees the file mapped.
     #[must_use]
-    pub fn new(facts: Map) -> Self {
+    pub fn new(facts: Map, on_refusal: Box<OnRefusal>) -> Self {
         Self {
             facts,
             known: HashSet::new(),
+            on_refusal,
+            refused: HashSet::new(),
         }
     }
 
@@ -33,6 +57,12 @@ impl Pythons {
             let Some(interpreter) = mapping.file.interpreter() else {
                 continue;
             };
+            if let Some(why) = interpreter.refusal() {
+                if self.refused.insert(Arc::clone(&mapping.file.name)) {
+                    (self.on_refusal)(pid, &mapping.file.name, why);
+                }
+                continue;
+            }
             let facts = interpreter.facts(mapping.offset, mapping.start);
             let told = facts.is_some_and(|facts| {
                 let key = u64::from(pid).to_ne_bytes();
