@@ -65,7 +65,7 @@ fn not_ours(provider: &str) -> Diagnosis {
         reason: format!("rdtrace has no provider `{provider}`"),
         advice: vec![
             format!("it has {}", all_providers()),
-            "for the kernel, use DTrace for Linux or bpftrace".into(),
+            "what the kernel does is in `syscall`, `rawtp` and `fbt`".into(),
         ],
         ..Diagnosis::default()
     }

@@ -10,7 +10,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use dlang::types::{Space, Type};
 
-use super::{Record, Types, kind};
+use super::records::{MOST_NESTED, Record, Types, kind};
 
 /// An argument or a result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,7 +141,7 @@ impl Signatures {
 impl Types {
     /// A type as it is written in C, without `const` and its like.
     fn shown(&self, id: u32, depth: u32) -> Option<String> {
-        if depth > super::MOST_NESTED {
+        if depth > MOST_NESTED {
             return None;
         }
         if id == 0 {
