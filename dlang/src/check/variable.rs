@@ -320,6 +320,14 @@ impl Checker<'_> {
     pub(super) fn key_type(&mut self, key: &Expr) -> Checked<Type> {
         match &key.ty {
             ty if is_string_like(ty) => Ok(Type::String),
+            ty if ty.is_python_object() => {
+                let message =
+                    "a Python object cannot be a key: its address says nothing of its value";
+                let error = self.diagnostic(Tag::KeyType, key.span, message);
+                self.reject(error.with_hint(
+                    "pystr(), pyint() and pytype() of an object are values that can be keys",
+                ))
+            }
             ty if ty.is_scalar() => Ok(ty.clone()),
             ty => {
                 let message = format!("a key cannot be of type {ty}");
