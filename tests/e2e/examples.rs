@@ -230,6 +230,16 @@ fn flame_shows_no_stack_that_cannot_be() {
 }
 
 #[test]
+fn args_shows_the_arguments_of_one_function() {
+    if !can_trace_python() {
+        return;
+    }
+    let output = example("args.d", &["slow"], "slow.py");
+    assert_lines(&output, &[" slow 0.15 ", " slow 0.05 "]);
+    assert!(!output.contains("fast"), "{output}");
+}
+
+#[test]
 fn whocalls_shows_the_callers_of_one_function() {
     if !can_trace_python() {
         return;
