@@ -92,9 +92,10 @@ impl Run {
         let mut loaded = enabling.load(&all_found(matches))?;
         let records = loaded.ecbs.iter().any(records_of_programs);
         let ecbs = std::mem::take(&mut loaded.ecbs);
+        // Threads have the signals blocked that were so when they started: any other would get them, and end us.
+        let signals = Signals::block(signals, enabling.compiler.followed().is_some())?;
         let mut consumer = enabling.consumer(ecbs, &target.pids(), &messages)?;
         consumer.begins();
-        let signals = Signals::block(signals, enabling.compiler.followed().is_some())?;
         let maps = RunMaps::of(&enabling.session, &enabling.compiler)?;
         let ring = Box::new(KernelRing::of(&enabling.session, &enabling.compiler)?);
         let mailbox = Arc::new(Mailbox::new()?);

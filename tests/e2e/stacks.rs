@@ -1,6 +1,10 @@
 //! Stacks of processes, against what the C library's own unwinder finds at the same moment.
 
-use crate::harness::{can_trace_python, compiled_as, rdtrace, repository, run};
+use nix::sys::signal::Signal;
+
+use crate::harness::{
+    Running, can_trace, can_trace_python, compiled_as, rdtrace, repository, run, wait_for_text,
+};
 
 /// The frames below `probed()`: once as `ustack()` shows them, once as the program has found them.
 const PROGRAM: &str = r#"
@@ -70,4 +74,30 @@ fn a_stack_is_a_key_with_as_many_frames_as_it_is_asked_for() {
     assert_eq!(lines[0], "stacks`probed");
     assert!(lines[1].starts_with("stacks`deep+0x"), "{output}");
     assert_eq!(lines[2..], ["4", "stacks`deep 1 4"], "{output}");
+}
+
+/// A thread that follows what processes map runs beside the others; a signal is not for it.
+#[test]
+fn what_was_counted_by_stacks_is_printed_after_a_signal() {
+    if !can_trace() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for (key, signal) in [
+        ("ustack()", Signal::SIGINT),
+        ("ufunc(arg1)", Signal::SIGTERM),
+        ("pyfunc", Signal::SIGINT),
+        ("jstack()", Signal::SIGHUP),
+    ] {
+        let program = format!(
+            "tick-50ms /n++ == 1/ {{ printf(\"ready\"); }} tick-50ms {{ @[{key}] = count(); }} \
+             END {{ printf(\"ended\"); }}"
+        );
+        let out = dir.path().join(key);
+        let tracer = Running::start(rdtrace(["-qo", out.to_str().unwrap(), "-n", &program]));
+        wait_for_text(&out, "ready");
+        tracer.signal(signal);
+        tracer.finish().clean();
+        wait_for_text(&out, "ended");
+    }
 }
