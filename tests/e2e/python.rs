@@ -1,7 +1,7 @@
 //! Real Python programs: launched, running, in other roots, forking, and killed.
 
 use std::fs;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -544,4 +544,27 @@ fn imports_of_names_that_are_no_utf_8_do_no_harm() {
     ] {
         assert!(outcome.stdout.contains(text), "{outcome:?}");
     }
+}
+
+/// Empty values without a word would be taken for "no Python runs here".
+#[test]
+fn an_interpreter_in_which_no_frames_are_found_is_told() {
+    if !can_trace_python() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let odd = dir.path().join("python-odd");
+    let make = repository("tests/triggers/no_next.py");
+    run(python(&make, &[odd.to_str().unwrap()])).clean();
+    fs::set_permissions(&odd, fs::Permissions::from_mode(0o755)).unwrap();
+    let program = "profile-97 /pid == $target/ { @[pyfunc] = count(); } tick-200ms { exit(0); }";
+    let command = format!("{} -S -c 'import time; time.sleep(5)'", odd.display());
+    let outcome = run(rdtrace(["-qn", program, "-c", &command]));
+    assert_eq!(outcome.status, 0, "{outcome:?}");
+    let told: Vec<&str> = outcome.stderr.lines().collect();
+    assert!(
+        matches!(told[..], [one] if one.contains("python-odd runs cannot be found")
+            && one.contains("PyThreadState_Next")),
+        "{outcome:?}"
+    );
 }

@@ -164,7 +164,7 @@ impl DropReporter {
             ),
             (
                 "RDTRACEDROP_NESTED",
-                "firing dropped: its thread was busy with another one",
+                "firing dropped while the same thread was busy with another",
                 counts.nested,
                 old.nested,
             ),

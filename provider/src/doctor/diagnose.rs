@@ -9,6 +9,7 @@ use crate::glob::Glob;
 use crate::limits;
 use crate::providers::part::Provider;
 use crate::providers::{OTHER_PROVIDERS, PROVIDERS};
+use crate::spelling::near;
 
 /// Why `desc` will never match anything, whatever starts later: there is no such provider, or its name
 /// cannot be one of a process's. `None` if it may.
@@ -88,8 +89,10 @@ fn no_process_id(desc: &ProbeDesc) -> Diagnosis {
     } else {
         format!("`{provider}` is no provider by itself: its processes' ids belong to the name")
     };
+    let whole: Vec<&str> = PROVIDERS.iter().filter_map(|part| part.name()).collect();
     Diagnosis {
         reason,
+        did_you_mean: near(provider, &whole),
         advice: vec![
             format!("write `{bare}$target` with -c or -p for one process,"),
             format!("`{bare}1234` for the process 1234, `{bare}*` for every process"),
@@ -126,6 +129,7 @@ mod tests {
             "there is no process 900000000"
         );
         assert!(told(":::BEGN").contains("did you mean `BEGIN`?"));
+        assert!(told("sycall:::entry").contains("did you mean `syscall`?"));
         assert!(told("dtrace:x::END").contains("has no probe `x::END`"));
         assert!(told("profile:::tick-0").starts_with("`tick-0` is no rate"));
         assert!(told("sched:::on-cpu").starts_with("rdtrace has no provider `sched`"));

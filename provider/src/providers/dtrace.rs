@@ -26,6 +26,10 @@ impl Provider for Dtrace {
         "`dtrace`"
     }
 
+    fn name(&self) -> Option<&'static str> {
+        Some(NAME)
+    }
+
     fn own(&self, desc: &ProbeDesc) -> Vec<Offer<'static>> {
         let found = PROBES.iter().filter(|(name, _)| {
             Glob::new(&desc.provider).matches(NAME) && fits(desc, "", "", name)

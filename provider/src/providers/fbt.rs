@@ -39,6 +39,10 @@ impl Provider for Fbt {
         "`fbt` for the kernel's functions"
     }
 
+    fn name(&self) -> Option<&'static str> {
+        Some(NAME)
+    }
+
     fn own(&self, desc: &ProbeDesc) -> Vec<Offer<'static>> {
         let names = Glob::new(&desc.name);
         let ways = WAYS.iter().filter(|(name, _)| names.matches(name));

@@ -20,6 +20,11 @@ pub(crate) trait Provider: fmt::Debug + Sync {
     /// What it has, in a few words, for people who look for a provider that there is none of.
     fn summary(&self) -> &'static str;
 
+    /// Its name, if that is whole without a process's id.
+    fn name(&self) -> Option<&'static str> {
+        None
+    }
+
     /// The probes that `desc` means and that are in no file.
     fn own(&self, _desc: &ProbeDesc) -> Vec<Offer<'static>> {
         Vec::new()

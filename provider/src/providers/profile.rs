@@ -23,6 +23,10 @@ impl Provider for Profile {
         "`profile`"
     }
 
+    fn name(&self) -> Option<&'static str> {
+        Some(NAME)
+    }
+
     /// A timer exists when its name is spelled out; a glob means those that a listing shows.
     fn own(&self, desc: &ProbeDesc) -> Vec<Offer<'static>> {
         let rates = if Glob::new(&desc.name).is_literal() {

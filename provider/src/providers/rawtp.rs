@@ -28,6 +28,10 @@ impl Provider for RawTp {
         "`rawtp` for the kernel's tracepoints"
     }
 
+    fn name(&self) -> Option<&'static str> {
+        Some(NAME)
+    }
+
     fn own(&self, desc: &ProbeDesc) -> Vec<Offer<'static>> {
         let is_meant = Glob::new(&desc.provider).matches(NAME)
             && Glob::new(&desc.function).matches("")

@@ -7,4 +7,4 @@ syscall::getppid:return /pid == $target && self->inside/ { self->inside = 0; @["
 rawtp:exceptions::page_fault_kernel /pid == $target && arg0 == 4096 && self->inside/ { @["seen"] = count(); }
 ' -c './calls 3' 2>errors
 grep -c 'invalid address (0x1000)' errors
-grep -o 'firings dropped: its thread was busy with another one' errors
+grep -o 'firings dropped while the same thread was busy with another' errors

@@ -4,58 +4,22 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use dlang::eval::EvalError;
-use dlang::program::AggId;
 use inferno::{differential, flamegraph};
 
-use super::super::aggregate::Table;
-use super::super::decode::Record;
-use super::super::event::{Data, Output};
-use super::super::stats::ConsumerStats;
 use super::folded::lines;
-use super::stacks::{NOTHING, Profile, Stacks, Unit};
+use super::of_stacks::Form;
+use super::stacks::{Profile, Stacks, Unit};
 
-/// Draws stacks.
-#[derive(Debug, Default)]
-pub(super) struct Flamegraph {
-    stacks: Stacks,
-    empty: bool,
-}
+/// A picture.
+#[derive(Debug)]
+pub(super) struct Flamegraph;
 
-impl Output for Flamegraph {
-    fn data(
-        &mut self,
-        _record: &Record<'_>,
-        data: Data<'_>,
-        _out: &mut Vec<u8>,
-    ) -> Result<(), EvalError> {
-        self.stacks.data(data);
-        Ok(())
-    }
-
-    fn end_record(&mut self, record: &Record<'_>, _out: &mut Vec<u8>) {
-        self.stacks.end_record(record);
-    }
-
-    fn cleared(&mut self, id: AggId) {
-        self.stacks.cleared(id);
-    }
-
-    fn unprinted(&mut self, table: &Table<'_>, _out: &mut Vec<u8>) {
-        self.stacks.table(table);
-    }
-
-    fn end(&mut self, _stats: ConsumerStats, out: &mut Vec<u8>) {
-        let profiles = self.stacks.finish();
-        self.empty = profiles.is_empty();
-        let lines = lines(&self.stacks, &profiles);
+impl Form for Flamegraph {
+    fn write(&mut self, stacks: &Stacks, profiles: &[Profile], _time: u64, out: &mut Vec<u8>) {
+        let lines = lines(stacks, profiles);
         let lines = lines.iter().map(String::as_str);
-        // Of nothing it makes a picture that says so, and an error that `advice` has better words for.
-        let _ = flamegraph::from_lines(&mut options(&profiles), lines, out);
-    }
-
-    fn advice(&self) -> Option<&'static str> {
-        self.empty.then_some(NOTHING)
+        // Of nothing it makes a picture that says so, and an error that `NOTHING` has better words for.
+        let _ = flamegraph::from_lines(&mut options(profiles), lines, out);
     }
 }
 

@@ -3,56 +3,19 @@
 //!
 //! Where there are several profiles ([`stacks`](super::stacks)), the outermost frame says which it is.
 
-use dlang::eval::EvalError;
-use dlang::program::AggId;
+use super::of_stacks::Form;
+use super::stacks::{Profile, Stacks};
 
-use super::super::aggregate::Table;
-use super::super::decode::Record;
-use super::super::event::{Data, Output};
-use super::super::stats::ConsumerStats;
-use super::stacks::{NOTHING, Profile, Stacks};
+/// Lines.
+#[derive(Debug)]
+pub(super) struct Folded;
 
-/// Writes stacks.
-#[derive(Debug, Default)]
-pub(super) struct Folded {
-    stacks: Stacks,
-    empty: bool,
-}
-
-impl Output for Folded {
-    fn data(
-        &mut self,
-        _record: &Record<'_>,
-        data: Data<'_>,
-        _out: &mut Vec<u8>,
-    ) -> Result<(), EvalError> {
-        self.stacks.data(data);
-        Ok(())
-    }
-
-    fn end_record(&mut self, record: &Record<'_>, _out: &mut Vec<u8>) {
-        self.stacks.end_record(record);
-    }
-
-    fn cleared(&mut self, id: AggId) {
-        self.stacks.cleared(id);
-    }
-
-    fn unprinted(&mut self, table: &Table<'_>, _out: &mut Vec<u8>) {
-        self.stacks.table(table);
-    }
-
-    fn end(&mut self, _stats: ConsumerStats, out: &mut Vec<u8>) {
-        let profiles = self.stacks.finish();
-        self.empty = profiles.is_empty();
-        for line in lines(&self.stacks, &profiles) {
+impl Form for Folded {
+    fn write(&mut self, stacks: &Stacks, profiles: &[Profile], _time: u64, out: &mut Vec<u8>) {
+        for line in lines(stacks, profiles) {
             out.extend_from_slice(line.as_bytes());
             out.push(b'\n');
         }
-    }
-
-    fn advice(&self) -> Option<&'static str> {
-        self.empty.then_some(NOTHING)
     }
 }
 

@@ -5,8 +5,8 @@
 //! | `text` | `text` | every event, as DTrace prints it |
 //! | `json` | `json` | every event, one object a line |
 //! | `csv` | `csv` | values and aggregations, one table |
-//! | `folded`, `flamegraph`, `pprof` | `folded`, `flamegraph`, `pprof` | stacks ([`stacks`]) |
-//! | `speedscope` | `speedscope` | calls in their order, and stacks |
+//! | `folded`, `flamegraph`, `pprof` | `folded`, `flamegraph`, `pprof` | stacks ([`stacks`]), by [`of_stacks`] |
+//! | `speedscope` | `speedscope` | calls in their order, and stacks, by [`of_stacks`] |
 //! | `prometheus` | `prometheus` | aggregations |
 //! | `chrome` | `chrome` | calls ([`calls`]), all other records, aggregations |
 //!
@@ -19,6 +19,7 @@ mod csv;
 mod flamegraph;
 mod folded;
 mod json;
+mod of_stacks;
 mod pprof;
 mod prometheus;
 mod speedscope;
@@ -33,6 +34,7 @@ use self::csv::Csv;
 use self::flamegraph::Flamegraph;
 use self::folded::Folded;
 use self::json::Json;
+use self::of_stacks::OfStacks;
 use self::pprof::Pprof;
 use self::prometheus::Prometheus;
 pub(super) use self::prometheus::{metrics, own};
@@ -50,11 +52,11 @@ pub(super) fn open(format: OutputFormat, options: &OutputOptions) -> Box<dyn Out
         OutputFormat::Text => Box::new(Text::new(options)),
         OutputFormat::Json => Box::new(Json::new(options)),
         OutputFormat::Csv => Box::new(Csv::default()),
-        OutputFormat::Folded => Box::new(Folded::default()),
-        OutputFormat::Flamegraph => Box::new(Flamegraph::default()),
-        OutputFormat::Speedscope => Box::new(Speedscope::default()),
+        OutputFormat::Folded => Box::new(OfStacks::new(Folded)),
+        OutputFormat::Flamegraph => Box::new(OfStacks::new(Flamegraph)),
+        OutputFormat::Speedscope => Box::new(OfStacks::new(Speedscope::default())),
         OutputFormat::Chrome => Box::new(Chrome::new(options)),
-        OutputFormat::Pprof => Box::new(Pprof::new(options)),
+        OutputFormat::Pprof => Box::new(OfStacks::new(Pprof::new(options))),
         OutputFormat::Prometheus => Box::new(Prometheus::default()),
     }
 }

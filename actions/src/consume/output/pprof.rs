@@ -6,82 +6,49 @@
 use std::collections::HashMap;
 use std::io::Write as _;
 
-use dlang::eval::EvalError;
-use dlang::program::AggId;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use prost::Message;
 
-use super::super::aggregate::Table;
 use super::super::decode::Record;
-use super::super::event::{Data, Output};
 use super::super::options::OutputOptions;
-use super::super::stats::ConsumerStats;
-use super::calls::Frame;
-use super::stacks::{NOTHING, Profile, Stacks};
+use super::calls::{Frame, Step};
+use super::of_stacks::Form;
+use super::stacks::{Profile, Stacks};
 
-/// Collects what pprof shows.
+/// `profile.proto`.
 #[derive(Debug)]
 pub(super) struct Pprof {
-    stacks: Stacks,
     wall_offset: i64,
     /// The time of the first record.
     start: Option<u64>,
-    empty: bool,
 }
 
 impl Pprof {
     pub(super) fn new(options: &OutputOptions) -> Self {
         Self {
-            stacks: Stacks::default(),
             wall_offset: options.wall_offset,
             start: None,
-            empty: false,
         }
     }
 }
 
-impl Output for Pprof {
-    fn data(
-        &mut self,
-        _record: &Record<'_>,
-        data: Data<'_>,
-        _out: &mut Vec<u8>,
-    ) -> Result<(), EvalError> {
-        self.stacks.data(data);
-        Ok(())
-    }
-
-    fn end_record(&mut self, record: &Record<'_>, _out: &mut Vec<u8>) {
+impl Form for Pprof {
+    fn record(&mut self, record: &Record<'_>, _step: Step) {
         self.start = self.start.or(record.time());
-        self.stacks.end_record(record);
     }
 
-    fn cleared(&mut self, id: AggId) {
-        self.stacks.cleared(id);
-    }
-
-    fn unprinted(&mut self, table: &Table<'_>, _out: &mut Vec<u8>) {
-        self.stacks.table(table);
-    }
-
-    fn end(&mut self, _stats: ConsumerStats, out: &mut Vec<u8>) {
-        let profiles = self.stacks.finish();
-        self.empty = profiles.is_empty();
-        let mut file = file(&self.stacks, &profiles);
+    fn write(&mut self, stacks: &Stacks, profiles: &[Profile], time: u64, out: &mut Vec<u8>) {
+        let mut file = file(stacks, profiles);
         if let Some(start) = self.start {
             file.time_nanos = self.wall_offset.saturating_add_unsigned(start);
-            let duration = self.stacks.time().saturating_sub(start);
+            let duration = time.saturating_sub(start);
             file.duration_nanos = i64::try_from(duration).unwrap_or(i64::MAX);
         }
         let mut writer = GzEncoder::new(out, Compression::default());
         let written = writer.write_all(&file.encode_to_vec());
         let written = written.and_then(|()| writer.try_finish());
         written.expect("a vector takes all bytes");
-    }
-
-    fn advice(&self) -> Option<&'static str> {
-        self.empty.then_some(NOTHING)
     }
 }
 

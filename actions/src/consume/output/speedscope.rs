@@ -5,16 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use dlang::eval::EvalError;
-use dlang::program::AggId;
 use serde::Serialize;
 
-use super::super::aggregate::Table;
 use super::super::decode::Record;
-use super::super::event::{Data, Output};
-use super::super::stats::ConsumerStats;
 use super::calls::{Frame, Step, ThreadId};
-use super::stacks::{NOTHING, Profile, Stacks, Unit};
+use super::of_stacks::Form;
+use super::stacks::{Profile, Stacks, Unit};
 use super::values::put_line;
 
 /// The most beginnings and ends of calls that are kept: 128 MiB of them.
@@ -27,10 +23,8 @@ const TOO_MANY: &str = "the file for speedscope has only the first 8388608 begin
 /// Collects what speedscope shows.
 #[derive(Debug, Default)]
 pub(super) struct Speedscope {
-    stacks: Stacks,
     threads: BTreeMap<ThreadId, Thread>,
     events: usize,
-    empty: bool,
 }
 
 /// The calls of a thread.
@@ -90,19 +84,9 @@ impl Thread {
     }
 }
 
-impl Output for Speedscope {
-    fn data(
-        &mut self,
-        _record: &Record<'_>,
-        data: Data<'_>,
-        _out: &mut Vec<u8>,
-    ) -> Result<(), EvalError> {
-        self.stacks.data(data);
-        Ok(())
-    }
-
-    fn end_record(&mut self, record: &Record<'_>, _out: &mut Vec<u8>) {
-        let (step, Some(time)) = (self.stacks.end_record(record), record.time()) else {
+impl Form for Speedscope {
+    fn record(&mut self, record: &Record<'_>, step: Step) {
+        let Some(time) = record.time() else {
             return;
         };
         // Room is left for the ends of what has begun.
@@ -121,23 +105,11 @@ impl Output for Speedscope {
         }
     }
 
-    fn cleared(&mut self, id: AggId) {
-        self.stacks.cleared(id);
-    }
-
-    fn unprinted(&mut self, table: &Table<'_>, _out: &mut Vec<u8>) {
-        self.stacks.table(table);
-    }
-
-    fn end(&mut self, _stats: ConsumerStats, out: &mut Vec<u8>) {
-        let time = self.stacks.time();
-        let profiles = self.stacks.finish();
-        let profiles = profiles
+    fn write(&mut self, stacks: &Stacks, profiles: &[Profile], time: u64, out: &mut Vec<u8>) {
+        let sampled = profiles
             .iter()
-            .filter(|profile| profile.unit != Unit::Nanoseconds);
-        let sampled: Vec<_> = profiles
-            .map(|profile| Sampled::new(profile, &self.stacks))
-            .collect();
+            .filter(|profile| profile.unit != Unit::Nanoseconds)
+            .map(|profile| Shown::Sampled(Sampled::new(profile, stacks)));
         for thread in self.threads.values_mut() {
             thread.end(thread.open.len(), time);
         }
@@ -145,28 +117,20 @@ impl Output for Speedscope {
             .threads
             .iter()
             .map(|(id, thread)| Shown::Evented(Evented::new(*id, thread)));
-        let profiles: Vec<_> = evented
-            .chain(sampled.into_iter().map(Shown::Sampled))
-            .collect();
-        self.empty = profiles.is_empty();
-        let frames = self.stacks.frames().texts();
+        let frames = stacks.frames().texts();
         let file = File {
             schema: "https://www.speedscope.app/file-format-schema.json",
             exporter: concat!("rdtrace ", env!("CARGO_PKG_VERSION")),
             shared: Shared {
                 frames: frames.map(|name| Named { name }).collect(),
             },
-            profiles,
+            profiles: evented.chain(sampled).collect(),
         };
         put_line(out, &file);
     }
 
     fn advice(&self) -> Option<&'static str> {
-        if self.events > MOST_EVENTS {
-            Some(TOO_MANY)
-        } else {
-            self.empty.then_some(NOTHING)
-        }
+        (self.events > MOST_EVENTS).then_some(TOO_MANY)
     }
 }
 

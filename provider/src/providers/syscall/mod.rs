@@ -43,6 +43,10 @@ impl Provider for Syscall {
         "`syscall`"
     }
 
+    fn name(&self) -> Option<&'static str> {
+        Some(NAME)
+    }
+
     fn own(&self, desc: &ProbeDesc) -> Vec<Offer<'static>> {
         let (names, function) = (Glob::new(&desc.name), Glob::new(&desc.function));
         let ways = WAYS.iter().filter(|(name, _)| names.matches(name));
