@@ -67,7 +67,7 @@ fn each_has_its_frames_in_any_probe() {
         let said = python.root.join(&place);
         let command = frames_command(python, &script, &format!("/{place}"));
         let program = "pid$target:libc.so.6:getppid:entry
-            { printf(\"at %s %s\\n%k\", pyfile, pyfunc, jstack(4000)); }";
+            { printf(\"at %s:%d %s\\n%k\", pyfile, pyline, pyfunc, jstack(4000)); }";
         let text = rdtrace(&["-qn", program, "-c", &command]);
         let expected = fs::read_to_string(&said).unwrap();
         fs::remove_file(&said).unwrap();
@@ -85,10 +85,28 @@ fn each_has_its_frames_in_any_probe() {
         for (found, expected) in found.iter().zip(&expected) {
             let (top, frames) = found.split_first().unwrap();
             assert_eq!(frames, &expected[..], "{}", python.name());
-            let (place, function) = expected[0].rsplit_once(' ').unwrap();
-            let (file, _) = place.rsplit_once(':').unwrap();
-            assert_eq!(*top, format!("{file} {function}"), "{}", python.name());
+            assert_eq!(*top, expected[0], "{}", python.name());
         }
+        None
+    });
+}
+
+/// Line, module and depth of where a program says that it is.
+#[test]
+fn each_tells_line_module_and_depth() {
+    each("places", |python| {
+        let script = python.file("tests/triggers/places.py");
+        let place = format!("tmp/rdtrace-places-{}", std::process::id());
+        let said = python.root.join(&place);
+        let command = frames_command(python, &script, &format!("/{place}"));
+        let program = "pid$target:libc.so.6:getppid:entry
+            { printf(\"%d [%s] %d\\n\", pyline, pymodule, pydepth); }";
+        let text = rdtrace(&["-qn", program, "-c", &command]);
+        let expected = fs::read_to_string(&said).unwrap();
+        fs::remove_file(&said).unwrap();
+        let found: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+        let expected: Vec<&str> = expected.lines().collect();
+        assert_eq!(found, expected, "{}", python.name());
         None
     });
 }

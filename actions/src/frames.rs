@@ -115,7 +115,13 @@ pub fn finds_python(program: &Program) -> bool {
         matches!(
             expr.kind,
             ExprKind::Builtin(
-                Builtin::Pyfile | Builtin::Pyfunc | Builtin::Pyqualname | Builtin::Pyframe
+                Builtin::Pyfile
+                    | Builtin::Pyfunc
+                    | Builtin::Pyqualname
+                    | Builtin::Pyline
+                    | Builtin::Pymodule
+                    | Builtin::Pydepth
+                    | Builtin::Pyframe
             ) | ExprKind::Call(Subroutine::Pystack, _)
         )
     })

@@ -733,6 +733,12 @@ pub enum Builtin {
     Pyfunc,
     /// `pyqualname`: its qualified name; before Python 3.11 its name.
     Pyqualname,
+    /// `pymodule`: the name of its module.
+    Pymodule,
+    /// `pyline`, `int`: its line; 0 if it is in none, -1 where the code has no line.
+    Pyline,
+    /// `pydepth`, `uint32_t`: how many Python functions the thread is in.
+    Pydepth,
     /// `pyframe`, `uint64_t`: the address of its frame.
     Pyframe,
 }

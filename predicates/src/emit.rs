@@ -50,6 +50,8 @@ pub(crate) enum Fetched {
     Timestamp,
     /// Whether the Python function that the thread is in has been looked for.
     Python,
+    /// Its line, which may be 0, in the lower half.
+    PythonLine,
     /// A user string: length with NUL, and its start in the heap; an index into `strings`.
     Length(usize),
     /// The start that goes with `Length`.
@@ -69,6 +71,7 @@ impl Fetched {
             | Self::UidGid
             | Self::Timestamp
             | Self::Python
+            | Self::PythonLine
             | Self::Length(_)
             | Self::Start(_)
             | Self::TokenStart

@@ -238,6 +238,8 @@ impl Emit<'_> {
             Builtin::Stackdepth => self.stack_depth(span)?,
             Builtin::Ucaller => self.user_caller(span)?,
             Builtin::Ustackdepth => self.user_stack_depth(span)?,
+            Builtin::Pyline => self.python_line(span)?,
+            Builtin::Pydepth => self.python_depth(span)?,
             Builtin::Pyframe => self.python_frame(span)?,
             Builtin::Id => self.shared_id(Reg::R0),
             Builtin::Epid => self.shared_epid(Reg::R0),
@@ -245,6 +247,7 @@ impl Emit<'_> {
             Builtin::Execname
             | Builtin::Pyfile
             | Builtin::Pyfunc
+            | Builtin::Pymodule
             | Builtin::Pyqualname
             | Builtin::Probeprov
             | Builtin::Probemod

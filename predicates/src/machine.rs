@@ -98,7 +98,10 @@ impl MachineState {
             | Builtin::Ustackdepth
             | Builtin::Pyfile
             | Builtin::Pyfunc
+            | Builtin::Pyline
+            | Builtin::Pymodule
             | Builtin::Pyqualname
+            | Builtin::Pydepth
             | Builtin::Pyframe => return None,
         })
     }

@@ -47,8 +47,14 @@ pub(crate) mod area {
     pub(crate) const TOP: u32 = 424;
     /// Its address.
     pub(crate) const TOP_FRAME: u32 = 432;
+    /// Its code object's.
+    pub(crate) const TOP_CODE: u32 = 440;
+    /// What a loop remembers from turn to turn: [`WORK_BYTES`].
+    pub(crate) const WORK: u32 = 448;
+    /// See [`WORK`].
+    pub(crate) const WORK_BYTES: u32 = 96;
     /// A text or a piece of a line table that is put together.
-    pub(crate) const NAMES: u32 = 448;
+    pub(crate) const NAMES: u32 = WORK + WORK_BYTES;
     /// The list of new code objects.
     pub(crate) const NEW: u32 = NAMES + 1024 + 16;
 }

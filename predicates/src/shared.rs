@@ -76,7 +76,10 @@ impl Field {
             | Builtin::Ustackdepth
             | Builtin::Pyfile
             | Builtin::Pyfunc
+            | Builtin::Pyline
+            | Builtin::Pymodule
             | Builtin::Pyqualname
+            | Builtin::Pydepth
             | Builtin::Pyframe => None,
         }
     }

@@ -80,6 +80,7 @@ impl Emit<'_> {
             ExprKind::Builtin(Builtin::Pyfunc) => {
                 self.python_function_text(PythonText::Function, span)
             }
+            ExprKind::Builtin(Builtin::Pymodule) => self.python_module(span),
             ExprKind::Builtin(Builtin::Pyqualname) => {
                 self.python_function_text(PythonText::QualifiedName, span)
             }

@@ -169,7 +169,10 @@ pub(super) fn known(ecb: &Ecb, builtin: Builtin) -> Option<Value<'_>> {
         | Builtin::Ustackdepth
         | Builtin::Pyfile
         | Builtin::Pyfunc
+        | Builtin::Pyline
+        | Builtin::Pymodule
         | Builtin::Pyqualname
+        | Builtin::Pydepth
         | Builtin::Pyframe
         | Builtin::Curthread => None,
     }

@@ -129,6 +129,15 @@ fn what_was_refused_or_slow_loads_soon() {
             40_000,
         ),
         (
+            "app1:::hit /pyline > 7 || pymodule == \"a\" && pydepth > 2/
+             {
+                 @[pymodule, pyline, pydepth] = count();
+                 printf(\"%d %s %d\", pyline, pymodule, pydepth);
+             }
+             profile-97 /pyline != 7/ { @t[pyfunc, pyline, pymodule] = count(); }",
+            150_000,
+        ),
+        (
             "app1:::hit { trace(arg0 > 1 ? pyframe : arg1 > 1 ? pyframe + 2 : 0); trace(pyframe); }",
             40_000,
         ),

@@ -44,7 +44,7 @@ pub(super) const DEEPEST: i32 = 2;
 const MOST_DIGITS: i32 = 5;
 
 /// Bits of a type's flags.
-pub(super) mod flags {
+pub(crate) mod flags {
     /// The type was made by a Python program.
     pub(crate) const HEAP: i32 = 9;
     pub(crate) const INT: i32 = 1 << 24;
@@ -364,7 +364,7 @@ impl Emit<'_> {
     }
 
     /// `reg = min(reg, most)`, unsigned.
-    pub(super) fn at_most(&mut self, reg: Reg, most: i32) {
+    pub(crate) fn at_most(&mut self, reg: Reg, most: i32) {
         let fits = self.asm.label();
         self.asm.jump_if_imm(Cond::Le, reg, most, fits);
         self.asm.mov_imm(reg, i64::from(most));

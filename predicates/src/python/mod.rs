@@ -15,5 +15,7 @@ mod table;
 mod text;
 mod value;
 
+pub(crate) use self::capture::flags::STR;
 pub use self::layout::{AFTER, BEFORE, Fact, KEYS, Layout, Python};
 pub use self::region::{MOST_NAME, NODE_BYTES, ObjectRegion, kinds};
+pub(crate) use self::table::MOST_ENTRIES;

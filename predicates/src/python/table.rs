@@ -13,7 +13,7 @@ use crate::emit::{Emit, imm};
 use crate::insn::{Alu, Cond, Reg, Size};
 
 /// Of a table, so many entries are looked at.
-const MOST_ENTRIES: i32 = 512;
+pub(crate) const MOST_ENTRIES: i32 = 512;
 
 // What has been read of a dict.
 const KEYS: i16 = READ + READ_MORE;
@@ -109,32 +109,10 @@ impl Emit<'_> {
         self.asm.alu_imm(Alu::Add, Reg::R3, 8);
         self.read_object(region, READ_TYPE, 8);
         self.unreadable_unless_read(capture);
-        let (old, sized) = (self.asm.label(), self.asm.label());
         self.object_region(Reg::R5, region);
         self.asm.load(Size::Double, Reg::R1, Reg::R5, INDICES);
         self.python_fact(facts, Reg::R0, Fact::KeysLogarithm);
-        self.asm.mov_imm(Reg::R4, 24);
-        self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, old);
-        // The logarithm is the second of the bytes that were read, the kind the third.
-        self.asm.load(Size::Byte, Reg::R0, Reg::R5, INDICES + 1);
-        self.asm.alu_imm(Alu::And, Reg::R0, 63);
-        self.asm.load(Size::Byte, Reg::R2, Reg::R5, INDICES + 2);
-        self.asm.mov_imm(Reg::R1, 1);
-        self.asm.alu(Alu::Lsh, Reg::R1, Reg::R0);
-        self.asm.jump_if_imm(Cond::Eq, Reg::R2, 0, sized);
-        self.asm.mov_imm(Reg::R4, 16);
-        self.asm.jump(sized);
-        self.asm.bind(old);
-        for (limit, shift) in [(0xff, 1), (0xffff, 1)] {
-            // Twice as large where the number does not fit in the smaller ones.
-            self.asm.load(Size::Double, Reg::R0, Reg::R5, INDICES);
-            self.asm.jump_if_imm(Cond::Le, Reg::R0, limit, sized);
-            self.asm.alu_imm(Alu::Lsh, Reg::R1, shift);
-        }
-        self.asm.alu_imm(Alu::Rsh, Reg::R0, 32);
-        self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, sized);
-        self.asm.alu_imm(Alu::Lsh, Reg::R1, 1);
-        self.asm.bind(sized);
+        self.size_of_indices();
         self.asm.store(Size::Double, Reg::R5, SCAN_STEP, Reg::R4);
         self.asm.load(Size::Double, Reg::R2, Reg::R5, KEYS);
         self.asm.alu(Alu::Add, Reg::R1, Reg::R2);
@@ -181,6 +159,37 @@ impl Emit<'_> {
         self.at_most(Reg::R2, MOST_ENTRIES);
         self.asm.store(Size::Double, Reg::R5, SCAN_LEFT, Reg::R2);
         self.asm.jump(again);
+    }
+
+    /// `r1 = bytes of a dict's indices, r4 = bytes from entry to entry`, of the word at 8 of its keys in `r1` and
+    /// [`Fact::KeysLogarithm`] in `r0`. Destroys `r2`.
+    pub(crate) fn size_of_indices(&mut self) {
+        let (old, sized) = (self.asm.label(), self.asm.label());
+        self.asm.mov_imm(Reg::R4, 24);
+        self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, old);
+        // The logarithm is the second of the bytes, the kind the third.
+        self.asm.mov(Reg::R0, Reg::R1);
+        self.asm.alu_imm(Alu::Rsh, Reg::R0, 8);
+        self.asm.alu_imm(Alu::And, Reg::R0, 63);
+        self.asm.mov(Reg::R2, Reg::R1);
+        self.asm.alu_imm(Alu::Rsh, Reg::R2, 16);
+        self.asm.alu_imm(Alu::And, Reg::R2, 0xff);
+        self.asm.mov_imm(Reg::R1, 1);
+        self.asm.alu(Alu::Lsh, Reg::R1, Reg::R0);
+        self.asm.jump_if_imm(Cond::Eq, Reg::R2, 0, sized);
+        self.asm.mov_imm(Reg::R4, 16);
+        self.asm.jump(sized);
+        self.asm.bind(old);
+        // Twice as large where the number does not fit in the smaller ones.
+        self.asm.mov(Reg::R0, Reg::R1);
+        for limit in [0xff, 0xffff] {
+            self.asm.jump_if_imm(Cond::Le, Reg::R0, limit, sized);
+            self.asm.alu_imm(Alu::Lsh, Reg::R1, 1);
+        }
+        self.asm.alu_imm(Alu::Rsh, Reg::R0, 32);
+        self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, sized);
+        self.asm.alu_imm(Alu::Lsh, Reg::R1, 1);
+        self.asm.bind(sized);
     }
 
     /// Puts what the next entry of a table has in the queue.

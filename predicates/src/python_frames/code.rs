@@ -247,13 +247,13 @@ impl Emit<'_> {
     }
 
     /// `r3 = r3 + address of what is read of the code object`.
-    fn code_field_address(&mut self, s: Slots) {
+    pub(super) fn code_field_address(&mut self, s: Slots) {
         self.asm.load(Size::Double, Reg::R1, Reg::FP, s.code);
         self.asm.alu(Alu::Add, Reg::R3, Reg::R1);
         self.add_fact(Reg::R3, Fact::CodeFields, Reg::R1, s);
     }
 
-    fn count_up(&mut self, slot: i16) {
+    pub(super) fn count_up(&mut self, slot: i16) {
         self.asm.load(Size::Double, Reg::R0, Reg::FP, slot);
         self.asm.alu_imm(Alu::Add, Reg::R0, 1);
         self.asm.store(Size::Double, Reg::FP, slot, Reg::R0);

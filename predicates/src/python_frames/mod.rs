@@ -16,6 +16,8 @@
 
 mod code;
 mod frame;
+mod lines;
+mod module;
 mod names;
 mod stack;
 mod thread;

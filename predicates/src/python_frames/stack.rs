@@ -63,6 +63,31 @@ impl Emit<'_> {
         Ok(())
     }
 
+    /// `r0 = how many Python functions the thread is in`.
+    pub(crate) fn python_depth(&mut self, span: Span) -> Emitted<()> {
+        let python = self.python_frames(span)?;
+        self.scratch(Reg::R1, span)?;
+        let s = self.python_slots(span)?;
+        let count = self.buffer(8, span)?;
+        self.clear_python(&[count], span)?;
+        self.clear_python_slots(s, span)?;
+        let [again, skip, out, none] = [(); 4].map(|()| self.asm.label());
+        self.start_python_walk(python, s, none, span)?;
+        self.asm.bind(again);
+        self.next_python_frame(python, s, (skip, out), span)?;
+        self.count_up(count);
+        self.asm.bind(skip);
+        self.go_to_python_caller(python, s);
+        self.asm.jump(again);
+        self.asm.bind(out);
+        self.copy_new_python_codes(python, s, span)?;
+        self.asm.bind(none);
+        self.asm.load(Size::Double, Reg::R0, Reg::FP, count);
+        self.stack.give_buffer(count, 8);
+        self.give_python_slots(s);
+        Ok(())
+    }
+
     /// `addresses[count++] = r0`, where `r1` is the count, and below what there is room for.
     fn put_frame(&mut self, frames: Frames, count: i16) {
         self.scratch_known(Reg::R2);
@@ -133,6 +158,9 @@ impl Emit<'_> {
             e.asm.store(Size::Double, Reg::R1, 0, Reg::R0);
             e.asm.load(Size::Double, Reg::R0, Reg::FP, s.frame);
             e.python_at(Reg::R1, python, area::TOP_FRAME);
+            e.asm.store(Size::Double, Reg::R1, 0, Reg::R0);
+            e.asm.load(Size::Double, Reg::R0, Reg::FP, s.code);
+            e.python_at(Reg::R1, python, area::TOP_CODE);
             e.asm.store(Size::Double, Reg::R1, 0, Reg::R0);
             e.asm.bind(out);
             e.copy_new_python_codes(python, s, span)?;

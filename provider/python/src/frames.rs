@@ -35,6 +35,7 @@ use super::headers::offsets_of;
 use super::identify::{identify_soon, may_be_python};
 use super::image::Image;
 use super::lines::LineFormat;
+use super::objects::{self, Objects};
 use super::offsets::{ByteCode, Offsets};
 use super::published::{DebugOffsets, agrees};
 use super::refusal::Refusal;
@@ -55,6 +56,8 @@ pub struct Frames {
     pub threads: ThreadStates,
     /// `PyCode_Type`, the type of code objects, as linked.
     pub code_type: u64,
+    /// How its objects are laid out; `None` where its own types say that it is not as its version has them.
+    pub objects: Option<Objects>,
 }
 
 /// The way to a thread's state, and from there to its current frame.
@@ -140,6 +143,7 @@ pub(super) fn of_image(image: &Image<'_>) -> Result<Frames, Refusal> {
         lines: LineFormat::of(version.minor),
         threads,
         code_type: code_type.ok_or_else(|| unknown("PyCode_Type"))?.address,
+        objects: objects::of_image(image, version, free_threaded).ok(),
     })
 }
 

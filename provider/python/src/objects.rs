@@ -71,6 +71,8 @@ pub struct VariableOffsets {
     pub code: u16,
     /// In a frame: the first of them.
     pub locals: u16,
+    /// In a frame: the address of the `dict` with the names of its function's module.
+    pub globals: u16,
     /// In a code object: the tuple of their names.
     pub names: u16,
     /// How a code object tells which are in cells.
@@ -164,11 +166,19 @@ pub fn objects_in(path: &Path) -> Result<Objects, NoObjects> {
         BadImage::Machine => Refusal::Machine,
     })?;
     let identity = identify(&image)?;
-    let version = identity.version;
-    let objects = objects_of(version, identity.free_threaded())
+    of_image(&image, identity.version, identity.free_threaded())
+}
+
+/// The same of a file that is known to be of this version.
+pub(super) fn of_image(
+    image: &Image<'_>,
+    version: Version,
+    free_threaded: bool,
+) -> Result<Objects, NoObjects> {
+    let objects = objects_of(version, free_threaded)
         .filter(|_| version.major == 3)
         .ok_or(Refusal::Unsupported { version })?;
-    check(&image, &objects)?;
+    check(image, &objects)?;
     Ok(objects)
 }
 
@@ -237,9 +247,18 @@ fn variables(minor: u8, offsets: &Offsets) -> VariableOffsets {
         8..=10 => (code.header, code.header + 8),
         11.. => (code.first_line - 16, code.first_line - 8),
     };
+    let globals = match minor {
+        // Code, built-ins, globals.
+        ..=10 => frame.code + 16,
+        // Function, globals, ..., code.
+        11 => 8,
+        // Code, the caller, function, globals.
+        12.. => 24,
+    };
     VariableOffsets {
         code: frame.code,
         locals: frame.locals,
+        globals,
         names,
         cells,
         arguments,

@@ -9,6 +9,7 @@ use python_analysis::offsets::ByteCode;
 use python_analysis::{Frames, Refusal, ThreadStates, frames_of};
 use unwind::python::{Fact, Facts, NO_FIELD};
 
+use crate::python_objects::layout;
 use crate::usdt::elf::Contents;
 
 /// A file that has an interpreter in it.
@@ -57,8 +58,11 @@ impl Interpreter {
 
 /// The facts of a process with this interpreter, whose address 0 is at `base`.
 fn facts(frames: &Frames, base: u64) -> Facts {
-    let mut facts = Facts([0; Fact::COUNT]);
-    let mut set = |fact: Fact, value: u64| facts.0[fact as usize] = value;
+    let mut facts = Facts {
+        words: [0; Fact::COUNT],
+        layout: frames.objects.as_ref().map(layout),
+    };
+    let mut set = |fact: Fact, value: u64| facts.words[fact as usize] = value;
     let threads = &frames.threads;
     set(Fact::Interpreters, base.wrapping_add(threads.interpreters));
     set(Fact::NextInterpreter, threads.next_interpreter.into());
@@ -153,6 +157,7 @@ fn facts(frames: &Frames, base: u64) -> Facts {
 #[cfg(test)]
 mod tests {
     use python_analysis::lines::LineFormat;
+    use python_analysis::objects::objects_of;
     use python_analysis::{Version, offsets_of};
     use unwind::python::{CODE_BYTES, FRAME_BYTES};
 
@@ -187,9 +192,10 @@ mod tests {
                 lines: LineFormat::of(minor),
                 threads,
                 code_type: 0x20,
+                objects: objects_of(version, free_threaded),
             };
             let facts = facts(&frames, 0x1000);
-            let of = |fact: Fact| facts.0[fact as usize];
+            let of = |fact: Fact| facts.words[fact as usize];
             assert!(of(Fact::FrameBytes) <= FRAME_BYTES.into(), "3.{minor}");
             assert!(of(Fact::CodeBytes) <= CODE_BYTES.into(), "3.{minor}");
             // So much behind the shortest is cleared before it is read.

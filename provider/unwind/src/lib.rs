@@ -10,6 +10,7 @@
 //! memory go by what is said here.
 
 pub mod memory;
+pub mod objects;
 pub mod python;
 pub mod rule;
 mod table;

@@ -1,8 +1,8 @@
 //! The frames of Python functions: what the generated code is told of each process that runs a Python, and how
 //! it hands over which code objects it has seen.
 //!
-//! A hash map has the *facts* of each process under its id: words, in the order of [`Fact`]. Another one numbers
-//! code objects as they are met:
+//! A hash map has the *facts* of each process under its id: words, in the order of [`Fact`], and behind them how it lays
+//! out its objects ([`crate::objects`]). Another one numbers code objects as they are met:
 //!
 //! ```text
 //!     key    0  u64  the process: its id, and how many programs it has been in the upper half
@@ -19,6 +19,8 @@
 //! In a stack a Python frame is one word: [`FRAME`], the number of the code object in the bits from
 //! [`NUMBER_SHIFT`] on, and below, in 32 bits with a sign, the distance of its instruction from the start of
 //! its byte code.
+
+use crate::objects::Layout;
 
 /// What the generated code is told of a process, by its place in the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -107,9 +109,17 @@ pub enum Fact {
     BytesLength,
     /// In a `bytes`: the first of them.
     BytesData,
-    /// A number that stands for the format of line tables.
+    /// The format of line tables: [`LNOTAB`], [`LINE_TABLE`], [`LOCATIONS`].
     LineFormat,
 }
+
+/// What stands for the formats of line tables: those of 3.6 to 3.9, of 3.10, of 3.11 on. Their twin is `LineFormat` in
+/// `provider/python/src/lines.rs`.
+pub const LNOTAB: u32 = 0;
+/// See [`LNOTAB`].
+pub const LINE_TABLE: u32 = 1;
+/// See [`LNOTAB`].
+pub const LOCATIONS: u32 = 2;
 
 impl Fact {
     /// How many there are.
@@ -127,16 +137,28 @@ pub const NO_FIELD: u64 = u64::MAX;
 
 /// The facts of one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Facts(pub [u64; Fact::COUNT]);
+pub struct Facts {
+    /// In the order of [`Fact`].
+    pub words: [u64; Fact::COUNT],
+    /// How objects are laid out; `None` if that is not known.
+    pub layout: Option<Layout>,
+}
+
+/// Where the layout of objects starts in the value: it is known if the first word is not 0.
+pub const LAYOUT: u32 = 8 * (Fact::LineFormat as u32 + 1);
 
 impl Facts {
     /// Bytes of them.
-    pub const BYTES: u32 = 8 * (Fact::LineFormat as u32 + 1);
+    pub const BYTES: u32 = LAYOUT + Layout::BYTES.next_multiple_of(8);
 
     /// The facts as they are in the map.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
-        self.0.iter().flat_map(|word| word.to_ne_bytes()).collect()
+        let words = self.words.iter().flat_map(|word| word.to_ne_bytes());
+        let layout = self.layout.iter().flat_map(Layout::bytes);
+        let mut bytes: Vec<u8> = words.chain(layout).collect();
+        bytes.resize(Self::BYTES as usize, 0);
+        bytes
     }
 }
 
