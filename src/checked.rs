@@ -43,7 +43,8 @@ impl Checked {
         let on = |Found { spec, probe }: &Found| {
             let types = |n| probe.arg_type(n);
             let desc = self.parsed.spec(*spec);
-            let clause = self.program.nearest_clause_for(spec.0, desc, &types)?;
+            let given = (&types as &dyn Fn(u8) -> _, probe.dependent);
+            let clause = self.program.nearest_clause_for(spec.0, desc, given)?;
             Some(Enabled {
                 clause,
                 probe: Arc::clone(probe),
@@ -89,7 +90,8 @@ impl Checked {
     fn has_clause_for(&self, found: &Found) -> bool {
         let types = |n| found.probe.arg_type(n);
         let desc = self.parsed.spec(found.spec);
-        let clause = self.program.clause_for(found.spec.0, desc, &types);
+        let given = (&types as &dyn Fn(u8) -> _, found.probe.dependent);
+        let clause = self.program.clause_for(found.spec.0, desc, given);
         clause.is_some()
     }
 }

@@ -36,6 +36,18 @@ pub(crate) fn with_libraries(mut sources: Vec<Source>, options: &Options) -> Res
     Ok(sources)
 }
 
+/// The sources of a program with the libraries that arguments of these types take, too. Those of the program
+/// keep their places.
+pub(crate) fn with_types(sources: &[Source], types: &[&str]) -> Vec<Source> {
+    let ours = dlang::library::names();
+    let is_ours = |source: &Source| matches!(&source.origin, Origin::Library(name) if ours.contains(&&**name));
+    let is_library = |source: &Source| matches!(source.origin, Origin::Library(_));
+    let others: Vec<Source> = sources.iter().filter(|s| !is_ours(s)).cloned().collect();
+    let used = dlang::library::used_with(&others, types);
+    let (libraries, program): (Vec<_>, Vec<_>) = others.into_iter().partition(is_library);
+    program.into_iter().chain(used).chain(libraries).collect()
+}
+
 fn read_directory(directory: &str, options: &Options) -> Result<Vec<Source>> {
     let failed = |error: &std::io::Error| {
         anyhow!(

@@ -105,10 +105,21 @@ fn details(out: &mut impl Write, catalog: &Catalog, probe: &Probe) -> io::Result
     write!(out, "\n\tProbe Description Attributes\n{described}")?;
     write!(out, "\n\tArgument Attributes\n{arguments}")?;
     writeln!(out, "\n\tArgument Types")?;
-    if probe.args.is_empty() {
+    let is_without = match &probe.dependent {
+        Some(dependent) => dependent.outputs.is_empty(),
+        None => probe.args.is_empty(),
+    };
+    if is_without {
         writeln!(out, "\t\tNone")?;
     }
-    for (n, arg) in probe.args.iter().enumerate() {
+    let shown = probe
+        .dependent
+        .map_or(&[][..], |dependent| dependent.outputs);
+    for (n, (_, ty)) in shown.iter().enumerate() {
+        writeln!(out, "\t\targs[{n}]: {ty}")?;
+    }
+    let own = probe.dependent.is_none().then_some(&probe.args);
+    for (n, arg) in own.into_iter().flat_map(|args| args.iter()).enumerate() {
         match &arg.meaning {
             Some(meaning) => writeln!(out, "\t\targs[{n}]: {meaning}")?,
             None => writeln!(out, "\t\targs[{n}]: {}", arg.ty)?,

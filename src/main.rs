@@ -114,7 +114,7 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
         return list::everything(cli, &mut catalog, &mut target);
     }
 
-    let parsed = compile::parse_sources(cli, &options, sources, target.pid())?;
+    let parsed = prepare::parse(cli, &options, sources, target.pid())?;
     if cli.dump == Some(Dump::Ast) {
         return print(&dlang::dump::dump(&parsed.ast));
     }

@@ -172,18 +172,20 @@ pub(crate) struct KnownArgs {
 struct Kinds {
     /// Each once, but for those whose types nobody has asked for yet.
     all: Vec<ArgKind>,
-    probes: HashSet<ProbeId>,
+    probes: HashSet<(ProbeId, u8)>,
 }
 
 impl Kinds {
     fn add(&mut self, probe: &Arc<Probe>) {
-        if !self.probes.insert(probe.id) {
+        if !self.probes.insert(probe.hook()) {
             return;
         }
         let types = if probe.args.are_known() {
             let types = probe.arg_types();
-            let is_these =
-                |kind: &ArgKind| matches!(&kind.types, ArgTypes::Known(known) if *known == types);
+            let is_these = |kind: &ArgKind| {
+                kind.dependent == probe.dependent
+                    && matches!(&kind.types, ArgTypes::Known(known) if *known == types)
+            };
             if self.all.iter().any(is_these) {
                 return;
             }
@@ -194,6 +196,7 @@ impl Kinds {
         };
         self.all.push(ArgKind {
             types,
+            dependent: probe.dependent,
             probe: probe.desc.clone(),
         });
     }

@@ -150,7 +150,7 @@ pub(crate) fn announce(parsed: &Parsed, matches: &[Match], messages: &Messages) 
         let count: usize = matches
             .iter()
             .filter(|found| source_of(parsed, found) == index)
-            .map(|found| found.all().count())
+            .map(|found| found.all().filter(|probe| probe.place == 0).count())
             .sum();
         let what = match &source.origin {
             Origin::Library(_) => continue,

@@ -5,7 +5,7 @@ use actions::follow::FollowFields;
 use anyhow::Result;
 use dlang::diag::Source;
 use dlang::program::Program;
-use provider::catalog::Catalog;
+use provider::catalog::{self, Catalog};
 use provider::features::KernelFeatures;
 
 use crate::cli::{Cli, Input};
@@ -28,6 +28,36 @@ pub(crate) fn read_sources(
     let sources = library::with_libraries(sources, options)?;
     compile::set_early_pragmas(&sources, options);
     Ok(sources)
+}
+
+/// Parses, with the libraries that the arguments of the program's probes take, too.
+pub(crate) fn parse(
+    cli: &Cli,
+    options: &Options,
+    sources: Vec<Source>,
+    target: Option<u32>,
+) -> Result<Parsed> {
+    let parsed = compile::parse_sources(cli, options, sources, target)?;
+    let types = translated_types(&parsed);
+    if types.is_empty() {
+        return Ok(parsed);
+    }
+    let sources = library::with_types(&parsed.sources, &types);
+    compile::parse_sources(cli, options, sources, target)
+}
+
+/// The types of D libraries that the arguments of a program's probes may have, if it names any.
+fn translated_types(parsed: &Parsed) -> Vec<&'static str> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let names_args = |source: &Source| {
+        let mut words = source.text.split(|c| !is_word(c));
+        words.any(|word| word == "args")
+    };
+    if !parsed.sources.iter().any(names_args) {
+        return Vec::new();
+    }
+    let types = parsed.descs().flat_map(catalog::translated_types);
+    types.collect()
 }
 
 /// Has the catalogue use the markers of Pythons where that is to be, if it is asked for all probes there

@@ -142,6 +142,8 @@ fn ecb() -> Ecb {
         probe: Arc::new(Probe {
             id: ProbeId(4),
             desc,
+            place: 0,
+            dependent: None,
             args: Vec::new().into(),
             kind: ProbeKind::Begin,
             source: None,

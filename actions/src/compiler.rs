@@ -225,8 +225,9 @@ impl Compiler {
             let clause = &old.clauses[error.clause];
             let args = |n| error.probe.arg_type(n);
             let specs = &mut clause.probes.iter();
-            let Some(now) = specs.find_map(|spec| program.clause_for(clause.number, spec, &args))
-            else {
+            let Some(now) = specs.find_map(|spec| {
+                program.clause_for(clause.number, spec, (&args, error.probe.dependent))
+            }) else {
                 return false;
             };
             error.clause = now;

@@ -59,9 +59,9 @@ enum Args<'p> {
 /// are sorted by their clauses. `uses_arguments` says whether a clause does.
 pub(crate) fn pieces(members: &[Enabled], uses_arguments: &dyn Fn(usize) -> bool) -> Vec<Piece> {
     let mut probes: Vec<&Arc<Probe>> = Vec::new();
-    let mut clauses: BTreeMap<ProbeId, Vec<usize>> = BTreeMap::new();
+    let mut clauses: BTreeMap<(ProbeId, u8), Vec<usize>> = BTreeMap::new();
     for Enabled { clause, probe } in members {
-        let of = clauses.entry(probe.id).or_default();
+        let of = clauses.entry(probe.hook()).or_default();
         if of.is_empty() {
             probes.push(probe);
         }
@@ -69,14 +69,14 @@ pub(crate) fn pieces(members: &[Enabled], uses_arguments: &dyn Fn(usize) -> bool
     }
     let mut alike: HashMap<Shape<'_>, usize> = HashMap::new();
     for probe in &probes {
-        if let Some(shape) = shape(probe, &clauses[&probe.id], uses_arguments) {
+        if let Some(shape) = shape(probe, &clauses[&probe.hook()], uses_arguments) {
             *alike.entry(shape).or_default() += 1;
         }
     }
     let mut pieces: Vec<Piece> = Vec::new();
     let mut places: HashMap<Shape<'_>, usize> = HashMap::new();
     for probe in probes {
-        let clauses = &clauses[&probe.id];
+        let clauses = &clauses[&probe.hook()];
         let shape = shape(probe, clauses, uses_arguments).filter(|shape| alike[shape] >= FEWEST);
         let next = pieces.len();
         let at = match shape {
@@ -146,6 +146,8 @@ mod tests {
                 name: name.into(),
                 ..ProbeDesc::default()
             },
+            place: 0,
+            dependent: None,
             args: Vec::new().into(),
             kind: ProbeKind::Sites(Sites {
                 file: Arc::new(File {

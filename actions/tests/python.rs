@@ -147,6 +147,8 @@ fn compile(
                     function: "eval".into(),
                     name: event.name().into(),
                 },
+                place: 0,
+                dependent: None,
                 args: provider::synthesised::args(event).into(),
                 kind: ProbeKind::Python(PythonSites {
                     file: Arc::clone(&file),

@@ -47,6 +47,19 @@ pub struct DeclaredProbe {
     pub span: Span,
 }
 
+/// How a probe depends on another one, the *underlying* probe: when it fires, and what its arguments are made
+/// of. All of it is D, over the arguments of the underlying probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dependent {
+    /// When it fires: whenever the other one does if this is empty.
+    pub when: &'static str,
+    /// `arg0` and so on.
+    pub inputs: &'static [&'static str],
+    /// `args[0]` and so on: each is the input of this number, as this type. A translator is used if there
+    /// is one.
+    pub outputs: &'static [(u8, &'static str)],
+}
+
 /// Probe descriptions, an optional predicate and what to do.
 #[derive(Clone, Debug)]
 pub struct Clause {
@@ -58,6 +71,8 @@ pub struct Clause {
     /// The `args[n]` that it names, with the types that it was checked with: a probe runs it if it has
     /// these.
     pub args: Vec<(u8, Type)>,
+    /// How its probes depend on others, if they do: of dependent probes one runs it that does so, too.
+    pub dependent: Option<Dependent>,
     /// The predicate, of a scalar type.
     pub predicate: Option<Expr>,
     /// The statements; none means the default action.
@@ -65,6 +80,10 @@ pub struct Clause {
     /// Where the clause starts (its probe descriptions).
     pub span: Span,
 }
+
+/// What a probe gives a clause: the types of its `args[]`, of a dependent one those of the underlying probe, and
+/// how it depends on that.
+pub type Given<'p> = (&'p dyn Fn(u8) -> Option<Type>, Option<Dependent>);
 
 impl Program {
     /// The clause that a probe runs: of those that the clause `number` of the text has become and that
@@ -74,10 +93,10 @@ impl Program {
         &self,
         number: usize,
         spec: &ProbeSpec,
-        args: &dyn Fn(u8) -> Option<Type>,
+        (args, dependent): Given<'_>,
     ) -> Option<usize> {
         self.clauses_of(number, spec)
-            .find(|(_, clause)| clause.fits(args))
+            .find(|(_, clause)| clause.dependent == dependent && clause.fits(args))
             .map(|(index, _)| index)
     }
 
@@ -87,10 +106,11 @@ impl Program {
         &self,
         number: usize,
         spec: &ProbeSpec,
-        args: &dyn Fn(u8) -> Option<Type>,
+        probe: Given<'_>,
     ) -> Option<usize> {
-        let first = || Some(self.clauses_of(number, spec).next()?.0);
-        self.clause_for(number, spec, args).or_else(first)
+        let mut all = self.clauses_of(number, spec);
+        let first = || Some(all.find(|(_, clause)| clause.dependent == probe.1)?.0);
+        self.clause_for(number, spec, probe).or_else(first)
     }
 
     fn clauses_of(
@@ -573,6 +593,19 @@ impl Expr {
         }
     }
 
+    /// The same expression as if all of it stood in one place.
+    #[must_use]
+    pub fn placed_at(mut self, span: Span) -> Self {
+        fn place(expr: &mut Expr, span: Span) {
+            expr.span = span;
+            for operand in expr.operands_mut() {
+                place(operand, span);
+            }
+        }
+        place(&mut self, span);
+        self
+    }
+
     /// How many expressions this one consists of.
     #[must_use]
     pub fn count_nodes(&self) -> usize {
@@ -592,6 +625,34 @@ impl Expr {
             | ExprKind::TypedArg(_)
             | ExprKind::Recorded(_) => Vec::new(),
             ExprKind::Element(_, list) | ExprKind::Call(_, list) => list.iter().collect(),
+            ExprKind::Unary(_, of)
+            | ExprKind::Cast(of)
+            | ExprKind::Deref(of)
+            | ExprKind::Member { of, .. }
+            | ExprKind::AddressOf(of)
+            | ExprKind::Step { target: of, .. }
+            | ExprKind::BitField { of, .. } => vec![of],
+            ExprKind::Index { of, index } => vec![of, index],
+            ExprKind::Binary(_, a, b)
+            | ExprKind::Logic(_, a, b)
+            | ExprKind::Assign(_, a, b)
+            | ExprKind::Byte(a, b)
+            | ExprKind::Comma(a, b) => vec![a, b],
+            ExprKind::Ternary(a, b, c) => vec![a, b, c],
+        }
+    }
+
+    /// The same, to be changed.
+    fn operands_mut(&mut self) -> Vec<&mut Expr> {
+        match &mut self.kind {
+            ExprKind::Int(_)
+            | ExprKind::Str(_)
+            | ExprKind::Var(_)
+            | ExprKind::Builtin(_)
+            | ExprKind::Arg(_)
+            | ExprKind::TypedArg(_)
+            | ExprKind::Recorded(_) => Vec::new(),
+            ExprKind::Element(_, list) | ExprKind::Call(_, list) => list.iter_mut().collect(),
             ExprKind::Unary(_, of)
             | ExprKind::Cast(of)
             | ExprKind::Deref(of)

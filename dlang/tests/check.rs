@@ -828,6 +828,7 @@ struct App;
 impl ProbeArgs for App {
     fn matched(&self, desc: &ProbeDesc) -> Matched {
         let kind = |name: &str, types: &[Type]| ArgKind {
+            dependent: None,
             types: ArgTypes::Known(types.to_vec()),
             probe: ProbeDesc {
                 name: name.into(),

@@ -6,7 +6,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
-use dlang::program::ProbeDesc;
+use dlang::program::{Dependent, ProbeDesc};
 use dlang::types::{Int, Space, Type};
 use python_analysis::Build;
 pub use python_analysis::{PythonEvent, Register};
@@ -27,8 +27,13 @@ pub struct Probe {
     pub id: ProbeId,
     /// Its full name; no field is a glob.
     pub desc: ProbeDesc,
-    /// Its arguments, for `args[]` and `-lv`.
+    /// Which of the places it is where a probe fires that several make fire: such a probe is one of these for each,
+    /// all with the same id and name.
+    pub place: u8,
+    /// Its arguments, for `args[]` and `-lv`; of a dependent probe those of the underlying one.
     pub args: Arguments,
+    /// How it depends on the underlying probe, if it does: its own arguments are made of that one's.
+    pub dependent: Option<Dependent>,
     /// What makes it fire.
     pub kind: ProbeKind,
     /// Which of its arguments say where in a program's source it fires, if they do.
@@ -133,6 +138,12 @@ impl ProbeArg {
 }
 
 impl Probe {
+    /// What tells it from all others.
+    #[must_use]
+    pub fn hook(&self) -> (ProbeId, u8) {
+        (self.id, self.place)
+    }
+
     /// The type of `args[n]`, if there is such an argument.
     #[must_use]
     pub fn arg_type(&self, n: u8) -> Option<Type> {

@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 
 use crate::harness::{
     Background, PYTHON, RDTRACE, Running, can_trace_python, python, rdtrace, repository, run,
-    wait_for_text,
+    skipped, wait_for_text,
 };
 
 /// Runs an example as a program, as its first line says, on a Python script beside it.
@@ -163,6 +163,51 @@ fn syscalls_shows_how_many_and_which_failed() {
             ],
         );
     }
+}
+
+#[test]
+fn offcpu_shows_where_a_program_waits() {
+    if !can_trace_python() || !has_probe("sched:::on-cpu") {
+        return;
+    }
+    let output = example("offcpu.d", &[], "slow.py");
+    assert_lines(
+        &output,
+        &[
+            "slow.py:11 slow",
+            "slow.py:18 main",
+            "slow.py:22 <module>",
+            " microseconds in 1 waits",
+        ],
+    );
+}
+
+#[test]
+fn execsnoop_shows_programs_that_start_and_end() {
+    if !can_trace_python() {
+        return;
+    }
+    let script = repository("examples/execsnoop.d");
+    let mut command = rdtrace(["-qs", script.to_str().unwrap(), "-c"]);
+    command.arg("sh -c 'exec /bin/true'");
+    let output = run(command).clean();
+    assert_lines(
+        &output,
+        &[
+            "WHAT           PID    PPID  PROGRAM",
+            "start ",
+            " true after ",
+        ],
+    );
+}
+
+/// Whether the kernel has a probe; it is told if not.
+fn has_probe(probe: &str) -> bool {
+    let has = run(rdtrace(["-ln", probe])).stdout.lines().count() > 1;
+    if !has {
+        skipped(&format!("this kernel has no {probe}"));
+    }
+    has
 }
 
 #[test]

@@ -13,6 +13,7 @@
 //! /* trigger: calls.py 3 */       this program of tests/triggers, run with `-c`
 //! /* status: 3 */                 this exit status
 //! /* order: any */                lines may come in any order
+//! /* needs: sched:::on-cpu */      a probe that not every kernel has; skipped without it
 //! ```
 //!
 //! `BLESS=1 cargo test` writes what is printed into the `.out` and `.err` files.
@@ -22,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::harness::{
-    Outcome, PYTHON, RDTRACE, can_trace_python, rdtrace, repository, run, trigger,
+    Outcome, PYTHON, RDTRACE, can_trace_python, rdtrace, repository, run, skipped, trigger,
 };
 
 macro_rules! areas {
@@ -69,6 +70,10 @@ fn check_area(area: &str) {
         {
             continue;
         }
+        if let Some(probe) = missing_probe(&script) {
+            skipped(&format!("{name} needs {probe}, which this kernel lacks"));
+            continue;
+        }
         let verdict = match name.split('.').collect::<Vec<_>>()[..] {
             ["tst", _, "d"] => check_output(&script, run_program(&script)),
             ["tst", _, "sh"] => check_output(&script, run_shell(&script)),
@@ -85,6 +90,14 @@ fn check_area(area: &str) {
         failures.len(),
         failures.join("\n\n")
     );
+}
+
+/// The probe that a script needs and this kernel has not.
+fn missing_probe(script: &Path) -> Option<String> {
+    let source = fs::read_to_string(script).unwrap();
+    let probe = directive(&source, "needs")?;
+    let listed = run(rdtrace(["-ln", probe]));
+    (listed.stdout.lines().count() < 2).then(|| probe.to_owned())
 }
 
 fn run_program(script: &Path) -> Outcome {

@@ -96,6 +96,8 @@ pub(super) fn probe(id: u32, function: &str, name: &str) -> Arc<Probe> {
     Arc::new(Probe {
         id: ProbeId(id),
         desc,
+        place: 0,
+        dependent: None,
         args: Vec::new().into(),
         kind: ProbeKind::Begin,
         source: None,

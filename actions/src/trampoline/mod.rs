@@ -153,7 +153,7 @@ pub(crate) fn emit_dispatch(
         Source::File(OneFile(file), scope) => {
             return registers::dispatch(emit, (file, *scope), firing, maps.python);
         }
-        Source::SystemCalls(way) => return Ok(system_call::dispatch(emit, *way, firing)),
+        Source::SystemCalls(way, _) => return Ok(system_call::dispatch(emit, *way, firing)),
         Source::Kernel(_, hook) => {
             kernel::fetch_arguments(emit, hook, firing.slots);
             kernel::target(hook)

@@ -47,8 +47,8 @@ pub(crate) enum Source {
     Timer(ProbeId, Timer),
     /// Instructions of one file, for some processes.
     File(OneFile, Scope),
-    /// System calls, on the way in or out.
-    SystemCalls(Way),
+    /// System calls, on the way in or out: those of `syscall`, or those that make one dependent probe fire.
+    SystemCalls(Way, Option<ProbeId>),
     /// A place in the kernel; each probe has its own program.
     Kernel(ProbeId, KernelHook),
 }
@@ -65,7 +65,9 @@ impl Source {
             | ProbeKind::Python(PythonSites { file, scope, .. }) => {
                 Self::File(OneFile(Arc::clone(file)), *scope)
             }
-            ProbeKind::SystemCall(call) => Self::SystemCalls(call.way),
+            ProbeKind::SystemCall(call) => {
+                Self::SystemCalls(call.way, probe.dependent.map(|_| probe.id))
+            }
             ProbeKind::Kernel(hook) => Self::Kernel(probe.id, hook.clone()),
         })
     }
@@ -76,7 +78,7 @@ impl Source {
             Self::Begin | Self::End => Context::Nothing,
             Self::Timer(..) => Context::PerfData,
             Self::File(..) => Context::Registers,
-            Self::SystemCalls(_) | Self::Kernel(_, KernelHook::Tracepoint(_)) => {
+            Self::SystemCalls(..) | Self::Kernel(_, KernelHook::Tracepoint(_)) => {
                 Context::TracepointArguments
             }
             Self::Kernel(_, KernelHook::Function(function, way)) => {
@@ -92,7 +94,7 @@ impl Source {
         match self {
             Self::Timer(..) => true,
             // A thread that enters or leaves the kernel is in the middle of nothing of ours.
-            Self::Begin | Self::End | Self::File(..) | Self::SystemCalls(_) | Self::Kernel(..) => {
+            Self::Begin | Self::End | Self::File(..) | Self::SystemCalls(..) | Self::Kernel(..) => {
                 false
             }
         }

@@ -146,6 +146,8 @@ fn app() -> Vec<Arc<Probe>> {
                 function: String::new(),
                 name: name.into(),
             },
+            place: 0,
+            dependent: None,
             args: vec![ProbeArg::int(Int::I64); 6].into(),
             kind: ProbeKind::Sites(Sites {
                 file: Arc::clone(&file),

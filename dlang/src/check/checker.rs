@@ -76,8 +76,12 @@ pub(super) struct ClauseProbes {
     pub(super) spec: ProbeSpec,
     /// What the arguments of these probes are; `None` if that is not known.
     pub(super) kind: Option<ArgKind>,
-    /// The `args[n]` that the clause has named so far, with their types.
+    /// The `args[n]` that the clause has named so far, with their types; of dependent probes those of the
+    /// underlying one.
     pub(super) named: Vec<(u8, Type)>,
+    /// Whether what is being checked is the definition of a dependent probe, whose arguments are those of
+    /// the underlying one.
+    pub(super) beneath: bool,
 }
 
 /// What a clause has done so far.

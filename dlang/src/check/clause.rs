@@ -13,7 +13,7 @@ use super::syntax::dynamic_words;
 use super::variable::ARGUMENTS;
 use crate::ast;
 use crate::diag::Region;
-use crate::program::{Clause, Expr};
+use crate::program::{Clause, Dependent, Expr};
 use crate::tags::Tag;
 use crate::types::Type;
 
@@ -26,9 +26,13 @@ impl ClauseProbes {
         }
     }
 
-    fn agree(&self, named: &[(u8, Type)]) -> bool {
+    fn dependent(&self) -> Option<Dependent> {
+        self.kind.as_ref()?.dependent
+    }
+
+    fn agree(&self, made: &Clause) -> bool {
         let same = |(n, ty): &(u8, Type)| self.ty(*n).as_ref() == Some(ty);
-        named.iter().all(same)
+        self.dependent() == made.dependent && made.args.iter().all(same)
     }
 }
 
@@ -65,7 +69,7 @@ impl<'a> Checker<'a> {
         let mut fits = false;
         for probes in kinds {
             let mut made = self.program.clauses[first..].iter_mut();
-            if let Some(made) = made.find(|made| probes.agree(&made.args)) {
+            if let Some(made) = made.find(|made| probes.agree(made)) {
                 if !made.probes.contains(&probes.spec) {
                     made.probes.push(probes.spec.clone());
                 }
@@ -108,6 +112,7 @@ impl<'a> Checker<'a> {
                     spec: spec.clone(),
                     kind,
                     named: Vec::new(),
+                    beneath: false,
                 });
             };
             match self.probes.matched(&spec.desc) {
@@ -130,7 +135,7 @@ impl<'a> Checker<'a> {
         clause: &'a ast::Clause,
         probes: ClauseProbes,
     ) -> Clause {
-        let spec = probes.spec.clone();
+        let (spec, dependent) = (probes.spec.clone(), probes.dependent());
         self.clause_probes = Some(probes);
         self.done = super::checker::Done::default();
         let first_error = self.errors.len();
@@ -156,6 +161,7 @@ impl<'a> Checker<'a> {
             number,
             probes: vec![spec],
             args: named.unwrap_or_default(),
+            dependent,
             predicate: predicate.and_then(Result::ok),
             body,
             span: clause.span,
@@ -164,8 +170,9 @@ impl<'a> Checker<'a> {
 
     fn clause_predicate(&mut self, clause: &'a ast::Clause) -> Option<Checked<Expr>> {
         self.region = Region::Predicate;
-        let predicate = clause.predicate.as_ref()?;
-        Some(self.predicate(predicate))
+        let predicate = clause.predicate.as_ref();
+        let predicate = predicate.map(|predicate| self.predicate(predicate));
+        self.with_condition(predicate, clause.span)
     }
 
     fn predicate(&mut self, predicate: &'a ast::Expr) -> Checked<Expr> {

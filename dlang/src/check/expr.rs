@@ -186,6 +186,11 @@ impl Checker<'_> {
             return self.expand_inline(inline, Vec::new(), span);
         }
         let own = names::find(name).map(|row| row.kind);
+        if let Some(Kind::Variable(_, Ok(Variable::Argument(n)))) = own
+            && let Some(dependent) = self.dependent()
+        {
+            return self.raw_input(dependent, n, span);
+        }
         if let Some(Kind::Variable(ty, Ok(variable))) = own {
             let (kind, ty) = match variable {
                 Variable::Builtin(builtin) => (ExprKind::Builtin(builtin), ty.ty()),

@@ -16,6 +16,7 @@ mod checker;
 mod clause;
 mod convert;
 mod declare;
+mod dependent;
 mod expr;
 mod member;
 mod operator;
@@ -40,6 +41,7 @@ use crate::types::{KernelTypes, NoKernelTypes};
 
 pub use checker::CheckOptions;
 use checker::{Checked, Checker};
+pub use dependent::Definition;
 pub use printf::parse_format;
 pub use probe_args::{ArgKind, ArgTypes, Matched, ProbeArgs, UnknownArgs};
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::program::ProbeDesc;
+use crate::program::{Dependent, ProbeDesc};
 use crate::types::Type;
 
 /// What is known of the probes that a program describes.
@@ -29,8 +29,10 @@ pub enum Matched {
 /// The types of `args[]`, which some probes have in common.
 #[derive(Clone, Debug)]
 pub struct ArgKind {
-    /// The types, that of `args[0]` first.
+    /// The types, that of `args[0]` first; of dependent probes those of the underlying one.
     pub types: ArgTypes,
+    /// How the probes depend on another one, if they do.
+    pub dependent: Option<Dependent>,
     /// One of the probes, which messages name.
     pub probe: ProbeDesc,
 }

@@ -105,7 +105,12 @@ impl<'a> Checker<'a> {
     ) -> Checked<Expr> {
         let wanted = self.type_name(ty)?;
         let operand = self.object_of(operand)?;
-        let (output, by_pointer) = if let Type::Pointer(to, _) = &wanted {
+        self.translated(operand, &wanted, span)
+    }
+
+    /// A value translated to a struct, or to a pointer to one.
+    pub(super) fn translated(&mut self, operand: Expr, wanted: &Type, span: Span) -> Checked<Expr> {
+        let (output, by_pointer) = if let Type::Pointer(to, _) = wanted {
             ((**to).clone(), true)
         } else {
             (wanted.clone(), false)

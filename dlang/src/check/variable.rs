@@ -3,6 +3,7 @@
 use super::checker::{Checked, Checker, Reported};
 use super::convert::{is_string_like, node, stored};
 use super::declare::unstorable;
+use super::dependent::of_kernel;
 use super::member::is_in_variable;
 use super::symbol::is_alike;
 use crate::ast::{self, Name};
@@ -356,6 +357,9 @@ impl Checker<'_> {
             let message = "args[ ] must be indexed by an integer constant";
             return self.error(Tag::ArgsType, index.span, message);
         };
+        if let Some(dependent) = self.dependent() {
+            return self.output(dependent, *number, span);
+        }
         let Some(probes) = &mut self.clause_probes else {
             let message = "args[ ] may not be referenced outside of a probe clause";
             return self.error(Tag::ArgsNone, span, message);
@@ -379,6 +383,7 @@ impl Checker<'_> {
         if !probes.named.iter().any(|(known, _)| *known == n) {
             probes.named.push((n, ty.clone()));
         }
+        let ty = if probes.beneath { of_kernel(ty) } else { ty };
         Ok(node(ExprKind::TypedArg(n), ty, span))
     }
 }

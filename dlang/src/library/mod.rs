@@ -28,7 +28,14 @@ const LIBRARIES: [(&str, &str); 11] = [
 /// The libraries that the sources use, in the order in which they are to be read.
 #[must_use]
 pub fn used_by(sources: &[Source]) -> Vec<Source> {
+    used_with(sources, &[])
+}
+
+/// Those that the sources use, and that arguments of these types take.
+#[must_use]
+pub fn used_with(sources: &[Source], types: &[&str]) -> Vec<Source> {
     let mut words: HashSet<&str> = sources.iter().flat_map(|s| words_of(&s.text)).collect();
+    words.extend(types.iter().flat_map(|ty| words_of(ty)));
     let mut used = [false; LIBRARIES.len()];
     // A library needs only ones before it, so one pass from the last to the first finds all.
     for (used, (_, text)) in used.iter_mut().zip(LIBRARIES).rev() {
@@ -43,6 +50,12 @@ pub fn used_by(sources: &[Source]) -> Vec<Source> {
         text: text.to_owned(),
     })
     .collect()
+}
+
+/// Their names.
+#[must_use]
+pub fn names() -> Vec<&'static str> {
+    LIBRARIES.map(|(name, _)| name).to_vec()
 }
 
 fn words_of(text: &str) -> impl Iterator<Item = &str> {

@@ -161,6 +161,7 @@ impl Catalog {
         for pid in self.scopes.processes(desc) {
             found.extend(self.match_files(executable_files(pid), desc, Scope::Process(pid)));
         }
+        found.retain(|probe| probe.place == 0);
         in_order(found)
     }
 
@@ -444,13 +445,21 @@ fn installed_for(desc: &ProbeDesc, scope: Scope) -> Vec<Arc<File>> {
     parts.flat_map(|part| part.installed(desc, scope)).collect()
 }
 
+/// The types of D libraries that `args[]` of the probes may have that a description means: known from the
+/// providers' tables, without a look at the machine.
+#[must_use]
+pub fn translated_types(desc: &ProbeDesc) -> Vec<&'static str> {
+    let parts = PROVIDERS.iter();
+    parts.flat_map(|part| part.translated_types(desc)).collect()
+}
+
 /// The names of the USDT markers that belong to some provider of their own.
 fn claimed() -> Vec<&'static str> {
     PROVIDERS.iter().filter_map(|part| part.markers()).collect()
 }
 
 fn in_order(mut probes: Vec<Arc<Probe>>) -> Vec<Arc<Probe>> {
-    probes.sort_by_key(|probe| probe.id);
+    probes.sort_by_key(|probe| probe.hook());
     probes
 }
 

@@ -17,6 +17,8 @@ pub(super) struct Probes {
     /// The probe with id 1 first, without gaps.
     all: Vec<Arc<Probe>>,
     ids: HashMap<Key, ProbeId>,
+    /// The further places of probes that several make fire.
+    further: HashMap<Key, Arc<Probe>>,
 }
 
 impl Probes {
@@ -39,21 +41,35 @@ impl Probes {
     /// The probe that is offered, made if there is none yet.
     pub(super) fn intern(&mut self, offer: Offer<'_>) -> Arc<Probe> {
         let Offer { key, make } = offer;
+        if let Some(probe) = self.further.get(&key) {
+            return Arc::clone(probe);
+        }
         if let Some(probe) = self.ids.get(&key).and_then(|id| self.get(*id)) {
             return Arc::clone(probe);
         }
-        let id = ProbeId(self.newest().0.saturating_add(1));
+        let first = Key {
+            hook: 0,
+            ..key.clone()
+        };
+        let known = self.ids.get(&first).copied();
+        let id = known.unwrap_or(ProbeId(self.newest().0.saturating_add(1)));
         let made = make();
         let probe = Arc::new(Probe {
             id,
             desc: key.desc.clone(),
+            place: key.hook,
             args: made.args,
+            dependent: made.dependent,
             kind: made.kind,
             source: made.source,
             python: made.python,
         });
-        self.all.push(Arc::clone(&probe));
-        self.ids.insert(key, id);
+        if known.is_some() {
+            self.further.insert(key, Arc::clone(&probe));
+        } else {
+            self.all.push(Arc::clone(&probe));
+            self.ids.insert(first, id);
+        }
         probe
     }
 }

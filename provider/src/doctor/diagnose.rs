@@ -132,9 +132,9 @@ mod tests {
         assert!(told("sycall:::entry").contains("did you mean `syscall`?"));
         assert!(told("dtrace:x::END").contains("has no probe `x::END`"));
         assert!(told("profile:::tick-0").starts_with("`tick-0` is no rate"));
-        assert!(told("sched:::on-cpu").starts_with("rdtrace has no provider `sched`"));
+        assert!(told("lockstat:::spin-spin").starts_with("rdtrace has no provider `lockstat`"));
         let never = |text| never(&mut Catalog::new(), &description(text)).map(|why| why.reason);
-        for text in ["sched:::on-cpu", "sched12:::", "foo:::bar"] {
+        for text in ["lockstat:::spin-spin", "lockstat12:::", "foo:::bar"] {
             assert!(never(text).is_some(), "{text}");
         }
         for text in ["foo12:::bar", "foo*:::bar", ":::bar", "*:::"] {

@@ -110,6 +110,8 @@ mod tests {
         Arc::new(Probe {
             id: ProbeId(1),
             desc: desc("python3", function, name),
+            place: 0,
+            dependent: None,
             args: Vec::new().into(),
             kind: ProbeKind::Begin,
             source: None,

@@ -76,6 +76,11 @@ impl Signatures {
         })
     }
 
+    /// Whether there is a tracepoint of this name.
+    pub(crate) fn has_tracepoint(&self, name: &str) -> bool {
+        self.tracepoints.contains_key(name)
+    }
+
     /// What a tracepoint passes; `None` if there is none of this name.
     pub(crate) fn tracepoint(&self, name: &str) -> Option<Vec<KernelArg>> {
         let typedef = self.types.record(*self.tracepoints.get(name)?)?;

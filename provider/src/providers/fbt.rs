@@ -134,6 +134,24 @@ impl Provider for Fbt {
     }
 }
 
+/// A function of the kernel as what makes a probe fire, if it can be traced.
+pub(super) fn find(name: &str, way: Way) -> Option<Made> {
+    let ty = with_signatures(|signatures| {
+        let may = forbidden(signatures).is_none();
+        signatures.function(name).filter(|_| may)
+    })??;
+    let can = is_traceable(name) != Some(false);
+    can.then(|| make(&name.into(), &ty, way))
+}
+
+/// What there is to say of this machine, if it allows no programs at the kernel's functions.
+pub(super) fn refusal() -> Option<String> {
+    let error = with_signatures(|signatures| forbidden(signatures).map(errno_text))??;
+    Some(format!(
+        "this machine allows no programs at the kernel's functions (fentry): {error}"
+    ))
+}
+
 /// Why no function at all may be traced, if that is so: asked once, for one that every kernel has.
 fn forbidden(signatures: &Signatures) -> Option<&'static io::Error> {
     static WHY: OnceLock<Option<io::Error>> = OnceLock::new();
@@ -170,6 +188,7 @@ fn make(name: &Arc<str>, ty: &FunctionType, way: Way) -> Made {
     };
     Made {
         args: args.into_iter().map(probe_arg).collect::<Vec<_>>().into(),
+        dependent: None,
         kind: ProbeKind::Kernel(KernelHook::Function(function, way)),
         source: None,
         python: None,

@@ -4,6 +4,7 @@
 //! them fire, and why there is none. The rest of rdtrace knows the table, not who is in it. To add a
 //! provider is to write such a file and to add its line here (docs/howto-add-a-provider.md).
 
+mod dependents;
 mod dtrace;
 mod fbt;
 pub(crate) mod file;
@@ -12,16 +13,18 @@ mod machine_code;
 pub(crate) mod names;
 pub(crate) mod part;
 mod pid;
+mod proc;
 mod profile;
 pub(crate) mod python;
 mod rawtp;
+mod sched;
 mod syscall;
 mod usdt;
 
 use self::part::Provider;
 
 /// All providers, in the order in which their probes get ids.
-pub(crate) const PROVIDERS: [&dyn Provider; 8] = [
+pub(crate) const PROVIDERS: [&dyn Provider; 10] = [
     &dtrace::Dtrace,
     &profile::Profile,
     &syscall::Syscall,
@@ -30,6 +33,8 @@ pub(crate) const PROVIDERS: [&dyn Provider; 8] = [
     &pid::Pid,
     &rawtp::RawTp,
     &fbt::Fbt,
+    &proc::PROC,
+    &sched::SCHED,
 ];
 
 /// The provider with this bare name, if its probes are those of an interpreter.
@@ -39,7 +44,7 @@ pub(crate) fn of_interpreter(name: &str) -> Option<&'static dyn Provider> {
 }
 
 /// Providers of DTrace's that rdtrace does not have.
-pub(crate) const OTHER_PROVIDERS: [&str; 16] = [
+pub(crate) const OTHER_PROVIDERS: [&str; 14] = [
     "cpc",
     "fpuinfo",
     "io",
@@ -47,9 +52,7 @@ pub(crate) const OTHER_PROVIDERS: [&str; 16] = [
     "lockstat",
     "mib",
     "plockstat",
-    "proc",
     "rawfbt",
-    "sched",
     "sdt",
     "sysinfo",
     "tcp",

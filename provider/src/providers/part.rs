@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use dlang::program::ProbeDesc;
+use dlang::program::{Dependent, ProbeDesc};
 
 use super::file::{FileProbes, Identity};
 use super::interpreter::{Interpreter, Lacking, Located, Why};
@@ -34,6 +34,12 @@ pub(crate) trait Provider: fmt::Debug + Sync {
     /// need to look at processes.
     fn is_meant_alone(&self, _desc: &ProbeDesc) -> bool {
         false
+    }
+
+    /// The types of D libraries that `args[]` of the probes may have which `desc` means, as it can be said
+    /// without a look at the machine.
+    fn translated_types(&self, _desc: &ProbeDesc) -> Vec<&'static str> {
+        Vec::new()
     }
 
     /// The name that USDT markers bear which belong to this provider.
@@ -128,6 +134,8 @@ pub(crate) struct Offer<'f> {
 pub(crate) struct Made {
     /// Its arguments.
     pub(crate) args: Arguments,
+    /// How it depends on another probe, whose arguments these are then.
+    pub(crate) dependent: Option<Dependent>,
     /// What makes it fire.
     pub(crate) kind: ProbeKind,
     /// Which of its arguments say where in a program's source it fires.
@@ -143,6 +151,8 @@ pub(crate) struct Key {
     pub(crate) desc: ProbeDesc,
     /// Where it is; `None` for a probe that is in no file.
     pub(crate) place: Option<Place>,
+    /// Which of several places that make it fire, from 0; each is a probe to attach.
+    pub(crate) hook: u8,
 }
 
 /// What else than its name makes a probe of a file that one.
@@ -177,6 +187,7 @@ impl Search<'_> {
                 scope: self.scope,
                 origin,
             }),
+            hook: 0,
         }
     }
 }
@@ -186,6 +197,7 @@ impl Made {
     pub(crate) fn plain(kind: ProbeKind) -> Self {
         Self {
             args: Arguments::default(),
+            dependent: None,
             kind,
             source: None,
             python: None,
@@ -197,7 +209,11 @@ impl Offer<'static> {
     /// A probe that is in no file.
     pub(crate) fn own(desc: ProbeDesc, made: Made) -> Self {
         Self {
-            key: Key { desc, place: None },
+            key: Key {
+                desc,
+                place: None,
+                hook: 0,
+            },
             make: Box::new(|| made),
         }
     }

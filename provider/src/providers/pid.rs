@@ -231,6 +231,7 @@ fn make(file: &FileProbes, scope: Scope, function: &Function, point: Point) -> M
         },
     };
     Made {
+        dependent: None,
         // As in DTrace, only `arg0` and its like: nobody knows their types.
         args: Arguments::default(),
         kind: ProbeKind::Sites(Sites {

@@ -118,7 +118,17 @@ fn tracepoints() -> &'static [(Arc<str>, Arc<str>)] {
     })
 }
 
-fn make(name: &Arc<str>) -> Made {
+/// Whether the kernel has a tracepoint of this name. Those that it lists nowhere, whose names end in `_tp`, are
+/// only in its BTF.
+pub(super) fn exists(name: &str) -> bool {
+    let is_listed = tracepoints().iter().any(|(_, known)| **known == *name);
+    let is_unlisted = || name.ends_with("_tp") || tracepoints().is_empty();
+    let is_described = || with_signatures(|signatures| signatures.has_tracepoint(name));
+    is_listed || is_unlisted() && is_described() == Some(true)
+}
+
+/// A tracepoint as what makes a probe fire, with its arguments.
+pub(super) fn make(name: &Arc<str>) -> Made {
     let asked = Arc::clone(name);
     let arguments = move || {
         let args = with_signatures(|signatures| signatures.tracepoint(&asked)).flatten();
@@ -129,6 +139,7 @@ fn make(name: &Arc<str>) -> Made {
     };
     Made {
         args: Arguments::found_by(arguments),
+        dependent: None,
         kind: ProbeKind::Kernel(KernelHook::Tracepoint(Arc::clone(name))),
         source: None,
         python: None,

@@ -55,6 +55,7 @@ fn offer<'f>(search: &Search<'f>, group: &'f Group) -> Offer<'f> {
     Offer {
         key: search.key(name(search, group), Origin::Marker),
         make: Box::new(move || Made {
+            dependent: None,
             args: file.arguments(group, |_, int| ProbeArg::int(int)).into(),
             kind: ProbeKind::Sites(file.sites(group, scope)),
             source: None,

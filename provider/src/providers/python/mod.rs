@@ -143,6 +143,7 @@ fn marker<'f>(search: &Search<'f>, name: ProbeDesc, group: &'f Group) -> Offer<'
                 sites.raises.clone_from(&file.usdt.entry_raises);
             }
             Made {
+                dependent: None,
                 args: file
                     .arguments(group, |n, int| cpython::argument(&group.name, n, int))
                     .into(),
@@ -171,6 +172,7 @@ fn made_from_code<'f>(
                 event,
             };
             Made {
+                dependent: None,
                 args: synthesised::args(event).into(),
                 kind: ProbeKind::Python(sites),
                 source: source_args(event.name()),

@@ -135,6 +135,12 @@ fn calls() -> &'static [Call] {
     })
 }
 
+/// A system call, by the kernel's name for it, as what makes a probe fire.
+pub(super) fn find(name: &str, way: Way) -> Option<Made> {
+    let call = calls().iter().find(|call| *call.name == *name)?;
+    Some(make(call, way))
+}
+
 /// The names of system calls that the kernel says it has; `None` if tracefs is not mounted.
 fn directories() -> Option<Vec<String>> {
     let all = tracefs::names_in(&tracefs::events()?.join("syscalls"));
@@ -154,6 +160,7 @@ fn make(call: &Call, way: Way) -> Made {
     };
     Made {
         args,
+        dependent: None,
         kind: ProbeKind::SystemCall(SystemCall {
             number: call.number,
             way,

@@ -1,0 +1,2 @@
+/* What the kernel has nothing for is refused. */
+sched:::change-pri { }
