@@ -32,9 +32,10 @@ use provider::probe::{ProbeKind, Sites};
 use provider::process::launch_stopped;
 use provider::session::Session;
 
-/// Calls in a round, rounds in a run, runs of each row.
-const CALLS: u32 = 60_000;
-const ROUNDS: u32 = 3;
+/// Calls in a round, rounds in a run, runs of each row. A round is so short that many of them are not
+/// interrupted by anything.
+const CALLS: u32 = 500;
+const ROUNDS: u32 = 400;
 const TURNS: usize = 5;
 
 /// Calls of the run that counts lost records.

@@ -81,9 +81,12 @@ impl Target {
     /// All of its processes.
     pub(crate) fn pids(&self) -> Vec<u32> {
         let running = self.running.iter().map(Running::pid);
-        running
-            .chain(self.stopped.as_ref().map(Stopped::pid))
-            .collect()
+        running.chain(self.command()).collect()
+    }
+
+    /// The command, until it has been let go for good.
+    pub(crate) fn command(&self) -> Option<u32> {
+        self.stopped.as_ref().map(Stopped::pid)
     }
 
     /// Whether there is a process whose end ends the run.
@@ -184,7 +187,7 @@ impl Target {
         &mut self,
         mut moved: impl Iterator<Item = u32>,
     ) -> Result<Option<u32>> {
-        let command = self.stopped.as_ref().map(Stopped::pid);
+        let command = self.command();
         let may_stop = command.is_some_and(|command| moved.any(|pid| pid == command));
         let end = monotonic() + Duration::from_millis(1);
         loop {

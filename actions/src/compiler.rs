@@ -35,7 +35,7 @@ fn record_size(program: &Program) -> u32 {
 
 /// Loops over strings that the verifier is to follow turn by turn in one program: some thousand
 /// instructions each.
-const CLOSED_LOOPS: u32 = 6;
+const CLOSED_LOOPS: u32 = 2;
 
 /// Whether a program may have loops that need `may_goto`: it goes through many strings, or long ones.
 #[must_use]

@@ -20,8 +20,8 @@
 //! is 0: that function was not calling anything.
 //!
 //! What cannot be found ends the stack with the frames that are sure. All that a turn leaves to the
-//! next is in stack slots, and unknown to the verifier, which so follows few turns; the searches have
-//! no branches but their end.
+//! next is in stack slots, unknown to the verifier and to it no copy of anything else, so that it
+//! follows few turns; the searches have no branches but their end.
 
 use dlang::diag::Span;
 use unwind::memory::{MOST_RANGES_LOG2, MOST_ROWS_LOG2, RANGE, RANGES, ROW, ROWS_AT};
@@ -87,6 +87,7 @@ impl Emit<'_> {
         self.scratch(Reg::R1, span)?;
         for slot in [slots.count, slots.before] {
             self.load_zero(Reg::R0, span)?;
+            self.unlink(Reg::R0);
             self.asm.store(Size::Double, Reg::FP, slot, Reg::R0);
         }
         let out = self.asm.label();
@@ -155,6 +156,7 @@ impl Emit<'_> {
         // Through memory, as what is known.
         for slot in [slots.first, slots.ranges] {
             self.asm.load(Size::Double, Reg::R0, Reg::FP, slots.before);
+            self.unlink(Reg::R0);
             self.asm.store(Size::Double, Reg::FP, slot, Reg::R0);
         }
         self.asm.jump(done);
@@ -201,6 +203,8 @@ impl Emit<'_> {
     fn find_range(&mut self, maps: UnwindMaps, slots: Slots, out: Label) {
         self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.first);
         self.asm.load(Size::Double, Reg::R2, Reg::FP, slots.ranges);
+        self.unlink(Reg::R1);
+        self.unlink(Reg::R2);
         self.asm.jump_if_imm(Cond::Eq, Reg::R2, 0, out);
         let table = (maps.tables, 0, RANGE, RANGES);
         self.search(table, Size::Double, MOST_RANGES_LOG2, out);

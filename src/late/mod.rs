@@ -61,8 +61,8 @@ pub(crate) struct Late {
     options: Arc<Options>,
     /// Tells what is mapped to execute, if that may bring more probes.
     watch: Option<MappingWatch>,
-    /// Whether that is of others than the targets.
-    watches_others: bool,
+    /// The process of the command, which is held while its files are looked at.
+    command: Option<u32>,
     /// The processes that are followed, if any are.
     followed: Option<Followed>,
     /// The descriptions that no process that has been looked at had a probe for.
@@ -116,7 +116,6 @@ impl Late {
         } = &enabler.enabling;
         let targets = target.pids();
         let only = may_bring(&checked.parsed, &enabler.catalog, &targets);
-        let watches_others = only.is_none();
         let watch = if only.as_ref().is_some_and(Vec::is_empty) {
             None
         } else {
@@ -136,7 +135,7 @@ impl Late {
         let expected = matches.iter().filter(|found| !found.expected.is_empty());
         Ok(Self {
             watch,
-            watches_others,
+            command: target.command(),
             followed,
             awaited: awaited.map(|found| found.spec).collect(),
             expected: expected.map(|found| found.spec).collect(),

@@ -72,9 +72,8 @@ impl Late {
             let python = names.iter().find(|name| is_file_of_one(name.as_ref()));
             let Some(name) = python else {
                 // Any program may have probes. Most have none, and in another root all that have
-                // ended look like this: these are counted. (A target is stopped at each of its programs.)
-                let is_target = !self.watches_others || process.root == Some(process.pid);
-                if !names.is_empty() && !is_target {
+                // ended look like this: these are counted. (A command is stopped at each of its programs.)
+                if !names.is_empty() && self.command != Some(process.pid) {
                     self.told.undecided.insert(process.pid);
                 }
                 continue;
@@ -170,14 +169,10 @@ impl Late {
         }
         let undecided = self.told.undecided.len();
         if undecided > 0 {
-            let (plural, their) = if undecided == 1 {
-                ("", "its")
-            } else {
-                ("es", "their")
-            };
+            let plural = if undecided == 1 { "" } else { "es" };
             self.messages.say(&format!(
-                "{undecided} process{plural} had ended, and {their} files were gone, before these could \
-                 be looked at: if there were probes in them, {their} events are not seen"
+                "files of {undecided} process{plural} were gone before they could be looked at: if there \
+                 were probes in them, their events are not seen"
             ));
         }
     }

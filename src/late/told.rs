@@ -24,7 +24,7 @@ pub(super) struct Told {
     pub(super) advice: bool,
     /// How many programs had ended, and their files were gone, before anybody could look at them.
     pub(super) unseen: usize,
-    /// The processes of which this is so as well, but whose files have no names as Pythons have.
+    /// The processes of which files were gone so that have no names as those of an interpreter.
     pub(super) undecided: HashSet<u32>,
     /// The files that could not be enabled.
     pub(super) refused: HashSet<(u64, u64)>,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use provider::interpreters::is_program_of_one;
 use provider::probe::{File, PythonEvent, PythonSites, Scope};
 use provider::process::confined::{Confined, Like, launch_confined};
 use provider::process::files;
@@ -16,7 +17,7 @@ use provider::usdt::cpython;
 
 use super::experiment::{LONGEST, test};
 use super::outcome::Outcome;
-use super::program::{is_python, program_for};
+use super::program::program_for;
 
 /// `--check-python`: analyses and tests one Python anew, and tells all about it.
 pub(crate) fn command(program: &str) -> Result<i32> {
@@ -68,7 +69,7 @@ pub(crate) fn command(program: &str) -> Result<i32> {
         event: PythonEvent::FunctionEntry,
     };
     let start = Instant::now();
-    let program = if is_python(&program) {
+    let program = if is_program_of_one(&program) {
         Some((Like::Us, program))
     } else {
         program_for(&sites)

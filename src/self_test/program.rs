@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use provider::interpreters::is_program_of_one;
 use provider::probe::{PythonSites, Scope};
 use provider::process::confined::Like;
 use provider::process::files;
@@ -15,7 +16,7 @@ pub(super) fn program_for(sites: &PythonSites) -> Option<(Like, PathBuf)> {
             Ok(inside) => Path::new("/").join(inside),
             Err(_) => program,
         };
-        is_python(&program).then_some((Like::Process(pid), program))
+        is_program_of_one(&program).then_some((Like::Process(pid), program))
     };
     let runs_it = |pid: &u32| {
         let files = files::executable_files(*pid);
@@ -36,7 +37,7 @@ pub(super) fn program_for(sites: &PythonSites) -> Option<(Like, PathBuf)> {
         return Some(found);
     }
     let file = &sites.file.path;
-    if is_python(file) {
+    if is_program_of_one(file) {
         return Some((Like::Us, file.clone()));
     }
     // lib/libpython3.12.so.1.0 belongs to bin/python3.12.
@@ -44,9 +45,4 @@ pub(super) fn program_for(sites: &PythonSites) -> Option<(Like, PathBuf)> {
     let beside = format!("../bin/python{}.{}", version.major, version.minor);
     let program = file.parent()?.join(beside);
     program.exists().then_some((Like::Us, program))
-}
-
-pub(super) fn is_python(program: &Path) -> bool {
-    let name = program.file_name().unwrap_or_default();
-    name.to_string_lossy().starts_with("python")
 }

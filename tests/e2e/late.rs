@@ -318,3 +318,52 @@ fn is_let_go(pid: Pid, program: &Path) -> bool {
     let runs = fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == program);
     runs && status.contains("TracerPid:\t0\n")
 }
+
+/// What a process of `-p` maps for a moment, without a name soon after, may have had probes.
+#[test]
+fn files_of_a_target_that_nobody_could_look_at_are_counted() {
+    if !can_trace_python() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let script = "import mmap, os, sys, time
+while not os.path.exists('go'):
+    time.sleep(0.01)
+for name in map(str, range(50)):
+    with open(name, 'wb+') as file:
+        file.truncate(4096)
+        mapped = mmap.mmap(file.fileno(), 4096, prot=mmap.PROT_READ | mmap.PROT_EXEC)
+    os.unlink(name)
+    mapped.close()
+open('done', 'w').write('done')
+time.sleep(600)
+";
+    fs::write(path("map.py"), script).unwrap();
+    let mut target = Command::new(PYTHON);
+    target.arg("map.py").current_dir(dir.path());
+    let target = Background::start(target);
+    let out = path("out");
+    let program = "BEGIN { printf(\"ready\\n\"); } foo$target:::x { }";
+    let pid = target.pid().to_string();
+    let tracer = rdtrace([
+        "-qZ",
+        "-o",
+        out.to_str().unwrap(),
+        "-n",
+        program,
+        "-p",
+        &pid,
+    ]);
+    let tracer = Running::start(tracer);
+    wait_for_text(&out, "ready\n");
+    fs::write(path("go"), "").unwrap();
+    wait_for_text(&path("done"), "done");
+    tracer.signal(Signal::SIGTERM);
+    let outcome = tracer.finish();
+    assert_eq!(
+        outcome.stderr,
+        "rdtrace: files of 1 process were gone before they could be looked at: if there were probes in \
+         them, their events are not seen\n"
+    );
+}

@@ -143,7 +143,7 @@ pub(crate) fn rdtrace(arguments: &[&str]) -> String {
         .any(|argument| argument.starts_with("chroot "));
     let possible = [
         "a moment ahead of its probes",
-        "and its files were gone, before these could be looked at",
+        "were gone before they could be looked at",
     ];
     let is_possible = |line: &&str| possible.iter().any(|part| line.contains(part));
     let lines = errors.lines();

@@ -20,7 +20,7 @@ use load::{Verdict, verify, verify_in_parts};
 
 /// The most instructions that the verifier may follow in a random program: it gives up at a million.
 /// Of ten thousand programs none took more than 412,000.
-const MOST_FOLLOWED: u64 = 500_000;
+const MOST_FOLLOWED: u64 = 200_000;
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |value| value.parse().unwrap())

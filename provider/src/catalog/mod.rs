@@ -29,9 +29,10 @@ use dlang::program::ProbeDesc;
 
 use self::probes::Probes;
 use self::scopes::Scopes;
+use crate::interpreters::{files_beside, files_to_come};
 use crate::probe::{File, Probe, ProbeId, ProbeKind, Scope};
 use crate::process::Mapped;
-use crate::process::files::{all_processes, executable_files, files_beside, files_to_come};
+use crate::process::files::{all_processes, executable_files};
 use crate::process::tree::descendants;
 pub use crate::providers::file::Details;
 use crate::providers::file::{FileProbes, Files};

@@ -161,39 +161,9 @@ fn is_unnamed(file: &File) -> bool {
     }
 }
 
-/// The files that a process has mapped to execute, and those that it may be about to map: a process
-/// that has just exec'd has its program only. Of a Python, the libraries are known that lie in
-/// the `lib` beside its directory.
-#[must_use]
-pub fn files_to_come(pid: u32) -> Vec<Arc<File>> {
-    let mut files = executable_files(pid);
-    let program = program(pid).unwrap_or_default();
-    let root = if same_mounts(pid) {
-        PathBuf::from("/")
-    } else {
-        PathBuf::from(format!("/proc/{pid}/root"))
-    };
-    files.extend(libraries_of(&root, &program));
-    files
-}
-
-/// The libraries that a program of ours may map, as [`files_to_come`] knows them.
-pub(crate) fn files_beside(program: &Path) -> Vec<Arc<File>> {
-    libraries_of(Path::new("/"), program)
-}
-
-fn libraries_of(root: &Path, program: &Path) -> Vec<Arc<File>> {
-    let name = program.file_name().unwrap_or_default();
-    let prefix = program.parent().and_then(Path::parent);
-    let prefix = prefix.filter(|_| name.to_string_lossy().starts_with("python"));
-    prefix.map_or_else(Vec::new, |prefix| {
-        libraries(root, &prefix.join("lib"), "libpython")
-    })
-}
-
-/// The files in `dir` below a root whose names start so. Not through links: the name is shown, and one
+/// The files in `dir` below a root whose names start so, shown by their names below it. Not through links: one
 /// of them may lead out of a container.
-fn libraries(root: &Path, dir: &Path, start: &str) -> Vec<Arc<File>> {
+pub(crate) fn files_below(root: &Path, dir: &Path, start: &str) -> Vec<Arc<File>> {
     let below = root.join(dir.strip_prefix("/").unwrap_or(dir));
     named(&below, start)
         .filter_map(|path| {
@@ -409,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn libraries_have_their_own_names_as_the_process_sees_them() {
+    fn files_below_a_root_have_their_names_as_the_process_sees_them() {
         let root = tempfile::tempdir().unwrap();
         let lib = root.path().join("opt/lib");
         fs::create_dir_all(&lib).unwrap();
@@ -417,7 +387,7 @@ mod tests {
         for link in ["libpython3.12.so", "libpython3.12.so.1"] {
             std::os::unix::fs::symlink("libpython3.12.so.1.0", lib.join(link)).unwrap();
         }
-        let found = libraries(root.path(), Path::new("/opt/lib"), "libpython");
+        let found = files_below(root.path(), Path::new("/opt/lib"), "libpython");
         let shown: Vec<_> = found.iter().map(|file| file.shown.clone()).collect();
         assert_eq!(shown, [Path::new("/opt/lib/libpython3.12.so.1.0")]);
     }

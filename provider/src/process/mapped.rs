@@ -35,7 +35,7 @@ use crate::probe::File;
 pub struct Mapped {
     /// The files that were found, and when each was mapped, by `CLOCK_MONOTONIC`.
     pub files: Vec<(Arc<File>, Duration)>,
-    /// The names of those that were not: the process has ended, and its name leads to no such file.
+    /// The names of those that were not: they are not mapped any more, and the name leads to no such file.
     pub gone: Vec<PathBuf>,
     /// Whether the kernel may not have told everything.
     pub incomplete: bool,

@@ -19,16 +19,33 @@ pub struct Interpreter {
     pub name: &'static str,
     /// The bare name of the provider whose probes it has.
     pub provider: &'static str,
-    /// What the names of its programs and libraries begin with.
-    pub(crate) files: &'static [&'static str],
+    /// What the names of its programs begin with.
+    pub(crate) program: &'static str,
+    /// What the names of its libraries begin with.
+    pub(crate) library: &'static str,
 }
 
 impl Interpreter {
+    /// Whether a file is one of its programs, by its name.
+    #[must_use]
+    pub fn has_program(&self, path: &Path) -> bool {
+        name_starts(path, self.program)
+    }
+
     /// Whether a file is one of its programs or libraries, by its name.
     #[must_use]
     pub fn has_file(&self, path: &Path) -> bool {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        self.files.iter().any(|start| name.starts_with(start))
+        self.has_program(path) || name_starts(path, self.library)
+    }
+
+    /// The libraries below a root that one of its programs may map: those that lie in the `lib` beside its
+    /// directory. None for another program.
+    pub(crate) fn libraries_of(&self, root: &Path, program: &Path) -> Vec<Arc<File>> {
+        let prefix = program.parent().and_then(Path::parent);
+        let prefix = prefix.filter(|_| self.has_program(program));
+        prefix.map_or_else(Vec::new, |prefix| {
+            files::files_below(root, &prefix.join("lib"), self.library)
+        })
     }
 
     /// Whether a process that executes these files runs it, by their names.
@@ -48,6 +65,11 @@ impl Interpreter {
     pub fn provider_in(&self, pid: u32) -> String {
         format!("{}{pid}", self.provider)
     }
+}
+
+fn name_starts(path: &Path, start: &str) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().starts_with(start)
 }
 
 /// The file of a process that has the interpreter, and what its code tells.

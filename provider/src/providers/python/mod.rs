@@ -31,7 +31,8 @@ const NAME: &str = cpython::PROVIDER;
 static PYTHON: Interpreter = Interpreter {
     name: "Python",
     provider: NAME,
-    files: &["python", "libpython"],
+    program: "python",
+    library: "libpython",
 };
 
 impl Provider for Python {
