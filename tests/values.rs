@@ -17,10 +17,22 @@ use self::machine::{Python, each, rdtrace};
 /// What a program shows of `values.py`, and what that has written. The lines of both start with the
 /// object's number.
 fn values(python: &Python, program: &str) -> (String, String) {
-    let script = python.file("tests/pythons/values.py");
-    let inside = format!("/tmp/rdtrace-values-{}", std::process::id());
+    shown_and_written(python, program, "values.py", 0)
+}
+
+/// The same of any script, which is to wait so many seconds before.
+fn shown_and_written(
+    python: &Python,
+    program: &str,
+    script: &str,
+    seconds: u32,
+) -> (String, String) {
+    let script = python.file(&format!("tests/pythons/{script}"));
+    let this = std::thread::current();
+    let test = this.name().unwrap_or("test").to_owned();
+    let inside = format!("/tmp/rdtrace-{test}-{}", std::process::id());
     let outside = python.root.join(inside.trim_start_matches('/'));
-    let command = format!("{} {script} {inside}", python.command.join(" "));
+    let command = format!("{} {script} {inside} {seconds}", python.command.join(" "));
     let shown = rdtrace(&["-qn", program, "-c", &command]);
     let expected = fs::read_to_string(&outside).unwrap();
     let _ = fs::remove_file(&outside);
@@ -157,6 +169,57 @@ fn forged_objects_are_bounded_and_told() {
         assert!(lines[0].contains("<unreadable at 0x"), "{}", lines[0]);
         let of_kernel = "<unreadable at 0xffff888000000000>";
         assert!(shown.contains(of_kernel), "{}: {shown}", python.name());
+        None
+    });
+}
+
+/// How long a script waits until it is known as a Python in probes that are not Python's: one that another program
+/// becomes is known some moments after its start.
+fn seconds_to_be_known(python: &Python) -> u32 {
+    if python.root == std::path::Path::new("/") {
+        0
+    } else {
+        3
+    }
+}
+
+/// The same objects as those of made probes.
+#[test]
+fn values_are_read_in_any_probe() {
+    const PROGRAM: &str = r#"syscall::getppid:entry /pid == $target && pyfunc == "show"/
+        { printf("%d %s\n", pyint(pyarg("number")), pyarg("value")); }"#;
+    each("values in system calls", |python| {
+        let wait = seconds_to_be_known(python);
+        let (shown, expected) = shown_and_written(python, PROGRAM, "values.py", wait);
+        assert_alike(python, &shown, &expected);
+        None
+    });
+}
+
+#[test]
+fn attributes_are_found_wherever_they_are() {
+    const IN_CALLS: &str = r#"syscall::getppid:entry /pid == $target && pyfunc == "show"/
+        {
+            printf("%d %s|%s|%s\n", pyint(pyarg("number")), pyattr(pyarg("value"), "x"),
+                pyattr(pyattr(pyarg("value"), "inner"), "x"), pyattr(pyarg("value"), "kind"));
+        }
+        syscall::getppid:entry /pid == $target && pystr(pyself("owner")) == "ann"/
+        { printf("%s %d %d\n", pyself("owner"), pyint(pyself("limit")), pyint(pylocal("amount"))); }"#;
+    const IN_FUNCTIONS: &str = r#"python$target:::function-entry /copyinstr(arg1) == "show"/
+        {
+            printf("%d %s|%s|%s\n", pyint(pyarg("number")), pyattr(pyarg("value"), "x"),
+                pyattr(pyattr(pyarg("value"), "inner"), "x"), pyattr(pyarg("value"), "kind"));
+        }
+        python$target:::function-entry /copyinstr(arg1) == "charge" && pystr(pyself("owner")) == "ann"/
+        { printf("%s %d %d\n", pyself("owner"), pyint(pyself("limit")), pyint(pylocal("amount"))); }"#;
+    each("attributes", |python| {
+        let wait = seconds_to_be_known(python);
+        for program in [IN_CALLS, IN_FUNCTIONS] {
+            let (shown, expected) = shown_and_written(python, program, "attributes.py", wait);
+            let shown: Vec<&str> = shown.lines().filter(|line| !line.is_empty()).collect();
+            let expected: Vec<&str> = expected.lines().collect();
+            assert_eq!(shown, expected, "{}", python.name());
+        }
         None
     });
 }

@@ -86,12 +86,14 @@ pub fn reads_objects(program: &Program) -> bool {
 }
 
 /// Whether the outermost operation of an expression reads a Python object.
-fn reads_object(expr: &Expr) -> bool {
+pub(crate) fn reads_object(expr: &Expr) -> bool {
     matches!(
         expr.kind,
         ExprKind::Call(
             Subroutine::Pyarg
                 | Subroutine::Pylocal
+                | Subroutine::Pyattr
+                | Subroutine::Pyself
                 | Subroutine::Pyaudit
                 | Subroutine::Pyfloat
                 | Subroutine::Pyint

@@ -1,12 +1,13 @@
 //! The map of stacks: whether a program has any, how many frames they have, and how the consumer
 //! reads one.
 
-use dlang::program::{Builtin, Expr, ExprKind, Program, Subroutine};
+use dlang::program::{Builtin, Clause, Expr, ExprKind, ProbeSpec, Program, Subroutine};
 use predicates::frames::{ADDRESSES, COUNT, FrameLimits, MOST_PYTHON_FRAMES, PROCESS};
 use provider::object::{MapKind, MapSpec};
 use unwind::memory::{PROCESSES, ROW, ROWS_AT};
 use unwind::python;
 
+use crate::compiler::reads_object;
 use crate::plan::each_clause_expr;
 
 /// How many frames stacks have unless the program says.
@@ -108,32 +109,61 @@ pub fn walks_processes(program: &Program) -> bool {
     })
 }
 
-/// Whether a program asks for the Python functions that threads are in.
+/// Whether a program asks for the Python functions that threads are in, or for Python's values where it takes the
+/// same to find them.
 #[must_use]
 pub fn finds_python(program: &Program) -> bool {
-    has_expr(program, &|expr| {
-        matches!(
-            expr.kind,
-            ExprKind::Builtin(
-                Builtin::Pyfile
-                    | Builtin::Pyfunc
-                    | Builtin::Pyqualname
-                    | Builtin::Pyline
-                    | Builtin::Pymodule
-                    | Builtin::Pydepth
-                    | Builtin::Pyframe
-            ) | ExprKind::Call(Subroutine::Pystack, _)
-        )
-    })
+    has_expr(program, &is_of_frame) || program.clauses.iter().any(reads_values_elsewhere)
+}
+
+fn is_of_frame(expr: &Expr) -> bool {
+    matches!(
+        expr.kind,
+        ExprKind::Builtin(
+            Builtin::Pyfile
+                | Builtin::Pyfunc
+                | Builtin::Pyline
+                | Builtin::Pymodule
+                | Builtin::Pydepth
+                | Builtin::Pyqualname
+                | Builtin::Pyframe
+        ) | ExprKind::Call(Subroutine::Pystack, _)
+    )
+}
+
+/// Whether a clause reads Python's objects, or the variables of functions, in probes that do not bring what that
+/// takes. All of Python's own know how objects are laid out; those of functions have a frame.
+fn reads_values_elsewhere(clause: &Clause) -> bool {
+    let own = |probe: &ProbeSpec| probe.desc.provider.starts_with("python");
+    let of_functions = |probe: &ProbeSpec| own(probe) && probe.desc.name.starts_with("function-");
+    let others = !clause.probes.iter().all(own);
+    let no_functions = !clause.probes.iter().all(of_functions);
+    let elsewhere = |expr: &Expr| {
+        others && reads_object(expr)
+            || no_functions
+                && matches!(
+                    expr.kind,
+                    ExprKind::Call(
+                        Subroutine::Pyarg | Subroutine::Pylocal | Subroutine::Pyself,
+                        _
+                    )
+                )
+    };
+    (others || no_functions) && clause_has(clause, &elsewhere)
 }
 
 fn has_expr(program: &Program, which: &dyn Fn(&Expr) -> bool) -> bool {
+    program
+        .clauses
+        .iter()
+        .any(|clause| clause_has(clause, which))
+}
+
+fn clause_has(clause: &Clause, which: &dyn Fn(&Expr) -> bool) -> bool {
     let mut found = false;
-    for clause in &program.clauses {
-        each_clause_expr(clause, &mut |expr| {
-            each_expr_of(expr, &mut |expr| found |= which(expr));
-        });
-    }
+    each_clause_expr(clause, &mut |expr| {
+        each_expr_of(expr, &mut |expr| found |= which(expr));
+    });
     found
 }
 

@@ -30,7 +30,7 @@ use predicates::emit::{Emit, Emitted, Refusal, Rodata};
 use predicates::shared::{Names, Shared};
 use predicates::tuple::direct_string;
 use provider::object::{Context, Target};
-use provider::probe::Probe;
+use provider::probe::{Probe, ProbeKind};
 
 use crate::clause::{Ways, emit_clause};
 use crate::exit::{exits, leave_if_exited};
@@ -259,7 +259,14 @@ impl Unit<'_> {
                 if let ExprKind::Call(Subroutine::Pyaudit, _) = part.kind {
                     used.insert(AUDIT_TUPLE);
                 }
-                if let ExprKind::Call(Subroutine::Pyarg | Subroutine::Pylocal, _) = part.kind {
+                let of_frame = matches!(
+                    part.kind,
+                    ExprKind::Call(
+                        Subroutine::Pyarg | Subroutine::Pylocal | Subroutine::Pyself,
+                        _
+                    )
+                );
+                if of_frame && matches!(piece.first().kind, ProbeKind::Python(_)) {
                     used.insert(FRAME);
                 }
                 if part.kind == ExprKind::Builtin(Builtin::Errno) {

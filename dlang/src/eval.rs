@@ -333,6 +333,8 @@ fn call<'a>(
         | Subroutine::Ustack
         | Subroutine::Pyarg
         | Subroutine::Pylocal
+        | Subroutine::Pyattr
+        | Subroutine::Pyself
         | Subroutine::Pyaudit
         | Subroutine::Pyfloat
         | Subroutine::Pyint

@@ -880,6 +880,10 @@ pub enum Subroutine {
     Pyarg,
     /// `pylocal(name)`: one of its variables, arguments among them.
     Pylocal,
+    /// `pyattr(object, name)`: an attribute of a Python object, a Python object.
+    Pyattr,
+    /// `pyself(name)`: an attribute of the first argument of the function that fires.
+    Pyself,
     /// `pyaudit(int)`: an argument of an audit event, a Python object.
     Pyaudit,
     /// `int64_t pyfloat(object)`: the integer part of a Python `float` or `int`.
@@ -932,6 +936,8 @@ impl Subroutine {
             | Self::Stack
             | Self::Pyarg
             | Self::Pylocal
+            | Self::Pyattr
+            | Self::Pyself
             | Self::Pyaudit
             | Self::Pyfloat
             | Self::Pyint

@@ -967,6 +967,8 @@ fn python_objects_show_as_text_and_are_addresses_otherwise() {
     error("trace(pyaudit());", Tag::ProtoLen, "pyaudit()");
     error("trace(pyarg(execname));", Tag::ProtoArg, "execname");
     error("trace(pylocal(1));", Tag::ProtoArg, "1");
+    error("trace(pyattr(pyarg(0), 1));", Tag::ProtoArg, "1");
+    error("trace(pyself(execname));", Tag::ProtoArg, "execname");
     error("@[pyaudit(0)] = count();", Tag::KeyType, "pyaudit(0)");
     error("x[pyaudit(0)] = 1;", Tag::KeyType, "pyaudit(0)");
     check_ok(&format!(

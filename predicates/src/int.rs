@@ -71,6 +71,9 @@ impl Emit<'_> {
             ExprKind::Call(subroutine @ (Subroutine::Pyarg | Subroutine::Pylocal), args) => {
                 self.python_variable(*subroutine, args, span)
             }
+            ExprKind::Call(subroutine @ (Subroutine::Pyattr | Subroutine::Pyself), args) => {
+                self.python_attribute(*subroutine, args, span)
+            }
             ExprKind::Call(Subroutine::Pyaudit, args) => self.audit_argument(args, span),
             ExprKind::Call(
                 subroutine @ (Subroutine::Pyint | Subroutine::Pyfloat | Subroutine::Pylen),

@@ -7,9 +7,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use unwind::objects::{AFTER, BEFORE, Fact, KEYS, Layout};
+use unwind::objects::{AFTER, BEFORE, Fact, INLINE, KEYS, Layout, OWN_WORD, TAGGED};
 
-use crate::python::objects::{CellOffsets, ValuesOffsets};
+use crate::python::objects::{CellOffsets, InstanceValues, ValuesOffsets};
 use crate::python::{Objects, objects_in};
 
 /// The objects of the interpreter in one file.
@@ -85,6 +85,18 @@ pub fn layout(objects: &Objects) -> Layout {
             ValuesOffsets::Before => BEFORE,
             ValuesOffsets::After => AFTER,
         },
+        Fact::InstanceValues => {
+            objects
+                .attributes
+                .map_or(0, |attributes| match attributes.values {
+                    InstanceValues::OwnWord => OWN_WORD,
+                    InstanceValues::Tagged => TAGGED,
+                    InstanceValues::Inline => INLINE,
+                })
+        }
+        Fact::CachedKeys => objects
+            .attributes
+            .map_or(0, |attributes| attributes.keys.into()),
         Fact::SetUsed => objects.set_used.into(),
         Fact::ExceptionArguments => objects.exception_arguments.into(),
         Fact::FrameCode => objects.variables.code.into(),

@@ -1,12 +1,15 @@
 """Shows objects of all kinds, and writes to a file how `repr` does, as far as rdtrace reads them.
 
-    values.py FILE
+    values.py FILE [SECONDS]
 
-Each object is the argument of a function, `show`, and of an audit event, `value`.
+Each object is the argument of a function, `show`, which makes a system call, and of an audit event, `value`. Before, it
+waits so many seconds.
 """
 
 import collections
+import os
 import sys
+import time
 
 PARTS, DEEPEST, TEXT, BITS = 8, 2, 256, 128
 
@@ -123,6 +126,7 @@ def objects():
 
 def show(value, number):
     """The function that is traced."""
+    os.getppid()
     return value
 
 
@@ -138,4 +142,5 @@ def main():
         audit("value", value, number, "of values.py")
 
 
+time.sleep(float(sys.argv[2]) if len(sys.argv) > 2 else 0)
 main()

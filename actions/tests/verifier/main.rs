@@ -138,6 +138,15 @@ fn what_was_refused_or_slow_loads_soon() {
             150_000,
         ),
         (
+            "app1:::hit /pyint(pyarg(\"n\")) > 7 || pystr(pyself(\"name\")) == \"a\"/
+             {
+                 @[pystr(pyattr(pyarg(0), \"x\"))] = count();
+                 printf(\"%s %d\", pyattr(pylocal(\"a\"), \"b\"), pyint(arg0));
+             }
+             profile-97 /pyint(pyarg(0)) == 7/ { trace(pyarg(1)); }",
+            300_000,
+        ),
+        (
             "app1:::hit { trace(arg0 > 1 ? pyframe : arg1 > 1 ? pyframe + 2 : 0); trace(pyframe); }",
             40_000,
         ),

@@ -17,24 +17,33 @@ pub(super) fn shown(value: Expr) -> Expr {
 }
 
 impl Checker<'_> {
-    /// Checks what a function's variable is named by: a literal; of an argument, also its number.
+    /// Checks what a variable or an attribute is named by: a literal; of an argument, also its number.
     pub(super) fn python_name(&mut self, subroutine: Subroutine, args: &[Expr]) -> Checked<()> {
-        let spelling = if subroutine == Subroutine::Pyarg {
-            "string constant or int"
-        } else if subroutine == Subroutine::Pylocal {
-            "string constant"
+        let number = subroutine == Subroutine::Pyarg;
+        let place = if matches!(
+            subroutine,
+            Subroutine::Pyarg | Subroutine::Pylocal | Subroutine::Pyself
+        ) {
+            0
+        } else if subroutine == Subroutine::Pyattr {
+            1
         } else {
             return Ok(());
         };
-        let Some(which) = args.first() else {
+        let Some(which) = args.get(place) else {
             return Ok(());
         };
-        let is_number = matches!(which.ty, Type::Int(_)) && subroutine == Subroutine::Pyarg;
+        let is_number = matches!(which.ty, Type::Int(_)) && number;
         if is_number || matches!(which.kind, ExprKind::Str(_)) {
             return Ok(());
         }
+        let spelling = if number {
+            "string constant or int"
+        } else {
+            "string constant"
+        };
         let function = names::subroutine_name(subroutine);
-        let error = self.wrong_argument(function, 1, spelling, which);
+        let error = self.wrong_argument(function, place + 1, spelling, which);
         self.reject(error)
     }
 }

@@ -122,6 +122,8 @@ pub const fn subroutine_name(subroutine: Subroutine) -> &'static str {
         Subroutine::Pyarg => "pyarg",
         Subroutine::Pyaudit => "pyaudit",
         Subroutine::Pylocal => "pylocal",
+        Subroutine::Pyattr => "pyattr",
+        Subroutine::Pyself => "pyself",
         Subroutine::Pyfloat => "pyfloat",
         Subroutine::Pyint => "pyint",
         Subroutine::Pylen => "pylen",

@@ -79,8 +79,8 @@ pub(super) struct Capture {
 impl Emit<'_> {
     /// `pyrepr(object)`: the nodes, as bytes on the heap.
     pub fn capture(&mut self, object: &Expr, span: Span) -> Emitted<Str> {
-        let facts = self.python_facts("a Python object's text", span)?;
-        let region = self.object_place("a Python object's text", span)?;
+        const FUNCTION: &str = "a Python object's text";
+        let region = self.object_place(FUNCTION, span)?;
         let address = self.int(object)?;
         self.scratch(Reg::R1, span)?;
         self.object_region(Reg::R1, region);
@@ -91,11 +91,23 @@ impl Emit<'_> {
         let reg = self.reg(&address, Reg::R0);
         self.asm.store(Size::Double, Reg::R1, QUEUE, reg);
         self.stack.give(address);
+        // In a process that runs no Python there is no object.
+        self.asm
+            .store_imm(Size::Double, Reg::R1, USED, imm(NODE_BYTES));
+        self.asm
+            .store_imm(Size::Double, Reg::R1, NODES + KIND, i32::from(kinds::NULL));
+        for word in [ADDRESS, VALUE] {
+            self.asm.store_imm(Size::Double, Reg::R1, NODES + word, 0);
+        }
+        let done = self.asm.label();
+        let facts = self.python_facts(FUNCTION, done, span)?;
+        self.object_region(Reg::R1, region);
+        self.asm.store_imm(Size::Double, Reg::R1, USED, 0);
         let capture = Capture {
             region,
             facts,
             again: self.asm.label(),
-            done: self.asm.label(),
+            done,
         };
         let scan = self.asm.label();
         self.asm.bind(capture.again);
@@ -106,6 +118,7 @@ impl Emit<'_> {
         self.asm.bind(scan);
         self.scan_entry(&capture);
         self.asm.bind(capture.done);
+        self.give_python_facts(facts);
         self.push_nodes(region, span)
     }
 

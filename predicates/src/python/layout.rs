@@ -1,6 +1,7 @@
 //! What code must know of a Python to read its objects.
 
-pub use unwind::objects::{AFTER, BEFORE, Fact, KEYS, Layout};
+use unwind::objects::Layout;
+pub(super) use unwind::objects::{AFTER, BEFORE, Fact, INLINE, OWN_WORD, TAGGED};
 
 /// What a firing knows of the Python that it is in.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -69,14 +69,17 @@ impl Emit<'_> {
     ) -> Emitted<Val> {
         let function = dlang::names::subroutine_name(subroutine);
         let refusal = |message: String| Refusal { span, message };
-        let frame = match &self.python(function, span)?.frame {
-            Ok(slot) => *slot,
-            Err(why) => return Err(refusal(format!("{function}(): {why}"))),
+        let own = self.machine.python.as_ref().map(|python| &python.frame);
+        let frame = match own {
+            Some(Ok(slot)) => Some(*slot),
+            // Where a probe does not have the frame, it is looked for as in any thread.
+            Some(Err(_)) | None if self.storage.python.is_some() => None,
+            Some(Err(why)) => return Err(refusal(format!("{function}(): {why}"))),
+            None => return Err(refusal(format!("{function}(): no frames are looked for"))),
         };
         let [which] = args else {
             return Err(crate::scan::unknown(subroutine, span));
         };
-        let facts = self.python_facts(function, span)?;
         let region = self.object_place(function, span)?;
         let name = self.constant_string(which);
         if let Some(name) = &name
@@ -93,15 +96,20 @@ impl Emit<'_> {
         self.scratch(Reg::R1, span)?;
         self.object_region(Reg::R1, region);
         self.asm.store_imm(Size::Double, Reg::R1, RESULT, 0);
-        self.asm.load(Size::Double, Reg::R0, Reg::FP, frame);
-        self.asm.store(Size::Double, Reg::R1, FRAME, Reg::R0);
+        match frame {
+            Some(slot) => self.asm.load(Size::Double, Reg::R0, Reg::FP, slot),
+            None => self.python_frame(span)?,
+        }
+        self.set_object_word(region, FRAME, Reg::R0);
+        let done = self.asm.label();
+        self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, done);
+        let facts = self.python_facts(function, done, span)?;
         let search = Search {
             region,
             facts,
-            done: self.asm.label(),
+            done,
             bad: self.fault(Fault::BadAddress, &Val::Const(0)),
         };
-        self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, search.done);
         self.read_code_of_frame(search);
         let found = self.asm.label();
         match (&name, &number) {
@@ -121,7 +129,8 @@ impl Emit<'_> {
         }
         self.asm.bind(found);
         self.value_of_local(search);
-        self.asm.bind(search.done);
+        self.asm.bind(done);
+        self.give_python_facts(facts);
         if let Some(number) = number {
             self.stack.give(number);
         }

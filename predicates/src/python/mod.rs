@@ -3,8 +3,9 @@
 //! An object is an address. What is there differs between versions of Python in offsets, which the code
 //! finds in read-only memory ([`layout`]). [`capture`], with [`table`], copies what `repr` shows of an object, for
 //! whoever prints it; [`value`] and [`text`] give numbers and strings for predicates and keys; [`locals`] finds the
-//! objects that a function has as arguments and variables.
+//! objects that a function has as arguments and variables, [`attribute`] those that an object has.
 
+mod attribute;
 mod capture;
 mod facts;
 mod layout;
@@ -16,6 +17,6 @@ mod text;
 mod value;
 
 pub(crate) use self::capture::flags::STR;
-pub use self::layout::{AFTER, BEFORE, Fact, KEYS, Layout, Python};
+pub use self::layout::Python;
 pub use self::region::{MOST_NAME, NODE_BYTES, ObjectRegion, kinds};
 pub(crate) use self::table::MOST_ENTRIES;

@@ -112,24 +112,30 @@ impl Emit<'_> {
         span: Span,
         read: impl FnOnce(&mut Self, Head),
     ) -> Emitted<()> {
-        let facts = self.python_facts(function, span)?;
         let region = self.object_place(function, span)?;
         self.scratch(Reg::R1, span)?;
+        if self.machine.python.is_none() {
+            // Before the branch in which it is wanted.
+            self.pid_tgid(Reg::R0, span)?;
+        }
         self.object_region(Reg::R1, region);
         self.asm.store_imm(Size::Double, Reg::R1, RESULT, 0);
         let reg = self.reg(object, Reg::R0);
         self.asm.mov(Reg::R0, reg);
         self.asm.store(Size::Double, Reg::R1, OBJECT, Reg::R0);
+        let done = self.asm.label();
+        self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, done);
+        let facts = self.python_facts(function, done, span)?;
         let head = Head {
             region,
             facts,
-            done: self.asm.label(),
+            done,
             bad: self.fault(Fault::BadAddress, object),
         };
-        self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, head.done);
         self.read_head(region, facts, head.bad);
         read(self, head);
-        self.asm.bind(head.done);
+        self.asm.bind(done);
+        self.give_python_facts(facts);
         Ok(())
     }
 

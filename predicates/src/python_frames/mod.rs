@@ -68,7 +68,7 @@ impl Slots {
 }
 
 impl Emit<'_> {
-    fn python_frames(&self, span: Span) -> Emitted<PythonFrames> {
+    pub(crate) fn python_frames(&self, span: Span) -> Emitted<PythonFrames> {
         let refusal = |message: &str| Refusal {
             span,
             message: message.into(),

@@ -56,6 +56,8 @@ pub struct Objects {
     pub keys: KeysOffsets,
     /// How values that belong to shared keys are laid out.
     pub values: ValuesOffsets,
+    /// 3.11 on: where objects have their attributes, if not in a dict of their own.
+    pub attributes: Option<AttributeOffsets>,
     /// In a `set`: how many it has; `mask` and `table` follow.
     pub set_used: u16,
     /// In an exception: its arguments, a tuple.
@@ -123,6 +125,26 @@ pub enum ValuesOffsets {
     Before,
     /// In bytes behind the values, whose room and number are in the first two bytes (3.13 on).
     After,
+}
+
+/// Where objects have their attributes, if not in a dict of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttributeOffsets {
+    /// Where the values are.
+    pub values: InstanceValues,
+    /// In a class: the keys that all its objects share (`ht_cached_keys`).
+    pub keys: u16,
+}
+
+/// Where an object's values are whose keys it shares with the others of its class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InstanceValues {
+    /// Their address is 32 bytes in front of the object, that of a dict 24 (3.11).
+    OwnWord,
+    /// One word does for both: the values' has its lowest bit set (3.12).
+    Tagged,
+    /// They follow the object (3.13 on).
+    Inline,
 }
 
 /// Why the objects of a file cannot be read.
@@ -222,10 +244,39 @@ pub fn objects_of(version: Version, free_threaded: bool) -> Option<Objects> {
             11 | 12 => ValuesOffsets::Before,
             13.. => ValuesOffsets::After,
         },
+        attributes: attributes(minor, free_threaded),
         set_used: header + 8,
         exception_arguments: header + 8,
         variables: variables(minor, &offsets),
     })
+}
+
+/// `ht_cached_keys` moves with what types get from version to version. Nobody has tried builds without the lock, in
+/// which other threads change them at any time.
+fn attributes(minor: u8, free_threaded: bool) -> Option<AttributeOffsets> {
+    let (values, keys) = match minor {
+        _ if free_threaded => return None,
+        11 => (InstanceValues::OwnWord, 872),
+        12 => (InstanceValues::Tagged, 880),
+        13 | 14 => (InstanceValues::Inline, 880),
+        15 => (InstanceValues::Inline, 888),
+        _ => return None,
+    };
+    Some(AttributeOffsets { values, keys })
+}
+
+/// How large a type is that a Python program makes: it ends some words behind `ht_cached_keys`.
+fn size_of_type(minor: u8) -> u64 {
+    match minor {
+        ..=7 => 864,
+        8 | 9 => 880,
+        10 => 888,
+        11 => 904,
+        12 => 920,
+        13 => 928,
+        14 => 936,
+        15.. => 944,
+    }
 }
 
 /// The fields stand at fixed distances from others that are known.
@@ -267,6 +318,9 @@ fn variables(minor: u8, offsets: &Offsets) -> VariableOffsets {
     }
 }
 
+/// Bytes of what objects start with in builds with the lock.
+const WITH_LOCK: u16 = 16;
+
 /// `tp_itemsize` of `int`: digits of 30 bits.
 const DIGIT: u64 = 4;
 
@@ -274,7 +328,11 @@ const DIGIT: u64 = 4;
 fn check(image: &Image<'_>, objects: &Objects) -> Result<(), NoObjects> {
     let header = u64::from(objects.header);
     let string = u64::from(objects.string.wide_data) + 8;
-    let sizes: [(&str, &str, u64); 9] = [
+    let free_threaded = objects.header > WITH_LOCK;
+    // What classes have behind the keys is not known of builds without the lock.
+    let class =
+        (!free_threaded).then(|| ("type", "PyType_Type", size_of_type(objects.version.minor)));
+    let sizes = [
         ("int", "PyLong_Type", objects.digits.into()),
         ("float", "PyFloat_Type", header + 8),
         ("str", "PyUnicode_Type", string),
@@ -286,7 +344,7 @@ fn check(image: &Image<'_>, objects: &Objects) -> Result<(), NoObjects> {
         ("object", "PyBaseObject_Type", header),
     ];
     let version = objects.version;
-    for (what, symbol, expected) in sizes {
+    for (what, symbol, expected) in sizes.into_iter().chain(class) {
         let (size, item) = sizes_of(image, objects, symbol).ok_or(NoObjects::Hidden {
             version,
             what: symbol,

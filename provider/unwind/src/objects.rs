@@ -62,6 +62,10 @@ facts! {
         KeysLogarithm,
         /// Where the values of shared keys have their order: one of [`KEYS`], [`BEFORE`], [`AFTER`].
         ValuesOrder,
+        /// Where an object has its attributes, if not in a dict of its own: 0, [`OWN_WORD`], [`TAGGED`] or [`INLINE`].
+        InstanceValues,
+        /// In a class: the keys that its objects share, for those.
+        CachedKeys,
         /// In a `set`: how many it has; mask and table follow.
         SetUsed,
         /// In an exception: the address of its arguments.
@@ -97,6 +101,13 @@ pub const KEYS: u32 = 0;
 pub const BEFORE: u32 = 1;
 /// Their order is behind the values.
 pub const AFTER: u32 = 2;
+
+/// The address of an object's values is in a word in front of it (3.11).
+pub const OWN_WORD: u32 = 1;
+/// It shares that word with the dict's, and has its lowest bit set (3.12).
+pub const TAGGED: u32 = 2;
+/// They are behind the object (3.13 on).
+pub const INLINE: u32 = 3;
 
 /// All that depends on the version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
