@@ -262,10 +262,9 @@ pub(crate) fn command() -> Command {
                 "conformance",
                 "a|c|s|t",
                 "C conformance of the preprocessor",
-            )
-            .hide(true),
+            ),
         )
-        .arg(flag('H', "headers", "Print the names of included files").hide(true))
+        .arg(flag('H', "headers", "Print the names of included files"))
         .arg(
             Arg::new("format")
                 .long("format")
@@ -434,6 +433,12 @@ pub(crate) fn from_matches(matches: &ArgMatches) -> Result<Cli, Wrong> {
     for (_, name, _, _) in SETTINGS {
         options.extend(indexed(matches, name).map(|(at, value)| (at, format!("{name}={value}"))));
     }
+    if matches.get_count("headers") > 0 {
+        let at = matches.index_of("headers").unwrap_or(0);
+        options.push((at, "cpphdrs".to_owned()));
+    }
+    options
+        .extend(indexed(matches, "conformance").map(|(at, value)| (at, format!("stdc={value}"))));
     options.extend(indexed(matches, "format").map(|(at, name)| (at, format!("oformat={name}"))));
     options.sort();
     cli.options = options.into_iter().map(|(_, option)| option).collect();
@@ -472,6 +477,11 @@ pub(crate) fn wrong(error: &clap::Error) -> Wrong {
                 format!("invalid option -- '{letter}'")
             }
         }
+        ErrorKind::InvalidValue if lacks_value(error) => {
+            let option = context(ContextKind::InvalidArg).unwrap_or_default();
+            let letter = option.trim_start_matches('-').chars().next();
+            format!("option requires an argument -- '{}'", letter.unwrap_or(' '))
+        }
         _ => {
             let text = error.render().to_string();
             let line = text.lines().next().unwrap_or_default();
@@ -479,6 +489,19 @@ pub(crate) fn wrong(error: &clap::Error) -> Wrong {
         }
     };
     Wrong::Usage(first)
+}
+
+/// Whether an option of one letter stands without its value.
+fn lacks_value(error: &clap::Error) -> bool {
+    use clap::error::{ContextKind, ContextValue};
+    let text = |kind| {
+        let Some(ContextValue::String(text)) = error.get(kind) else {
+            return None;
+        };
+        Some(text)
+    };
+    text(ContextKind::InvalidValue).is_some_and(String::is_empty)
+        && text(ContextKind::InvalidArg).is_some_and(|option| !option.starts_with("--"))
 }
 
 #[cfg(test)]
@@ -529,5 +552,9 @@ mod tests {
             panic!("-Y is accepted")
         };
         assert_eq!(first, "invalid option -- 'Y'");
+        let Err(Wrong::Usage(first)) = parse_line(&["-q", "-n"]) else {
+            panic!("-n needs no value")
+        };
+        assert_eq!(first, "option requires an argument -- 'n'");
     }
 }

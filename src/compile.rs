@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::process::{Command, Stdio};
 use std::thread;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use dlang::ast::{Ast, Item};
 use dlang::check::{CheckOptions, ProbeArgs, check_with};
 use dlang::diag::{Diagnostic, Origin, Source, Span, SpecifierKind};
@@ -20,7 +20,7 @@ use provider::probe::ProbeId;
 use crate::cli::{Cli, Input};
 use crate::examples::Example;
 use crate::message::reason;
-use crate::options::Options;
+use crate::options::{Conformance, Options};
 
 /// A program as it is written.
 #[derive(Debug)]
@@ -130,25 +130,55 @@ fn read_source(input: &Input, options: &Options, catalog: &mut Catalog) -> Resul
             text: text.clone(),
         },
         Input::Id(text) => {
-            let split = text
-                .find(|c: char| !c.is_ascii_digit())
-                .unwrap_or(text.len());
-            let (digits, rest) = text.split_at(split);
-            let id = digits.parse().ok().map(ProbeId);
-            let desc = id.and_then(|id| probe_by_id(catalog, id)).with_context(|| {
+            let origin = Origin::Specifier {
+                text: text.clone(),
+                kind: SpecifierKind::Name,
+            };
+            // What is no number is taken as a name.
+            let Some((number, rest)) = number_of_probe(text) else {
+                return Ok(Source {
+                    origin,
+                    text: text.clone(),
+                });
+            };
+            let id = number.map_err(|digits| {
+                anyhow!(
+                    "invalid probe specifier {text}: constant {digits} results in integer overflow"
+                )
+            })?;
+            let id32 = u32::try_from(id).ok().map(ProbeId);
+            let desc = id32.and_then(|id| probe_by_id(catalog, id));
+            let desc = desc.with_context(|| {
                 format!(
-                    "invalid probe specifier {text}: invalid probe identifier {digits}: Unknown \
+                    "invalid probe specifier {text}: invalid probe identifier {id}: Unknown \
                      probe identifier"
                 )
             })?;
             Source {
-                origin: Origin::Specifier {
-                    text: text.clone(),
-                    kind: SpecifierKind::Name,
-                },
+                origin,
                 text: format!("{desc}{rest}"),
             }
         }
+    })
+}
+
+/// The number that `-i` begins with, and what follows it: a predicate or a clause. The number is an error if
+/// it is none of 64 bits.
+fn number_of_probe(text: &str) -> Option<(Result<u64, &str>, &str)> {
+    let text = text.trim_start();
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.' || c == '-';
+    let split = text.find(|c| !word(c)).unwrap_or(text.len());
+    let (digits, rest) = text.split_at(split);
+    let (number, radix) = match digits.strip_prefix("0x") {
+        Some(number) => (number, 16),
+        None => (digits, 10),
+    };
+    let is_number = !number.is_empty() && number.chars().all(|c| c.is_digit(radix));
+    is_number.then(|| {
+        (
+            u64::from_str_radix(number, radix).map_err(|_too_large| digits),
+            rest,
+        )
     })
 }
 
@@ -158,6 +188,9 @@ fn read_script(path: &str) -> Result<Vec<u8>> {
         let example = Example::find(path).filter(|_| error.kind() == ErrorKind::NotFound);
         match example {
             Some(example) => Ok(example.text.into()),
+            None if error.kind() == ErrorKind::IsADirectory => {
+                bail!("failed to compile script {path}: Error occurred while reading from input stream")
+            }
             None => bail!("failed to open {path}: {}", reason(&error)),
         }
     })
@@ -181,7 +214,8 @@ const CPP_NAMES: [&str; 6] = [
     "-D__linux=1",
 ];
 
-/// Runs the C preprocessor over a script, as `-C` asks.
+/// Runs the C preprocessor over a script, as `-C` asks. It is DTrace's, but for the first line, which it need not
+/// see: strict C, of no particular compiler.
 pub(crate) fn preprocess(script: Vec<u8>, options: &Options) -> Result<Vec<u8>> {
     let failed = || format!("failed to invoke C preprocessor {}", options.cpppath);
     // A first line `#!...` is for the kernel, and cpp would choke on it.
@@ -192,9 +226,13 @@ pub(crate) fn preprocess(script: Vec<u8>, options: &Options) -> Result<Vec<u8>> 
     let mut child = Command::new(&options.cpppath)
         // Its own names for this machine stay defined (`__linux__`, `__x86_64__`, `__LP64__`), and
         // its line markers tell messages where a line came from.
+        .args(match options.stdc {
+            Conformance::Strict => ["-std=c99", "-U__GNUC__"],
+            Conformance::Traditional => ["-traditional-cpp", "-U__GNUC__"],
+        })
         .args(CPP_NAMES)
         .args(&options.cppargs)
-        .arg("-")
+        .arg("/dev/stdin")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

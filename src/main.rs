@@ -7,6 +7,7 @@
 //! Exit status, as `dtrace`'s: 0, or what `exit(n)` says; 1 when something cannot be compiled or
 //! enabled; 2 for a wrong command line.
 
+mod attributes;
 mod buffers;
 mod built_ins;
 mod candidates;
@@ -14,6 +15,7 @@ mod checked;
 mod cli;
 mod code_options;
 mod compile;
+mod depends;
 mod destructive;
 mod difference;
 mod enabling;
@@ -63,7 +65,7 @@ use crate::options::Options;
 use crate::prepare::{check, check_early};
 use crate::run::{Output, Run, SignalsFor};
 use crate::self_test::SelfTest;
-use crate::unmatched::{check_matched, check_number, tell_never_matching};
+use crate::unmatched::{check_matched, check_number, missing_anywhere, tell_never_matching};
 
 fn main() -> ExitCode {
     provider::limits::raise();
@@ -93,9 +95,13 @@ fn main() -> ExitCode {
 /// A wrong command line; gives the exit status.
 fn usage(messages: &Messages, text: &str) -> u8 {
     messages.say(text);
+    print_usage();
+    2
+}
+
+fn print_usage() {
     let usage = cli::command().render_usage();
     let _ = writeln!(io::stderr(), "{usage}\nTry --help for the options.");
-    2
 }
 
 /// The whole way: options, target, program, probes, tracing.
@@ -119,6 +125,7 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
         return print(&dlang::dump::dump(&parsed.ast));
     }
     compile::set_program_options(&parsed, &mut options)?;
+    depends::check(&parsed, &options, &mut catalog)?;
     prepare::choose_markers_for(&parsed, &options, &mut catalog);
     if cli.check_only || cli.dump == Some(Dump::Typed) {
         return check_only(cli, &parsed, &options, &mut catalog);
@@ -149,11 +156,13 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
         &target,
     )?;
     check_number(&checked.parsed, &options, &matches)?;
-    if options.zdefs {
-        tell_never_matching(&parsed, &matches, &mut catalog, messages);
-    }
+    stability::check_minimum(&checked.parsed, &checked.program, &options)?;
+    let mut output = Output::open(cli.output.as_deref(), options.output.format.is_document())?;
     if !options.output.quiet {
         announce(&parsed, &matches, messages);
+    }
+    if options.zdefs {
+        tell_never_matching(&parsed, &matches, &mut catalog, messages);
     }
 
     let options = Arc::new(options);
@@ -171,7 +180,6 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
         target.pid(),
         check_before_use,
     );
-    let mut output = Output::open(cli.output.as_deref(), options.output.format.is_document())?;
     if cli.verbose && options.output.format == OutputFormat::Text {
         let checked = &enabler.enabling.checked;
         output.write(&stability::report(&parsed, &checked.program))?;
@@ -228,8 +236,11 @@ fn without_probes(cli: &Cli, messages: &Messages) -> Result<Option<i32>> {
         anyhow::bail!("{limit}");
     } else if cli.header {
         write_header(cli, messages)?
+    } else if cli.inputs.is_empty() && cli.check_only {
+        0
     } else if cli.inputs.is_empty() && !cli.list {
-        i32::from(usage(messages, "no probes specified"))
+        print_usage();
+        2
     } else {
         return Ok(None);
     };
@@ -272,8 +283,11 @@ fn check_before_use(
 
 /// `-e` and `--dump typed`: nothing is traced.
 fn check_only(cli: &Cli, parsed: &Parsed, options: &Options, catalog: &mut Catalog) -> Result<i32> {
-    let known = KnownArgs::of(parsed, &match_once(parsed, catalog));
+    let matches = match_once(parsed, catalog);
+    let known = KnownArgs::of(parsed, &matches);
+    let known = known.without(missing_anywhere(parsed, options, &matches));
     let program = check(parsed, options, &known)?;
+    stability::check_minimum(parsed, &program, options)?;
     match cli.dump {
         Some(Dump::Typed) => print(&dlang::print::print(&program)),
         None if cli.verbose => print(&stability::report(parsed, &program)),

@@ -6,10 +6,10 @@
 
 use actions::consume::{OutputFormat, OutputOptions};
 
+use crate::attributes::Attributes;
+use crate::cli::Cli;
 pub(crate) use crate::option_values::BadOption;
 use crate::option_values::{self, Accepts};
-
-use crate::cli::Cli;
 
 /// What the options say.
 #[derive(Clone, Debug)]
@@ -30,6 +30,8 @@ pub(crate) struct Options {
     pub(crate) dynvarsize: u64,
     /// `nspec`: how many speculations there may be at a time.
     pub(crate) nspec: u32,
+    /// `amin`: the least attributes that clauses may have.
+    pub(crate) amin: Option<Attributes>,
     /// `errtags`: error messages with their tag.
     pub(crate) errtags: bool,
     /// `defaultargs`: missing macro arguments are 0 or empty.
@@ -46,6 +48,8 @@ pub(crate) struct Options {
     pub(crate) cpp: bool,
     /// `cpppath`: which preprocessor.
     pub(crate) cpppath: String,
+    /// `stdc`, `-X`: how it keeps to the C standard.
+    pub(crate) stdc: Conformance,
     /// Arguments for it, in order.
     pub(crate) cppargs: Vec<String>,
     /// `libdir`, `-L`: directories of D libraries, searched in order.
@@ -82,6 +86,7 @@ impl Default for Options {
             scratchsize: 256,
             dynvarsize: 1 << 20,
             nspec: 1,
+            amin: None,
             errtags: false,
             defaultargs: false,
             argref: false,
@@ -90,6 +95,7 @@ impl Default for Options {
             statusrate: 1_000_000_000,
             cpp: false,
             cpppath: "cpp".into(),
+            stdc: Conformance::Strict,
             cppargs: Vec::new(),
             libdirs: Vec::new(),
             nolibs: false,
@@ -104,6 +110,15 @@ impl Default for Options {
             without_effect: Vec::new(),
         }
     }
+}
+
+/// How the preprocessor keeps to the C standard. libdtrace has four, of which three are alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Conformance {
+    /// `a`, `c` and `t`: no names but those that the standard allows.
+    Strict,
+    /// `s`: as before the standard.
+    Traditional,
 }
 
 /// The most that a string takes: one that is set to be larger has this size. (Scripts set far
@@ -121,7 +136,6 @@ const MOST_INDENT: usize = 1000;
 /// Options that libdtrace has and that change nothing here, with the values that it takes.
 const NO_EFFECT: &[(&str, Accepts)] = &[
     ("aggrate", Accepts::Rate),
-    ("amin", Accepts::Text),
     ("bpflog", Accepts::Switch),
     ("bpflogsize", Accepts::Size),
     ("btfpath", Accepts::Text),
@@ -129,7 +143,6 @@ const NO_EFFECT: &[(&str, Accepts)] = &[
     ("bufresize", Accepts::OneOf(&["auto", "manual"])),
     ("cleanrate", Accepts::Rate),
     ("core", Accepts::Nothing),
-    ("cpphdrs", Accepts::Nothing),
     ("cpu", Accepts::Number),
     ("ctfpath", Accepts::Text),
     ("ctypes", Accepts::Text),
@@ -165,7 +178,6 @@ const NO_EFFECT: &[(&str, Accepts)] = &[
     ("procfspath", Accepts::Text),
     ("pspec", Accepts::Nothing),
     ("quietresize", Accepts::Switch),
-    ("stdc", Accepts::OneOf(&["a", "c", "s", "t"])),
     ("switchrate", Accepts::Rate),
     ("syslibdir", Accepts::Text),
     ("tree", Accepts::Number),
@@ -183,11 +195,13 @@ const WITH_EFFECT: &[&str] = &[
     "aggsortkeypos",
     "aggsortpos",
     "aggsortrev",
+    "amin",
     "argref",
     "bufsize",
     "childstatus",
     "cpp",
     "cppargs",
+    "cpphdrs",
     "cpppath",
     "defaultargs",
     "define",
@@ -212,6 +226,7 @@ const WITH_EFFECT: &[&str] = &[
     "stackframes",
     "stackindent",
     "statusrate",
+    "stdc",
     "strsize",
     "undef",
     "ustackframes",
@@ -257,20 +272,11 @@ impl Options {
     pub(crate) fn read(cli: &Cli) -> anyhow::Result<Self> {
         let mut options = Options::default();
         for (name, value) in std::env::vars() {
-            if let Some(name) = name.strip_prefix("DTRACE_OPT_") {
-                let name = name.to_ascii_lowercase();
-                match options.set(
-                    &name,
-                    Some(&value)
-                        .filter(|value| !value.is_empty())
-                        .map(String::as_str),
-                ) {
-                    // Other versions of DTrace have other options.
-                    Ok(()) | Err(BadOption::Name) => {}
-                    Err(error) => {
-                        anyhow::bail!("failed to set option {name} from the environment: {error}")
-                    }
-                }
+            // As in libdtrace, what cannot be set is left: other versions of DTrace have other options.
+            if let Some(name) = name.strip_prefix("DTRACE_OPT_")
+                && !name.contains(|c: char| c.is_ascii_lowercase())
+            {
+                let _ = options.set(&name.to_ascii_lowercase(), Some(&value));
             }
         }
         for assignment in &cli.options {
@@ -339,6 +345,10 @@ impl Options {
             "bufsize" => self.bufsize = size()?,
             "aggsize" => self.aggsize = Some(size()?),
             "dynvarsize" => self.dynvarsize = size()?,
+            "amin" => {
+                let minimum = Attributes::parse(text()?);
+                self.amin = Some(minimum.ok_or(BadOption::Value)?);
+            }
             "errtags" => self.errtags = flag()?,
             "defaultargs" => self.defaultargs = flag()?,
             "argref" => self.argref = flag()?,
@@ -359,6 +369,18 @@ impl Options {
                     .split_whitespace()
                     .map(str::to_owned),
             ),
+            "cpphdrs" => {
+                if flag()? {
+                    self.cppargs.push("-H".into());
+                }
+            }
+            "stdc" => {
+                self.stdc = match value {
+                    Some("a" | "c" | "t") => Conformance::Strict,
+                    Some("s") => Conformance::Traditional,
+                    Some(_) | None => return Err(BadOption::Value),
+                }
+            }
             "define" => self.cppargs.push(format!("-D{}", text()?)),
             "undef" => self.cppargs.push(format!("-U{}", text()?)),
             "incdir" => self.cppargs.push(format!("-I{}", text()?)),

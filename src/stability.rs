@@ -5,82 +5,23 @@
 //! probe descriptions, and of what the statements name. The levels are those of DTrace 2.0.7. A
 //! description whose provider field is empty or a pattern names no provider in particular.
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 
-use dlang::diag::Origin;
+use anyhow::Result;
+use dlang::diag::{Diagnostic, Origin};
 use dlang::program::{Builtin, Clause, Expr, ExprKind, ProbeDesc, Program, Subroutine};
+use dlang::tags::Tag;
 use dlang::types::Type;
 use dlang::walk::{each_clause_expr, each_part};
 
-use crate::compile::Parsed;
-
-/// How firm an interface is, from the least.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Level {
-    Private,
-    Unstable,
-    Evolving,
-    Stable,
-}
-
-/// Which systems have an interface, from the fewest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Class {
-    Unknown,
-    Isa,
-    Common,
-}
-
-/// The attributes of an interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Attributes {
-    name: Level,
-    data: Level,
-    class: Class,
-}
+use crate::attributes::{Attributes, Class, Level};
+use crate::compile::{Parsed, program_errors};
+use crate::options::Options;
 
 const STABLE: Attributes = Attributes::of(Level::Stable, Class::Common);
 const EVOLVING: Attributes = Attributes::of(Level::Evolving, Class::Common);
 const UNSTABLE: Attributes = Attributes::of(Level::Unstable, Class::Common);
 const PRIVATE: Attributes = Attributes::of(Level::Private, Class::Unknown);
-
-impl Attributes {
-    const fn of(level: Level, class: Class) -> Self {
-        Self {
-            name: level,
-            data: level,
-            class,
-        }
-    }
-
-    fn least(self, other: Self) -> Self {
-        Self {
-            name: self.name.min(other.name),
-            data: self.data.min(other.data),
-            class: self.class.min(other.class),
-        }
-    }
-}
-
-/// Three lines, indented as in DTrace's listings.
-impl fmt::Display for Attributes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let level = |level| match level {
-            Level::Private => "Private",
-            Level::Unstable => "Unstable",
-            Level::Evolving => "Evolving",
-            Level::Stable => "Stable",
-        };
-        let class = match self.class {
-            Class::Unknown => "Unknown",
-            Class::Isa => "ISA",
-            Class::Common => "Common",
-        };
-        writeln!(f, "\t\tIdentifier Names: {}", level(self.name))?;
-        writeln!(f, "\t\tData Semantics:   {}", level(self.data))?;
-        writeln!(f, "\t\tDependency Class: {class}")
-    }
-}
 
 /// The attributes of a provider's probes, and of their arguments.
 pub(crate) fn of_provider(desc: &ProbeDesc) -> (Attributes, Attributes) {
@@ -123,6 +64,31 @@ pub(crate) fn report(parsed: &Parsed, program: &Program) -> String {
         );
     }
     text
+}
+
+/// Refuses a program with a clause whose attributes are less than `-x amin` asks for.
+pub(crate) fn check_minimum(parsed: &Parsed, program: &Program, options: &Options) -> Result<()> {
+    let Some(minimum) = options.amin else {
+        return Ok(());
+    };
+    let errors: Vec<Diagnostic> = program
+        .clauses
+        .iter()
+        .filter_map(|clause| {
+            let described = clause.probes.iter().map(|spec| of_provider(&spec.desc).0);
+            let least = described.fold(of_statements(clause), Attributes::least);
+            let message = format!(
+                "attributes for clause ({}) are less than predefined minimum",
+                least.line()
+            );
+            let error = Diagnostic::new(Tag::AttrMin, clause.span, &message);
+            (least.least(minimum) != minimum).then_some(error)
+        })
+        .collect();
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(program_errors(&errors, &parsed.sources, options))
 }
 
 /// A specifier without its predicate and statements.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
+use dlang::program::ProbeDesc;
 use dlang::tags::Tag;
 use provider::catalog::Catalog;
 use provider::probe::{Probe, ProbeKind};
@@ -42,6 +43,24 @@ pub(crate) fn check_matched(
         });
         ProgramErrors(told.collect()).into()
     })
+}
+
+/// A description that matches nothing, and would not with a target either: its provider has no process's id in its
+/// name. For a program that is checked without a target.
+pub(crate) fn missing_anywhere<'p>(
+    parsed: &'p Parsed,
+    options: &Options,
+    matches: &[Match],
+) -> Option<&'p ProbeDesc> {
+    let may_mean_a_process = |desc: &ProbeDesc| {
+        let last = desc.provider.chars().last();
+        last.is_some_and(|last| last.is_ascii_digit() || matches!(last, '*' | '?' | ']'))
+    };
+    let mut missing = matches.iter().filter(|found| found.is_missing());
+    let missing = missing.find(|found| !may_mean_a_process(found.desc(parsed)));
+    missing
+        .filter(|_| !options.zdefs)
+        .map(|found| found.desc(parsed))
 }
 
 /// A description that has found nothing and will not: one that no other program of the command could

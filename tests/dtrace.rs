@@ -1,7 +1,7 @@
 //! Small D programs with what `DTrace` 2.0.7 for Linux makes of each: `tests/dtrace/KIND.txt`. Needs root.
 //!
 //! ```text
-//! == NAME [OPTIONS] [@ OPERANDS]
+//! == NAME [OPTIONS] [@ OPERANDS]     or: == NAME $ [VARIABLE=VALUE ...] ARGUMENTS
 //! =! why it differs here, if it does on purpose
 //! the program, as many lines as it takes
 //! --> exit status
@@ -10,7 +10,8 @@
 //! ! the first line on standard error
 //! ```
 //!
-//! It is run as `dtrace OPTIONS -s /dev/stdin OPERANDS`. Bytes that are not printable ASCII stand as `\xNN`, a
+//! It is run as `dtrace OPTIONS -s /dev/stdin OPERANDS`, or as `dtrace ARGUMENTS` with these environment variables.
+//! An argument with blanks stands in `'...'`. Bytes that are not printable ASCII stand as `\xNN`, a
 //! backslash as `\\`. Addresses of instructions and the number of the CPU are not compared.
 //!
 //! With `DTRACE="COMMAND"`, the start of a command line that runs a `DTrace`, the outcomes of cases that have
@@ -51,23 +52,38 @@ impl Case {
         self.head.split(' ').next().unwrap()
     }
 
-    fn words(&self) -> (Vec<String>, Vec<String>) {
+    /// The arguments of `dtrace`, and the environment variables that are set for it.
+    fn command_line(&self) -> (Vec<String>, Vec<(String, String)>) {
         let (_, rest) = self.head.split_once(' ').unwrap_or_default();
+        if let Some(line) = rest.strip_prefix('$') {
+            let mut words = words(line);
+            let is_variable = |word: &String| {
+                let name = word.split_once('=').map(|(name, _)| name);
+                name.is_some_and(|name| name.starts_with("DTRACE_"))
+            };
+            let variables = words.iter().take_while(|word| is_variable(word)).count();
+            let variables = words.drain(..variables).map(|word| {
+                let (name, value) = word.split_once('=').unwrap();
+                (name.to_owned(), value.to_owned())
+            });
+            let variables = variables.collect();
+            return (words, variables);
+        }
         let (options, operands) = rest.split_once('@').unwrap_or((rest, ""));
-        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();
-        (words(options), words(operands))
+        let script = ["-s", "/dev/stdin"].map(str::to_owned);
+        let all = [words(options), script.to_vec(), words(operands)].concat();
+        (all, Vec::new())
     }
 
     /// Runs it by a command line that ends with `dtrace`.
     fn run(&self, dtrace: &[String]) -> Outcome {
-        let (options, operands) = self.words();
+        let (arguments, variables) = self.command_line();
         let mut child = Command::new("timeout")
             .arg("30")
             .args(dtrace)
-            .args(options)
-            .args(["-s", "/dev/stdin"])
-            .args(operands)
+            .args(arguments)
             .current_dir("/")
+            .envs(variables)
             .envs([("TZ", "UTC"), ("LC_ALL", "C")])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -123,6 +139,25 @@ impl Outcome {
         let text = instruction.replace_all(&text, "BPF pc N");
         cpu.replace_all(&text, "| ${1}C$2").into_owned()
     }
+}
+
+/// The words of a line; blanks between apostrophes are a part of a word.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut is_quoted = false;
+    for letter in line.chars() {
+        match letter {
+            '\'' => {
+                is_quoted = !is_quoted;
+                word.get_or_insert_default();
+            }
+            ' ' if !is_quoted => words.extend(word.take()),
+            other => word.get_or_insert_default().push(other),
+        }
+    }
+    words.extend(word);
+    words
 }
 
 fn escaped(bytes: &[u8]) -> String {

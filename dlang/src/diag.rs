@@ -60,6 +60,9 @@ pub struct Diagnostic {
     pub tag: Tag,
     /// Where it is.
     pub span: Span,
+    /// How far the text had been read when it was found, if that is not where it is: libdtrace tells the line of
+    /// this place.
+    pub reached: Option<Span>,
     /// Which part of a clause it was found in, which messages on specifiers tell.
     pub region: Region,
     /// What is wrong; the first line keeps libdtrace's words where scripts may rely on them.
@@ -95,6 +98,7 @@ impl Diagnostic {
         Self {
             tag,
             span,
+            reached: None,
             region: Region::None,
             message: message.to_owned(),
             labels: Vec::new(),
@@ -106,6 +110,13 @@ impl Diagnostic {
     #[must_use]
     pub fn with_hint(mut self, hint: &str) -> Self {
         self.hint = Some(hint.to_owned());
+        self
+    }
+
+    /// The same, found when the text had been read up to another place.
+    #[must_use]
+    pub fn reached(mut self, place: Span) -> Self {
+        self.reached = Some(place);
         self
     }
 

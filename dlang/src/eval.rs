@@ -328,6 +328,8 @@ fn call<'a>(
         | Subroutine::Bcopy
         | Subroutine::Strtok
         | Subroutine::Rand
+        | Subroutine::Execargs
+        | Subroutine::Uregs
         | Subroutine::Progenyof
         | Subroutine::Stack
         | Subroutine::Ustack

@@ -12,7 +12,7 @@ use crate::format::{Format, Piece};
 use crate::names::{builtin_name, subroutine_name};
 use crate::program::{
     Action, AggFunc, AggId, Clause, DeclaredProvider, Expr, ExprKind, ProbeDesc, Program, Scope,
-    Stmt, StmtKind, UnaryOp, VarId, Variable,
+    Stmt, StmtKind, Subroutine, UnaryOp, VarId, Variable,
 };
 use crate::types::{Int, Struct, Type};
 
@@ -332,6 +332,8 @@ impl Printer<'_> {
                     bits_name(&e.ty, *first, *bits)
                 )
             }
+            ExprKind::Call(Subroutine::Execargs, _) => "execargs".to_owned(),
+            ExprKind::Call(Subroutine::Uregs, args) => format!("uregs[{}]", self.list(args)),
             ExprKind::Call(subroutine, args) => {
                 format!("{}({})", subroutine_name(*subroutine), self.list(args))
             }

@@ -819,6 +819,11 @@ pub enum Subroutine {
     Bcopy,
     /// `string basename(const char *)`.
     Basename,
+    /// `execargs`: the words of the memory between two addresses of the traced program, with blanks in the place
+    /// of the NULs that end them; empty if there is none.
+    Execargs,
+    /// `uint64_t uregs[n]`: a register of the thread as its program left it, by its number in `regs.d`.
+    Uregs,
     /// `string dirname(const char *)`.
     Dirname,
     /// `size_t strlen(const char *)`.
@@ -932,6 +937,8 @@ impl Subroutine {
             | Self::Speculation
             | Self::Strtok
             | Self::Rand
+            | Self::Execargs
+            | Self::Uregs
             | Self::Progenyof
             | Self::Stack
             | Self::Pyarg

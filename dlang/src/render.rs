@@ -58,7 +58,8 @@ const WINDOW: usize = 100;
 #[must_use]
 pub fn render(diagnostic: &Diagnostic, sources: &[Source], options: RenderOptions) -> String {
     let mut out = String::new();
-    let source = sources.get(usize::from(diagnostic.span.source));
+    let told = diagnostic.reached.unwrap_or(diagnostic.span);
+    let source = sources.get(usize::from(told.source));
     let tag = if options.tags {
         format!("[{}] ", diagnostic.tag)
     } else {
@@ -72,7 +73,7 @@ pub fn render(diagnostic: &Diagnostic, sources: &[Source], options: RenderOption
                 Origin::Library(_) => "library",
                 Origin::Script(_) | Origin::Specifier { .. } => "script",
             };
-            let at = line_of(&source.text, diagnostic.span.start);
+            let at = line_of(&source.text, told.start);
             let included = at
                 .file
                 .map_or(String::new(), |file| format!("\"{file}\", "));
@@ -195,7 +196,9 @@ fn line_of(text: &str, at: u32) -> Place<'_> {
                 Some((next, None)) => number = next,
                 Some((next, Some(name))) => {
                     number = next;
-                    file = (!name.starts_with('<')).then_some(name);
+                    // What the preprocessor calls the script itself.
+                    let is_script = name.starts_with('<') || name == "/dev/stdin";
+                    file = (!is_script).then_some(name);
                 }
                 None => number += 1,
             }
@@ -214,6 +217,7 @@ fn line_of(text: &str, at: u32) -> Place<'_> {
 /// `# 5 "file"` or `#line 5 "file"`: the number of the next line, and the file if one is named.
 fn line_marker(line: &str) -> Option<(usize, Option<&str>)> {
     let rest = line.strip_prefix('#')?.trim_start();
+    let rest = rest.strip_prefix("pragma").unwrap_or(rest).trim_start();
     let rest = rest.strip_prefix("line").unwrap_or(rest).trim_start();
     let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let number = rest[..digits].parse().ok()?;
@@ -300,6 +304,20 @@ mod tests {
              \x20 3 |         trace(slef);\n\
              \x20   |               ^^^^\n\
              \x20 hint: write `self`\n"
+        );
+    }
+
+    #[test]
+    fn the_line_is_that_up_to_which_the_text_was_read() {
+        let text = "BEGIN\n{ trace(\"a\n); }\n";
+        let error = Diagnostic::new(Tag::StrNl, at(text, "\"a"), "newline in string");
+        let error = error.reached(at(text, "); }"));
+        let shown = render(&error, &script(text), RenderOptions::default());
+        assert_eq!(
+            shown,
+            "failed to compile script lat.d: line 3: newline in string\n\
+             \x20 2 | { trace(\"a\n\
+             \x20   |         ^^\n"
         );
     }
 

@@ -21,10 +21,14 @@ pub enum Tag {
     PragmaOptset,
     /// An `#error` line.
     PragErr,
+    /// The attributes of a clause are less than is asked for (given by the command, which knows them).
+    AttrMin,
     /// A macro argument or variable has no value.
     MacroUndef,
     /// A macro argument is given but never used.
     MacroUnused,
+    /// A macro argument is a number that does not fit 64 bits.
+    MacroOflow,
     /// A digit does not belong to the constant's base.
     IntDigit,
     /// A constant does not fit 64 bits.
@@ -351,8 +355,10 @@ impl Tag {
             Self::PragmaMalform => "D_PRAGMA_MALFORM",
             Self::PragmaOptset => "D_PRAGMA_OPTSET",
             Self::PragErr => "D_PRAGERR",
+            Self::AttrMin => "D_ATTR_MIN",
             Self::MacroUndef => "D_MACRO_UNDEF",
             Self::MacroUnused => "D_MACRO_UNUSED",
+            Self::MacroOflow => "D_MACRO_OFLOW",
             Self::IntDigit => "D_INT_DIGIT",
             Self::IntOflow => "D_INT_OFLOW",
             Self::ChrNull => "D_CHR_NULL",

@@ -66,6 +66,7 @@ impl Emit<'_> {
             }
             ExprKind::Byte(of, index) => self.byte_of(of, index, span),
             ExprKind::Call(Subroutine::Copyin, args) => self.copyin(args, span),
+            ExprKind::Call(Subroutine::Uregs, args) => self.user_register(args, span),
             ExprKind::Call(Subroutine::Speculation, _) => self.speculation(span),
             ExprKind::Call(Subroutine::Alloca, args) => self.alloca(args, span),
             ExprKind::Call(subroutine @ (Subroutine::Pyarg | Subroutine::Pylocal), args) => {

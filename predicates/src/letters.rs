@@ -45,6 +45,12 @@ impl Emit<'_> {
         self.load(Reg::R2, &string.len);
         let copy = self.part(&string, &Val::Const(0), span)?;
         self.give_string(string);
+        self.change_letters(&copy, letter);
+        Ok(copy)
+    }
+
+    /// Makes each byte of a string that nothing shares yet another.
+    pub(crate) fn change_letters(&mut self, copy: &Str, letter: impl Fn(u8) -> u8) {
         let letters = self.rodata.put(table(letter));
         let rodata = self.storage.rodata;
         self.heap_address_known(Reg::R1, &copy.start);
@@ -57,7 +63,6 @@ impl Emit<'_> {
             e.asm.alu(Alu::Add, Reg::R5, Reg::R3);
             e.asm.store(Size::Byte, Reg::R5, 0, Reg::R0);
         });
-        Ok(copy)
     }
 
     /// A loop over the bytes from `r1` on: `turn` is done with `r3` = 0, 1 and so on, and leaves for

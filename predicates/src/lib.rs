@@ -21,6 +21,7 @@ mod number;
 pub mod part;
 mod path;
 mod place;
+mod process;
 pub mod python;
 mod python_frames;
 pub mod python_layout;

@@ -89,6 +89,7 @@ impl Emit<'_> {
                 self.string(&with_pid(provider, span))
             }
             ExprKind::Call(Subroutine::Copyinstr, args) => self.copyinstr(args, span),
+            ExprKind::Call(Subroutine::Execargs, args) => self.execargs(args, span),
             ExprKind::Call(Subroutine::Strjoin, args) => self.strjoin(&args[0], &args[1], span),
             ExprKind::Call(subroutine @ (Subroutine::Pystr | Subroutine::Pytype), args) => {
                 self.python_text(*subroutine, args, span)
@@ -195,7 +196,7 @@ impl Emit<'_> {
 
     /// After a helper has put a string at `start`, the end of the heap: checks its result in `r0`
     /// (bytes with the NUL, or an error) and takes the string into the heap.
-    fn pushed(&mut self, start: Val, address: &Val, span: Span) -> Emitted<Str> {
+    pub(crate) fn pushed(&mut self, start: Val, address: &Val, span: Span) -> Emitted<Str> {
         let bad = self.fault(Fault::BadAddress, address);
         self.asm.jump_if_imm(Cond::SLt, Reg::R0, 1, bad);
         self.heap_grows(self.storage.strsize);

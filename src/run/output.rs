@@ -38,7 +38,8 @@ impl Output {
                 }),
             });
         };
-        let failed = |error| anyhow::anyhow!("failed to open {path}: {}", reason(&error));
+        let failed =
+            |error| anyhow::anyhow!("failed to open output file '{path}': {}", reason(&error));
         let mut file = OpenOptions::new();
         let file = file.append(true).create(true).open(path).map_err(failed)?;
         if is_document {

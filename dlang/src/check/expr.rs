@@ -196,6 +196,7 @@ impl Checker<'_> {
                 Variable::Builtin(builtin) => (ExprKind::Builtin(builtin), ty.ty()),
                 Variable::Argument(n) => (ExprKind::Arg(n), ty.ty()),
                 Variable::Null => (ExprKind::Int(0), Type::pointer_to(Type::Void)),
+                Variable::Execargs => return self.execargs(span),
             };
             return Ok(node(kind, ty, span));
         }

@@ -43,6 +43,7 @@ impl Checker<'_> {
                 };
                 return match array {
                     Ok(Array::Args) => self.typed_argument(index, span),
+                    Ok(Array::Uregs) => self.user_register(index, span),
                     Err(why) => self.lacking(name, why, span),
                 };
             }

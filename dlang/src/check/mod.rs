@@ -23,6 +23,7 @@ mod operator;
 mod pragma;
 mod printf;
 mod probe_args;
+mod process;
 mod provider;
 mod python;
 mod rewrite;

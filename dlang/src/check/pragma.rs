@@ -15,6 +15,9 @@ const STABILITIES: [&str; 8] = [
 /// The words for what a name depends on.
 const CLASSES: [&str; 6] = ["Unknown", "CPU", "Platform", "Group", "ISA", "Common"];
 
+/// The words for what of a provider has attributes.
+const COMPONENTS: [&str; 5] = ["provider", "module", "function", "name", "args"];
+
 impl Checker<'_> {
     /// Checks a pragma after the whole program, so that it may stand before what it names.
     pub(super) fn checked_pragma(&mut self, ast: &Ast, pragma: &Pragma) -> Checked<()> {
@@ -25,6 +28,9 @@ impl Checker<'_> {
                     let message = "invalid attributes specified by #pragma attributes";
                     return self.plain_error(Tag::PragmaInval, pragma.span, message);
                 }
+                if let ("provider", [provider, component]) = (*name, &words[2..]) {
+                    return self.check_provider_attributes(ast, pragma, provider, component);
+                }
                 self.check_pragma_name(ast, pragma, name)
             }
             ("binding", [version, name]) if is_quoted(version) => {
@@ -34,15 +40,15 @@ impl Checker<'_> {
                 }
                 self.check_pragma_name(ast, pragma, name)
             }
-            ("depends_on", ["library", _]) => {
+            ("depends_on", ["library", _, ..]) => {
                 let message = "main program may not explicitly depend on a library";
                 let error = self
                     .diagnostic(Tag::PragmaDepend, pragma.span, message)
                     .with_hint("what a program uses of the libraries it gets without asking");
                 self.reject(error)
             }
-            ("depends_on", ["module" | "provider", _]) => Ok(()),
-            ("depends_on", [class, _]) => {
+            ("depends_on", ["module" | "provider", _, ..]) => Ok(()),
+            ("depends_on", [class, _, ..]) => {
                 let message = format!("invalid class {class} specified by #pragma depends_on");
                 self.plain_error(Tag::PragmaInval, pragma.span, &message)
             }
@@ -57,6 +63,29 @@ impl Checker<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// `attributes A/B/C provider NAME COMPONENT`.
+    fn check_provider_attributes(
+        &mut self,
+        ast: &Ast,
+        pragma: &Pragma,
+        provider: &str,
+        component: &str,
+    ) -> Checked<()> {
+        let named = |item: &Item| matches!(item, Item::Provider(own) if own.name.text == provider);
+        if !ast.items.iter().any(named) {
+            let message = "unused #pragma attributes";
+            return self.plain_error(Tag::PragmaUnused, pragma.span, message);
+        }
+        if !COMPONENTS.contains(&component) {
+            // In this order in libdtrace, too.
+            let message = format!(
+                "invalid component \"{provider}\" in attribute #pragma for provider {component}"
+            );
+            return self.plain_error(Tag::PragmaInval, pragma.span, &message);
+        }
+        Ok(())
     }
 
     /// The name must be one that the program itself defines.

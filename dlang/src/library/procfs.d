@@ -109,6 +109,7 @@ translator psinfo_t < struct task_struct *task > {
 	pr_addr = (uintptr_t)task;
 	pr_ttydev = task->signal->tty;
 	pr_fname = task->comm;
+	pr_psargs = execargs;
 	pr_wstat = task->exit_code;
 	pr_dmodel = PR_MODEL_LP64;
 };

@@ -74,6 +74,8 @@ pub enum Variable {
     Argument(u8),
     /// `NULL`.
     Null,
+    /// `execargs`: the command line of the process.
+    Execargs,
 }
 
 /// An array that a firing has.
@@ -81,6 +83,8 @@ pub enum Variable {
 pub enum Array {
     /// `args`: the probe's arguments with their types.
     Args,
+    /// `uregs`: the registers of the thread's program.
+    Uregs,
 }
 
 /// The actions that rdtrace runs; [`crate::program::Action`] has their arguments as well.
@@ -251,7 +255,7 @@ impl Kind {
     pub fn words(&self) -> &'static str {
         match self {
             Self::Variable(..) => "scalar",
-            Self::Array(_) => "array",
+            Self::Array(_) => "associative array",
             Self::Subroutine(..) | Self::Reading(..) => "function",
             Self::Action(..) => "tracing function",
             Self::Aggregating(..) => "aggregating function",

@@ -107,6 +107,8 @@ pub const fn subroutine_name(subroutine: Subroutine) -> &'static str {
         Subroutine::Copyinstr => "copyinstr",
         Subroutine::Copyinto => "copyinto",
         Subroutine::Dirname => "dirname",
+        Subroutine::Execargs => "execargs",
+        Subroutine::Uregs => "uregs",
         Subroutine::Getmajor => "getmajor",
         Subroutine::Getminor => "getminor",
         Subroutine::Htonl => "htonl",

@@ -54,7 +54,7 @@ pub const TABLE: &[Name] = &[
     action("discard", &[INT32], Ok(ActionName::Discard)),
     variable("epid", UINT, Builtin::Epid),
     variable("errno", INT, Builtin::Errno),
-    unsupported_variable("execargs", STRING, NO_KERNEL_TYPES),
+    EXECARGS,
     variable("execname", STRING, Builtin::Execname),
     action("exit", &[INT32], Ok(ActionName::Exit)).records(),
     action("freopen", &[ANY, MORE], Ok(ActionName::Freopen)).records().destructive(),
@@ -168,7 +168,7 @@ pub const TABLE: &[Name] = &[
     action("ufunc", &[ADDRESS], Ok(ActionName::Symbol(Symbol::Ufunc))).records(),
     variable("uid", UINT, Builtin::Uid),
     action("umod", &[ADDRESS], Ok(ActionName::Symbol(Symbol::Umod))).records(),
-    array("uregs", Err(NO_REGISTERS)),
+    array("uregs", Ok(Array::Uregs)),
     subroutine("ustack", ValueType::Stack, &[optional(UINT32), optional(UINT32)], Ok(Subroutine::Ustack)),
     variable("ustackdepth", UINT, Builtin::Ustackdepth),
     action("usym", &[ADDRESS], Ok(ActionName::Symbol(Symbol::Usym))).records(),
@@ -211,7 +211,6 @@ const MORE: Parameter = parameter(Takes::More, "...");
 // Why rdtrace does not run a name.
 const NO_KERNEL_TYPES: Lack =
     Lack::Unsupported("it needs the kernel's own types; pid, tid, execname and cpu are available");
-const NO_REGISTERS: Lack = Lack::Unsupported("rdtrace does not read machine registers");
 const ONLY_UREGS: Lack = Lack::Unknown("registers are in uregs[]");
 const NO_ZONES: Lack = Lack::Unknown("Linux has no zones or jails");
 const NO_MEMORY_RECORDS: Lack =
@@ -223,6 +222,8 @@ const NO_WRITING: Lack =
 const NO_KERNEL: Lack = Lack::Unsupported("rdtrace traces programs, not the kernel");
 
 const NULL: Name = row("NULL", Kind::Variable(ValueType::Void, Ok(Variable::Null)));
+
+const EXECARGS: Name = row("execargs", Kind::Variable(STRING, Ok(Variable::Execargs)));
 
 const fn row(name: &'static str, kind: Kind) -> Name {
     let attributes = Attributes {

@@ -119,11 +119,11 @@ impl Builder<'_> {
             Rule::character => self.constant(literal::character(text), span, ExprKind::Char),
             Rule::string => ExprKind::Str(literal::string(text)),
             Rule::macro_string => match self.macros.lookup(text.trim_start_matches('$'), true) {
-                Some(value) => ExprKind::Str(value.into_bytes()),
-                None => self.fail(macros::undefined(&text[1..], span)),
+                Some(value) => ExprKind::Str(literal::text_of(&value)),
+                None => self.fail(macros::undefined(text, span)),
             },
             Rule::macro_arg => match self.macros.lookup(&text[1..], false) {
-                Some(value) => self.macro_value(value, span),
+                Some(value) => self.macro_value(text, value, span),
                 None => self.fail(macros::undefined(text, span)),
             },
             Rule::aggregation => ExprKind::Aggregation(match &text[1..] {
@@ -245,15 +245,23 @@ impl Builder<'_> {
     }
 
     /// What a macro argument stands for: an integer, a name, or else a string.
-    fn macro_value(&self, value: String, span: Span) -> ExprKind {
-        let digits = value.strip_prefix('-').unwrap_or(&value);
+    fn macro_value(&self, name: &str, value: String, span: Span) -> ExprKind {
+        let signed = value.strip_prefix(['-', '+']);
+        let digits = signed.unwrap_or(&value);
         let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        if digits.starts_with(|c: char| c.is_ascii_digit()) && literal::integer(digits).is_ok() {
-            let number = self.number(digits, span);
-            if digits.len() == value.len() {
-                return number;
+        if digits.starts_with(|c: char| c.is_ascii_digit()) {
+            match literal::integer(digits) {
+                Ok(_) if value.starts_with('-') => {
+                    let kind = self.number(digits, span);
+                    return ExprKind::Unary(UnaryOp::Negate, Box::new(Expr { kind, span }));
+                }
+                Ok(_) => return self.number(digits, span),
+                Err((Tag::IntOflow, message)) => {
+                    let message = format!("macro argument {name} {message}");
+                    return self.fail(Diagnostic::new(Tag::MacroOflow, span, &message));
+                }
+                Err(_no_number) => {}
             }
-            return ExprKind::Unary(UnaryOp::Negate, Box::new(Expr { kind: number, span }));
         }
         if value.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
             && value.chars().all(word)
@@ -261,7 +269,7 @@ impl Builder<'_> {
             return ExprKind::Ident(value);
         }
         let unquoted = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
-        ExprKind::Str(unquoted.unwrap_or(&value).as_bytes().to_vec())
+        ExprKind::Str(literal::text_of(unquoted.unwrap_or(&value)))
     }
 
     fn number(&self, text: &str, span: Span) -> ExprKind {

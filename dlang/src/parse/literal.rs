@@ -80,7 +80,12 @@ pub(super) fn character(text: &str) -> Result<i32, (Tag, String)> {
 
 /// The text of `"..."`, up to a NUL if it has one.
 pub(super) fn string(text: &str) -> Vec<u8> {
-    let mut bytes = unescape(inside(text));
+    text_of(inside(text))
+}
+
+/// What a string constant means that has this text between its quotes, up to a NUL if it has one.
+pub(super) fn text_of(text: &str) -> Vec<u8> {
+    let mut bytes = unescape(text);
     if let Some(nul) = bytes.iter().position(|&b| b == 0) {
         bytes.truncate(nul);
     }

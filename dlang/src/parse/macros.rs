@@ -82,6 +82,23 @@ impl<'a> Expander<'a> {
         Some(number.to_string())
     }
 
+    /// Whether no argument is a word.
+    pub(super) fn has_no_words(&self) -> bool {
+        !self.macros.args.iter().any(|value| is_word(value))
+    }
+
+    /// The value of a macro argument, by its number, if it is a word.
+    pub(super) fn word(&self, number: &str) -> Option<&'a str> {
+        let index: usize = number.parse().ok()?;
+        let macros = self.macros;
+        let value = macros.args.get(index.checked_sub(1)?)?;
+        if !is_word(value) {
+            return None;
+        }
+        self.used.borrow_mut().insert(index);
+        Some(value)
+    }
+
     /// Expands the macros inside a probe description or an option. An undefined one is the error.
     pub(super) fn expand(&self, text: &str, span: Span) -> Result<String, Diagnostic> {
         let mut out = String::with_capacity(text.len());
@@ -108,25 +125,32 @@ impl<'a> Expander<'a> {
         Ok(out)
     }
 
-    /// The error for the last argument that no source refers to, as in libdtrace.
-    pub(super) fn unused(&self) -> Option<Diagnostic> {
+    /// The error for the last argument, if no source refers to it, at the end of the program. As in libdtrace, those
+    /// before it need not be referred to then.
+    pub(super) fn unused(&self, end: Span) -> Option<Diagnostic> {
         if self.macros.unreferenced_args {
             return None;
         }
-        let used = self.used.borrow();
-        let index = (1..=self.macros.args.len())
-            .rev()
-            .find(|n| !used.contains(n))?;
-        let value = &self.macros.args[index - 1];
+        let index = self.macros.args.len();
+        let value = self.macros.args.last()?;
+        if self.used.borrow().contains(&index) {
+            return None;
+        }
         Some(
             Diagnostic::new(
                 Tag::MacroUnused,
                 Span::default(),
                 &format!("extraneous argument '{value}' (${index} is not referenced)"),
             )
-            .with_hint("operands are the program's $1, $2, ...; quote -n programs as one word"),
+            .with_hint("operands are the program's $1, $2, ...; quote -n programs as one word")
+            .reached(end),
         )
     }
+}
+
+fn is_word(text: &str) -> bool {
+    let starts = |c: char| c.is_ascii_alphabetic() || c == '_';
+    text.starts_with(starts) && text.chars().all(|c| starts(c) || c.is_ascii_digit())
 }
 
 /// The error for a macro without a value.

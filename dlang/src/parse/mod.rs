@@ -17,6 +17,7 @@ mod macros;
 mod probe;
 mod scan;
 mod span;
+mod words;
 
 use std::cell::{Cell, RefCell};
 
@@ -33,6 +34,7 @@ pub use macros::Macros;
 use macros::Expander;
 use scan::TypeNames;
 use span::span;
+use words::Expanded;
 
 #[expect(unreachable_pub, reason = "pest derives a public enum")]
 mod grammar {
@@ -72,7 +74,11 @@ pub fn parse(sources: &[Source], macros: &Macros) -> Result<Ast, Vec<Diagnostic>
         }
     }
     if errors.is_empty() {
-        errors.extend(expander.unused());
+        let last = numbered().filter(|(_, source)| !is_library(source)).last();
+        let end = last.map_or_else(Span::default, |(index, source)| {
+            span(index, source.text.len(), source.text.len())
+        });
+        errors.extend(expander.unused(end));
     }
     if errors.is_empty() {
         Ok(ast)
@@ -114,8 +120,11 @@ fn parse_source(
         )]);
     }
     let scanned = scan::scan(&source.text, index, types).map_err(|error| vec![error])?;
-    let program = Grammar::parse(Rule::program, &scanned.text)
-        .map_err(|error| vec![syntax_error(&source.text, index, &error)])?;
+    let expanded = words::expand(&scanned.text, macros);
+    let program = Grammar::parse(Rule::program, &expanded.text).map_err(|error| {
+        let error = syntax_error(&source.text, &expanded, index, &error);
+        vec![undefined_before(&scanned.text, &error, macros).unwrap_or(error)]
+    })?;
     let kind = match &source.origin {
         Origin::Script(_) | Origin::Library(_) => SpecifierKind::Name,
         Origin::Specifier { kind, .. } => *kind,
@@ -124,6 +133,7 @@ fn parse_source(
         source: index,
         kind,
         macros,
+        expanded: &expanded,
         is_script: matches!(source.origin, Origin::Script(_)),
         errors: RefCell::default(),
         depth: Cell::new(0),
@@ -160,6 +170,8 @@ struct Builder<'a> {
     /// Whether the text is a script's, and not that of `-n`.
     is_script: bool,
     macros: &'a Expander<'a>,
+    /// What was parsed, which knows the places in the source.
+    expanded: &'a Expanded,
     errors: RefCell<Vec<Diagnostic>>,
     depth: Cell<usize>,
 }
@@ -298,7 +310,9 @@ impl Builder<'_> {
     fn span(&self, pair: &Pair<'_, Rule>) -> Span {
         let text = pair.as_str();
         let start = pair.as_span().start();
-        span(self.source, start, start + text.trim_end().len())
+        let last = start + text.trim_end().len().max(1) - 1;
+        let [start, last] = [start, last].map(|at| self.expanded.in_source(at));
+        span(self.source, start, last + 1)
     }
 
     /// Gives the value, or notes the error and gives the stand-in.
@@ -318,9 +332,14 @@ impl Builder<'_> {
 }
 
 /// libdtrace's words for a text that is not D: the token that cannot stand where it does.
-fn syntax_error(text: &str, source: u16, error: &pest::error::Error<Rule>) -> Diagnostic {
+fn syntax_error(
+    text: &str,
+    expanded: &Expanded,
+    source: u16,
+    error: &pest::error::Error<Rule>,
+) -> Diagnostic {
     let at = match error.location {
-        InputLocation::Pos(at) | InputLocation::Span((at, _)) => at,
+        InputLocation::Pos(at) | InputLocation::Span((at, _)) => expanded.in_source(at),
     };
     let at = skip_blank(text, at);
     let token = token_at(&text[at..]);
@@ -331,7 +350,11 @@ fn syntax_error(text: &str, source: u16, error: &pest::error::Error<Rule>) -> Di
             "syntax error near end of input",
         );
     }
-    let message = format!("syntax error near \"{token}\"");
+    let message = if closes_nothing(text, at) {
+        format!("extra {token} in input stream")
+    } else {
+        format!("syntax error near \"{token}\"")
+    };
     let mut diagnostic = Diagnostic::new(Tag::Syntax, span(source, at, at + token.len()), &message);
     diagnostic.hint = match token {
         "for" | "while" | "do" | "goto" => Some("D has no loops".into()),
@@ -339,6 +362,91 @@ fn syntax_error(text: &str, source: u16, error: &pest::error::Error<Rule>) -> Di
         _ => None,
     };
     diagnostic
+}
+
+/// The first macro in the braces of a clause that stands before a syntax error and is not defined: libdtrace
+/// looks macros up as it reads them, so that it tells this and never comes to the other.
+fn undefined_before(text: &str, error: &Diagnostic, macros: &Expander<'_>) -> Option<Diagnostic> {
+    let end = usize::try_from(error.span.start).ok()?;
+    let before = text.get(..end)?;
+    let (mut at, mut depth) = (0, 0);
+    while at < before.len() {
+        at = skip_blank(before, at);
+        let rest = &before[at..];
+        let length = match rest.chars().next()? {
+            quote @ ('"' | '\'') => quoted_length(rest, quote),
+            '$' if depth > 0 => {
+                let name = token_at(rest).trim_start_matches('$');
+                let digits = name.trim_start_matches(|c: char| c.is_ascii_digit());
+                let digits = name.len() - digits.len();
+                let name = if digits > 0 { &name[..digits] } else { name };
+                if !name.is_empty() && macros.lookup(name, rest.starts_with("$$")).is_none() {
+                    let place = span(error.span.source, at, at + token_at(rest).len());
+                    let dollars = if rest.starts_with("$$") { "$$" } else { "$" };
+                    return Some(macros::undefined(&format!("{dollars}{name}"), place));
+                }
+                token_at(rest).len()
+            }
+            '{' => {
+                depth += 1;
+                1
+            }
+            '}' => {
+                depth -= 1;
+                1
+            }
+            _ => token_at(rest).len(),
+        };
+        at += length;
+    }
+    None
+}
+
+/// Whether a parenthesis or bracket closes none that is open.
+fn closes_nothing(text: &str, at: usize) -> bool {
+    let kinds = [('(', ')'), ('[', ']')];
+    let Some((open, close)) = kinds
+        .into_iter()
+        .find(|(_, close)| text[at..].starts_with(*close))
+    else {
+        return false;
+    };
+    let (mut place, mut depth) = (0, 0);
+    while place < at {
+        place = skip_blank(text, place);
+        let rest = &text[place..];
+        place += match rest.chars().next() {
+            Some(quote @ ('"' | '\'')) => quoted_length(rest, quote),
+            Some(letter) if letter == open => {
+                depth += 1;
+                1
+            }
+            Some(letter) if letter == close => {
+                depth -= i32::from(place < at);
+                1
+            }
+            Some(_) => token_at(rest).len(),
+            None => break,
+        };
+    }
+    depth <= 0
+}
+
+/// The length of the string or character that a text begins with.
+fn quoted_length(text: &str, quote: char) -> usize {
+    let mut escaped = false;
+    let end = text.char_indices().skip(1).find(|(_, letter)| {
+        let ends = *letter == quote && !escaped;
+        escaped = *letter == '\\' && !escaped;
+        ends
+    });
+    end.map_or(text.len(), |(at, _)| at + 1)
+}
+
+/// Whether a text that begins with `$` begins with a macro.
+fn is_macro(text: &str) -> bool {
+    let name = text[1..].strip_prefix('$').unwrap_or(&text[1..]);
+    name.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
 }
 
 /// Skips blanks and comments.
@@ -363,6 +471,7 @@ fn token_at(text: &str) -> &str {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '$';
     let length = match text.chars().next() {
         None => 0,
+        Some('$') if !is_macro(text) => 1,
         Some(c) if word(c) => text.find(|c| !word(c)).unwrap_or(text.len()),
         Some(c) => {
             let operators = [

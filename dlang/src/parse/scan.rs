@@ -64,7 +64,7 @@ pub(super) fn scan(text: &str, source: u16, types: &mut TypeNames) -> Result<Sca
             b'#' if line_start => {
                 let end = text[start..].find('\n').map_or(text.len(), |n| start + n);
                 let span = scanner.span(start, end);
-                if let Some(pragma) = control_line(&text[start..end], span, start == 0)? {
+                if let Some(pragma) = control_line(&text[start..end], span)? {
                     pragmas.push(pragma);
                 }
                 out[start..end].fill(b' ');
@@ -199,12 +199,12 @@ impl Scanner<'_> {
                 self.at = start + 2 + n + 2;
                 Ok(())
             }
-            None => self.error(
-                Tag::Syntax,
-                start,
-                start + 2,
-                "end-of-file encountered before matching */",
-            ),
+            None => {
+                let message = "end-of-file encountered before matching */";
+                let error = Diagnostic::new(Tag::Syntax, self.span(start, start + 2), message);
+                let end = self.text.len();
+                Err(error.reached(self.span(end, end)))
+            }
         }
     }
 
@@ -225,7 +225,9 @@ impl Scanner<'_> {
                         (Tag::ChrNl, "constant")
                     };
                     let message = format!("newline encountered in {what} {kind}");
-                    return self.error(tag, start, self.at, &message);
+                    let error = Diagnostic::new(tag, self.span(start, self.at), &message);
+                    let behind = self.span(self.at + 1, self.at + 1);
+                    return Err(error.reached(behind));
                 }
                 Some(b'\\') => self.at += 2,
                 Some(_) => self.at += 1,
@@ -285,23 +287,15 @@ impl Scanner<'_> {
 }
 
 /// Reads one line that begins with `#`; the D pragmas among them are kept.
-fn control_line(line: &str, span: Span, first: bool) -> Result<Option<Pragma>, Diagnostic> {
-    if first && line.starts_with("#!") {
+fn control_line(line: &str, span: Span) -> Result<Option<Pragma>, Diagnostic> {
+    if line.starts_with("#!") {
         return Ok(None);
     }
     let rest = line[1..].trim();
     let (directive, rest) = split_word(rest);
     match directive {
-        "error" => Err(Diagnostic::new(
-            Tag::PragErr,
-            span,
-            &format!("#error: {rest}"),
-        )),
-        "line" if !rest.starts_with(|c: char| c.is_ascii_digit()) => Err(Diagnostic::new(
-            Tag::PragmaMalform,
-            span,
-            "malformed #line <line> [ [\"file\"] state ]",
-        )),
+        "error" => Err(error_line(rest, span)),
+        "line" if !is_line_control(rest) => Err(malformed_line(span)),
         "ident" | "line" | "" => Ok(None),
         number if number.bytes().all(|b| b.is_ascii_digit()) => Ok(None),
         "pragma" => d_pragma(rest, span),
@@ -316,27 +310,26 @@ fn control_line(line: &str, span: Span, first: bool) -> Result<Option<Pragma>, D
 
 fn d_pragma(rest: &str, span: Span) -> Result<Option<Pragma>, Diagnostic> {
     let (language, rest) = split_word(rest);
-    if language == "error" {
-        return Err(Diagnostic::new(
-            Tag::PragErr,
-            span,
-            &format!("#error: {rest}"),
-        ));
+    match language {
+        "error" => return Err(error_line(rest, span)),
+        "line" if !is_line_control(rest) => return Err(malformed_line(span)),
+        _other => {}
     }
     if language != "D" || rest.is_empty() {
         return Ok(None);
     }
     let (word, rest) = split_word(rest);
     match word {
-        "error" => Err(Diagnostic::new(
-            Tag::PragErr,
-            span,
-            &format!("#error: {rest}"),
-        )),
-        "option" if rest.is_empty() || rest.contains(char::is_whitespace) => Err(Diagnostic::new(
+        "error" => Err(error_line(rest, span)),
+        "option" if rest.is_empty() || rest.starts_with('"') => Err(Diagnostic::new(
             Tag::PragmaMalform,
             span,
-            "malformed #pragma option: expected <option-name>=<value>",
+            "malformed #pragma option <option>=<val>",
+        )),
+        "option" if rest.contains(char::is_whitespace) => Err(Diagnostic::new(
+            Tag::PragmaMalform,
+            span,
+            "superfluous arguments specified for #pragma option",
         )),
         "attributes" | "binding" | "depends_on" | "ident" | "line" | "option" => Ok(Some(Pragma {
             word: word.to_owned(),
@@ -349,6 +342,29 @@ fn d_pragma(rest: &str, span: Span) -> Result<Option<Pragma>, Diagnostic> {
             &format!("invalid D pragma: {word}"),
         )),
     }
+}
+
+/// What `#error` and its like say, as libdtrace does: each word with a blank behind it.
+fn error_line(rest: &str, span: Span) -> Diagnostic {
+    let mut words = rest.split_whitespace().collect::<Vec<_>>().join(" ");
+    if !words.is_empty() {
+        words.push(' ');
+    }
+    Diagnostic::new(Tag::PragErr, span, &format!("#error: {words}"))
+}
+
+/// Whether these are a line's number and, if anything, a file's name in quotes.
+fn is_line_control(rest: &str) -> bool {
+    let (number, file) = split_word(rest);
+    let is_number = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+    let is_file =
+        file.is_empty() || file.len() >= 2 && file.starts_with('"') && file.ends_with('"');
+    is_number && is_file
+}
+
+fn malformed_line(span: Span) -> Diagnostic {
+    let message = "malformed #line <line> [ [\"file\"] state ]";
+    Diagnostic::new(Tag::PragmaMalform, span, message)
 }
 
 fn split_word(text: &str) -> (&str, &str) {

@@ -1,0 +1,84 @@
+//! What a clause knows of the process that fires, beside the variables that are values: `execargs` and
+//! `uregs[]`.
+
+use super::checker::{Checked, Checker};
+use crate::ast::{self, Name};
+use crate::diag::Span;
+use crate::program::{Expr, ExprKind, Subroutine};
+use crate::tags::Tag;
+use crate::types::Type;
+
+/// One more than the largest index of `uregs[]` (`R_SS` of `regs.d`) that rdtrace reads, and than the largest that
+/// DTrace does.
+const REGISTERS: i64 = 21;
+const INDEXES: i64 = 26;
+
+impl Checker<'_> {
+    /// `execargs`: what the kernel knows of where the process's arguments are. A thread of the kernel has none.
+    pub(super) fn execargs(&mut self, span: Span) -> Checked<Expr> {
+        let mut place = |member: &str| {
+            let memory = member_of(ast_name("curthread", span), "mm", span);
+            let cond = ast::ExprKind::Ternary(
+                Box::new(memory.clone()),
+                Box::new(member_of(memory, member, span)),
+                Box::new(zero(span)),
+            );
+            self.expr(&ast::Expr { kind: cond, span })
+        };
+        let args = vec![place("arg_start")?, place("arg_end")?];
+        let kind = ExprKind::Call(Subroutine::Execargs, args);
+        let ty = Type::String;
+        Ok(Expr { kind, ty, span })
+    }
+
+    /// `uregs[n]`.
+    pub(super) fn user_register(&mut self, index: &ast::Expr, span: Span) -> Checked<Expr> {
+        let index = self.expr(index)?;
+        let (ExprKind::Int(number), Type::Int(_)) = (&index.kind, &index.ty) else {
+            let message = format!(
+                "uregs[ ] argument #1 is incompatible with prototype:\n\tprototype: integer constant\n\t argument: {}",
+                index.ty
+            );
+            return self.error(Tag::ProtoArg, index.span, &message);
+        };
+        match *number {
+            0..REGISTERS => {}
+            REGISTERS..INDEXES => {
+                let message = format!("uregs[{number}] is not supported: R_R15 to R_SS are");
+                return self.unsupported(index.span, &message);
+            }
+            ..0 => {
+                let message = format!("index {number} is out of range for array uregs");
+                return self.error(Tag::ArrBounds, index.span, &message);
+            }
+            _too_large => {
+                let message = format!("uregs[]: index out of bounds ({number})");
+                return self.plain_error(Tag::Unknown, index.span, &message);
+            }
+        }
+        let kind = ExprKind::Call(Subroutine::Uregs, vec![index]);
+        let ty = Type::U64;
+        Ok(Expr { kind, ty, span })
+    }
+}
+
+fn ast_name(name: &str, span: Span) -> ast::Expr {
+    let kind = ast::ExprKind::Ident(name.to_owned());
+    ast::Expr { kind, span }
+}
+
+/// `base->member`.
+fn member_of(base: ast::Expr, member: &str, span: Span) -> ast::Expr {
+    let text = member.to_owned();
+    let kind = ast::ExprKind::Member(Box::new(base), Name { text, span }, true);
+    ast::Expr { kind, span }
+}
+
+fn zero(span: Span) -> ast::Expr {
+    let kind = ast::ExprKind::Int {
+        value: 0,
+        unsigned: ast::IntSign::Signed,
+        long: false,
+    };
+    ast::Expr { kind, span }
+}
