@@ -51,7 +51,7 @@ fn translated_types(parsed: &Parsed) -> Vec<&'static str> {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let names_args = |source: &Source| {
         let mut words = source.text.split(|c| !is_word(c));
-        words.any(|word| word == "args")
+        words.any(|word| word.starts_with("arg"))
     };
     if !parsed.sources.iter().any(names_args) {
         return Vec::new();

@@ -33,7 +33,9 @@ pub(crate) fn of_provider(desc: &ProbeDesc) -> (Attributes, Attributes) {
         "dtrace" => (STABLE, STABLE),
         "profile" => (EVOLVING, EVOLVING),
         "fbt" => (EVOLVING, Attributes::of(Level::Private, Class::Isa)),
-        "proc" | "sched" => (PRIVATE, Attributes::of(Level::Evolving, Class::Isa)),
+        "proc" | "sched" | "io" | "ip" | "tcp" | "udp" => {
+            (PRIVATE, Attributes::of(Level::Evolving, Class::Isa))
+        }
         "syscall" | "rawtp" => (PRIVATE, Attributes::of(Level::Private, Class::Isa)),
         _in_programs => (Attributes::of(Level::Evolving, Class::Isa), PRIVATE),
     }

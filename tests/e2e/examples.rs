@@ -182,23 +182,103 @@ fn offcpu_shows_where_a_program_waits() {
     );
 }
 
+/// Runs an example on a command.
+fn example_on(script: &str, command: &str) -> String {
+    let script = repository("examples").join(script);
+    let mut rdtrace = rdtrace(["-qs", script.to_str().unwrap(), "-c", command]);
+    rdtrace.current_dir(repository("examples"));
+    run(rdtrace).clean_but_late()
+}
+
 #[test]
 fn execsnoop_shows_programs_that_start_and_end() {
-    if !can_trace_python() {
-        return;
+    if can_trace_python() {
+        assert_lines(
+            &example_on("execsnoop.d", "sh -c 'exec /bin/true'"),
+            &[
+                "WHAT           PID    PPID  PROGRAM",
+                "start ",
+                " true after ",
+            ],
+        );
     }
-    let script = repository("examples/execsnoop.d");
-    let mut command = rdtrace(["-qs", script.to_str().unwrap(), "-c"]);
-    command.arg("sh -c 'exec /bin/true'");
-    let output = run(command).clean();
-    assert_lines(
-        &output,
-        &[
-            "WHAT           PID    PPID  PROGRAM",
-            "start ",
-            " true after ",
-        ],
-    );
+}
+
+#[test]
+fn locks_shows_who_waits_for_whom() {
+    if can_trace_python() {
+        let output = example("locks.d", &[], "locks.py");
+        assert_lines(
+            &output,
+            &["locks.py:15 want", "locks.py:23 main", " microseconds in "],
+        );
+        assert_lines(&output, &["all waits, in nanoseconds", "Distribution"]);
+    }
+}
+
+#[test]
+fn malloc_shows_who_asks_for_memory() {
+    if can_trace_python() {
+        assert_lines(
+            &example("malloc.d", &[], "slow.py"),
+            &["importlib._bootstrap", " bytes in ", " calls"],
+        );
+    }
+}
+
+#[test]
+fn opensnoop_and_rwsnoop_show_files() {
+    if can_trace_python() {
+        assert_lines(
+            &example("opensnoop.d", &[], "slow.py"),
+            &["PID PROGRAM", " 0  /", "/slow.py"],
+        );
+        assert_lines(
+            &example("rwsnoop.d", &[], "slow.py"),
+            &["PID PROGRAM", " R ", "  slow.py"],
+        );
+    }
+}
+
+#[test]
+fn errinfo_and_procsystime_count_system_calls() {
+    if can_trace_python() {
+        assert_lines(
+            &example("errinfo.d", &[], "slow.py"),
+            &["PROGRAM ", "python3          openat                    2 "],
+        );
+        let output = example_on("procsystime.d", "sleep 1");
+        assert_lines(
+            &output,
+            &["PROGRAM          SYSTEM CALL            MICROSECONDS      CALLS"],
+        );
+        assert!(output.lines().count() > 10, "{output}");
+    }
+}
+
+#[test]
+fn iosnoop_shows_what_disks_do() {
+    if can_trace_python() && has_probe("io:::start") {
+        let writes = repository("tests/triggers/writes.py");
+        let output = example_on("iosnoop.d", &format!("{PYTHON} {}", writes.display()));
+        assert_lines(&output, &["PROGRAM              PID DISK", " W "]);
+    }
+}
+
+#[test]
+fn tcp_shows_connections() {
+    if can_trace_python() {
+        let output = example("tcp.d", &[], "connect.py");
+        for line in [
+            "WHAT     LOCAL",
+            " python3, after ",
+            "accept         127.0.0.1:",
+            "refused        127.0.0.1:",
+            "close          127.0.0.1:",
+        ] {
+            assert_lines(&output, &[line]);
+        }
+    }
 }
 
 /// Whether the kernel has a probe; it is told if not.

@@ -61,6 +61,34 @@ inline int O_CLOEXEC = 02000000;
 inline int O_DSYNC = 010000;
 inline int O_RSYNC = 04010000;
 
+/* Of the bits of bi_opf: a write, one that is waited for; of bi_flags: the memory is a program's own. */
+translator bufinfo_t < struct bio *request > {
+	b_flags = ((int)request->bi_opf & 1 ? B_WRITE : B_READ) | ((int)request->bi_opf & 0x800 ? 0 : B_ASYNC) |
+	    ((int)request->bi_flags & 0x40 ? B_PAGEIO : B_PHYS);
+	b_addr = 0;
+	b_bcount = request->bi_iter.bi_size;
+	b_lblkno = request->bi_iter.bi_sector;
+	b_blkno = request->bi_iter.bi_sector;
+	b_resid = 0;
+	b_bufsize = request->bi_iter.bi_size;
+	b_iodone = (caddr_t)request->bi_end_io;
+	b_error = request->bi_status;
+	b_edev = request->bi_bdev == NULL ? 0 : request->bi_bdev->bd_dev;
+};
+
+translator devinfo_t < struct bio *request > {
+	dev_major = request->bi_bdev == NULL ? 0 : getmajor(request->bi_bdev->bd_dev);
+	dev_minor = request->bi_bdev == NULL ? 0 : getminor(request->bi_bdev->bd_dev);
+	dev_instance = 0;
+	dev_name = request->bi_bdev == NULL ? "<none>" :
+	    request->bi_bdev->bd_disk->part0->bd_device.parent == NULL ? "<none>" :
+	    request->bi_bdev->bd_disk->part0->bd_device.parent->driver == NULL ? "<none>" :
+	    stringof(request->bi_bdev->bd_disk->part0->bd_device.parent->driver->name);
+	dev_statname = request->bi_bdev == NULL ? "<none>" : stringof(request->bi_bdev->bd_device.kobj.name);
+	dev_pathname = request->bi_bdev == NULL ? "<none>" :
+	    strjoin("/dev/", stringof(request->bi_bdev->bd_device.kobj.name));
+};
+
 translator fileinfo_t < struct file *opened > {
 	fi_name = opened == NULL ? "<none>" : stringof(opened->f_path.dentry->d_name.name);
 	fi_offset = opened == NULL ? 0 : opened->f_pos;

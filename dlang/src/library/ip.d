@@ -83,6 +83,82 @@ typedef struct ipv6info {
 	struct ipv6hdr *ipv6_hdr;
 } ipv6info_t;
 
+inline string ip_protocol_name[int number] =
+	number == IPPROTO_TCP ? "TCP" :
+	number == IPPROTO_UDP ? "UDP" :
+	number == IPPROTO_IP ? "IP" :
+	number == IPPROTO_ICMP ? "ICMP" :
+	number == IPPROTO_IGMP ? "IGMP" :
+	number == IPPROTO_EGP ? "EGP" :
+	number == IPPROTO_IPV6 ? "IPv6" :
+	number == IPPROTO_ROUTING ? "ROUTE" :
+	number == IPPROTO_ESP ? "ESP" :
+	number == IPPROTO_AH ? "AH" :
+	number == IPPROTO_ICMPV6 ? "ICMPv6" :
+	number == IPPROTO_OSPF ? "OSPF" :
+	number == IPPROTO_SCTP ? "SCTP" :
+	number == IPPROTO_RAW ? "RAW" :
+	lltostr(number);
+
+/*
+ * The header of a packet of either version, which its first four bits tell. An address of IPv6 can only be printed, not
+ * chosen by a condition: it is in ipv6_saddr and ipv6_daddr, which there are of such packets alone.
+ */
+typedef uintptr_t void_ip_t;
+
+translator ipinfo_t < void_ip_t *header > {
+	ip_ver = header == NULL ? 0 : *(uint8_t *)header >> 4;
+	ip_plength = header == NULL ? 0 :
+	    *(uint8_t *)header >> 4 == 4 ?
+	    ntohs(((struct iphdr *)header)->tot_len) - ((*(uint8_t *)header & 0xf) << 2) :
+	    ntohs(((struct ipv6hdr *)header)->payload_len);
+	ip_saddr = header == NULL ? "<unknown>" :
+	    *(uint8_t *)header >> 4 == 4 ? inet_ntoa(&((struct iphdr *)header)->saddr) : "<IPv6>";
+	ip_daddr = header == NULL ? "<unknown>" :
+	    *(uint8_t *)header >> 4 == 4 ? inet_ntoa(&((struct iphdr *)header)->daddr) : "<IPv6>";
+};
+
+translator ifinfo_t < struct net_device *device > {
+	if_name = device == NULL ? "<unknown>" : stringof(device->name);
+	if_local = device == NULL;
+	if_ipstack = device == NULL ? 0 : (uint64_t)device->nd_net.net;
+	if_addr = (uintptr_t)device;
+};
+
+translator ipv4info_t < struct iphdr *header > {
+	ipv4_ver = header == NULL ? 0 : 4;
+	ipv4_ihl = header == NULL ? 0 : (*(uint8_t *)header & 0xf) << 2;
+	ipv4_tos = header == NULL ? 0 : header->tos;
+	ipv4_length = header == NULL ? 0 : ntohs(header->tot_len);
+	ipv4_ident = header == NULL ? 0 : ntohs(header->id);
+	ipv4_flags = header == NULL ? 0 : ntohs(header->frag_off) >> 12;
+	ipv4_offset = header == NULL ? 0 : ntohs(header->frag_off) & 0x0fff;
+	ipv4_ttl = header == NULL ? 0 : header->ttl;
+	ipv4_protocol = header == NULL ? 0 : header->protocol;
+	ipv4_protostr = header == NULL ? "<null>" : ip_protocol_name[header->protocol];
+	ipv4_checksum = header == NULL ? 0 : ntohs(header->check);
+	ipv4_src = header == NULL ? 0 : header->saddr;
+	ipv4_dst = header == NULL ? 0 : header->daddr;
+	ipv4_saddr = header == NULL ? "<null>" : inet_ntoa(&header->saddr);
+	ipv4_daddr = header == NULL ? "<null>" : inet_ntoa(&header->daddr);
+	ipv4_hdr = header;
+};
+
+translator ipv6info_t < struct ipv6hdr *header > {
+	ipv6_ver = header == NULL ? 0 : 6;
+	ipv6_tclass = header == NULL ? 0 : (ntohl(*(uint32_t *)header) & 0x0fffffff) >> 20;
+	ipv6_flow = header == NULL ? 0 : ntohl(*(uint32_t *)header) & 0x000fffff;
+	ipv6_plen = header == NULL ? 0 : ntohs(header->payload_len);
+	ipv6_nexthdr = header == NULL ? 0 : header->nexthdr;
+	ipv6_nextstr = header == NULL ? "<null>" : ip_protocol_name[header->nexthdr];
+	ipv6_hlim = header == NULL ? 0 : header->hop_limit;
+	ipv6_src = header == NULL ? NULL : &header->saddr;
+	ipv6_dst = header == NULL ? NULL : &header->daddr;
+	ipv6_saddr = inet_ntoa6(&header->saddr);
+	ipv6_daddr = inet_ntoa6(&header->daddr);
+	ipv6_hdr = header;
+};
+
 translator pktinfo_t < struct sk_buff *packet > {
 	pkt_addr = (uintptr_t)packet;
 };

@@ -232,11 +232,19 @@ pub(super) const fn function(name: &'static str, inputs: &'static [&'static str]
 mod tests {
     use super::*;
     use crate::catalog::tests::desc;
-    use crate::providers::{proc, sched};
+    use crate::providers::{io, net, proc, sched};
 
     #[test]
     fn all_definitions_are_d() {
-        for provider in [&proc::PROC, &sched::SCHED] {
+        let all = [
+            &proc::PROC,
+            &sched::SCHED,
+            &io::IO,
+            &net::IP,
+            &net::TCP,
+            &net::UDP,
+        ];
+        for provider in all {
             for row in provider.probes {
                 for on in row.on {
                     let dependent = Dependent {

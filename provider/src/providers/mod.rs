@@ -9,8 +9,10 @@ mod dtrace;
 mod fbt;
 pub(crate) mod file;
 pub(crate) mod interpreter;
+mod io;
 mod machine_code;
 pub(crate) mod names;
+mod net;
 pub(crate) mod part;
 mod pid;
 mod proc;
@@ -24,7 +26,7 @@ mod usdt;
 use self::part::Provider;
 
 /// All providers, in the order in which their probes get ids.
-pub(crate) const PROVIDERS: [&dyn Provider; 10] = [
+pub(crate) const PROVIDERS: [&dyn Provider; 14] = [
     &dtrace::Dtrace,
     &profile::Profile,
     &syscall::Syscall,
@@ -35,6 +37,10 @@ pub(crate) const PROVIDERS: [&dyn Provider; 10] = [
     &fbt::Fbt,
     &proc::PROC,
     &sched::SCHED,
+    &io::IO,
+    &net::IP,
+    &net::TCP,
+    &net::UDP,
 ];
 
 /// The provider with this bare name, if its probes are those of an interpreter.
@@ -44,19 +50,15 @@ pub(crate) fn of_interpreter(name: &str) -> Option<&'static dyn Provider> {
 }
 
 /// Providers of DTrace's that rdtrace does not have.
-pub(crate) const OTHER_PROVIDERS: [&str; 14] = [
+pub(crate) const OTHER_PROVIDERS: [&str; 10] = [
     "cpc",
     "fpuinfo",
-    "io",
-    "ip",
     "lockstat",
     "mib",
     "plockstat",
     "rawfbt",
     "sdt",
     "sysinfo",
-    "tcp",
-    "udp",
     "ustack",
     "vminfo",
 ];
