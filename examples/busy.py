@@ -1,4 +1,4 @@
-"""Calls a few functions at different rates for a number of seconds (default 10), for top.d."""
+"""Calls a few functions at different rates for a number of seconds (default 10), for calls.d and top.d."""
 
 import sys
 import time

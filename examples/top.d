@@ -1,28 +1,13 @@
-#!/usr/bin/env -S rdtrace -qs
+#!/usr/bin/env -S rdtrace -q --format top -s
 /*
- * Shows, each second, the 20 Python functions called most often on the whole machine.
+ * Shows live, on a screen, in which Python functions a program spends its time on CPUs: by itself, and with what they call.
  *
- *     ./top.d
+ *     ./top.d -c "python3 flame.py"
+ *     ./top.d -p PID
  */
 
-#pragma D option aggsortrev
-
-python*:::function-entry
+profile-199
+/pid == $target/
 {
-	@calls[pid, copyinstr(arg0), arg2, copyinstr(arg1)] = count();
-}
-
-tick-1s
-{
-	trunc(@calls, 20);
-	printf("\033[2J\033[1;1H%6s %60s %6s %30s %9s\n",
-	    "PID", "FILENAME", "LINE", "FUNCTION", "CALLS");
-	printa("%6d %60s %6d %30s %@9d\n", @calls);
-	trunc(@calls);
-}
-
-/* What the last, unfinished second counted is not for printing. */
-END
-{
-	trunc(@calls);
+	@samples[jstack()] = count();
 }

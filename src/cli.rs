@@ -79,6 +79,8 @@ pub(crate) struct Cli {
     pub(crate) manual: Option<Manual>,
     /// What is done in the place of tracing.
     pub(crate) instead: Option<Instead>,
+    /// `--doctor`.
+    pub(crate) doctor: bool,
     /// `--check-python`.
     pub(crate) check_python: Option<String>,
     /// `-x` and the options that are short for one, in order: `NAME` or `NAME=VALUE`.
@@ -292,6 +294,12 @@ pub(crate) fn command() -> Command {
                 .help("Show a stage of the compilation and stop"),
         )
         .arg(
+            Arg::new("doctor")
+                .long("doctor")
+                .action(ArgAction::SetTrue)
+                .help("Tell what can be traced on this machine, or of the processes of -p, and what to do"),
+        )
+        .arg(
             Arg::new("check-python")
                 .long("check-python")
                 .value_name("FILE")
@@ -386,6 +394,7 @@ pub(crate) fn from_matches(matches: &ArgMatches) -> Result<Cli, Wrong> {
                 .map(Manual::Completions)
         },
         complete: matches.get_one("complete").cloned(),
+        doctor: matches.get_flag("doctor"),
         check_python: matches.get_one("check-python").cloned(),
         operands: values(matches, "operands"),
         ..Cli::default()

@@ -29,6 +29,7 @@ use crate::kernel::{KernelMaps, KernelNames, wall_offset};
 use crate::matching::Found;
 use crate::message::Messages;
 use crate::options::Options;
+use crate::otlp;
 use crate::rejection;
 
 /// The clauses of a program on probes, in the kernel.
@@ -166,6 +167,12 @@ impl Enabling {
         }
         let options = OutputOptions {
             wall_offset: wall_offset(),
+            resource: otlp::resource(),
+            process: if let [one] = targets {
+                Some(*one)
+            } else {
+                None
+            },
             ..self.options.output.clone()
         };
         let stacks = self.compiler.stacks().map(|map| self.session.map(map));

@@ -49,6 +49,15 @@ impl Example {
         lines.collect::<Vec<_>>().join(" ")
     }
 
+    /// The options of its `#!` line, which all begin with `-q`.
+    pub(crate) fn options(self) -> Vec<String> {
+        let line = self.text.lines().next().unwrap_or_default();
+        let format = line.split_once("--format ").map(|(_, rest)| rest);
+        let format = format.and_then(|rest| rest.split(' ').next());
+        let format = format.map(|format| format!("oformat={format}"));
+        std::iter::once("quiet".to_owned()).chain(format).collect()
+    }
+
     /// Whether it traces the process of `-c` or `-p`.
     pub(crate) fn has_target(self) -> bool {
         self.text.contains("$target")
@@ -118,6 +127,20 @@ mod tests {
             text: "a$target:::b /pid == $target/ {}",
         };
         assert_eq!(example.for_all(), "a*:::b /pid != $pid/ {}");
+    }
+
+    #[test]
+    fn each_is_run_as_its_first_line_says() {
+        for example in Example::all() {
+            let line = example.text.lines().next().unwrap_or_default();
+            let expected = match line.strip_prefix("#!/usr/bin/env -S rdtrace -q") {
+                Some(" --format top -s") => vec!["quiet".to_owned(), "oformat=top".to_owned()],
+                // The one that stays as it is has no such line.
+                Some("s") | None => vec!["quiet".to_owned()],
+                Some(other) => panic!("{}: {other}", example.name),
+            };
+            assert_eq!(example.options(), expected, "{}", example.name);
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod compile;
 mod depends;
 mod destructive;
 mod difference;
+mod doctor;
 mod enabling;
 mod examples;
 mod failure;
@@ -34,13 +35,16 @@ mod metrics;
 mod notices;
 mod option_values;
 mod options;
+mod otlp;
 mod prepare;
+mod progress;
 mod rejection;
 mod run;
 mod self_test;
 mod stability;
 mod subcommand;
 mod target;
+mod top;
 mod unmatched;
 
 use std::io::{self, Write as _};
@@ -133,6 +137,7 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
 
     tell_omissions(cli, &parsed, &options, &mut catalog, messages);
     let follow = prepare::follow(cli, &options, &parsed, &mut catalog, &target)?;
+    let progress = messages.during("looking for probes");
     let mut matches = match_probes(
         &parsed,
         &mut catalog,
@@ -140,6 +145,7 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
         |matches| check_early(&parsed, &options, matches),
         |desc| tell_waiting(desc, messages),
     )?;
+    drop(progress);
     if cli.list {
         check(&parsed, &options, &KnownArgs::of(&parsed, &matches))?;
         return list::matching(cli, &parsed, &mut catalog, messages);
@@ -157,7 +163,7 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
     )?;
     check_number(&checked.parsed, &options, &matches)?;
     stability::check_minimum(&checked.parsed, &checked.program, &options)?;
-    let mut output = Output::open(cli.output.as_deref(), options.output.format.is_document())?;
+    let mut output = open_output(cli, options.output.format, messages)?;
     if !options.output.quiet {
         announce(&parsed, &matches, messages);
     }
@@ -203,6 +209,24 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
     run.trace(&matches)
 }
 
+/// Where the output goes.
+fn open_output(cli: &Cli, format: OutputFormat, messages: &Messages) -> Result<Output> {
+    let named = cli.output.as_deref();
+    match format {
+        OutputFormat::Otlp => otlp::output(named, messages),
+        OutputFormat::Top => top::output(named, messages),
+        OutputFormat::Text
+        | OutputFormat::Json
+        | OutputFormat::Csv
+        | OutputFormat::Folded
+        | OutputFormat::Flamegraph
+        | OutputFormat::Speedscope
+        | OutputFormat::Chrome
+        | OutputFormat::Pprof
+        | OutputFormat::Prometheus => Output::open(named, format.is_document()),
+    }
+}
+
 /// What takes no probes, if that is what is asked for: the exit status.
 fn without_probes(cli: &Cli, messages: &Messages) -> Result<Option<i32>> {
     let modes = [
@@ -228,6 +252,10 @@ fn without_probes(cli: &Cli, messages: &Messages) -> Result<Option<i32>> {
     } else if let Some(manual) = cli.manual {
         manual.print(cli::command(), &mut io::stdout())?;
         0
+    } else if cli.doctor {
+        let (text, status) = doctor::examine(&cli.pids)?;
+        print(&text)?;
+        status
     } else if let Some(file) = &cli.check_python {
         self_test::command(file)?
     } else if let Some(letter) = cli.unsupported.first() {

@@ -73,7 +73,7 @@ fn table(out: &mut dyn Write, title: &str, rows: &[(&str, &str)]) -> io::Result<
     roff.to_writer(out)
 }
 
-const SYNOPSIS: [(&str, &str); 5] = [
+const SYNOPSIS: [(&str, &str); 6] = [
     (
         "rdtrace [options] [-s SCRIPT]... [-n SPEC]... [-c COMMAND | -p PID] [ARG]...",
         "Traces what the D programs of -s and -n describe.",
@@ -83,6 +83,12 @@ const SYNOPSIS: [(&str, &str); 5] = [
         "Lists probes.",
     ),
     ("rdtrace -e -s SCRIPT", "Compiles only."),
+    (
+        "rdtrace --doctor [-p PID]",
+        "Tells what can be traced on this machine: kernel, rights, which Pythons run and what probes \
+         they have; one line each, with what to do where it is not `ok'. The exit status is 1 if \
+         nothing can be traced.",
+    ),
     (
         "rdtrace run [NAME [ARG]...] [--show] [options] [-c COMMAND | -p PID | --all]",
         "Runs a script that comes with rdtrace, or shows it; lists them all without a name. -s NAME \
@@ -115,9 +121,11 @@ const TRACING_OPTIONS: [(&str, &str); 4] = [
         "-x oformat=NAME",
         "What the output is, as --format: text (the default), json (one object a line), csv (a table of \
          values and aggregations), folded (stacks in lines), flamegraph (stacks as a picture, SVG), \
-         speedscope, chrome (trace events, for Perfetto too), pprof, prometheus (metrics of aggregations). \
-         Entry and return probes of any provider are calls to folded, flamegraph, speedscope, chrome and \
-         pprof. flamegraph and those behind it are documents: -o replaces the file.",
+         speedscope, chrome (trace events, for Perfetto too), pprof, prometheus (metrics of aggregations), \
+         top (stacks by function, live on a screen), otlp (spans, metrics and logs, sent to the OpenTelemetry collector that -o names: \
+         http://HOST:4318). Entry and return probes of any provider are calls to folded, flamegraph, \
+         speedscope, chrome, pprof and otlp. flamegraph, speedscope, chrome, pprof and prometheus are \
+         documents: -o replaces the file.",
     ),
     (
         "-x followfork",
@@ -150,15 +158,20 @@ const EXIT_STATUS: [(&str, &str); 4] = [
     ("2", "The command line is wrong."),
 ];
 
-const ENVIRONMENT: [(&str, &str); 2] = [
+const ENVIRONMENT: [(&str, &str); 3] = [
     (
         "DTRACE_OPT_NAME",
         "Sets the option NAME, as -x does; -x and the program's own pragmas win.",
     ),
+    (
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "Where --format otlp sends to, if -o does not say; OTEL_EXPORTER_OTLP_PROTOCOL, _HEADERS, \
+         _TIMEOUT and _COMPRESSION, OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME are heeded too.",
+    ),
     ("NO_COLOR", "Messages have no colours on a terminal."),
 ];
 
-const EXAMPLES: [(&str, &str); 8] = [
+const EXAMPLES: [(&str, &str); 10] = [
     ("rdtrace -l -p 1234", "Lists the probes of process 1234."),
     (
         "rdtrace -q -s call_stack.d -c \"python3 script.py\"",
@@ -171,6 +184,10 @@ const EXAMPLES: [(&str, &str); 8] = [
     (
         "rdtrace -F -n 'python$target:::function-entry,python$target:::function-return {}' -p 1234",
         "Shows calls as they nest.",
+    ),
+    (
+        "rdtrace run top -p 1234",
+        "Shows live which functions of a Python take the most time.",
     ),
     (
         "rdtrace run slow 100 -p 1234",
@@ -189,6 +206,11 @@ const EXAMPLES: [(&str, &str); 8] = [
     (
         "rdtrace -q --listen 9435 -n 'python*:::gc-start { @gc[execname] = count(); }'",
         "Counts garbage collections, for Prometheus to fetch.",
+    ),
+    (
+        "rdtrace -q --format otlp -o http://127.0.0.1:4318 -n 'python$target:::function-entry, \
+         python$target:::function-return {}' -p 1234",
+        "Sends each call as a span to an OpenTelemetry collector.",
     ),
 ];
 

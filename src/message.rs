@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use provider::text::escaped_lines;
 
@@ -12,6 +13,16 @@ use provider::text::escaped_lines;
 pub(crate) struct Messages {
     name: String,
     coloured: bool,
+    shared: Arc<Mutex<Shared>>,
+}
+
+/// What all threads that say something must know.
+#[derive(Debug, Default)]
+struct Shared {
+    /// The messages that are kept back while a screen has the terminal.
+    held: Option<Vec<String>>,
+    /// Whether a line of progress stands on the terminal.
+    progress: bool,
 }
 
 /// How a terminal shows the name, carets and hints, and how it ends that.
@@ -19,6 +30,9 @@ const BOLD: &str = "\x1b[1m";
 const RED: &str = "\x1b[1;31m";
 const CYAN: &str = "\x1b[36m";
 const PLAIN: &str = "\x1b[0m";
+
+/// The line that the cursor is on, taken away.
+const ERASED: &str = "\r\x1b[K";
 
 impl Messages {
     /// Under the last part of `argv[0]`.
@@ -30,6 +44,7 @@ impl Messages {
         let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         Self {
             name: name.to_owned(),
+            shared: Arc::default(),
             coloured: !no_colour && !is_dumb && std::io::stderr().is_terminal(),
         }
     }
@@ -38,6 +53,14 @@ impl Messages {
     /// obey is shown as `\x1b`. A standard error that is closed is no reason to
     /// stop tracing.
     pub(crate) fn say(&self, text: &str) {
+        let mut shared = self.shared();
+        if let Some(held) = &mut shared.held {
+            held.push(text.to_owned());
+            return;
+        }
+        if std::mem::take(&mut shared.progress) {
+            let _ = write!(std::io::stderr(), "{ERASED}");
+        }
         let (name, text) = (&self.name, escaped_lines(text));
         let mut stderr = std::io::stderr().lock();
         let _ = if self.coloured {
@@ -46,6 +69,49 @@ impl Messages {
         } else {
             writeln!(stderr, "{name}: {text}")
         };
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps messages back from now on: a screen has the terminal.
+    pub(crate) fn hold(&self) {
+        self.shared().held.get_or_insert_default();
+    }
+
+    /// The first line of the last message that is kept back.
+    pub(crate) fn last_held(&self) -> Option<String> {
+        let shared = self.shared();
+        let line = shared.held.as_ref()?.last()?.lines().next()?;
+        Some(escaped_lines(line))
+    }
+
+    /// Says what was kept back, and all that follows at once.
+    pub(crate) fn release(&self) {
+        let held = self.shared().held.take();
+        for text in held.unwrap_or_default() {
+            self.say(&text);
+        }
+    }
+
+    /// Whether lines can come and go.
+    pub(crate) fn has_terminal(&self) -> bool {
+        let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        !is_dumb && std::io::stderr().is_terminal()
+    }
+
+    /// Shows a line of progress in the place of the last one, or takes that away.
+    pub(crate) fn show_progress(&self, text: Option<&str>) {
+        let mut shared = self.shared();
+        if shared.held.is_some() || text.is_none() && !shared.progress {
+            return;
+        }
+        shared.progress = text.is_some();
+        let text = text.map(|text| format!("{}: {}", self.name, escaped_lines(text)));
+        let mut stderr = std::io::stderr().lock();
+        let _ = write!(stderr, "{ERASED}{}", text.unwrap_or_default());
+        let _ = stderr.flush();
     }
 }
 
@@ -74,6 +140,18 @@ pub(crate) fn reason(error: &std::io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_kept_back_can_be_looked_at() {
+        let messages = Messages::new(Some("rdtrace"));
+        assert_eq!(messages.last_held(), None);
+        messages.hold();
+        messages.say("one");
+        messages.clone().say("two\nlines");
+        assert_eq!(messages.last_held().as_deref(), Some("two"));
+        messages.release();
+        assert_eq!(messages.last_held(), None);
+    }
 
     #[test]
     fn only_carets_and_hints_are_coloured() {

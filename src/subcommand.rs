@@ -94,8 +94,10 @@ fn parse_run(args: &[OsString]) -> Result<Cli, Wrong> {
     }
     let name = format!("{}.d", example.name);
     cli.inputs.insert(0, Input::Text { name, text });
-    // The script's own `#!` line says so.
-    cli.options.insert(0, "quiet".into());
+    // As if it was started as a program: what its `#!` line says comes first.
+    let mut options = example.options();
+    options.append(&mut cli.options);
+    cli.options = options;
     Ok(cli)
 }
 

@@ -35,6 +35,17 @@ enum Part {
     AtomicFetch,
 }
 
+/// What every run needs, those that came first first.
+const EVERY_RUN: [Part; 7] = [
+    Part::Helper(112),
+    Part::Map(bpf_map_type::BPF_MAP_TYPE_RINGBUF),
+    Part::Helper(158),
+    Part::Map(bpf_map_type::BPF_MAP_TYPE_TASK_STORAGE),
+    Part::Helper(156),
+    Part::AtomicFetch,
+    Part::Helper(174),
+];
+
 /// A part that this kernel does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lack(Part);
@@ -119,6 +130,21 @@ impl Lack {
             Part::AtomicFetch => load(&EXCHANGE, None).is_err(),
         };
         parts(new.insns).into_iter().find(lacks).map(Self)
+    }
+
+    /// The first part that every run needs and this kernel lacks. Nothing is known of a kernel that lets us
+    /// load no program.
+    pub(crate) fn of_kernel() -> Option<Self> {
+        if !KernelFeatures::loads_programs() {
+            return None;
+        }
+        let lacks = |part: &Part| match *part {
+            Part::Map(kind) => lacks_map(kind),
+            Part::Helper(id) => !helper(bpf_prog_type::BPF_PROG_TYPE_KPROBE, id),
+            Part::MayGoto => !KernelFeatures::may_goto(),
+            Part::AtomicFetch => load(&EXCHANGE, None).is_err(),
+        };
+        EVERY_RUN.into_iter().find(lacks).map(Self)
     }
 
     /// A kind of map, if the kernel lacks it.

@@ -89,7 +89,9 @@ impl Run {
             signals,
         } = self;
         let enabling = &mut enabler.enabling;
+        let progress = messages.during("loading the programs");
         let mut loaded = enabling.load(&all_found(matches))?;
+        drop(progress);
         let records = loaded.ecbs.iter().any(records_of_programs);
         let ecbs = std::mem::take(&mut loaded.ecbs);
         // Threads have the signals blocked that were so when they started: any other would get them, and end us.

@@ -55,6 +55,16 @@ impl Output {
         })
     }
 
+    /// What it is called.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Writes what has been collected.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+
     /// Writes what stands before all that the program prints.
     pub(crate) fn write(&mut self, text: &str) -> io::Result<()> {
         self.writer.write_all(text.as_bytes())
@@ -62,9 +72,14 @@ impl Output {
 
     /// Something that keeps it.
     pub(crate) fn to(writer: impl Write + Send + 'static) -> Self {
+        Self::named("memory", writer)
+    }
+
+    /// Something that takes it, and what that is called.
+    pub(crate) fn named(name: &str, writer: impl Write + Send + 'static) -> Self {
         Self {
             writer: Box::new(writer),
-            name: "memory".into(),
+            name: name.into(),
             is_stdout: false,
             cut: Box::new(|_| Ok(())),
         }

@@ -81,15 +81,17 @@ fn untested(catalog: &Catalog, probes: &[Arc<Probe>]) -> Vec<PythonSites> {
 }
 
 fn passes(sites: &PythonSites, messages: &Messages, catalog: &mut Catalog) -> bool {
+    let file = sites.file.shown.display();
+    let progress = messages.during(&format!("testing the Python in {file}"));
     let outcome = match program_for(sites) {
         Some((like, program)) => test(like, &program, Some(sites)),
         // Nothing to run it with: unless there are markers, the analysis has to do.
         None => return !catalog.give_up_stand_ins(&sites.file),
     };
+    drop(progress);
     match outcome {
         Outcome::Passed(_) => catalog.record_check(&sites.file, Check::Passed),
         Outcome::Failed(why) => {
-            let file = sites.file.shown.display();
             messages.say(&format!(
                 "nothing is made from the code of the Python in {file}, its self-test failed: {why}"
             ));

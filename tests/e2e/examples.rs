@@ -291,14 +291,14 @@ fn has_probe(probe: &str) -> bool {
 }
 
 #[test]
-fn top_shows_the_busiest_functions_of_the_machine() {
+fn calls_shows_the_busiest_functions_of_the_machine() {
     if !can_trace_python() {
         return;
     }
     let target = Background::start(python(&repository("examples/busy.py"), &["60"]));
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
-    let mut command = rdtrace(["-q", "-o", out.to_str().unwrap(), "-s", "top.d"]);
+    let mut command = rdtrace(["-q", "-o", out.to_str().unwrap(), "-s", "calls.d"]);
     command.current_dir(repository("examples"));
     let tracer = Running::start(command);
     let often = format!(

@@ -62,13 +62,13 @@ fn read_by_python(program: &str, file: &Path) -> String {
 }
 
 /// Where `.ci/run` puts readers.
-fn readers() -> PathBuf {
+pub(crate) fn readers() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent();
     target.unwrap().join("readers")
 }
 
 /// Whether a reader is installed; if not, a test is skipped.
-fn has_reader(name: &str) -> bool {
+pub(crate) fn has_reader(name: &str) -> bool {
     let path = readers().join(name);
     if !path.exists() {
         skipped(&format!("needs {name} in target/readers"));

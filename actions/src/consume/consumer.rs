@@ -325,6 +325,18 @@ impl Consumer {
         Ok(text + &output::own(self.stats, self.dropped))
     }
 
+    /// What has been shown is about to be written: what the output still collects may come too.
+    pub fn before_write(&mut self, out: &mut Vec<u8>) {
+        if self.output.looks_on() {
+            let output = &mut self.output;
+            let each = &mut |table: &Table<'_>| output.now(table, out);
+            if let Err(error) = self.aggregations.now(self.maps.as_mut(), each) {
+                self.push(out, format!("cannot read aggregations: {error}"));
+            }
+        }
+        self.output.before_write(out);
+    }
+
     /// What is to be done beside the output since the last call, in order, with its places in `out`,
     /// which is taken to be written and cleared by the caller.
     pub fn take_effects(&mut self, out: &mut Vec<u8>) -> Vec<Effect> {

@@ -9,6 +9,9 @@
 //! end_record
 //! cleared         an aggregation has been emptied
 //! fault, drops    what went wrong, between records
+//! looks_on        whether aggregations are wanted as they are
+//!   now           one of them
+//! before_write    what has been shown is about to be written
 //! interrupted     Ctrl-C
 //! finish          no more records
 //! unprinted       an aggregation that the program has not printed, any number of times
@@ -74,6 +77,18 @@ pub(super) trait Output: fmt::Debug + Send {
 
     /// Ctrl-C ends the run.
     fn interrupted(&mut self, _out: &mut Vec<u8>) {}
+
+    /// Whether the aggregations are wanted as they are now: asked before what has been shown is written,
+    /// which is the case at least once a second.
+    fn looks_on(&mut self) -> bool {
+        false
+    }
+
+    /// An aggregation as it is now.
+    fn now(&mut self, _table: &Table<'_>, _out: &mut Vec<u8>) {}
+
+    /// What has been shown is about to be written.
+    fn before_write(&mut self, _out: &mut Vec<u8>) {}
 
     /// There are no more records.
     fn finish(&mut self, _out: &mut Vec<u8>) {}

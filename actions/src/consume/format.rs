@@ -22,6 +22,10 @@ pub enum OutputFormat {
     Pprof,
     /// Metrics of aggregations, in Prometheus' text format.
     Prometheus,
+    /// Spans, metrics and records of logs for an OpenTelemetry collector.
+    Otlp,
+    /// Stacks while they are collected, on a screen.
+    Top,
 }
 
 impl OutputFormat {
@@ -36,6 +40,8 @@ impl OutputFormat {
         ("chrome", Self::Chrome),
         ("pprof", Self::Pprof),
         ("prometheus", Self::Prometheus),
+        ("otlp", Self::Otlp),
+        ("top", Self::Top),
     ];
 
     /// Whether it shows when a record was made, and in which thread. Records do not say otherwise.
@@ -49,7 +55,13 @@ impl OutputFormat {
     pub fn shows_calls(self) -> bool {
         match self {
             Self::Text | Self::Json | Self::Csv | Self::Prometheus => false,
-            Self::Folded | Self::Flamegraph | Self::Speedscope | Self::Chrome | Self::Pprof => true,
+            Self::Folded
+            | Self::Flamegraph
+            | Self::Speedscope
+            | Self::Chrome
+            | Self::Pprof
+            | Self::Otlp
+            | Self::Top => true,
         }
     }
 
@@ -58,7 +70,7 @@ impl OutputFormat {
     #[must_use]
     pub fn is_document(self) -> bool {
         match self {
-            Self::Text | Self::Json | Self::Csv | Self::Folded => false,
+            Self::Text | Self::Json | Self::Csv | Self::Folded | Self::Otlp | Self::Top => false,
             Self::Flamegraph | Self::Speedscope | Self::Chrome | Self::Pprof | Self::Prometheus => {
                 true
             }

@@ -33,6 +33,10 @@ pub struct OutputOptions {
     /// What the monotonic clock, which records have their time from, lacks to the time since 1970, in
     /// nanoseconds.
     pub wall_offset: i64,
+    /// What is said of the machine with everything: attributes of an OpenTelemetry resource.
+    pub resource: Vec<(String, String)>,
+    /// The process that is traced, if it is just one.
+    pub process: Option<u32>,
 }
 
 impl Default for OutputOptions {
@@ -49,6 +53,8 @@ impl Default for OutputOptions {
             stack_indent: 14,
             format: OutputFormat::default(),
             wall_offset: 0,
+            resource: Vec::new(),
+            process: None,
         }
     }
 }

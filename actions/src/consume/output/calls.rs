@@ -191,3 +191,10 @@ fn names(record: &Record<'_>) -> (String, String) {
     };
     (shown.clone(), shown)
 }
+
+/// The parts of `function (file:line)`.
+pub(super) fn source(frame: &str) -> Option<(&str, (&str, i64))> {
+    let (name, place) = frame.strip_suffix(')')?.rsplit_once(" (")?;
+    let (file, line) = place.rsplit_once(':')?;
+    Some((name, (file, line.parse().ok()?)))
+}

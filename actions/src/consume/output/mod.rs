@@ -8,6 +8,8 @@
 //! | `folded`, `flamegraph`, `pprof` | `folded`, `flamegraph`, `pprof` | stacks ([`stacks`]), by [`of_stacks`] |
 //! | `speedscope` | `speedscope` | calls in their order, and stacks, by [`of_stacks`] |
 //! | `prometheus` | `prometheus` | aggregations |
+//! | `top` | `top` | stacks, while they are collected |
+//! | `otlp` | `otlp` | calls, all other records, aggregations |
 //! | `chrome` | `chrome` | calls ([`calls`]), all other records, aggregations |
 //!
 //! Entry and return probes are calls, of whatever provider they are: [`calls`] puts them together.
@@ -20,13 +22,16 @@ mod flamegraph;
 mod folded;
 mod json;
 mod of_stacks;
+mod otlp;
 mod pprof;
 mod prometheus;
+mod series;
 mod speedscope;
 mod stacks;
 #[cfg(test)]
 mod tests;
 mod text;
+mod top;
 mod values;
 
 use self::chrome::Chrome;
@@ -35,11 +40,13 @@ use self::flamegraph::Flamegraph;
 use self::folded::Folded;
 use self::json::Json;
 use self::of_stacks::OfStacks;
+use self::otlp::Otlp;
 use self::pprof::Pprof;
 use self::prometheus::Prometheus;
 pub(super) use self::prometheus::{metrics, own};
 use self::speedscope::Speedscope;
 use self::text::Text;
+use self::top::Top;
 use super::event::Output;
 use super::format::OutputFormat;
 use super::options::OutputOptions;
@@ -57,6 +64,8 @@ pub(super) fn open(format: OutputFormat, options: &OutputOptions) -> Box<dyn Out
         OutputFormat::Speedscope => Box::new(OfStacks::new(Speedscope::default())),
         OutputFormat::Chrome => Box::new(Chrome::new(options)),
         OutputFormat::Pprof => Box::new(OfStacks::new(Pprof::new(options))),
+        OutputFormat::Top => Box::new(Top::default()),
+        OutputFormat::Otlp => Box::new(Otlp::new(options)),
         OutputFormat::Prometheus => Box::new(Prometheus::default()),
     }
 }

@@ -12,7 +12,7 @@ use prost::Message;
 
 use super::super::decode::Record;
 use super::super::options::OutputOptions;
-use super::calls::{Frame, Step};
+use super::calls::{Frame, Step, source};
 use super::of_stacks::Form;
 use super::stacks::{Profile, Stacks};
 
@@ -91,13 +91,6 @@ fn file(stacks: &Stacks, profiles: &[Profile]) -> proto::Profile {
     }
     file.string_table = texts.all;
     file
-}
-
-/// The parts of `function (file:line)`.
-fn source(frame: &str) -> Option<(&str, (&str, i64))> {
-    let (name, place) = frame.strip_suffix(')')?.rsplit_once(" (")?;
-    let (file, line) = place.rsplit_once(':')?;
-    Some((name, (file, line.parse().ok()?)))
 }
 
 /// The file's table of texts.

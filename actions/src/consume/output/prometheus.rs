@@ -15,10 +15,8 @@ use super::super::convert::until_nul;
 use super::super::decode::Record;
 use super::super::event::{Data, Output};
 use super::super::stats::ConsumerStats;
+use super::series::{MOST_SERIES, largest};
 use super::values::Text;
-
-/// The most series of an aggregation: the largest of its keys.
-const MOST_SERIES: usize = 1000;
 
 /// The most characters of a label's value.
 const LONGEST_LABEL: usize = 512;
@@ -114,12 +112,7 @@ fn aggregation(table: &Table<'_>, index: usize) -> String {
     };
     let help = format!("@{} = {}()", layout.name, layout.func.name());
     head(&mut text, &name, kind, &help);
-    let mut series: Vec<Keyed<'_>> = table.entries(index).collect();
-    let left_out = series.len().saturating_sub(MOST_SERIES);
-    if left_out > 0 {
-        series.sort_by_key(|keyed| std::cmp::Reverse(weight(&keyed.result)));
-        series.truncate(MOST_SERIES);
-    }
+    let (series, left_out) = largest(table.entries(index));
     for Keyed { key, result } in series {
         let labels: Vec<String> = (1..)
             .zip(&key)
@@ -139,17 +132,6 @@ fn aggregation(table: &Table<'_>, index: usize) -> String {
         let _ = writeln!(text, "{dropped} {left_out}");
     }
     text
-}
-
-/// What there is most of stays.
-fn weight(result: &Aggregated) -> i64 {
-    match result {
-        Aggregated::Number(number) => *number,
-        Aggregated::Buckets(buckets) => {
-            let counts = buckets.iter().map(|bucket| bucket.count);
-            counts.fold(0, i64::saturating_add)
-        }
-    }
 }
 
 fn head(text: &mut String, name: &str, kind: &str, help: &str) {

@@ -16,6 +16,7 @@ use dlang::types::Type;
 use super::super::aggregate::{Keyed, Result as Aggregated, Table};
 use super::super::decode::Record;
 use super::super::event::Data;
+pub(super) use super::super::snapshot::Unit;
 use super::calls::{Calls, Frame, Frames, Step, ThreadId};
 use super::values::Text;
 
@@ -73,30 +74,8 @@ impl Tree {
     }
 }
 
-/// What the numbers of a profile count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unit {
-    /// Nanoseconds.
-    Nanoseconds,
-    /// How many times.
-    Count,
-    /// What the program says.
-    Value,
-}
-
-impl Unit {
-    /// In one word, as most formats want it.
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::Nanoseconds => "nanoseconds",
-            Self::Count => "count",
-            Self::Value => "value",
-        }
-    }
-}
-
 /// Numbers for stacks.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Profile {
     /// What it is: `calls`, `stacks`, or an aggregation's name.
     pub(super) title: String,
@@ -110,6 +89,13 @@ impl Profile {
             title: title.into(),
             unit,
             values: HashMap::new(),
+        }
+    }
+
+    fn add_time(&mut self, node: Node, time: u64) {
+        if node != ROOT {
+            let value = self.values.entry(node).or_default();
+            *value = value.saturating_add_unsigned(time);
         }
     }
 
@@ -183,10 +169,7 @@ impl Stacks {
         let own = self
             .own
             .get_or_insert_with(|| Profile::new("calls", Unit::Nanoseconds));
-        if node != ROOT {
-            let value = own.values.entry(node).or_default();
-            *value = value.saturating_add_unsigned(time);
-        }
+        own.add_time(node, time);
     }
 
     /// An action of a record shows something.
@@ -251,6 +234,29 @@ impl Stacks {
                 *total = total.saturating_add(value);
             }
         }
+    }
+
+    /// The profiles as they are now; calls that have not ended have had their time up to the last record.
+    pub(super) fn now(&self) -> Vec<Profile> {
+        let mut own = self.own.clone();
+        if let Some(own) = &mut own {
+            for (node, since) in self.now.values() {
+                own.add_time(*node, self.time.saturating_sub(*since));
+            }
+        }
+        let aggregations = self.aggregations.values().map(|aggregation| {
+            let mut profile = aggregation.profile.clone();
+            for (node, value) in &aggregation.latest {
+                let total = profile.values.entry(*node).or_default();
+                *total = total.saturating_add(*value);
+            }
+            profile
+        });
+        let all = own
+            .into_iter()
+            .chain(self.traced.clone())
+            .chain(aggregations);
+        all.filter(|profile| !profile.values().is_empty()).collect()
     }
 
     /// No more comes: calls that have not ended end now. The profiles that there are.

@@ -12,12 +12,19 @@ use super::super::consumer::Consumer;
 use super::super::format::OutputFormat;
 use super::super::names::Names;
 use super::super::options::OutputOptions;
+use super::super::otlp::Request;
 use super::super::testing::{Datum, consumer};
 use super::super::testing::{FakeMaps, ecb, lay_out, probe, recorded, string};
 use crate::frames::Stack;
 use crate::python_code::Code;
 use crate::record::{AggregationLayout, Ecb, Flow, OutputKind, extreme_mask};
 use dlang::types::Int;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value};
+use opentelemetry_proto::tonic::metrics::v1::metric;
+use prost::Message as _;
 
 /// What a record says of its origin, and the function.
 fn data(thread: u32, time: u64, function: &'static str) -> [Datum; 4] {
@@ -468,4 +475,82 @@ fn looking_on_changes_nothing() {
             assert!(after.trim_end().ends_with(" 2"), "{after}");
         }
     }
+}
+
+/// The requests of a run, decoded.
+fn requests(consumer: &mut Consumer, records: &[(u32, u32, u64, &'static str)]) -> Vec<Request> {
+    let mut out = Vec::new();
+    for (epid, thread, time, function) in records {
+        let bytes = lay_out(*epid, 0, &data(*thread, *time, function)).2;
+        consumer.record(&bytes, &mut out);
+    }
+    consumer.finish(&mut out);
+    consumer.before_write(&mut out);
+    std::iter::from_fn(|| Request::take(&mut out)).collect()
+}
+
+#[test]
+fn spans_are_of_the_trace_of_the_outermost_call() {
+    let records = [
+        (ENTRY, 1, 100, "a.py:main:1"),
+        (ENTRY, 1, 110, "a.py:work:5"),
+        (OTHER, 1, 120, "seen"),
+        // The return of work is missing.
+        (RETURN, 1, 150, "a.py:main:3"),
+        (ENTRY, 2, 160, "a.py:other:9"),
+    ];
+    let requests = requests(&mut open(OutputFormat::Otlp), &records);
+    let [traces, logs, metrics] = &requests[..] else {
+        panic!("{requests:?}")
+    };
+    assert_eq!((traces.items, logs.items, metrics.items), (3, 1, 3));
+    let traces = ExportTraceServiceRequest::decode(&traces.body[..]).unwrap();
+    let spans = &traces.resource_spans[0].scope_spans[0].spans;
+    let [work, main, other] = &spans[..] else {
+        panic!("{spans:?}")
+    };
+    let times = spans.iter();
+    let times = times.map(|span| {
+        (
+            &*span.name,
+            span.end_time_unix_nano - span.start_time_unix_nano,
+        )
+    });
+    let times: Vec<_> = times.collect();
+    assert_eq!(times, [("work", 40), ("main", 50), ("other", 0)]);
+    assert_eq!(work.parent_span_id, main.span_id);
+    assert_eq!(work.trace_id, main.trace_id);
+    assert!(main.parent_span_id.is_empty() && main.trace_id != other.trace_id);
+    let logs = ExportLogsServiceRequest::decode(&logs.body[..]).unwrap();
+    let record = &logs.resource_logs[0].scope_logs[0].log_records[0];
+    assert_eq!(record.span_id, work.span_id);
+    assert_eq!(
+        record.body,
+        Some(AnyValue {
+            value: Some(any_value::Value::StringValue("seen".into()))
+        })
+    );
+}
+
+#[test]
+fn counts_are_sums_and_stacks_are_arrays() {
+    let mut consumer = with_stacks(OutputFormat::Otlp);
+    let mut out = Vec::new();
+    consumer.finish(&mut out);
+    let requests: Vec<_> = std::iter::from_fn(|| Request::take(&mut out)).collect();
+    let request = ExportMetricsServiceRequest::decode(&requests[0].body[..]).unwrap();
+    let metric = &request.resource_metrics[0].scope_metrics[0].metrics[0];
+    let Some(metric::Data::Sum(sum)) = &metric.data else {
+        panic!("{metric:?}")
+    };
+    assert!(sum.is_monotonic && !sum.data_points.is_empty());
+    let key = sum.data_points[0].attributes[0]
+        .value
+        .clone()
+        .unwrap()
+        .value;
+    assert!(
+        matches!(key, Some(any_value::Value::ArrayValue(_))),
+        "{key:?}"
+    );
 }

@@ -82,7 +82,11 @@ impl Writer {
 
     /// Writes the buffer, and does what else there is to do, each in its place.
     pub(super) fn flush(&mut self) {
-        let effects = lock(&self.consumer).take_effects(&mut self.buffer);
+        let effects = {
+            let mut consumer = lock(&self.consumer);
+            consumer.before_write(&mut self.buffer);
+            consumer.take_effects(&mut self.buffer)
+        };
         let mut start = 0;
         for Effect { at, kind } in effects {
             let end = at.clamp(start, self.buffer.len());
