@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use actions::consume::OutputFormat;
 use clap_complete::Shell;
 use dlang::program::ProbeDesc;
 use provider::catalog::Catalog;
@@ -14,6 +15,10 @@ use crate::options;
 /// The candidates of a kind; none of one that is not known.
 pub(crate) fn of(kind: &str) -> Vec<String> {
     match kind {
+        "formats" => {
+            let formats = OutputFormat::ALL.iter();
+            formats.map(|(name, _)| (*name).to_owned()).collect()
+        }
         "options" => {
             let mut names = options::names();
             names.sort_unstable();
@@ -78,10 +83,12 @@ complete -F _rdtrace_values -o bashdefault -o default rdtrace
 /// The same in zsh: a function for the places of [`in_zsh`].
 const ZSH: &str = r#"
 _rdtrace_values() {
+    # What the completion system wants of each match comes before the kind.
+    local kind="${@[-1]}"
     local -a found
-    found=("${(@f)$(rdtrace --complete $1 2>/dev/null)}")
-    compadd -a found
-    [ "$1" = scripts ] && _files
+    found=("${(@f)$(rdtrace --complete $kind 2>/dev/null)}")
+    compadd "${@[1,-2]}" -a found
+    [ "$kind" = scripts ] && _files
 }
 "#;
 
@@ -92,6 +99,7 @@ complete -c rdtrace -s p -x -a '(rdtrace --complete pids)'
 complete -c rdtrace -s P -x -a '(rdtrace --complete providers)'
 complete -c rdtrace -s n -x -a '(rdtrace --complete providers)'
 complete -c rdtrace -s s -r -a '(rdtrace --complete scripts)'
+complete -c rdtrace -l format -x -a '(rdtrace --complete formats)'
 complete -c rdtrace -n '__fish_seen_subcommand_from run' -f -a '(rdtrace --complete scripts)'
 ";
 
@@ -119,10 +127,20 @@ fn in_zsh(completions: &str) -> String {
         let kind = kinds.iter().find(|(start, _)| line.starts_with(start));
         match kind {
             Some((_, kind)) => line.replace(":_default'", &format!(":_rdtrace_values {kind}'")),
-            None => line.to_owned(),
+            // The script's name, and then its arguments, with options among them.
+            None => match line.strip_prefix("'::operands -- The script") {
+                Some(rest) => {
+                    let rest = rest.replace(":_default'", ":_rdtrace_values scripts'");
+                    format!("'*:operands -- The script{rest}")
+                }
+                None => line.to_owned(),
+            },
         }
     };
-    let mut lines = completions.lines();
+    // A first operand that may be anything would be taken for the one that `run` is.
+    let is_operand = |line: &&str| line.starts_with("'::operands -- Macro");
+    let completions = completions.replace("$line[2]", "$line[1]");
+    let mut lines = completions.lines().filter(|line| !is_operand(line));
     // The first line must stay the first: it tells zsh what the file is for.
     let first = lines.next().unwrap_or_default();
     let rest: Vec<String> = lines.map(line).collect();
@@ -135,6 +153,7 @@ mod tests {
 
     #[test]
     fn names_come_from_where_they_are_used() {
+        assert!(of("formats").contains(&"flamegraph".to_owned()));
         assert!(of("options").contains(&"oformat".to_owned()));
         assert!(of("scripts").contains(&"slow".to_owned()));
         assert!(of("nothing").is_empty());
@@ -145,10 +164,12 @@ mod tests {
     #[test]
     fn zsh_asks_for_each_kind() {
         let text = in_zsh(
-            "#compdef rdtrace\n'*-x+[Set]:NAME:_default' \\\n'-c+[Run]:COMMAND:_default' \\",
+            "#compdef rdtrace\n'*-x+[Set]:NAME:_default' \\\n'::operands -- The script\\: x:_default' \\\n'-c+[Run]:COMMAND:_default' \\\n'::operands -- Macro:_default' \\\ncase $line[2] in",
         );
         assert!(text.starts_with("#compdef rdtrace\n"));
         assert!(text.contains("'*-x+[Set]:NAME:_rdtrace_values options' \\"));
+        assert!(text.contains("'*:operands -- The script\\: x:_rdtrace_values scripts' \\"));
+        assert!(!text.contains("Macro") && text.contains("case $line[1] in"));
         assert!(text.contains("'-c+[Run]:COMMAND:_default' \\"));
     }
 }

@@ -131,7 +131,7 @@ pub(crate) enum Wrong {
 const UNSUPPORTED: [(char, bool); 4] = [('G', false), ('A', false), ('a', false), ('B', false)];
 
 /// What `--complete` tells.
-const CANDIDATES: [&str; 4] = ["options", "pids", "providers", "scripts"];
+const CANDIDATES: [&str; 5] = ["formats", "options", "pids", "providers", "scripts"];
 
 /// The digits of `-32` and `-64`, which say for which data model a program is compiled: types are
 /// those of 64 bits here, as DTrace for Linux has them with either.

@@ -171,7 +171,7 @@ const ENVIRONMENT: [(&str, &str); 3] = [
     ("NO_COLOR", "Messages have no colours on a terminal."),
 ];
 
-const EXAMPLES: [(&str, &str); 10] = [
+const EXAMPLES: [(&str, &str); 11] = [
     ("rdtrace -l -p 1234", "Lists the probes of process 1234."),
     (
         "rdtrace -q -s call_stack.d -c \"python3 script.py\"",
@@ -188,6 +188,10 @@ const EXAMPLES: [(&str, &str); 10] = [
     (
         "rdtrace run top -p 1234",
         "Shows live which functions of a Python take the most time.",
+    ),
+    (
+        "rdtrace run flame -p 1234 -o flame.svg",
+        "Draws where a Python spends its time on CPUs, until Ctrl-C.",
     ),
     (
         "rdtrace run slow 100 -p 1234",

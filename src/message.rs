@@ -96,7 +96,7 @@ impl Messages {
     }
 
     /// Whether lines can come and go.
-    pub(crate) fn has_terminal(&self) -> bool {
+    pub(crate) fn has_terminal() -> bool {
         let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         !is_dumb && std::io::stderr().is_terminal()
     }

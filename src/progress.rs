@@ -24,7 +24,7 @@ impl Messages {
     /// Shows what is being done from now on, if it takes long.
     pub(crate) fn during(&self, what: &str) -> Progress {
         let done = Arc::<(Mutex<bool>, Condvar)>::default();
-        let thread = self.has_terminal().then(|| {
+        let thread = Self::has_terminal().then(|| {
             let (done, messages, what) = (Arc::clone(&done), self.clone(), what.to_owned());
             let name = thread::Builder::new().name("progress".into());
             name.spawn(move || show(&done, &messages, &what)).ok()

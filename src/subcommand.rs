@@ -96,9 +96,35 @@ fn parse_run(args: &[OsString]) -> Result<Cli, Wrong> {
     cli.inputs.insert(0, Input::Text { name, text });
     // As if it was started as a program: what its `#!` line says comes first.
     let mut options = example.options();
+    options.extend(
+        cli.output
+            .as_deref()
+            .and_then(format_of)
+            .map(|format| format!("oformat={format}")),
+    );
     options.append(&mut cli.options);
     cli.options = options;
     Ok(cli)
+}
+
+/// The format that the name of the output asks for. `dtrace` has no `run`, so no script of others means text
+/// by such a name.
+fn format_of(output: &str) -> Option<&'static str> {
+    let endings = [
+        (".svg", "flamegraph"),
+        (".folded", "folded"),
+        (".csv", "csv"),
+        (".jsonl", "json"),
+        (".speedscope.json", "speedscope"),
+        (".trace.json", "chrome"),
+        (".pb.gz", "pprof"),
+        (".prom", "prometheus"),
+    ];
+    if output.starts_with("http://") {
+        return Some("otlp");
+    }
+    let found = endings.iter().find(|(ending, _)| output.ends_with(ending));
+    found.map(|(_, format)| *format)
 }
 
 fn parse_difference(args: &[OsString]) -> Result<Cli, Wrong> {
@@ -143,6 +169,31 @@ mod tests {
             panic!("{:?}", cli.inputs)
         };
         assert_eq!(name, "slow.d");
+    }
+
+    #[test]
+    fn the_name_of_the_output_asks_for_a_format() {
+        for (output, format) in [
+            ("flame.svg", "flamegraph"),
+            ("x.trace.json", "chrome"),
+            ("http://localhost:4318", "otlp"),
+        ] {
+            let cli = parse_run_line(&["run", "flame", "-p", "1", "-o", output]);
+            assert_eq!(
+                cli.options,
+                ["quiet", &format!("oformat={format}")],
+                "{output}"
+            );
+        }
+        let line = [
+            "run", "flame", "-p", "1", "-o", "x.svg", "--format", "folded",
+        ];
+        let cli = parse_run_line(&line);
+        assert_eq!(cli.options.last().unwrap(), "oformat=folded");
+        assert_eq!(
+            parse_run_line(&["run", "flame", "-p", "1", "-o", "out"]).options,
+            ["quiet"]
+        );
     }
 
     #[test]

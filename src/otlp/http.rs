@@ -72,10 +72,15 @@ impl Http {
 
 impl Transport for Http {
     fn send(&mut self, request: &Request) -> Answer {
-        self.post(request).unwrap_or_else(|error| match error {
-            ureq::Error::BadUri(_) | ureq::Error::Http(_) => Answer::Refused(error.to_string()),
-            ureq::Error::Io(error) => Answer::Later(None, crate::message::reason(&error)),
-            _ => Answer::Later(None, error.to_string()),
+        self.post(request).unwrap_or_else(|error| {
+            if let ureq::Error::Io(error) = &error {
+                return Answer::Later(None, crate::message::reason(error));
+            }
+            // A request that cannot be made will not be later either.
+            if matches!(error, ureq::Error::BadUri(_) | ureq::Error::Http(_)) {
+                return Answer::Refused(error.to_string());
+            }
+            Answer::Later(None, error.to_string())
         })
     }
 }

@@ -8,6 +8,9 @@ use actions::consume::snapshot::{Snapshot, Unit};
 /// A function: how it is called, and where it is; by its place in [`Model::functions`].
 pub(super) type FunctionId = usize;
 
+/// A function and the line in it, where that is known.
+type Place = (FunctionId, Option<u32>);
+
 /// A function.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Function {
@@ -71,7 +74,7 @@ pub(super) struct Model {
     pub(super) functions: Vec<Function>,
     numbers: HashMap<Function, FunctionId>,
     /// Of each frame, its function and line.
-    frames: Vec<(FunctionId, Option<u32>)>,
+    frames: Vec<Place>,
     now: Snapshot,
     before: Snapshot,
     /// What came while the screen was paused.
@@ -140,7 +143,7 @@ impl Model {
     }
 
     /// The stacks with their numbers, as frames of functions with lines.
-    fn stacks(&self) -> Vec<(Vec<(FunctionId, Option<u32>)>, i64)> {
+    fn stacks(&self) -> Vec<(Vec<Place>, i64)> {
         let before: HashMap<&[u32], i64> = match self.since {
             Since::Start => HashMap::new(),
             Since::Last => {

@@ -20,7 +20,7 @@ impl Ids {
         Self(RandomState::new().hash_one(std::process::id()))
     }
 
-    /// Never 0, which means none: the generator SplitMix64, which repeats nothing.
+    /// Never 0, which means none: the generator `SplitMix64`, which repeats nothing.
     fn next(&mut self) -> u64 {
         loop {
             self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
