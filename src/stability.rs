@@ -36,7 +36,7 @@ pub(crate) fn of_provider(desc: &ProbeDesc) -> (Attributes, Attributes) {
         "proc" | "sched" | "io" | "ip" | "tcp" | "udp" => {
             (PRIVATE, Attributes::of(Level::Evolving, Class::Isa))
         }
-        "syscall" | "rawtp" => (PRIVATE, Attributes::of(Level::Private, Class::Isa)),
+        "syscall" | "rawtp" | "sdt" => (PRIVATE, Attributes::of(Level::Private, Class::Isa)),
         _in_programs => (Attributes::of(Level::Evolving, Class::Isa), PRIVATE),
     }
 }

@@ -300,6 +300,7 @@ fn maps_of_parts(parts: usize, context: Context) -> [MapSpec; PartMaps::COUNT as
         Context::PerfData => (MapKind::PerCpuArray, 1),
         Context::Registers
         | Context::TracepointArguments
+        | Context::EventRecord
         | Context::FunctionArguments(..)
         | Context::Nothing => (MapKind::TaskStorage, 0),
     };

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::features::KernelFeatures;
 use crate::object::{Attachment, ProgramId, Target, UprobeSite};
-use crate::probe::{Cpus, File, Scope, Timer};
+use crate::probe::{Cpus, File, Scope, Timer, TraceEvent};
 
 /// The links to make, in order.
 #[derive(Clone, Debug, Default)]
@@ -60,6 +60,13 @@ pub enum PlannedLink {
         program: ProgramId,
         /// The function's name.
         name: Arc<str>,
+    },
+    /// An event of a kernel tracepoint (a perf event).
+    Event {
+        /// The program.
+        program: ProgramId,
+        /// The event.
+        event: TraceEvent,
     },
     /// A timer on one CPU (a perf event of the software clock).
     Timer {
@@ -133,6 +140,10 @@ pub fn plan(attachments: &[Attachment], features: &KernelFeatures) -> Plan {
                 program,
                 name: Arc::clone(&function.name),
             }),
+            Target::Event(event) => links.push(PlannedLink::Event {
+                program,
+                event: event.clone(),
+            }),
             Target::Begin | Target::End => {}
         }
     }
@@ -205,6 +216,9 @@ mod tests {
                 }
                 PlannedLink::Function { program, name } => {
                     format!("function {} {name}", program.0)
+                }
+                PlannedLink::Event { program, event } => {
+                    format!("event {} {}", program.0, event.name)
                 }
                 PlannedLink::Timer {
                     program,

@@ -226,13 +226,62 @@ pub enum Way {
 }
 
 /// A place in the kernel at which programs can run. They are given words: the arguments, one each, and where
-/// a function returns, behind them the result.
+/// a function returns, behind them the result; of an event its record.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum KernelHook {
     /// A tracepoint, by its name.
     Tracepoint(Arc<str>),
     /// A function.
     Function(KernelFunction, Way),
+    /// What a tracepoint writes for those who read the kernel's traces.
+    Event(TraceEvent),
+}
+
+/// The record that a tracepoint writes for those who read the kernel's traces, its *event*.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TraceEvent {
+    /// The group that tracefs has it in.
+    pub group: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+}
+
+/// Where a field of an event is in the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldPlace {
+    /// An integer of so many bytes (1, 2, 4 or 8).
+    Int {
+        /// Its distance from the start.
+        offset: i16,
+        /// Its bytes.
+        size: u8,
+    },
+    /// Something larger: an array, whose address stands for it.
+    Memory {
+        /// Its distance from the start.
+        offset: i16,
+    },
+}
+
+impl TraceEvent {
+    /// Where its own fields are, in order, as the kernel describes them; none if it does not.
+    #[must_use]
+    pub fn places(&self) -> Vec<FieldPlace> {
+        let fields = crate::tracefs::fields_of(&self.group, &self.name);
+        let place = |field: &crate::tracefs::Field| {
+            let size = u8::try_from(field.size).ok();
+            match size.filter(|size| [1, 2, 4, 8].contains(size) && !field.is_array()) {
+                Some(size) => FieldPlace::Int {
+                    offset: field.offset,
+                    size,
+                },
+                None => FieldPlace::Memory {
+                    offset: field.offset,
+                },
+            }
+        };
+        fields.iter().map(place).collect()
+    }
 }
 
 /// A function of the kernel.

@@ -134,6 +134,7 @@ impl Session {
             Context::TracepointArguments | Context::Nothing => {
                 (bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT, None)
             }
+            Context::EventRecord => (bpf_prog_type::BPF_PROG_TYPE_TRACEPOINT, None),
             Context::PerfData => (bpf_prog_type::BPF_PROG_TYPE_PERF_EVENT, None),
         };
         let fd = load_explained(&NewProgram {
@@ -143,6 +144,7 @@ impl Session {
                 Context::FunctionArguments(id, _) => Some(id),
                 Context::Registers
                 | Context::TracepointArguments
+                | Context::EventRecord
                 | Context::PerfData
                 | Context::Nothing => None,
             },
@@ -371,6 +373,7 @@ impl Session {
             | PlannedLink::UprobeEvent { program: id, .. }
             | PlannedLink::Tracepoint { program: id, .. }
             | PlannedLink::Function { program: id, .. }
+            | PlannedLink::Event { program: id, .. }
             | PlannedLink::Timer { program: id, .. }) = link;
             let made = program(*id).and_then(|program| make_link(&self.features, link, program));
             (made.is_ok() || !is_gone(link)).then_some(made)

@@ -54,8 +54,32 @@ pub(crate) fn made_by_users() -> HashSet<String> {
 pub(crate) struct Field {
     /// Its type, as in C.
     pub(crate) ty: String,
-    /// Its name.
+    /// Its name; of an array with its length: `comm[16]`.
     pub(crate) name: String,
+    /// Where it is in the record.
+    pub(crate) offset: i16,
+    /// How many bytes it has.
+    pub(crate) size: u16,
+}
+
+impl Field {
+    /// Whether it is an array, or says where one is (`__data_loc`).
+    pub(crate) fn is_array(&self) -> bool {
+        self.name.ends_with(']')
+    }
+}
+
+/// The fields that only this event has; none if it is not described.
+pub(crate) fn fields_of(group: &str, name: &str) -> Vec<Field> {
+    let path = events().map(|events| events.join(group).join(name).join("format"));
+    let format = path.and_then(|path| fs::read_to_string(path).ok());
+    format.map_or_else(Vec::new, |format| own_fields(&format))
+}
+
+/// The number of an event.
+pub(crate) fn id_of(group: &str, name: &str) -> Option<u64> {
+    let text = fs::read_to_string(events()?.join(group).join(name).join("id")).ok()?;
+    text.trim().parse().ok()
 }
 
 /// The fields that only this event has, by the text of its `format`.
@@ -69,12 +93,19 @@ pub(crate) fn own_fields(format: &str) -> Vec<Field> {
 }
 
 fn field(line: &str) -> Option<Field> {
-    let declared = line.strip_prefix("field:")?.split(';').next()?.trim();
+    let mut parts = line.strip_prefix("field:")?.split(';').map(str::trim);
+    let declared = parts.next()?;
+    let (offset, size) = (parts.next()?, parts.next()?);
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let start = declared.trim_end_matches(is_name).len();
+    let length = declared.rfind('[').filter(|_| declared.ends_with(']'));
+    let start = declared[..length.unwrap_or(declared.len())]
+        .trim_end_matches(is_name)
+        .len();
     Some(Field {
         ty: declared[..start].trim().to_owned(),
         name: declared[start..].to_owned(),
+        offset: offset.strip_prefix("offset:")?.parse().ok()?,
+        size: size.strip_prefix("size:")?.parse().ok()?,
     })
 }
 
@@ -104,6 +135,23 @@ mod tests {
                 "const char *|filename",
                 "const char *const *|argv"
             ]
+        );
+    }
+
+    #[test]
+    fn fields_have_places() {
+        let text = "format:\n\n\tfield:char comm[16];\toffset:8;\tsize:16;\tsigned:0;\n\
+            \tfield:__data_loc char[] file;\toffset:24;\tsize:4;\tsigned:0;\n";
+        let fields = own_fields(text);
+        let places: Vec<_> = fields
+            .iter()
+            .map(|f| (f.offset, f.size, f.is_array()))
+            .collect();
+        assert_eq!(places, [(8, 16, true), (24, 4, false)]);
+        assert_eq!((&*fields[0].ty, &*fields[0].name), ("char", "comm[16]"));
+        assert_eq!(
+            (&*fields[1].ty, &*fields[1].name),
+            ("__data_loc char[]", "file")
         );
     }
 

@@ -81,6 +81,7 @@ impl Source {
             Self::SystemCalls(..) | Self::Kernel(_, KernelHook::Tracepoint(_)) => {
                 Context::TracepointArguments
             }
+            Self::Kernel(_, KernelHook::Event(_)) => Context::EventRecord,
             Self::Kernel(_, KernelHook::Function(function, way)) => {
                 Context::FunctionArguments(function.id, *way)
             }

@@ -20,13 +20,14 @@ mod profile;
 pub(crate) mod python;
 mod rawtp;
 mod sched;
+mod sdt;
 mod syscall;
 mod usdt;
 
 use self::part::Provider;
 
 /// All providers, in the order in which their probes get ids.
-pub(crate) const PROVIDERS: [&dyn Provider; 14] = [
+pub(crate) const PROVIDERS: [&dyn Provider; 15] = [
     &dtrace::Dtrace,
     &profile::Profile,
     &syscall::Syscall,
@@ -34,6 +35,7 @@ pub(crate) const PROVIDERS: [&dyn Provider; 14] = [
     &usdt::Usdt,
     &pid::Pid,
     &rawtp::RawTp,
+    &sdt::Sdt,
     &fbt::Fbt,
     &proc::PROC,
     &sched::SCHED,
@@ -50,14 +52,13 @@ pub(crate) fn of_interpreter(name: &str) -> Option<&'static dyn Provider> {
 }
 
 /// Providers of DTrace's that rdtrace does not have.
-pub(crate) const OTHER_PROVIDERS: [&str; 10] = [
+pub(crate) const OTHER_PROVIDERS: [&str; 9] = [
     "cpc",
     "fpuinfo",
     "lockstat",
     "mib",
     "plockstat",
     "rawfbt",
-    "sdt",
     "sysinfo",
     "ustack",
     "vminfo",

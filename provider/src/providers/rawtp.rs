@@ -51,49 +51,51 @@ impl Provider for RawTp {
     }
 
     fn why_not(&self, desc: &ProbeDesc) -> Option<Diagnosis> {
-        if desc.provider != NAME {
-            return None;
-        }
-        if tracefs::events().is_none() {
-            return Some(Diagnosis {
-                reason: "the kernel lists its tracepoints in tracefs, which is not mounted".into(),
-                advice: vec!["mount -t tracefs nodev /sys/kernel/tracing".into()],
-                ..Diagnosis::default()
-            });
-        }
-        let there = tracepoints();
-        let names: Vec<&str> = there.iter().map(|(_, name)| &**name).collect();
-        let of_name = there.iter().find(|(_, name)| **name == *desc.name);
-        let (reason, advice) = match of_name {
-            Some((group, _)) if desc.function.is_empty() => (
-                format!("the tracepoint `{}` is in the module `{group}`", desc.name),
-                format!("write {NAME}:{group}::{}", desc.name),
-            ),
-            Some((group, _)) => (
-                "a tracepoint has no function: its name is the last field".into(),
-                format!("write {NAME}:{group}::{}", desc.name),
-            ),
-            None => (
-                format!("this kernel has no tracepoint `{}`", desc.name),
-                format!("rdtrace -l -P {NAME} lists all"),
-            ),
-        };
-        Some(Diagnosis {
-            reason,
-            did_you_mean: if of_name.is_none() {
-                near(&desc.name, &names)
-            } else {
-                None
-            },
-            advice: vec![advice],
+        (desc.provider == NAME).then(|| why_no_tracepoint(NAME, desc))
+    }
+}
+
+/// Why a description of this provider's, whose probes are tracepoints, matches nothing.
+pub(super) fn why_no_tracepoint(provider: &str, desc: &ProbeDesc) -> Diagnosis {
+    if tracefs::events().is_none() {
+        return Diagnosis {
+            reason: "the kernel lists its tracepoints in tracefs, which is not mounted".into(),
+            advice: vec!["mount -t tracefs nodev /sys/kernel/tracing".into()],
             ..Diagnosis::default()
-        })
+        };
+    }
+    let there = tracepoints();
+    let names: Vec<&str> = there.iter().map(|(_, name)| &**name).collect();
+    let of_name = there.iter().find(|(_, name)| **name == *desc.name);
+    let (reason, advice) = match of_name {
+        Some((group, _)) if desc.function.is_empty() => (
+            format!("the tracepoint `{}` is in the module `{group}`", desc.name),
+            format!("write {provider}:{group}::{}", desc.name),
+        ),
+        Some((group, _)) => (
+            "a tracepoint has no function: its name is the last field".into(),
+            format!("write {provider}:{group}::{}", desc.name),
+        ),
+        None => (
+            format!("this kernel has no tracepoint `{}`", desc.name),
+            format!("rdtrace -l -P {provider} lists all"),
+        ),
+    };
+    Diagnosis {
+        reason,
+        did_you_mean: if of_name.is_none() {
+            near(&desc.name, &names)
+        } else {
+            None
+        },
+        advice: vec![advice],
+        ..Diagnosis::default()
     }
 }
 
 /// Whether a description without a provider may mean a tracepoint, by the looks of its name: those are
 /// names of C, and `BEGIN` and its like are rdtrace's own.
-fn may_be_tracepoint(desc: &ProbeDesc) -> bool {
+pub(super) fn may_be_tracepoint(desc: &ProbeDesc) -> bool {
     let name = Glob::new(&desc.name);
     if !desc.provider.is_empty() || !name.is_literal() {
         return true;
@@ -103,7 +105,7 @@ fn may_be_tracepoint(desc: &ProbeDesc) -> bool {
 }
 
 /// The tracepoints by group and name, as the kernel lists them; read once.
-fn tracepoints() -> &'static [(Arc<str>, Arc<str>)] {
+pub(super) fn tracepoints() -> &'static [(Arc<str>, Arc<str>)] {
     static ALL: OnceLock<Vec<(Arc<str>, Arc<str>)>> = OnceLock::new();
     ALL.get_or_init(|| {
         let made = tracefs::made_by_users();

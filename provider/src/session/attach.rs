@@ -11,8 +11,9 @@ use crate::error::Error;
 use crate::features::KernelFeatures;
 use crate::object::UprobeSite;
 use crate::plan::PlannedLink;
-use crate::probe::{File, Scope};
+use crate::probe::{File, Scope, TraceEvent};
 use crate::sys;
+use crate::tracefs;
 
 /// Makes a link.
 pub(super) fn make_link(
@@ -46,6 +47,12 @@ pub(super) fn make_link(
         PlannedLink::Function { name, .. } => {
             tracepoint(program, None).map_err(|source| Error::Function {
                 name: name.to_string(),
+                source,
+            })
+        }
+        PlannedLink::Event { event, .. } => {
+            trace_event(program, event).map_err(|source| Error::Tracepoint {
+                name: event.name.to_string(),
                 source,
             })
         }
@@ -135,6 +142,18 @@ fn tracepoint(program: BorrowedFd<'_>, name: Option<&str>) -> io::Result<Link> {
     Ok(Link {
         _attached: Some(sys::link::raw_tracepoint(program, name.as_deref())?),
         _event: None,
+        parts: None,
+    })
+}
+
+fn trace_event(program: BorrowedFd<'_>, event: &TraceEvent) -> io::Result<Link> {
+    let id = tracefs::id_of(&event.group, &event.name).ok_or(io::ErrorKind::NotFound)?;
+    let event = sys::perf::trace_event(id)?;
+    sys::perf::set_bpf(event.as_fd(), program)?;
+    sys::perf::enable(event.as_fd())?;
+    Ok(Link {
+        _attached: None,
+        _event: Some(event),
         parts: None,
     })
 }

@@ -56,6 +56,16 @@ pub(crate) fn cpu_clock(cpu: u32, period: u64) -> io::Result<OwnedFd> {
     unsafe { open(&attr, -1, cpu) }
 }
 
+/// An event of a kernel tracepoint, by its number in tracefs: for a program that runs for it, on all CPUs.
+#[doc(alias = "PERF_TYPE_TRACEPOINT")]
+pub(crate) fn trace_event(id: u64) -> io::Result<OwnedFd> {
+    let mut attr = attr();
+    attr.type_ = perf_type_id::PERF_TYPE_TRACEPOINT as u32;
+    attr.config = id;
+    // SAFETY: this type of event has no pointer in its attributes.
+    unsafe { open(&attr, -1, 0) }
+}
+
 /// An event that never fires; with it come records of all that is mapped executable on one CPU
 /// (`PERF_RECORD_MMAP2`), and of forks and execs (`_FORK`, `_COMM`) if wanted, each with the time by
 /// `CLOCK_MONOTONIC` behind it. Whoever reads them is woken by each.

@@ -92,6 +92,7 @@ pub fn reporter(context: Context, ring: MapId) -> Program {
     let value = match context {
         Context::Registers => insn(0x85, 0, 0, 0, 174), // r0 = bpf_get_attach_cookie(ctx)
         Context::TracepointArguments
+        | Context::EventRecord
         | Context::FunctionArguments(..)
         | Context::PerfData
         | Context::Nothing => insn(0xb7, 0, 0, 0, 42),

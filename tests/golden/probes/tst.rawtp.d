@@ -10,7 +10,7 @@ rawtp:sched::sched_process_fork
 	@arguments[args[0]->tgid == pid, args[1]->real_parent->tgid == pid, arg0 == (uint64_t)curthread, arg2, arg9] = count();
 }
 
-:::sched_process_exit
+rawtp:::sched_process_exit
 /pid == $target && ppid != $target/
 {
 	@exits[execname == args[0]->comm, args[1]] = count();
