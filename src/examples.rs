@@ -58,14 +58,18 @@ impl Example {
         std::iter::once("quiet".to_owned()).chain(format).collect()
     }
 
-    /// Whether it traces the process of `-c` or `-p`.
+    /// Whether it traces the process of `-c` or `-p`, which there must be. Those that ask whether there is
+    /// one trace all without.
     pub(crate) fn has_target(self) -> bool {
-        self.text.contains("$target")
+        self.text.contains("$target") && !self.text.contains("$target == 0")
     }
 
     /// The script for every process in the place of `$target`: probes of all of them, and all but
     /// rdtrace itself where it compares `pid`.
     pub(crate) fn for_all(self) -> String {
+        if !self.has_target() {
+            return self.text.to_owned();
+        }
         let text = self.text.replace("pid == $target", "pid != $pid");
         let mut parts = text.split("$target");
         let mut all = parts.next().unwrap_or_default().to_owned();
@@ -114,7 +118,8 @@ mod tests {
     fn each_can_be_for_all_processes() {
         for example in Example::all() {
             let text = example.for_all();
-            assert!(!text.contains("$target"), "{}:\n{text}", example.name);
+            let names_it = text.contains("$target") && !text.contains("$target == 0");
+            assert!(!names_it, "{}:\n{text}", example.name);
             assert_eq!(
                 example.has_target(),
                 text != example.text,

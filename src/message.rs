@@ -41,11 +41,10 @@ impl Messages {
             .and_then(|path| Path::new(path).file_name()?.to_str())
             .unwrap_or("rdtrace");
         let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         Self {
             name: name.to_owned(),
             shared: Arc::default(),
-            coloured: !no_colour && !is_dumb && std::io::stderr().is_terminal(),
+            coloured: !no_colour && Self::has_terminal(),
         }
     }
 

@@ -7,9 +7,14 @@ use std::mem::{size_of, zeroed};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use aya_obj::generated::{
-    PERF_EVENT_IOC_ENABLE, PERF_EVENT_IOC_SET_BPF, PERF_FLAG_FD_CLOEXEC, perf_event_attr,
-    perf_event_sample_format, perf_sw_ids, perf_type_id,
+    PERF_FLAG_FD_CLOEXEC, perf_event_attr, perf_event_sample_format, perf_sw_ids, perf_type_id,
 };
+
+/// `_IO('$', 0)`. The type of such numbers is another in each C library.
+const PERF_EVENT_IOC_ENABLE: libc::Ioctl = 0x2400;
+
+/// `_IOW('$', 8, __u32)`.
+const PERF_EVENT_IOC_SET_BPF: libc::Ioctl = 0x4004_2408;
 
 #[expect(clippy::cast_possible_truncation, reason = "some 130 bytes")]
 fn attr() -> perf_event_attr {
@@ -123,7 +128,7 @@ pub(crate) fn set_bpf(event: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Res
     let ret = unsafe {
         libc::ioctl(
             event.as_raw_fd(),
-            PERF_EVENT_IOC_SET_BPF.into(),
+            PERF_EVENT_IOC_SET_BPF,
             program.as_raw_fd(),
         )
     };
@@ -138,7 +143,7 @@ pub(crate) fn set_bpf(event: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Res
 #[doc(alias = "PERF_EVENT_IOC_ENABLE")]
 pub(crate) fn enable(event: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: the descriptor stays open for the call, which has no other argument.
-    let ret = unsafe { libc::ioctl(event.as_raw_fd(), PERF_EVENT_IOC_ENABLE.into(), 0) };
+    let ret = unsafe { libc::ioctl(event.as_raw_fd(), PERF_EVENT_IOC_ENABLE, 0) };
     if ret < 0 {
         Err(io::Error::last_os_error())
     } else {
