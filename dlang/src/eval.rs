@@ -328,6 +328,7 @@ fn call<'a>(
         | Subroutine::Bcopy
         | Subroutine::Strtok
         | Subroutine::Rand
+        | Subroutine::DPath
         | Subroutine::Execargs
         | Subroutine::Uregs
         | Subroutine::Progenyof

@@ -332,6 +332,13 @@ impl Printer<'_> {
                     bits_name(&e.ty, *first, *bits)
                 )
             }
+            ExprKind::Call(Subroutine::DPath, args) => {
+                format!(
+                    "d_path({})",
+                    args.first()
+                        .map_or_else(String::new, |path| self.expr(path))
+                )
+            }
             ExprKind::Call(Subroutine::Execargs, _) => "execargs".to_owned(),
             ExprKind::Call(Subroutine::Uregs, args) => format!("uregs[{}]", self.list(args)),
             ExprKind::Call(subroutine, args) => {

@@ -819,6 +819,10 @@ pub enum Subroutine {
     Bcopy,
     /// `string basename(const char *)`.
     Basename,
+    /// `string d_path(struct path *)`: the path of a file from the root of the process that fires. Behind the path
+    /// follow that root, another `struct path *`, and where the kernel keeps what leads from one directory to the
+    /// next: seven offsets of members.
+    DPath,
     /// `execargs`: the words of the memory between two addresses of the traced program, with blanks in the place
     /// of the NULs that end them; empty if there is none.
     Execargs,
@@ -937,6 +941,7 @@ impl Subroutine {
             | Self::Speculation
             | Self::Strtok
             | Self::Rand
+            | Self::DPath
             | Self::Execargs
             | Self::Uregs
             | Self::Progenyof

@@ -2,6 +2,7 @@
 
 pub mod asm;
 mod constant;
+mod directories;
 pub mod emit;
 mod fetch;
 mod frame_layout;

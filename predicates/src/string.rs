@@ -89,6 +89,7 @@ impl Emit<'_> {
                 self.string(&with_pid(provider, span))
             }
             ExprKind::Call(Subroutine::Copyinstr, args) => self.copyinstr(args, span),
+            ExprKind::Call(Subroutine::DPath, args) => self.path_of_file(args, span),
             ExprKind::Call(Subroutine::Execargs, args) => self.execargs(args, span),
             ExprKind::Call(Subroutine::Strjoin, args) => self.strjoin(&args[0], &args[1], span),
             ExprKind::Call(subroutine @ (Subroutine::Pystr | Subroutine::Pytype), args) => {

@@ -131,6 +131,10 @@ impl Checker<'_> {
             (Takes::StrOrNull, Type::Pointer(..)) if matches!(value.kind, ExprKind::Int(0)) => {
                 Ok(value)
             }
+            // The null string, which is a fault when it is used.
+            (Takes::Str, Type::Pointer(..)) if matches!(value.kind, ExprKind::Int(0)) => {
+                Ok(convert(value, &Type::String))
+            }
             (Takes::Memory, Type::Pointer(..)) | (Takes::Any | Takes::More, _) => Ok(value),
             (Takes::Number(int), Type::Int(_)) => {
                 let value = stored(value, &Type::Int(int));

@@ -197,6 +197,7 @@ impl Checker<'_> {
                 Variable::Argument(n) => (ExprKind::Arg(n), ty.ty()),
                 Variable::Null => (ExprKind::Int(0), Type::pointer_to(Type::Void)),
                 Variable::Execargs => return self.execargs(span),
+                Variable::Path(of) => return self.process_path(of, span),
             };
             return Ok(node(kind, ty, span));
         }

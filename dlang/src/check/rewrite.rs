@@ -49,6 +49,7 @@ impl Checker<'_> {
         let call = |subroutine, args| node(ExprKind::Call(subroutine, args), Type::String, span);
         let number = |value| int_node(value, Int::U64, span);
         let made = match function {
+            MemoryFunction::DPath => return self.path_of_file(memory, span),
             MemoryFunction::InetNtoa => {
                 call(Subroutine::InetNtoa, vec![word(&memory, 0, Int::U32)])
             }

@@ -91,6 +91,8 @@ translator devinfo_t < struct bio *request > {
 
 translator fileinfo_t < struct file *opened > {
 	fi_name = opened == NULL ? "<none>" : stringof(opened->f_path.dentry->d_name.name);
+	fi_dirname = opened == NULL ? "<none>" : dirname(d_path(&opened->f_path));
+	fi_pathname = opened == NULL ? "<none>" : d_path(&opened->f_path);
 	fi_offset = opened == NULL ? 0 : opened->f_pos;
 	fi_fs = opened == NULL ? "<none>" : stringof(opened->f_path.mnt->mnt_sb->s_type->name);
 	fi_oflags = opened == NULL ? 0 : opened->f_flags;

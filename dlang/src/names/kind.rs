@@ -52,6 +52,7 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are the functions' names")]
 pub enum MemoryFunction {
+    DPath,
     InetNtoa,
     InetNtoa6,
     InetNtop,
@@ -76,6 +77,17 @@ pub enum Variable {
     Null,
     /// `execargs`: the command line of the process.
     Execargs,
+    /// `cwd` and `root`: a path of the process.
+    Path(ProcessPath),
+}
+
+/// The paths that a process has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcessPath {
+    /// `cwd`: its working directory.
+    WorkingDirectory,
+    /// `root`: its root directory.
+    Root,
 }
 
 /// An array that a firing has.

@@ -18,8 +18,8 @@ pub use crate::aggregating::{AggregatingName, aggregating_name};
 use crate::program::{Builtin, Subroutine};
 
 pub use kind::{
-    ActionName, Array, Attributes, Kind, Lack, MemoryFunction, Name, Parameter, Prototype, Takes,
-    ValueType, Variable,
+    ActionName, Array, Attributes, Kind, Lack, MemoryFunction, Name, Parameter, ProcessPath,
+    Prototype, Takes, ValueType, Variable,
 };
 pub(crate) use near::nearest;
 pub use table::TABLE;
@@ -107,6 +107,7 @@ pub const fn subroutine_name(subroutine: Subroutine) -> &'static str {
         Subroutine::Copyinstr => "copyinstr",
         Subroutine::Copyinto => "copyinto",
         Subroutine::Dirname => "dirname",
+        Subroutine::DPath => "d_path",
         Subroutine::Execargs => "execargs",
         Subroutine::Uregs => "uregs",
         Subroutine::Getmajor => "getmajor",

@@ -5,8 +5,8 @@
 //! has the reason in the variant's place.
 
 use super::kind::{
-    ActionName, Array, Attributes, Kind, Lack, MemoryFunction, Name, Parameter, Prototype, Takes,
-    ValueType, Variable,
+    ActionName, Array, Attributes, Kind, Lack, MemoryFunction, Name, Parameter, ProcessPath,
+    Prototype, Takes, ValueType, Variable,
 };
 use crate::aggregating::AggregatingName;
 use crate::program::{Builtin, Subroutine};
@@ -46,8 +46,8 @@ pub const TABLE: &[Name] = &[
     aggregating("count", &[], AggregatingName::Count),
     variable("cpu", INT, Builtin::Cpu),
     variable("curthread", ValueType::Kernel("task_struct"), Builtin::Curthread),
-    unsupported_variable("cwd", STRING, NO_KERNEL_TYPES),
-    subroutine("d_path", STRING, &[MEMORY], Err(NO_KERNEL)),
+    path("cwd", ProcessPath::WorkingDirectory),
+    reading("d_path", STRING, &[MEMORY], MemoryFunction::DPath),
     subroutine("ddi_pathname", STRING, &[MEMORY, LONG], Err(Lack::Unimplemented)),
     action("denormalize", &[ANY], Ok(ActionName::Denormalize)).records(),
     subroutine("dirname", STRING, &[CHARS], Ok(Subroutine::Dirname)),
@@ -134,7 +134,7 @@ pub const TABLE: &[Name] = &[
     array("regs", Err(ONLY_UREGS)),
     action("return", &[INT32], Ok(ActionName::Return)).destructive(),
     subroutine("rindex", INT, &[CHARS, CHARS, optional(INT32)], Ok(Subroutine::Rindex)),
-    unsupported_variable("root", STRING, NO_KERNEL_TYPES),
+    path("root", ProcessPath::Root),
     reading("rw_iswriter", INT, &[MEMORY], MemoryFunction::RwIswriter),
     reading("rw_read_held", INT, &[MEMORY], MemoryFunction::RwReadHeld),
     reading("rw_write_held", INT, &[MEMORY], MemoryFunction::RwWriteHeld),
@@ -209,8 +209,6 @@ const ANY: Parameter = parameter(Takes::Any, "@");
 const MORE: Parameter = parameter(Takes::More, "...");
 
 // Why rdtrace does not run a name.
-const NO_KERNEL_TYPES: Lack =
-    Lack::Unsupported("it needs the kernel's own types; pid, tid, execname and cpu are available");
 const ONLY_UREGS: Lack = Lack::Unknown("registers are in uregs[]");
 const NO_ZONES: Lack = Lack::Unknown("Linux has no zones or jails");
 const NO_MEMORY_RECORDS: Lack =
@@ -219,7 +217,6 @@ const NO_SCRATCH: Lack =
     Lack::Unknown("alloca, bcopy, copyin and copyinto bring memory to a program");
 const NO_WRITING: Lack =
     Lack::Unsupported("rdtrace does not write to the memory of traced programs");
-const NO_KERNEL: Lack = Lack::Unsupported("rdtrace traces programs, not the kernel");
 
 const NULL: Name = row("NULL", Kind::Variable(ValueType::Void, Ok(Variable::Null)));
 
@@ -247,6 +244,10 @@ const fn argument(name: &'static str, number: u8) -> Name {
 
 const fn unsupported_variable(name: &'static str, ty: ValueType, why: Lack) -> Name {
     row(name, Kind::Variable(ty, Err(why)))
+}
+
+const fn path(name: &'static str, of: ProcessPath) -> Name {
+    row(name, Kind::Variable(STRING, Ok(Variable::Path(of))))
 }
 
 const fn array(name: &'static str, runs: Result<Array, Lack>) -> Name {

@@ -102,13 +102,14 @@ fn parse(name: &str) -> Option<Timer> {
         ("profile", rate) => (false, rate),
         _ => return None,
     };
-    let digits = rate.trim_end_matches(|c: char| c.is_ascii_lowercase());
+    let digits = rate.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let number: u64 = digits
         .parse()
         .ok()
         .filter(|n| *n > 0 && !digits.starts_with('+'))?;
-    // Suffixes as in DTrace's profile provider.
-    let unit: u64 = match &rate[digits.len()..] {
+    // Suffixes as in DTrace's profile provider, in any case.
+    let suffix = rate[digits.len()..].to_ascii_lowercase();
+    let unit: u64 = match suffix.as_str() {
         "" | "hz" => 0,
         "ns" | "nsec" => 1,
         "us" | "usec" => 1000,
@@ -146,6 +147,7 @@ mod tests {
             ("tick-1sec", 1_000_000_000),
             ("tick-500ms", 500_000_000),
             ("tick-500msec", 500_000_000),
+            ("tick-10MS", 10_000_000),
             ("tick-250us", 250_000),
             ("tick-250usec", 250_000),
             ("tick-300000ns", 300_000),
