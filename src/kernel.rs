@@ -16,6 +16,7 @@ use anyhow::Result;
 use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
+use predicates::python::PythonName;
 use predicates::storage::{Counter, TaskFields, own_globals};
 use provider::addresses::{Addresses, Symbol};
 use provider::btf::Btf;
@@ -178,6 +179,8 @@ pub(crate) struct RunMaps {
     counters: Map,
     globals: Map,
     aggregations: Vec<Map>,
+    /// The variables of Python's functions that the program names.
+    names: Vec<PythonName>,
 }
 
 impl RunMaps {
@@ -190,6 +193,7 @@ impl RunMaps {
             aggregations: aggregations
                 .map(|id| session.map(*id))
                 .collect::<Result<_, _>>()?,
+            names: compiler.python_names().to_vec(),
         })
     }
 
@@ -204,6 +208,18 @@ impl RunMaps {
         let found = self.globals.lookup(&0_u32.to_ne_bytes(), &mut value);
         let hit = value.get(own_globals::FOLLOWED_HIT as usize);
         found.is_err() || hit != Some(&0)
+    }
+
+    /// The variables of Python's functions that were looked for, and that no function has.
+    pub(crate) fn names_never_found(&self) -> impl Iterator<Item = &PythonName> {
+        let mut value = vec![0; self.globals.value_len()];
+        let read = self.globals.lookup(&0_u32.to_ne_bytes(), &mut value);
+        let named = self.names.iter().zip(0_u32..);
+        let never = named.filter(move |(_, place)| {
+            let noted = |start: u32| value.get((start + place) as usize).is_some_and(|b| *b != 0);
+            read.is_ok() && noted(own_globals::NAMES_SOUGHT) && !noted(own_globals::NAMES_FOUND)
+        });
+        never.map(|(name, _)| name)
     }
 
     /// Whether any aggregation has a value.

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use dlang::diag::Origin;
-use dlang::program::{ProbeDesc, Program};
+use dlang::program::{ProbeDesc, Program, Subroutine};
+use predicates::python::PythonName;
 use provider::catalog::Catalog;
 use provider::doctor::untraceable;
 use provider::interpreters::{self, Interpreter};
@@ -112,6 +113,20 @@ pub(crate) fn tell_built_ins(program: &Program, messages: &Messages) {
              ones are, have no function-entry and function-return{audit}"
         ));
     }
+}
+
+/// Tells, at the end of a run, of a variable that no Python function has that was asked for it: a misspelling, most
+/// likely.
+pub(crate) fn tell_name(name: &PythonName, messages: &Messages) {
+    let kind = if name.function == Subroutine::Pyarg {
+        "argument"
+    } else {
+        "variable"
+    };
+    let text = String::from_utf8_lossy(&name.name);
+    messages.say(&format!(
+        "no Python function that was asked for it has the {kind} `{text}`"
+    ));
 }
 
 /// Tells which interpreters that run are left out of what is meant to be about all of them: those that are

@@ -111,6 +111,37 @@ fn each_tells_line_module_and_depth() {
     });
 }
 
+/// The exceptions of an example, and the functions that they pass through.
+#[test]
+fn each_shows_its_exceptions() {
+    each("exceptions", |python| {
+        if python.root != Path::new("/") {
+            return Some("what is started is chroot, which does not have the function");
+        }
+        let script = python.file("examples/exceptions.py");
+        let command = format!("{} {script}", python.command.join(" "));
+        let program = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/exceptions.d");
+        let text = rdtrace(&["-qs", program, "-c", &command]);
+        let found: Vec<&str> = text
+            .lines()
+            .filter(|line| line.contains("exceptions.py:"))
+            .collect();
+        let of_c = match python.version {
+            (3, ..12, _) => "<class 'ValueError'>",
+            _ => r#"ValueError("invalid literal for int() with base 10: 'two'")"#,
+        };
+        let expected = [
+            &format!("exceptions.py:5 parse: {of_c}"),
+            "    through exceptions.py:14 number",
+            "exceptions.py:21 check: ArithmeticError('negative', -3)",
+            "    through exceptions.py:26 pay",
+            "    through exceptions.py:31 <module>",
+        ];
+        assert_eq!(found, expected, "{}", python.name());
+        None
+    });
+}
+
 /// Of a deep stack the innermost functions, and a mark that there are more.
 #[test]
 fn each_marks_a_stack_that_is_cut() {
@@ -213,21 +244,18 @@ fn each_tells_names_qualified_and_not() {
     const PROGRAM: &str = r#"
         python$target:::function-entry
         /basename(copyinstr(arg0)) == "names.py" && copyinstr(arg1) != "<module>"/
-        { printf("%s %s\n", copyinstr(arg1), arg3 ? copyinstr(arg3) : "-"); }"#;
+        { printf("%s %s %d\n", copyinstr(arg1), pyqualname, arg3); }"#;
     each("names", |python| {
         let script = python.file("tests/pythons/names.py");
         let command = format!("{} {script}", python.command.join(" "));
         let text = rdtrace(&["-q", "-n", PROGRAM, "-c", &command]);
         let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
         let expected = match python.version {
-            (3, ..11, _) => ["Wörld Wörld", "méthod méthod", "inner inner"],
-            _ if lines.iter().any(|line| line.ends_with(" -")) => {
-                return Some("its own probes do not have the qualified name");
-            }
+            (3, ..11, _) => ["Wörld Wörld 0", "méthod méthod 0", "inner inner 0"],
             _ => [
-                "Wörld Wörld",
-                "méthod Wörld.méthod",
-                "inner Wörld.méthod.<locals>.inner",
+                "Wörld Wörld 0",
+                "méthod Wörld.méthod 0",
+                "inner Wörld.méthod.<locals>.inner 0",
             ],
         };
         assert_eq!(lines, expected, "{}", python.name());

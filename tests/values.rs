@@ -87,7 +87,8 @@ little\n\
 'inner' 'inner' 'in a cell'|\n\
 Account 12\n\
 1|\n\
-1|0\n";
+1|0\n\
+'something'\n";
     let clause = |function: &str, body: &str| {
         format!("python$target:::function-entry /{FILE} == \"{function}\"/ {{ {body} }}\n")
     };
@@ -119,6 +120,7 @@ Account 12\n\
             "generate",
             r#"printf("%s|%s\n", pyarg("count"), pylocal("number"));"#,
         ),
+        clause("something", r#"printf("%s\n", pyarg("nothing"));"#),
         // Where a function ends its variables are still there.
         format!(
             "python$target:::function-return /{FILE} == \"plain\"/ \
@@ -222,4 +224,58 @@ fn attributes_are_found_wherever_they_are() {
         }
         None
     });
+}
+
+#[test]
+fn what_functions_return_is_shown() {
+    const PROGRAM: &str = r#"python$target:::function-return
+        /basename(copyinstr(arg0)) == "returns.py" && copyinstr(arg1) != "main" && copyinstr(arg1) != "tell" &&
+         copyinstr(arg1) != "inner" && copyinstr(arg1) != "Made" && copyinstr(arg1) != "<module>"/
+        { printf("%s %s\n", copyinstr(arg1), pyreturn); }
+        python$target:::function-return
+        /copyinstr(arg1) == "many_constants"/
+        { printf("%s %s\n", copyinstr(arg1), pyreturn); }"#;
+    each("returned values", |python| {
+        let (shown, expected) = shown_and_written(python, PROGRAM, "returns.py", 0);
+        let shown: Vec<&str> = shown.lines().filter(|line| !line.is_empty()).collect();
+        let expected: Vec<&str> = expected.lines().collect();
+        assert_eq!(shown, expected, "{}", python.name());
+        None
+    });
+}
+
+#[test]
+fn threads_have_the_names_that_python_has_for_them() {
+    const PROGRAM: &str = r#"syscall::getppid:entry /pid == $target && pyfunc == "work"/
+        { printf("%s\n", tid == pid && pythread == execname ? "the kernel's" : pythread); }"#;
+    each("names of threads", |python| {
+        let wait = seconds_to_be_known(python);
+        let (shown, expected) = shown_and_written(python, PROGRAM, "named_threads.py", wait);
+        assert_eq!(shown.trim(), expected.trim(), "{}", python.name());
+        None
+    });
+}
+
+#[test]
+fn a_name_that_no_function_has_is_told() {
+    const PROGRAM: &str = r#"python$target:::function-entry
+        /copyinstr(arg1) == "plain" && basename(copyinstr(arg0)) == "arguments.py"/
+        { printf("%s %s %s\n", pyarg("user"), pyarg("uesr"), pylocal("kept")); }
+        python$target:::function-entry /copyinstr(arg1) == "inner"/ { trace(pylocal("kept")); }"#;
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_rdtrace"))
+        .args(["-qn", PROGRAM, "-c"])
+        .arg("/usr/bin/python3 tests/pythons/arguments.py")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    let told: Vec<&str> = said
+        .lines()
+        .filter(|line| line.contains(" has the "))
+        .collect();
+    assert_eq!(
+        told,
+        ["rdtrace: no Python function that was asked for it has the argument `uesr`"],
+        "{said}"
+    );
 }

@@ -9,6 +9,7 @@ use dlang::types::Type;
 use dlang::walk::each_part;
 use predicates::asm::MapRef;
 use predicates::emit::MachineState;
+use predicates::python::PythonName;
 use predicates::python_layout::PythonMaps;
 use predicates::scratch::allocates;
 use predicates::storage::{CommonMaps, Sizes, Storage, TupleMaps};
@@ -102,7 +103,7 @@ pub(crate) fn reads_object(expr: &Expr) -> bool {
                 | Subroutine::Pystr
                 | Subroutine::Pytype,
             _
-        )
+        ) | ExprKind::Builtin(Builtin::Pyexception | Builtin::Pyreturn | Builtin::Pythread)
     )
 }
 
@@ -187,10 +188,11 @@ impl Compiler {
             task: options.task,
         };
         let mut arrays = tables.arrays;
-        let storage = Storage::plan(&program, common, sizes, |var| {
+        let mut storage = Storage::plan(&program, common, sizes, |var| {
             let maps = arrays.get_mut(var.0 as usize).and_then(Option::take);
             maps.expect("each array has maps")
         });
+        storage.python_names = frames::python_names(&program);
         let followed = options.follow.map(|_| {
             own_maps.push(followed_map());
             next_map += 1;
@@ -301,6 +303,13 @@ impl Compiler {
     pub fn python_codes(&self) -> Option<[MapId; 2]> {
         let maps = self.storage.python?.maps;
         Some([MapId(maps.texts.0), MapId(maps.tables.0)])
+    }
+
+    /// The variables of Python's functions of which it is noted whether any function has them: bytes from
+    /// `own_globals::NAMES_SOUGHT` and `NAMES_FOUND` on, in this order.
+    #[must_use]
+    pub fn python_names(&self) -> &[PythonName] {
+        &self.storage.python_names
     }
 
     /// Whether the program has an `exit()`.

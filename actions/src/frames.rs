@@ -3,6 +3,8 @@
 
 use dlang::program::{Builtin, Clause, Expr, ExprKind, ProbeSpec, Program, Subroutine};
 use predicates::frames::{ADDRESSES, COUNT, FrameLimits, MOST_PYTHON_FRAMES, PROCESS};
+use predicates::python::PythonName;
+use predicates::storage::PYTHON_NAMES;
 use provider::object::{MapKind, MapSpec};
 use unwind::memory::{PROCESSES, ROW, ROWS_AT};
 use unwind::python;
@@ -125,6 +127,8 @@ fn is_of_frame(expr: &Expr) -> bool {
                 | Builtin::Pyline
                 | Builtin::Pymodule
                 | Builtin::Pydepth
+                | Builtin::Pythread
+                | Builtin::Pyexception
                 | Builtin::Pyqualname
                 | Builtin::Pyframe
         ) | ExprKind::Call(Subroutine::Pystack, _)
@@ -150,6 +154,31 @@ fn reads_values_elsewhere(clause: &Clause) -> bool {
                 )
     };
     (others || no_functions) && clause_has(clause, &elsewhere)
+}
+
+/// The variables of Python's functions that a program names, as many as are told if no function has them.
+pub(crate) fn python_names(program: &Program) -> Vec<PythonName> {
+    let mut names = Vec::new();
+    for clause in &program.clauses {
+        each_clause_expr(clause, &mut |expr| {
+            each_expr_of(expr, &mut |expr| {
+                if let ExprKind::Call(function @ (Subroutine::Pyarg | Subroutine::Pylocal), args) =
+                    &expr.kind
+                    && let Some(ExprKind::Str(name)) = args.first().map(|arg| &arg.kind)
+                {
+                    let name = PythonName {
+                        function: *function,
+                        name: name.clone(),
+                    };
+                    if !names.contains(&name) {
+                        names.push(name);
+                    }
+                }
+            });
+        });
+    }
+    names.truncate(PYTHON_NAMES as usize);
+    names
 }
 
 fn has_expr(program: &Program, which: &dyn Fn(&Expr) -> bool) -> bool {

@@ -41,7 +41,7 @@ use crate::pieces::{Piece, pieces};
 use crate::plan::{each_clause_expr, each_expr, each_statement};
 use crate::program::{Unit, count};
 use crate::record::{Ecb, Epid, RecordLayout};
-use crate::trampoline::{self, AUDIT_TUPLE, FRAME, Firing, SharedFiring, Source};
+use crate::trampoline::{self, AUDIT_TUPLE, FRAME, Firing, RETURNED, SharedFiring, Source};
 
 /// A program that was made.
 pub(crate) struct Made {
@@ -268,6 +268,11 @@ impl Unit<'_> {
                 );
                 if of_frame && matches!(piece.first().kind, ProbeKind::Python(_)) {
                     used.insert(FRAME);
+                }
+                if part.kind == ExprKind::Builtin(Builtin::Pyreturn)
+                    && matches!(piece.first().kind, ProbeKind::Python(_))
+                {
+                    used.insert(RETURNED);
                 }
                 if part.kind == ExprKind::Builtin(Builtin::Errno) {
                     used.extend(error);

@@ -27,7 +27,7 @@ use provider::session::Session;
 const ALL: &str = r#"
 function-entry /copyinstr(arg1) == "main"/ { self->on = 1; }
 function-entry /self->on/ { printf("%s:%s:%d", basename(copyinstr(arg0)), copyinstr(arg1), arg2); }
-function-return { @[copyinstr(arg3)] = count(); @both[copyinstr(arg0), arg2] = count(); }
+function-return { @[copyinstr(arg1)] = count(); @both[copyinstr(arg0), arg2] = count(); }
 gc-start { self->generation = arg0; }
 gc-done { @collected[self->generation] = sum(arg0); }
 audit { @events[copyinstr(arg0)] = count(); }

@@ -794,6 +794,12 @@ pub enum Builtin {
     Pyfunc,
     /// `pyqualname`: its qualified name; before Python 3.11 its name.
     Pyqualname,
+    /// `pyexception`: the exception that the thread is raising, a Python object.
+    Pyexception,
+    /// `pyreturn`: what the function returns whose end fires, a Python object.
+    Pyreturn,
+    /// `pythread`: the name that Python has for the thread, or else the kernel's.
+    Pythread,
     /// `pymodule`: the name of its module.
     Pymodule,
     /// `pyline`, `int`: its line; 0 if it is in none, -1 where the code has no line.

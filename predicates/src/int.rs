@@ -243,6 +243,8 @@ impl Emit<'_> {
             Builtin::Ucaller => self.user_caller(span)?,
             Builtin::Ustackdepth => self.user_stack_depth(span)?,
             Builtin::Pyline => self.python_line(span)?,
+            Builtin::Pyexception => self.python_exception(span)?,
+            Builtin::Pyreturn => self.python_returned(span)?,
             Builtin::Pydepth => self.python_depth(span)?,
             Builtin::Pyframe => self.python_frame(span)?,
             Builtin::Id => self.shared_id(Reg::R0),
@@ -252,6 +254,7 @@ impl Emit<'_> {
             | Builtin::Pyfile
             | Builtin::Pyfunc
             | Builtin::Pymodule
+            | Builtin::Pythread
             | Builtin::Pyqualname
             | Builtin::Probeprov
             | Builtin::Probemod

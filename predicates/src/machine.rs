@@ -100,6 +100,9 @@ impl MachineState {
             | Builtin::Pyfunc
             | Builtin::Pyline
             | Builtin::Pymodule
+            | Builtin::Pyexception
+            | Builtin::Pyreturn
+            | Builtin::Pythread
             | Builtin::Pyqualname
             | Builtin::Pydepth
             | Builtin::Pyframe => return None,

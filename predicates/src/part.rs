@@ -113,7 +113,8 @@ impl Emit<'_> {
         );
         slots.extend(self.machine.shared.as_ref().map(|shared| shared.slot));
         let python = self.machine.python.as_ref();
-        slots.extend(python.and_then(|python| python.frame.as_ref().ok().copied()));
+        let places = python.map(|python| [&python.frame, &python.returned]);
+        slots.extend(places.into_iter().flatten().flatten().copied());
         slots
     }
 

@@ -78,6 +78,9 @@ impl Field {
             | Builtin::Pyfunc
             | Builtin::Pyline
             | Builtin::Pymodule
+            | Builtin::Pyexception
+            | Builtin::Pyreturn
+            | Builtin::Pythread
             | Builtin::Pyqualname
             | Builtin::Pydepth
             | Builtin::Pyframe => None,

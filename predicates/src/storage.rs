@@ -31,7 +31,7 @@ use dlang::types::Type;
 
 use crate::asm::MapRef;
 use crate::frame_layout::{FrameLimits, Frames, UnwindMaps};
-use crate::python::ObjectRegion;
+use crate::python::{ObjectRegion, PythonName};
 use crate::python_layout::{PythonFrames, PythonMaps};
 
 /// Bytes at `temps`: 8 words.
@@ -223,6 +223,8 @@ pub struct Storage {
     pub objects: Option<ObjectRegion>,
     /// What it takes to find Python's frames, if the program asks for them.
     pub python: Option<PythonFrames>,
+    /// The variables of Python's functions that the program names, at most [`PYTHON_NAMES`].
+    pub python_names: Vec<PythonName>,
     /// Offset of the tuple under construction.
     pub key: u32,
     /// Bytes of the largest.
@@ -248,7 +250,12 @@ pub mod own_globals {
     pub const ZERO: u32 = 32;
     /// Where the program's variables start: not in the cache line of these words, which are read
     /// in every firing while variables may be written by another CPU.
-    pub const END: u32 = 104;
+    pub const END: u32 = 104 + 2 * super::PYTHON_NAMES;
+    /// A byte for each name of a Python variable: 1 if it was looked for; and behind them one that is 1 if it was
+    /// found.
+    pub const NAMES_SOUGHT: u32 = 104;
+    /// See [`NAMES_SOUGHT`].
+    pub const NAMES_FOUND: u32 = NAMES_SOUGHT + super::PYTHON_NAMES;
     /// How many code objects of Python have a number.
     pub const PYTHON_CODES: u32 = 40;
 }
@@ -286,11 +293,14 @@ pub enum Counter {
 /// Number of [`Counter`]s.
 pub const COUNTERS: u32 = 12;
 
+/// The most names of Python variables that are told if no function has them.
+pub const PYTHON_NAMES: u32 = 64;
+
 /// The most `this->` scalars that live on the stack.
 const STACK_LOCALS: usize = 8;
 
 /// The most texts among a probe's arguments.
-pub const TEXTS: u32 = 3;
+pub const TEXTS: u32 = 2;
 
 /// The most bytes of a text that is converted, NUL included.
 const LONGEST_TEXT: u32 = 512;
@@ -469,6 +479,7 @@ impl Storage {
             frames,
             objects,
             python,
+            python_names: Vec::new(),
             key,
             key_size: sizes.key.next_multiple_of(8),
             heap,

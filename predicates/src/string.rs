@@ -81,6 +81,7 @@ impl Emit<'_> {
                 self.python_function_text(PythonText::Function, span)
             }
             ExprKind::Builtin(Builtin::Pymodule) => self.python_module(span),
+            ExprKind::Builtin(Builtin::Pythread) => self.python_thread(span),
             ExprKind::Builtin(Builtin::Pyqualname) => {
                 self.python_function_text(PythonText::QualifiedName, span)
             }

@@ -14,9 +14,7 @@ use crate::usdt::cpython;
 #[must_use]
 pub fn args(event: PythonEvent) -> Vec<ProbeArg> {
     let types: &[Int] = match event {
-        PythonEvent::FunctionEntry | PythonEvent::FunctionReturn => {
-            &[Int::U64, Int::U64, Int::I32, Int::U64]
-        }
+        PythonEvent::FunctionEntry | PythonEvent::FunctionReturn => &[Int::U64, Int::U64, Int::I32],
         PythonEvent::GcStart => &[Int::I32],
         PythonEvent::GcDone => &[Int::I64],
         PythonEvent::ImportStart | PythonEvent::Audit => &[Int::U64],

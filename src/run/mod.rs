@@ -31,7 +31,7 @@ use crate::late::{Enabler, Late};
 use crate::matching::{Match, all_found};
 use crate::message::{Messages, reason};
 use crate::metrics::Listener;
-use crate::notices::{interpreter_meant, tell_built_ins, tell_untraced_children};
+use crate::notices::{interpreter_meant, tell_built_ins, tell_name, tell_untraced_children};
 use crate::options::Options;
 use crate::target::{Target, monotonic};
 
@@ -290,6 +290,9 @@ impl Live {
         }
         report_ended(&mut target, &options, &messages);
         late.report_untraced();
+        for name in maps.names_never_found() {
+            tell_name(name, &messages);
+        }
         if is_silent {
             if let Some((interpreter, children)) = children {
                 tell_untraced_children(interpreter, &children, &messages);

@@ -380,3 +380,38 @@ fn whocalls_shows_the_callers_of_one_function() {
         "{output}"
     );
 }
+
+#[test]
+fn exceptions_shows_where_they_are_raised_and_pass() {
+    if !can_trace_python() {
+        return;
+    }
+    let output = example("exceptions.d", &[], "exceptions.py");
+    assert_lines(
+        &output,
+        &[
+            "exceptions.py:5 parse: ",
+            "through exceptions.py:14 number",
+            "exceptions.py:21 check: ArithmeticError('negative', -3)",
+            "through exceptions.py:26 pay",
+            "through exceptions.py:31 <module>",
+        ],
+    );
+}
+
+#[test]
+fn allocs_shows_who_takes_memory() {
+    if !can_trace_python() {
+        return;
+    }
+    let output = example("allocs.d", &[], "allocs.py");
+    assert_lines(
+        &output,
+        &[
+            "allocs.py:13 small",
+            "2000020 bytes",
+            "allocs.py:8 large",
+            "20000020 bytes",
+        ],
+    );
+}

@@ -23,8 +23,13 @@ def generate(count):
         yield number
 
 
+def something(nothing):
+    return nothing
+
+
 plain("ann", 1500)
 plain("bob", -7, "a", "b", currency="USD", note=[1])
 in_cell("in a cell", 3)("inner")
 Account().charge(12)
 list(generate(1))
+something("something")

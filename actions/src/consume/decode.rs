@@ -171,6 +171,9 @@ pub(super) fn known(ecb: &Ecb, builtin: Builtin) -> Option<Value<'_>> {
         | Builtin::Pyfunc
         | Builtin::Pyline
         | Builtin::Pymodule
+        | Builtin::Pyexception
+        | Builtin::Pyreturn
+        | Builtin::Pythread
         | Builtin::Pyqualname
         | Builtin::Pydepth
         | Builtin::Pyframe

@@ -12,6 +12,9 @@ pub(crate) const AUDIT_TUPLE: u8 = 1;
 /// Python's probes have fewer.
 pub(crate) const FRAME: u8 = 9;
 
+/// Where what the function returns that fires is put.
+pub(crate) const RETURNED: u8 = 8;
+
 /// What is known of the Python that fires a probe; `None` if it may be any program.
 pub(super) fn python(probe: &Probe) -> Option<Python> {
     let objects = probe.python.as_ref()?;
@@ -24,6 +27,11 @@ pub(super) fn python(probe: &Probe) -> Option<Python> {
         frame: Err(format!(
             "the frame of a Python function is known in function-entry and function-return that are made from the \
              interpreter's code, and not in {}",
+            probe.desc.name
+        )),
+        returned: Err(format!(
+            "what a Python function returns is known in function-return that is made from the interpreter's code, and not \
+             in {}",
             probe.desc.name
         )),
     })

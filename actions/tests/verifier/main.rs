@@ -147,6 +147,12 @@ fn what_was_refused_or_slow_loads_soon() {
             300_000,
         ),
         (
+            "app1:::hit /pytype(pyexception) == \"KeyError\" && pythread != \"a\"/
+             { @[pythread] = count(); printf(\"%s %s\", pyexception, pythread); }
+             profile-97 { @t[pythread, pystr(pyexception)] = count(); }",
+            300_000,
+        ),
+        (
             "app1:::hit { trace(arg0 > 1 ? pyframe : arg1 > 1 ? pyframe + 2 : 0); trace(pyframe); }",
             40_000,
         ),

@@ -111,7 +111,7 @@ impl Emit<'_> {
         })
     }
 
-    fn find_attribute(&mut self, head: Head, name: &[u8]) {
+    pub(super) fn find_attribute(&mut self, head: Head, name: &[u8]) {
         let Head { region, done, .. } = head;
         let [again, classes, dict, keys, entry] = [(); 5].map(|()| self.asm.label());
         self.object_region(Reg::R5, region);

@@ -1,5 +1,6 @@
 //! What code must know of a Python to read its objects.
 
+use dlang::program::Subroutine;
 use unwind::objects::Layout;
 pub(super) use unwind::objects::{AFTER, BEFORE, Fact, INLINE, OWN_WORD, TAGGED};
 
@@ -12,4 +13,15 @@ pub struct Python {
     pub audit: Result<u8, String>,
     /// The slot with the address of the frame of the function that fires; or why there is none.
     pub frame: Result<i16, String>,
+    /// The slot with what that function returns; or why there is none.
+    pub returned: Result<i16, String>,
+}
+
+/// A variable of Python's functions that a program names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PythonName {
+    /// Which function names it: `pyarg` or `pylocal`.
+    pub function: Subroutine,
+    /// The name.
+    pub name: Vec<u8>,
 }

@@ -26,6 +26,7 @@ use crate::asm::Label;
 use crate::emit::{Emit, Emitted, Fault, Refusal};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::stack::Val;
+use crate::storage::own_globals;
 
 /// The code object of the frame.
 const CODE: i16 = LEVEL_END;
@@ -110,12 +111,18 @@ impl Emit<'_> {
             done,
             bad: self.fault(Fault::BadAddress, &Val::Const(0)),
         };
+        let place = name
+            .as_deref()
+            .and_then(|name| self.place_of_name(subroutine, name));
+        if let Some(place) = place {
+            self.note_name(own_globals::NAMES_SOUGHT + place);
+        }
         self.read_code_of_frame(search);
         let found = self.asm.label();
         match (&name, &number) {
             (Some(name), _) => {
                 let only_arguments = subroutine == Subroutine::Pyarg;
-                self.find_by_name(search, name, only_arguments, found);
+                self.find_by_name(search, (name, place), only_arguments, found);
             }
             (None, Some(number)) => {
                 self.load(Reg::R0, number);
@@ -128,6 +135,9 @@ impl Emit<'_> {
             (None, None) => return Err(crate::scan::unknown(subroutine, span)),
         }
         self.asm.bind(found);
+        if let Some(place) = place {
+            self.note_name(own_globals::NAMES_FOUND + place);
+        }
         self.value_of_local(search);
         self.asm.bind(done);
         self.give_python_facts(facts);
@@ -136,6 +146,35 @@ impl Emit<'_> {
         }
         self.object_word(region, Reg::R0, RESULT);
         self.keep(Reg::R0, span)
+    }
+
+    /// Which of the names that the program has it is, if it is one of those that are told.
+    fn place_of_name(&self, function: Subroutine, name: &[u8]) -> Option<u32> {
+        let mut names = self.storage.python_names.iter();
+        let place = names.position(|known| known.function == function && known.name == name)?;
+        u32::try_from(place).ok()
+    }
+
+    /// Notes something of a name. Destroys `r1`.
+    fn note_name(&mut self, place: u32) {
+        let globals = self.storage.globals;
+        self.asm.map_value(Reg::R1, globals, place);
+        self.asm.store_imm(Size::Byte, Reg::R1, 0, 1);
+    }
+
+    /// `r0 = pyreturn`.
+    pub(crate) fn python_returned(&mut self, span: Span) -> Emitted<()> {
+        let slot = match &self.python("pyreturn", span)?.returned {
+            Ok(slot) => *slot,
+            Err(why) => {
+                return Err(Refusal {
+                    span,
+                    message: format!("pyreturn: {why}"),
+                });
+            }
+        };
+        self.asm.load(Size::Double, Reg::R0, Reg::FP, slot);
+        Ok(())
     }
 
     /// `[word] = what is at r3`, on to `bad` if it cannot be read; it is in `r0`, too.
@@ -186,7 +225,13 @@ impl Emit<'_> {
     }
 
     /// Looks for a name: its index is in [`SCAN_INDEX`] at `found`. On to the end if there is none.
-    fn find_by_name(&mut self, search: Search, name: &[u8], only_arguments: bool, found: Label) {
+    fn find_by_name(
+        &mut self,
+        search: Search,
+        (name, place): (&[u8], Option<u32>),
+        only_arguments: bool,
+        found: Label,
+    ) {
         let Search { region, done, .. } = search;
         let missing = self.asm.label();
         self.begin_names(search, Fact::CodeNames);
@@ -213,6 +258,9 @@ impl Emit<'_> {
             self.begin_names(search, fact);
             self.find_text_in_names(search, name, cell, none);
             self.asm.bind(cell);
+            if let Some(place) = place {
+                self.note_name(own_globals::NAMES_FOUND + place);
+            }
             if fact == Fact::CodeFree {
                 // They stand behind the cells.
                 self.code_field(search, Fact::CodeCells, 8);

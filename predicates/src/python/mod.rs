@@ -3,7 +3,8 @@
 //! An object is an address. What is there differs between versions of Python in offsets, which the code
 //! finds in read-only memory ([`layout`]). [`capture`], with [`table`], copies what `repr` shows of an object, for
 //! whoever prints it; [`value`] and [`text`] give numbers and strings for predicates and keys; [`locals`] finds the
-//! objects that a function has as arguments and variables, [`attribute`] those that an object has.
+//! objects that a function has as arguments and variables, [`attribute`] those that an object has, [`thread`]
+//! the name of a thread.
 
 mod attribute;
 mod capture;
@@ -14,9 +15,10 @@ mod region;
 mod region_access;
 mod table;
 mod text;
+mod thread;
 mod value;
 
-pub(crate) use self::capture::flags::STR;
-pub use self::layout::Python;
+pub(crate) use self::capture::flags::{EXCEPTION, STR};
+pub use self::layout::{Python, PythonName};
 pub use self::region::{MOST_NAME, NODE_BYTES, ObjectRegion, kinds};
 pub(crate) use self::table::MOST_ENTRIES;

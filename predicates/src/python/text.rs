@@ -65,7 +65,7 @@ impl Emit<'_> {
     }
 
     /// Copies the text of a `str`, or the bytes of a `bytes`.
-    fn text(&mut self, head: Head) {
+    pub(super) fn text(&mut self, head: Head) {
         let Head {
             region,
             facts,

@@ -51,14 +51,14 @@ impl Emit<'_> {
     }
 
     /// `dst = how the process lays out its objects`: one number.
-    fn object_fact(&mut self, dst: Reg, fact: Object, s: Slots) {
+    pub(super) fn object_fact(&mut self, dst: Reg, fact: Object, s: Slots) {
         self.asm.load(Size::Double, dst, Reg::FP, s.facts);
         let at = LAYOUT + 4 * u32::from(fact as u8);
         let at = i16::try_from(at).expect("there are few facts");
         self.asm.load(Size::Word, dst, dst, at);
     }
 
-    fn add_object_fact(&mut self, dst: Reg, fact: Object, spare: Reg, s: Slots) {
+    pub(super) fn add_object_fact(&mut self, dst: Reg, fact: Object, spare: Reg, s: Slots) {
         self.object_fact(spare, fact, s);
         self.asm.alu(Alu::Add, dst, spare);
     }

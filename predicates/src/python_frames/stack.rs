@@ -1,14 +1,14 @@
 //! Stacks of Python functions, and the function that a thread is in.
 
 use dlang::diag::Span;
-use unwind::python::AND_MORE;
+use unwind::python::{AND_MORE, NUMBER_SHIFT};
 
 use super::Slots;
 use crate::asm::Label;
 use crate::emit::{Emit, Emitted, Fetched, imm};
 use crate::frames::{ADDRESSES, COUNT, Frames, PROCESS};
-use crate::insn::{Alu, Cond, Reg, Size};
-use crate::python_layout::{PythonFrames, area};
+use crate::insn::{Alu, Cond, Helper, Reg, Size};
+use crate::python_layout::{PythonFrames, PythonText, area};
 
 /// How many frames are looked at: a chain may be a trap, made to keep us busy.
 const MOST_VISITED: i32 = 1 << 15;
@@ -85,6 +85,56 @@ impl Emit<'_> {
         self.asm.load(Size::Double, Reg::R0, Reg::FP, count);
         self.stack.give_buffer(count, 8);
         self.give_python_slots(s);
+        Ok(())
+    }
+
+    /// `r0 = address of the frame` of the outermost function that the thread is in; on to `other` unless that has
+    /// this name, a NUL behind it.
+    pub(crate) fn outermost_python_frame(
+        &mut self,
+        name: &[u8],
+        other: Label,
+        span: Span,
+    ) -> Emitted<()> {
+        /// What is remembered of the last function so far: its frame, and the number of its code.
+        const FRAME: i16 = 0;
+        const NUMBER: i16 = 8;
+        let python = self.python_frames(span)?;
+        self.scratch(Reg::R1, span)?;
+        let s = self.python_slots(span)?;
+        self.clear_python_slots(s, span)?;
+        self.python_at(Reg::R1, python, area::WORK);
+        self.asm.store_imm(Size::Double, Reg::R1, NUMBER, 0);
+        let [again, skip, out, none] = [(); 4].map(|()| self.asm.label());
+        self.start_python_walk(python, s, none, span)?;
+        self.asm.bind(again);
+        self.next_python_frame(python, s, (skip, out), span)?;
+        self.python_at(Reg::R1, python, area::WORK);
+        for (slot, word) in [(s.frame, FRAME), (s.number, NUMBER)] {
+            self.asm.load(Size::Double, Reg::R0, Reg::FP, slot);
+            self.asm.store(Size::Double, Reg::R1, word, Reg::R0);
+        }
+        self.asm.bind(skip);
+        self.go_to_python_caller(python, s);
+        self.asm.jump(again);
+        self.asm.bind(out);
+        self.copy_new_python_codes(python, s, span)?;
+        self.asm.bind(none);
+        self.give_python_slots(s);
+        self.python_at(Reg::R1, python, area::WORK);
+        self.asm.load(Size::Double, Reg::R0, Reg::R1, NUMBER);
+        self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, other);
+        let function = i64::from(PythonText::Function as u8) << NUMBER_SHIFT;
+        self.asm.mov_imm(Reg::R1, function);
+        self.asm.alu(Alu::Or, Reg::R0, Reg::R1);
+        self.python_at(Reg::R2, python, area::PIECE_KEY);
+        self.asm.store(Size::Double, Reg::R2, 0, Reg::R0);
+        self.asm.map(Reg::R1, python.maps.texts);
+        self.asm.call(Helper::MapLookupElem);
+        self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, other);
+        self.match_bytes(Reg::R0, 0, name, false, other);
+        self.python_at(Reg::R1, python, area::WORK);
+        self.asm.load(Size::Double, Reg::R0, Reg::R1, FRAME);
         Ok(())
     }
 

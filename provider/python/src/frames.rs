@@ -21,12 +21,14 @@
 //! | a thread state's `next` | `PyThreadState_Next`, which must be 8: `prev`, `next` and `interp` come first |
 //! | `thread_id` | `PyThreadState_SetAsyncExc`, which compares it with its argument |
 //! | the current frame | `PyThreadState_GetFrame`; before 3.9 `PyFrame_New` |
+//! | the exception that is being raised | `PyErr_Occurred`; where that looks otherwise, it is not known |
 //! | `_status` | `PyThreadState_Clear`, which sets a bit of it |
 //!
 //! From 3.13 on the file publishes most of these (`published.rs`), and must say the same.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _};
+use std::ops::RangeInclusive;
 
 use iced_x86::{Code, Instruction, Mnemonic, OpKind, Register as R};
 
@@ -77,6 +79,8 @@ pub struct ThreadStates {
     pub frame_within: Option<u32>,
     /// In a thread state, 3.12 on: a byte with bits of its own state.
     pub status: Option<u32>,
+    /// In a thread state: the exception that is being raised; before 3.12 its class, and behind that its value.
+    pub exception: Option<u32>,
 }
 
 impl ThreadStates {
@@ -225,6 +229,9 @@ fn threads(image: &Image<'_>, minor: u8) -> Result<ThreadStates, Refusal> {
         frame,
         frame_within,
         status: (minor >= 12).then(status).transpose()?,
+        exception: image
+            .symbol("PyErr_Occurred")
+            .and_then(|start| exception(image, start.address, minor)),
     })
 }
 
@@ -300,6 +307,28 @@ fn current_frame(
     Ok((frame, Some(within)))
 }
 
+/// The exception that is being raised: before 3.12 a function gives its class, later it loads the class from it.
+fn exception(image: &Image<'_>, start: u64, minor: u8) -> Option<u32> {
+    let insns = body(image, start).take_while(|insn| insn.mnemonic() != Mnemonic::Ret);
+    let loads = insns.filter_map(|insn| {
+        let base = insn.memory_base();
+        let (field, _) = load_through(&insn, base)?;
+        // Neither a variable, nor the stack, nor the address of the state itself.
+        let is_field = base.is_gpr64() && base != R::RSP && field != 0;
+        is_field.then_some(field)
+    });
+    let mut loads = loads.collect::<Vec<_>>().into_iter();
+    let field = if minor < 12 {
+        loads.next_back()
+    } else {
+        loads.next()
+    };
+    field.filter(|field| EXCEPTION_FIELDS.contains(field) && field % 8 == 0)
+}
+
+/// Where in a thread state the exception is in all versions.
+const EXCEPTION_FIELDS: RangeInclusive<u32> = 0x48..=0xa0;
+
 /// A load of 64 bits at `[base + constant]`: the constant, and the register that it is loaded to.
 fn load_through(insn: &Instruction, base: R) -> Option<(u32, R)> {
     let is_load = insn.code() == Code::Mov_r64_rm64 && takes_memory(insn);
@@ -346,6 +375,13 @@ mod tests {
             13 | 14 => (72, None, 0x98, Some(32)),
             _ => (72, None, 0xb0, Some(32)),
         };
+        let exception = match minor {
+            6 => 0x50,
+            7..=10 => 0x58,
+            11 | 12 => 0x60,
+            13 | 14 => 0x70,
+            _ => 0x88,
+        };
         let (next_interpreter, first_thread) = match minor {
             ..=10 => (0, 8),
             11 => (0, 16),
@@ -360,6 +396,7 @@ mod tests {
             frame,
             frame_within,
             status,
+            exception: Some(exception),
         }
     }
 

@@ -72,6 +72,15 @@ fn facts(frames: &Frames, base: u64) -> Facts {
         set(Fact::Status, status.into());
         set(Fact::LastActive, ThreadStates::LAST_ACTIVE.into());
     }
+    set(
+        Fact::Exception,
+        threads.exception.map_or(NO_FIELD, u64::from),
+    );
+    let value = threads.exception.filter(|_| frames.version.minor < 12);
+    set(
+        Fact::ExceptionValue,
+        value.map_or(NO_FIELD, |class| u64::from(class) + 8),
+    );
     set(Fact::Frame, threads.frame.into());
     let within = threads.frame_within.map_or(NO_FIELD, u64::from);
     set(Fact::FrameWithin, within);
@@ -184,6 +193,7 @@ mod tests {
                 frame: 24,
                 frame_within: None,
                 status: None,
+                exception: None,
             };
             let frames = Frames {
                 version,

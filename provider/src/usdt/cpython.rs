@@ -53,8 +53,6 @@ const FUNCTION: &[&str] = &[
     "const char * (filename)",
     "const char * (function)",
     "int (line)",
-    // Of probes that are made from the interpreter's code.
-    "const char * (qualified name)",
 ];
 
 /// Argument `index` of a probe named like a marker, of which the site says that it is an `int`.

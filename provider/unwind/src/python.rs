@@ -109,6 +109,11 @@ pub enum Fact {
     BytesLength,
     /// In a `bytes`: the first of them.
     BytesData,
+    /// In a thread state: the exception that is being raised, or its class; [`NO_FIELD`] if that is not known.
+    Exception,
+    /// There, before 3.12: what belongs to that class, an exception or what one is to be made of; [`NO_FIELD`] from
+    /// then on.
+    ExceptionValue,
     /// The format of line tables: [`LNOTAB`], [`LINE_TABLE`], [`LOCATIONS`].
     LineFormat,
 }

@@ -1,5 +1,4 @@
-//! A function's file, name, line and qualified name, from its code object and the instruction that
-//! it is at.
+//! A function's file, name and line, from its code object and the instruction that it is at.
 //!
 //! The names are read from the code object. The line has to be decoded from a table, so where it is
 //! wanted, all are kept in a map, by process, code object and instruction, and most firings cost
@@ -7,7 +6,7 @@
 //! also has the start of the code object as it was, and counts only if that is still the same.
 //! From 3.12 on it holds a number that no other code object has had (`co_version`).
 //!
-//! arg0, arg1 and arg3 are addresses of zero-terminated text. A string of ASCII characters is stored
+//! arg0 and arg1 are addresses of zero-terminated text. A string of ASCII characters is stored
 //! so in the interpreter; the map has the address of its text. For others the map has the
 //! string's address with [`WIDE`] set.
 
@@ -40,8 +39,8 @@ impl Dispatch<'_> {
                 }
             }
         }
-        let [file, function, _, qualified_name] = self.slots;
-        for (slot, which) in [file, function, qualified_name].iter().zip(0..) {
+        let [file, function, _] = self.slots;
+        for (slot, which) in [file, function].iter().zip(0..) {
             if let Some(slot) = slot {
                 self.strings().convert(emit, *slot, which)?;
             }
@@ -55,16 +54,10 @@ impl Dispatch<'_> {
     }
 
     /// The fields of a code object with the names, and the slots of the arguments.
-    fn names(&self) -> [(u16, Option<i16>); 3] {
+    fn names(&self) -> [(u16, Option<i16>); 2] {
         let code = self.build.offsets.code;
-        let [file, function, _, qualified_name] = self.slots;
-        // Before 3.11 there is no qualified name.
-        let qualname = code.qualname.unwrap_or(code.name);
-        [
-            (code.filename, file),
-            (code.name, function),
-            (qualname, qualified_name),
-        ]
+        let [file, function, _] = self.slots;
+        [(code.filename, file), (code.name, function)]
     }
 
     /// Stores the address of the text in this field of the code object to `to`.
@@ -127,7 +120,7 @@ impl Dispatch<'_> {
     fn find_arguments(&self, emit: &mut Emit<'_>) -> Emitted<()> {
         let scratch = self.scratch;
         emit.asm.note("arguments that are not known");
-        for ((field, _), n) in self.names().into_iter().zip([0, 8, 24]) {
+        for ((field, _), n) in self.names().into_iter().zip([0, 8]) {
             self.load_name(emit, field, scratch.value + n);
         }
         let done = emit.asm.label();

@@ -21,6 +21,8 @@ pub(super) struct Firing {
     pub(super) arguments: bool,
     /// Whether it uses the frame.
     pub(super) frame: bool,
+    /// Whether it uses what the function returns.
+    pub(super) returned: bool,
 }
 
 /// An instruction of the interpreter that is probed.
@@ -43,10 +45,12 @@ pub(in crate::trampoline) struct Dispatch<'p> {
     /// Whether entries and returns are paired; if not, each hit is an event.
     pub(super) pairs: bool,
     pub(super) maps: PythonMaps,
-    /// The slots of arg0 to arg3.
+    /// The slots of arg0 to arg2.
     pub(super) slots: [Option<i16>; ARGUMENTS as usize],
     /// The slot of the frame, where a probe uses it.
     pub(super) frame: Option<i16>,
+    /// The slot of what the function returns, where a probe uses it.
+    pub(super) returned: Option<i16>,
     /// function-entry and function-return, where they are enabled.
     pub(super) firings: [Option<Firing>; 2],
     pub(super) scratch: Scratch,

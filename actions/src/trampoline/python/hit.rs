@@ -74,6 +74,9 @@ impl Dispatch<'_> {
                 self.check_instruction(emit, site, start, units);
             }
         }
+        if let Some(slot) = self.returned_at(site) {
+            self.find_returned(emit, slot);
+        }
         if self.gives_arguments(site) {
             emit.asm
                 .store(Size::Double, Reg::FP, self.scratch.code(), Reg::R7);

@@ -84,8 +84,8 @@ impl PythonMaps {
     }
 }
 
-/// The arguments of a function's probes: file, function, line, qualified name.
-pub(super) const ARGUMENTS: u16 = 4;
+/// The arguments of a function's probes: file, function, line.
+pub(super) const ARGUMENTS: u16 = 3;
 
 /// The most bytes of a code object that are read, from where its own fields start.
 pub(super) const CODE_BYTES: u16 = 128;

@@ -34,6 +34,7 @@ mod lines;
 pub(crate) mod maps;
 mod places;
 mod read;
+mod returned;
 mod text;
 
 use std::collections::BTreeSet;
@@ -55,7 +56,7 @@ pub(super) use self::imports::{ImportHit, Imports};
 use self::maps::{ARGUMENTS, CODE_BYTES, PythonMaps};
 use self::places::{place_argument, plan_text};
 use self::read::signed;
-use super::objects::FRAME;
+use super::objects::{FRAME, RETURNED};
 
 /// Why there is no arg2 on a kernel without `may_goto`.
 const NO_LINE: &str = "the line of a Python that has no probes in it takes Linux 6.9 or later";
@@ -74,12 +75,12 @@ pub(super) fn place_arguments(
     }
     if is_function(sites.event) {
         emit.stack.reserve_end(Emit::LOOP_STACK);
-        if [0, 1, 3].iter().any(|n| used.contains(n)) {
+        if [0, 1].iter().any(|n| used.contains(n)) {
             emit.plan_thread_state(Span::default())?;
             emit.converted_text = true;
         }
-        let frame = slots[usize::from(FRAME)];
-        for (n, slot) in (0..4).zip(slots.iter_mut()) {
+        let own = [FRAME, RETURNED].map(|n| (n, slots[usize::from(n)]));
+        for (n, slot) in (0..3).zip(slots.iter_mut()) {
             if n == 2 && !loops {
                 let why = Argument::Unreadable(NO_LINE.to_owned());
                 emit.machine.args.push(why);
@@ -87,14 +88,20 @@ pub(super) fn place_arguments(
                 place_argument(emit, used.contains(&n), slot)?;
             }
         }
-        if used.contains(&FRAME) {
-            let place = match frame {
+        for (n, slot) in own {
+            if !used.contains(&n) {
+                continue;
+            }
+            let place = match slot {
                 Some(place) => place,
                 None => emit.buffer(8, Span::default())?,
             };
-            slots[usize::from(FRAME)] = Some(place);
-            if let Some(python) = &mut emit.machine.python {
-                python.frame = Ok(place);
+            slots[usize::from(n)] = Some(place);
+            let returns = sites.event == PythonEvent::FunctionReturn;
+            match &mut emit.machine.python {
+                Some(python) if n == FRAME => python.frame = Ok(place),
+                Some(python) if returns => python.returned = Ok(place),
+                Some(_) | None => {}
             }
         }
         return Ok(());
@@ -137,6 +144,7 @@ impl<'p> Dispatch<'p> {
                 entry,
                 arguments: used.iter().any(|&n| u16::from(n) < ARGUMENTS),
                 frame: used.contains(&FRAME),
+                returned: used.contains(&RETURNED),
             });
             match sites.event {
                 PythonEvent::FunctionEntry => firings[0] = firing,
@@ -164,8 +172,9 @@ impl<'p> Dispatch<'p> {
             build,
             pairs,
             maps,
-            slots: [slots[0], slots[1], slots[2], slots[3]],
+            slots: [slots[0], slots[1], slots[2]],
             frame: slots[usize::from(FRAME)],
+            returned: slots[usize::from(RETURNED)],
             firings,
             scratch,
             enter: emit.asm.label(),
@@ -217,7 +226,7 @@ impl<'p> Dispatch<'p> {
     /// Whether a hit at `site` may have to give arguments, or the frame.
     fn gives_arguments(&self, site: &Site) -> bool {
         let firing = self.firings[usize::from(!starts(site.event))];
-        firing.is_some_and(|firing| firing.arguments || firing.frame)
+        firing.is_some_and(|firing| firing.arguments || firing.frame || firing.returned)
     }
 
     /// Emits what all hits lead to.
