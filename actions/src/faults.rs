@@ -26,15 +26,17 @@ pub(crate) struct Faulting {
 impl Unit<'_> {
     /// Emits what the faults lead to: for each clause a copy of its own. If all went through one, the
     /// verifier would take the program for one great loop, from a fault to the end of its clause, the
-    /// next clause and its faults, and could not see that the turns of a loop in it are alike.
+    /// next clause and its faults, and could not see that the turns of a loop in it are alike. Gives
+    /// the instructions of the longest copy of ERROR's clauses.
     pub(crate) fn handle_faults(
         &self,
         emit: &mut Emit<'_>,
         faulting: Vec<Faulting>,
         leave: Label,
-    ) -> Emitted<()> {
+    ) -> Emitted<usize> {
+        let mut longest = 0;
         if faulting.is_empty() {
-            return Ok(());
+            return Ok(longest);
         }
         let span = Span::default();
         let mut buffer = || emit.buffer(8, span);
@@ -62,7 +64,9 @@ impl Unit<'_> {
                 emit.make_unknown(reg, Reg::R0, span)?;
             }
             emit_fault_record(emit, RING, &slots)?;
+            let start = emit.asm.here();
             self.error_clauses(emit, &slots)?;
+            longest = longest.max(emit.asm.here() - start);
             if may_exit && self.source != Source::End {
                 leave_if_exited(emit, leave);
             }
@@ -72,7 +76,7 @@ impl Unit<'_> {
         for slot in [slots.epid, slots.kind, slots.pc, slots.address] {
             emit.stack.give_buffer(slot, 8);
         }
-        Ok(())
+        Ok(longest)
     }
 
     /// Emits the clauses of ERROR; what faults in them is only counted.

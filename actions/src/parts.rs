@@ -38,11 +38,21 @@ pub(crate) const MOST_CALLS: u32 = 33;
 /// Instructions that report a fault, without those of ERROR's clauses.
 const REPORT: usize = 50;
 
+/// By how many instructions it is decided where a program is cut.
+#[derive(Clone, Copy)]
+pub(crate) struct Lengths {
+    /// Where a part is full.
+    pub(crate) part: usize,
+    /// What ERROR's clauses are taken to have, a copy of which comes with each clause that may fault.
+    pub(crate) error: usize,
+}
+
 /// The parts of one program while they are made.
 pub(crate) struct Parts<'u> {
     unit: &'u Unit<'u>,
-    /// Where a part is cut.
-    length: usize,
+    lengths: Lengths,
+    /// The instructions of the longest copy of ERROR's clauses so far.
+    error_length: usize,
     /// The part that is being made.
     current: Current,
     /// Those that are done, by their numbers less one; without part 0, the program itself.
@@ -81,10 +91,11 @@ pub(crate) enum Start {
 
 impl<'u> Parts<'u> {
     /// Starts part 0: the context is in `r1`.
-    pub(crate) fn start(unit: &'u Unit<'u>, emit: &mut Emit<'_>, length: usize) -> Self {
+    pub(crate) fn start(unit: &'u Unit<'u>, emit: &mut Emit<'_>, lengths: Lengths) -> Self {
         Self {
             unit,
-            length,
+            lengths,
+            error_length: 0,
             current: Current::start(emit, 0),
             done: Vec::new(),
             main: None,
@@ -108,6 +119,11 @@ impl<'u> Parts<'u> {
         self.most_calls
     }
 
+    /// The instructions of the longest copy of ERROR's clauses.
+    pub(crate) fn error_length(&self) -> usize {
+        self.error_length
+    }
+
     /// Notes a clause whose faults are to be handled in this part.
     pub(crate) fn faults(&mut self, faulting: Faulting) {
         self.current.faulting.push(faulting);
@@ -115,8 +131,8 @@ impl<'u> Parts<'u> {
 
     /// Whether the part that is being made is long enough.
     fn is_full(&self, emit: &Emit<'_>) -> bool {
-        let report = REPORT + self.unit.error_length();
-        emit.asm.here() + self.current.faulting.len() * report > self.length
+        let report = REPORT + self.lengths.error;
+        emit.asm.here() + self.current.faulting.len() * report > self.lengths.part
     }
 
     /// Binds the start of a probe's clauses, in another part if this one is full.
@@ -284,8 +300,9 @@ impl<'u> Parts<'u> {
     /// Emits what comes behind the clauses of the part that is being made.
     fn end(&mut self, emit: &mut Emit<'_>) -> Emitted<()> {
         let faulting = std::mem::take(&mut self.current.faulting);
-        self.unit
-            .handle_faults(emit, faulting, self.current.leave)?;
+        let leave = self.current.leave;
+        let error_length = self.unit.handle_faults(emit, faulting, leave)?;
+        self.error_length = self.error_length.max(error_length);
         if self.current.number == 0 {
             return Ok(());
         }

@@ -36,7 +36,7 @@ use crate::clause::{Ways, emit_clause};
 use crate::exit::{exits, leave_if_exited};
 use crate::flow::flow_name;
 use crate::maps::program_name;
-use crate::parts::{MOST_CALLS, Parts};
+use crate::parts::{Lengths, MOST_CALLS, Parts};
 use crate::pieces::{Piece, pieces};
 use crate::plan::{each_clause_expr, each_expr, each_statement};
 use crate::program::{Unit, count};
@@ -49,6 +49,8 @@ pub(crate) struct Made {
     /// The other parts of it, if it is a long one, and the most of their calls in a firing.
     pub(crate) parts: Vec<Code>,
     calls: u32,
+    /// The instructions of the longest copy of ERROR's clauses in it.
+    error_length: usize,
     pub(crate) name: String,
     pub(crate) context: Context,
     /// What runs it.
@@ -59,15 +61,32 @@ pub(crate) struct Made {
     pub(crate) heaviest: Span,
 }
 
+impl Made {
+    /// The instructions of its longest part.
+    fn longest(&self) -> usize {
+        let parts = self.parts.iter().map(|part| part.insns.len());
+        parts.fold(self.code.insns.len(), usize::max)
+    }
+}
+
 impl Unit<'_> {
     /// Makes the program. What is refused is so with the place of a clause of this program's, if of
     /// nothing smaller.
     pub(crate) fn compile(&self, rodata: &mut Rodata, first_epid: u32) -> Emitted<Made> {
-        let mut length = self.compiler.options.part_length;
+        let mut lengths = Lengths {
+            part: self.compiler.options.part_length,
+            error: self.error_length(),
+        };
         loop {
-            let made = self.emit(rodata, first_epid, length);
+            let made = self.emit(rodata, first_epid, lengths);
             match made {
-                Ok(made) if made.calls > MOST_CALLS => length *= 2,
+                Ok(made) if made.calls > MOST_CALLS => lengths.part *= 2,
+                // It was cut too late.
+                Ok(made)
+                    if made.longest() > lengths.part && made.error_length > 2 * lengths.error =>
+                {
+                    lengths.error = made.error_length;
+                }
                 Ok(made) => return Ok(made),
                 Err(mut refusal) => {
                     if refusal.span == Span::default() {
@@ -80,7 +99,7 @@ impl Unit<'_> {
         }
     }
 
-    fn emit(&self, rodata: &mut Rodata, first_epid: u32, length: usize) -> Emitted<Made> {
+    fn emit(&self, rodata: &mut Rodata, first_epid: u32, lengths: Lengths) -> Emitted<Made> {
         let compiler = self.compiler;
         let pieces = pieces(self.members, &|clause| compiler.uses_arguments(clause));
         let timer = self.source.interrupts();
@@ -92,7 +111,7 @@ impl Unit<'_> {
                 emit.clear_locals(program, std::iter::once(expr));
             });
         }
-        let mut parts = Parts::start(self, &mut emit, length);
+        let mut parts = Parts::start(self, &mut emit, lengths);
         let mut ecbs = Vec::new();
         let mut starts = Vec::new();
         let mut heaviest = compiler.program.clauses[self.members[0].clause].span;
@@ -196,7 +215,7 @@ impl Unit<'_> {
             span: compiler.program.clauses[self.members[0].clause].span,
             message: error.to_string(),
         };
-        let calls = parts.most_calls();
+        let (calls, error_length) = (parts.most_calls(), parts.error_length());
         let parts = parts.finish(&mut emit).map_err(too_far)?;
         let code = emit.finish().map_err(too_far)?;
         let name = format!("d_{}", pieces[0].first().desc.name);
@@ -204,6 +223,7 @@ impl Unit<'_> {
             code,
             parts,
             calls,
+            error_length,
             name: program_name(&name),
             context: self.source.context(),
             targets,

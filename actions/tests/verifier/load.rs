@@ -11,6 +11,7 @@ use dlang::{CheckOptions, Macros};
 use predicates::storage::TaskFields;
 use provider::catalog::Catalog;
 use provider::features::KernelFeatures;
+use provider::kernel_types::BtfTypes;
 use provider::probe::{
     ArgLocation, File, Moment, Probe, ProbeArg, ProbeId, ProbeKind, Register, Scope, Site, Sites,
 };
@@ -56,7 +57,9 @@ pub(crate) fn verify_in_parts(text: &str, part_length: usize) -> Verdict {
         Ok(ast) => ast,
         Err(errors) => return refused(&errors),
     };
-    let program = match dlang::check(&ast, &UnknownArgs, &CheckOptions::default()) {
+    let kernel = BtfTypes::of_kernel();
+    let checked = dlang::check_with(&ast, &UnknownArgs, &kernel, &CheckOptions::default());
+    let program = match checked {
         Ok(program) => program,
         Err(errors) => return refused(&errors),
     };
