@@ -308,6 +308,7 @@ pub(crate) fn check_program(
     let check_options = CheckOptions {
         strsize: options.output.strsize,
         scratchsize: options.scratchsize,
+        printsize: options.printsize,
     };
     check_with(&parsed.ast, probes, &BtfTypes::of_kernel(), &check_options)
 }

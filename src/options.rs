@@ -26,6 +26,8 @@ pub(crate) struct Options {
     pub(crate) aggsize: Option<u64>,
     /// `scratchsize`: the most bytes that `alloca` and `copyin` give in one clause.
     pub(crate) scratchsize: u32,
+    /// `printsize`: the most bytes that `print` shows of an object; none: all that a record holds.
+    pub(crate) printsize: Option<u32>,
     /// `dynvarsize`: bytes for each associative array.
     pub(crate) dynvarsize: u64,
     /// `nspec`: how many speculations there may be at a time.
@@ -84,6 +86,7 @@ impl Default for Options {
             bufsize: 4 << 20,
             aggsize: None,
             scratchsize: 256,
+            printsize: None,
             dynvarsize: 1 << 20,
             nspec: 1,
             amin: None,
@@ -174,7 +177,6 @@ const NO_EFFECT: &[(&str, Accepts)] = &[
     ("noresolve", Accepts::Switch),
     ("pgmax", Accepts::Anything),
     ("preallocate", Accepts::Size),
-    ("printsize", Accepts::Size),
     ("procfspath", Accepts::Text),
     ("pspec", Accepts::Nothing),
     ("quietresize", Accepts::Switch),
@@ -217,6 +219,7 @@ const WITH_EFFECT: &[&str] = &[
     "nolibs",
     "nspec",
     "oformat",
+    "printsize",
     "pycheck",
     "pyusdt",
     "quiet",
@@ -341,6 +344,10 @@ impl Options {
             "scratchsize" => {
                 let size = size()?.next_multiple_of(8).min(LARGEST_SCRATCH.into());
                 self.scratchsize = u32::try_from(size).or(Err(BadOption::Value))?;
+            }
+            "printsize" => {
+                // 0 is no limit.
+                self.printsize = u32::try_from(size()?).ok().filter(|size| *size > 0);
             }
             "bufsize" => self.bufsize = size()?,
             "aggsize" => self.aggsize = Some(size()?),

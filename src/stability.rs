@@ -162,22 +162,26 @@ fn of_subroutine(subroutine: Subroutine) -> Attributes {
 
 fn points_to_kernel_struct(ty: &Type) -> bool {
     match ty {
-        Type::Pointer(to, _) => match to.as_ref() {
+        Type::Pointer(to, _) => match to.bare() {
             Type::Struct(of) => of.kernel,
             Type::Void
             | Type::Int(_)
+            | Type::Float(_)
             | Type::String
             | Type::Pointer(..)
             | Type::Array(..)
             | Type::Symbol(_)
-            | Type::Stack => false,
+            | Type::Stack
+            | Type::Named(_) => false,
         },
         Type::Void
         | Type::Int(_)
+        | Type::Float(_)
         | Type::String
         | Type::Array(..)
         | Type::Struct(_)
         | Type::Symbol(_)
-        | Type::Stack => false,
+        | Type::Stack
+        | Type::Named(_) => false,
     }
 }

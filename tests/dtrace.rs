@@ -12,7 +12,8 @@
 //!
 //! It is run as `dtrace OPTIONS -s /dev/stdin OPERANDS`, or as `dtrace ARGUMENTS` with these environment variables.
 //! An argument with blanks stands in `'...'`. Bytes that are not printable ASCII stand as `\xNN`, a
-//! backslash as `\\`. Addresses of instructions and the number of the CPU are not compared.
+//! backslash as `\\`. Addresses of instructions, those that `print()` shows, and
+//! the number of the CPU are not compared.
 //!
 //! With `DTRACE="COMMAND"`, the start of a command line that runs a `DTrace`, the outcomes of cases that have
 //! none yet are written behind them; without it, such a case is an error. A case that differs on purpose
@@ -135,8 +136,10 @@ impl Outcome {
     fn comparable(&self) -> String {
         let instruction = Regex::new(r"BPF pc \d+").unwrap();
         let cpu = Regex::new(r"(?m)^\| ( +)\d+( +\d+ +\S*:(BEGIN|END|ERROR|tick)| \| :)").unwrap();
+        let address = Regex::new(r"0x[0-9a-f]{12,} = \*").unwrap();
         let text = self.text();
         let text = instruction.replace_all(&text, "BPF pc N");
+        let text = address.replace_all(&text, "ADDRESS = *");
         cpu.replace_all(&text, "| ${1}C$2").into_owned()
     }
 }

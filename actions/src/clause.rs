@@ -160,6 +160,7 @@ fn emit_body<'p>(
                     }
                     Action::Trace(_)
                     | Action::Tracemem(..)
+                    | Action::Print { .. }
                     | Action::Printf(..)
                     | Action::Printa(..)
                     | Action::Clear(_)

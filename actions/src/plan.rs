@@ -116,6 +116,7 @@ fn names_process(body: &[Stmt]) -> bool {
                 | Action::Normalize(..)
                 | Action::Denormalize(_)
                 | Action::Tracemem(..)
+                | Action::Print { .. }
                 | Action::Freopen(None, _)
                 | Action::Ftruncate
                 | Action::Setopt(..)
@@ -142,6 +143,7 @@ fn uses_aggregation(body: &[Stmt]) -> bool {
                 | Action::Normalize(..)
                 | Action::Denormalize(_)
                 | Action::Tracemem(..)
+                | Action::Print { .. }
                 | Action::Speculate(_)
                 | Action::Commit(_)
                 | Action::Discard(_)
@@ -222,6 +224,15 @@ impl Planner<'_> {
                 let memory = self.defer(memory);
                 OutputKind::Tracemem(memory, shown.as_ref().map(|shown| self.defer(shown)))
             }
+            Action::Print {
+                address,
+                memory,
+                ty,
+            } => OutputKind::Print {
+                address: self.defer(address),
+                memory: self.defer(memory),
+                ty: Arc::new(ty.clone()),
+            },
             Action::Speculate(_) => OutputKind::Speculate(self.speculation()),
             Action::Commit(_) => OutputKind::Commit(self.speculation()),
             Action::Discard(_) => OutputKind::Discard(self.speculation()),
@@ -363,13 +374,14 @@ impl Planner<'_> {
 
     /// Makes a field for `expr` and gives the expression that reads it.
     fn record(&mut self, expr: &Expr) -> Expr {
-        let index = match expr.ty.as_int() {
+        let is_memory = matches!(expr.ty, Type::Struct(_) | Type::Array(..));
+        let index = match expr.ty.as_int().filter(|_| !is_memory) {
             // What is computed from it needs all bits of a value beyond its type's range.
             Some(int) => {
                 let int = if expr.fits(int) { int } else { Int::I64 };
                 self.int_field(int, Some(expr.clone()))
             }
-            None if matches!(expr.ty, Type::Struct(_)) => {
+            None if is_memory => {
                 let len = recorded_bytes(expr);
                 let offset = self.room(len.next_multiple_of(8), 8);
                 self.field(Field::Bytes { offset, len }, Some(expr.clone()))
@@ -429,7 +441,10 @@ pub(crate) fn most_fixed(body: &[Stmt]) -> u32 {
     let (mut fields, mut bytes) = (4, 0);
     each_statement(body, &mut |stmt| {
         fields += 2;
-        if let StmtKind::Action(Action::Trace(expr) | Action::Tracemem(expr, _)) = &stmt.kind {
+        if let StmtKind::Action(
+            Action::Trace(expr) | Action::Tracemem(expr, _) | Action::Print { memory: expr, .. },
+        ) = &stmt.kind
+        {
             bytes += recorded_bytes(expr).next_multiple_of(8);
         }
         each_expr(stmt, &mut |expr| fields += nodes(expr));
@@ -440,13 +455,14 @@ pub(crate) fn most_fixed(body: &[Stmt]) -> u32 {
 /// Bytes that a struct or union takes in the record.
 fn recorded_bytes(expr: &Expr) -> u32 {
     match &expr.ty {
-        Type::Struct(s) => s.size,
+        Type::Struct(_) | Type::Array(..) => expr.ty.size(0),
         Type::Void
         | Type::Int(_)
+        | Type::Float(_)
         | Type::String
         | Type::Pointer(..)
-        | Type::Array(..)
         | Type::Symbol(_)
-        | Type::Stack => 0,
+        | Type::Stack
+        | Type::Named(_) => 0,
     }
 }

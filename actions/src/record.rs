@@ -162,6 +162,15 @@ pub enum OutputKind {
     Denormalize(AggId),
     /// `tracemem`: the memory, and how much of it shows.
     Tracemem(Expr, Option<Expr>),
+    /// `print`.
+    Print {
+        /// The address.
+        address: Expr,
+        /// The memory there, or the first part of it.
+        memory: Expr,
+        /// The type of what is there.
+        ty: Arc<Type>,
+    },
     /// `speculate(id)`.
     Speculate(Speculation),
     /// `commit(id)`.

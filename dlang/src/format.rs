@@ -32,8 +32,18 @@ pub struct Conversion {
     pub length: Length,
     /// `%@...`: in `printa`, the aggregation's value and not the next key.
     pub aggregation: bool,
-    /// The text as written, from `%` on; messages show it.
+    /// The text as written, from `%` on.
     pub text: String,
+}
+
+impl Conversion {
+    /// As libdtrace's messages show it: size and letter, without flags, width and precision.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let letters = self.text.rfind(|c: char| !c.is_ascii_alphabetic());
+        let start = letters.map_or(0, |last| last + 1);
+        format!("%{}", &self.text[start..])
+    }
 }
 
 /// Conversion flags.
@@ -125,7 +135,7 @@ pub enum Spec {
     UserAddress,
     /// `%k`: a stack.
     Stack,
-    /// `%e %E %f %g %G`: floating point; integers never match.
+    /// `%e %E %f %F %g %G`: floating point, by the letter.
     Float(char),
     /// `%@` alone or `%@d`-like with the letter left to the aggregating function.
     Default,

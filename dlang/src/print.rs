@@ -231,6 +231,7 @@ impl Printer<'_> {
                 let args = [address, size.to_string()].into_iter().chain(shown);
                 format!("tracemem({})", args.collect::<Vec<_>>().join(", "))
             }
+            Action::Print { address, .. } => format!("print({})", self.expr(address)),
             Action::Speculate(e) => format!("speculate({})", self.expr(e)),
             Action::Commit(e) => format!("commit({})", self.expr(e)),
             Action::Discard(e) => format!("discard({})", self.expr(e)),
@@ -310,10 +311,12 @@ impl Printer<'_> {
                     Type::Symbol(symbol) => format!("{}({of})", symbol.name()),
                     Type::Void
                     | Type::Int(_)
+                    | Type::Float(_)
                     | Type::Pointer(..)
                     | Type::Array(..)
                     | Type::Struct(_)
-                    | Type::Stack => format!("(({}){of})", type_name(&e.ty)),
+                    | Type::Stack
+                    | Type::Named(_) => format!("(({}){of})", type_name(&e.ty)),
                 }
             }
             ExprKind::Deref(address) => format!("(*{})", self.expr(address)),
@@ -386,6 +389,7 @@ impl Structs {
     fn ty(&mut self, ty: &Type) {
         match ty {
             Type::Pointer(of, _) | Type::Array(of, _) => self.ty(of),
+            Type::Named(named) => self.ty(&named.ty),
             Type::Struct(s) if !s.members.is_empty() && !s.kernel => {
                 let key = (s.union, s.name.clone());
                 if self.named.insert(key, Arc::clone(s)).is_none() {
@@ -395,6 +399,7 @@ impl Structs {
             Type::Struct(_)
             | Type::Void
             | Type::Int(_)
+            | Type::Float(_)
             | Type::String
             | Type::Symbol(_)
             | Type::Stack => {}
@@ -446,6 +451,7 @@ impl Structs {
                         }
                     }
                     Action::Trace(e)
+                    | Action::Print { address: e, .. }
                     | Action::Exit(e)
                     | Action::Trunc(_, Some(e))
                     | Action::Normalize(_, e)
@@ -502,9 +508,9 @@ fn define(s: &Struct, done: &mut BTreeSet<(bool, String)>, out: &mut String) {
     }
     let mut members = String::new();
     for member in &s.members {
-        let mut of = &member.ty;
+        let mut of = member.ty.bare();
         while let Type::Array(inner, _) = of {
-            of = inner;
+            of = inner.bare();
         }
         if let Type::Struct(inner) = of {
             define(inner, done, out);
@@ -538,12 +544,14 @@ fn declare(ty: &Type, name: &str) -> String {
         Type::String => format!("string {name}"),
         Type::Struct(s) => format!("{} {} {name}", kind(s), s.name),
         Type::Array(of, count) => declare(of, &format!("{name}[{count}]")),
-        Type::Pointer(to, _) if matches!(**to, Type::Array(..)) => {
+        Type::Pointer(to, _) if matches!(to.bare(), Type::Array(..)) => {
             declare(to, &format!("(*{name})"))
         }
+        // Under D's own name: the program's is not defined where the declaration is read again.
+        Type::Named(named) => declare(&named.ty, name),
         Type::Pointer(to, _) => declare(to, &format!("*{name}")),
-        // No declaration has these.
-        Type::Symbol(_) | Type::Stack => format!("{ty} {name}"),
+        // No declaration has the last two.
+        Type::Float(_) | Type::Symbol(_) | Type::Stack => format!("{ty} {name}"),
     }
 }
 
@@ -574,12 +582,14 @@ fn constant(value: i64, ty: &Type) -> String {
         Type::Int(Int::U64) => "UL",
         Type::Void
         | Type::Int(_)
+        | Type::Float(_)
         | Type::String
         | Type::Pointer(..)
         | Type::Array(..)
         | Type::Struct(_)
         | Type::Symbol(_)
-        | Type::Stack => return format!("(({}){}UL)", type_name(ty), value.cast_unsigned()),
+        | Type::Stack
+        | Type::Named(_) => return format!("(({}){}UL)", type_name(ty), value.cast_unsigned()),
     };
     let is_signed = matches!(ty, Type::Int(int) if int.signed);
     match value {

@@ -322,6 +322,15 @@ pub enum Action {
     Denormalize(AggId),
     /// `tracemem(address, size[, shown])`: the memory as a struct of that size, and how much of it shows.
     Tracemem(Expr, Option<Expr>),
+    /// `print(pointer)`.
+    Print {
+        /// The pointer.
+        address: Expr,
+        /// What it leads to as a struct of so many bytes as are recorded.
+        memory: Expr,
+        /// The type of what it leads to, with all members.
+        ty: Type,
+    },
     /// `speculate(id)`: the record is a part of a speculation.
     Speculate(Expr),
     /// `commit(id)`: the records of a speculation show.
@@ -356,6 +365,7 @@ impl Action {
             | Self::Normalize(..)
             | Self::Denormalize(_)
             | Self::Tracemem(..)
+            | Self::Print { .. }
             | Self::Speculate(_)
             | Self::Commit(_)
             | Self::Discard(_)

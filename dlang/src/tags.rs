@@ -179,6 +179,12 @@ pub enum Tag {
     AggComm,
     /// `tracemem`'s address is no pointer or integer.
     TracememAddr,
+    /// A function is dereferenced.
+    DerefFunc,
+    /// A member that is an associative array.
+    DeclDynobj,
+    /// `print` cannot show a value of this type.
+    PrintSize,
     /// `tracemem`'s size is not a positive constant.
     TracememSize,
     /// `stack`'s number of frames is not a positive constant.
@@ -207,8 +213,6 @@ pub enum Tag {
     SpecDrec,
     /// A second `speculate()` in a clause.
     SpecSpec,
-    /// A type is not known.
-    TypeErr,
     /// A constant expression divides by zero.
     DivZero,
     /// A clause-local associative array.
@@ -434,6 +438,9 @@ impl Tag {
             Self::ArgsNone => "D_ARGS_NONE",
             Self::AggComm => "D_AGG_COMM",
             Self::TracememAddr => "D_TRACEMEM_ADDR",
+            Self::DerefFunc => "D_DEREF_FUNC",
+            Self::DeclDynobj => "D_DECL_DYNOBJ",
+            Self::PrintSize => "D_PRINT_SIZE",
             Self::TracememSize => "D_TRACEMEM_SIZE",
             Self::StackSize => "D_STACK_SIZE",
             Self::UstackFrames => "D_USTACK_FRAMES",
@@ -448,7 +455,6 @@ impl Tag {
             Self::SpecComm => "D_SPEC_COMM",
             Self::SpecDrec => "D_SPEC_DREC",
             Self::SpecSpec => "D_SPEC_SPEC",
-            Self::TypeErr => "D_TYPE_ERR",
             Self::DivZero => "D_DIV_ZERO",
             Self::DeclLocassc => "D_DECL_LOCASSC",
             Self::DeclArrbig => "D_DECL_ARRBIG",

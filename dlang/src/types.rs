@@ -4,7 +4,7 @@
 //! what the compiler and the output do with a value; the spelling in the source (typedefs, enum
 //! names) is kept only where printing the program back needs it.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use crate::symbol::Symbol;
@@ -126,12 +126,17 @@ pub enum Space {
 }
 
 /// The type of an expression, variable or probe argument.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+///
+/// Two types are equal also where they go by different names.
+#[derive(Clone)]
 pub enum Type {
     /// No value: the type of an action call.
     Void,
     /// An integer, an enumerator or a `char`.
     Int(Int),
+    /// A `float` of 4 bytes, a `double` of 8, a `long double` of 16. Its value is kept as its bits, and D
+    /// only moves and shows it.
+    Float(u8),
     /// D's `string`: NUL-terminated bytes of at most `strsize`, the NUL included.
     String,
     /// A pointer: to what, and in which memory that is.
@@ -144,6 +149,58 @@ pub enum Type {
     Symbol(Symbol),
     /// A stack: the frames of a thread. Its value is a number that stands for them.
     Stack,
+    /// A type under a name. It stands inside of other types only: behind a pointer, in an array, as the
+    /// type of a member. An expression has the type itself ([`Type::bare`]).
+    Named(Arc<Named>),
+}
+
+/// A type with the name that it goes by, which decides how it shows and nothing else.
+#[derive(Debug)]
+pub struct Named {
+    /// The name: a `typedef`'s, `enum` and a tag, or C's words for an integer (`unsigned long`).
+    pub name: String,
+    /// The type.
+    pub ty: Type,
+    /// The names of its values, of an enumeration.
+    pub enumerators: Vec<(String, i64)>,
+    /// Whether it is a function, of which nothing but its address can be had. The name is that of a pointer
+    /// to it, as C writes it: `int (*)(char)`.
+    pub is_function: bool,
+}
+
+impl PartialEq for Type {
+    fn eq(&self, other: &Self) -> bool {
+        match (self.bare(), other.bare()) {
+            (Self::Void, Self::Void)
+            | (Self::String, Self::String)
+            | (Self::Stack, Self::Stack) => true,
+            (Self::Int(a), Self::Int(b)) => a == b,
+            (Self::Float(a), Self::Float(b)) => a == b,
+            (Self::Pointer(a, x), Self::Pointer(b, y)) => (a, x) == (b, y),
+            (Self::Array(a, x), Self::Array(b, y)) => (a, x) == (b, y),
+            (Self::Struct(a), Self::Struct(b)) => a == b,
+            (Self::Symbol(a), Self::Symbol(b)) => a == b,
+            _of_two_kinds => false,
+        }
+    }
+}
+
+impl Eq for Type {}
+
+impl std::hash::Hash for Type {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        let bare = self.bare();
+        std::mem::discriminant(bare).hash(state);
+        match bare {
+            Self::Int(int) => int.hash(state),
+            Self::Float(size) => size.hash(state),
+            Self::Pointer(to, space) => (to, space).hash(state),
+            Self::Array(of, count) => (of, count).hash(state),
+            Self::Struct(s) => s.hash(state),
+            Self::Symbol(symbol) => symbol.hash(state),
+            Self::Void | Self::String | Self::Stack | Self::Named(_) => {}
+        }
+    }
 }
 
 /// A struct or union type with its members laid out. As in C its tag is its identity: two with the
@@ -164,7 +221,24 @@ pub struct Struct {
     pub kernel: bool,
 }
 
+/// The beginning of the names of structs without a tag; a number follows.
+const ANONYMOUS: &str = "anonymous_";
+
 impl Struct {
+    /// The name of the struct without a tag that has this number.
+    #[must_use]
+    pub fn anonymous_name(number: usize) -> String {
+        format!("{ANONYMOUS}{number}")
+    }
+
+    /// The tag, if it has one.
+    #[must_use]
+    pub fn tag(&self) -> Option<&str> {
+        let number = self.name.strip_prefix(ANONYMOUS);
+        let is_anonymous = number.is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()));
+        (!is_anonymous).then_some(&self.name)
+    }
+
     /// A struct or union of which only the tag is known.
     #[must_use]
     pub fn declared(name: &str, union: bool) -> Self {
@@ -251,6 +325,45 @@ impl Type {
     /// `uint64_t`.
     pub const U64: Self = Self::Int(Int::U64);
 
+    /// `ty` under a name.
+    #[must_use]
+    pub fn named(name: &str, ty: Self) -> Self {
+        Self::enumeration(name, ty, Vec::new())
+    }
+
+    /// An enumeration: an integer whose values have names.
+    #[must_use]
+    pub fn enumeration(name: &str, ty: Self, enumerators: Vec<(String, i64)>) -> Self {
+        Self::Named(Arc::new(Named {
+            name: name.to_owned(),
+            ty,
+            enumerators,
+            is_function: false,
+        }))
+    }
+
+    /// A function that gives `result`.
+    #[must_use]
+    pub fn function(result: &Self, parameters: &[Self]) -> Self {
+        let parameters: Vec<String> = parameters.iter().map(ToString::to_string).collect();
+        Self::Named(Arc::new(Named {
+            name: format!("{result} (*)({})", parameters.join(", ")),
+            ty: Self::Void,
+            enumerators: Vec::new(),
+            is_function: true,
+        }))
+    }
+
+    /// The type itself, whatever name it goes by.
+    #[must_use]
+    pub fn bare(&self) -> &Self {
+        let mut ty = self;
+        while let Self::Named(named) = ty {
+            ty = &named.ty;
+        }
+        ty
+    }
+
     /// The address of a Python object in the traced program. Nothing is known of its members, which
     /// differ from version to version.
     #[must_use]
@@ -262,7 +375,7 @@ impl Type {
     /// Whether this is the address of a Python object.
     #[must_use]
     pub fn is_python_object(&self) -> bool {
-        matches!(self, Self::Pointer(to, _) if matches!(&**to, Self::Struct(s) if s.name == PYTHON_OBJECT))
+        matches!(self, Self::Pointer(to, _) if matches!(to.bare(), Self::Struct(s) if s.name == PYTHON_OBJECT))
     }
 
     /// A pointer to `to`, in memory of which nothing is known.
@@ -280,23 +393,25 @@ impl Type {
     /// The memory that a pointer points into; of any other type nothing is known.
     #[must_use]
     pub fn space(&self) -> Space {
-        match self {
+        match self.bare() {
             Self::Pointer(_, space) => *space,
             Self::Void
             | Self::Int(_)
+            | Self::Float(_)
             | Self::String
             | Self::Array(..)
             | Self::Struct(_)
             | Self::Symbol(_)
-            | Self::Stack => Space::Unknown,
+            | Self::Stack
+            | Self::Named(_) => Space::Unknown,
         }
     }
 
     /// A pointer's type with the memory given; any other type as it is.
     #[must_use]
     pub fn in_space(self, space: Space) -> Self {
-        if let Self::Pointer(to, _) = self {
-            Self::Pointer(to, space)
+        if let Self::Pointer(to, _) = self.bare() {
+            Self::Pointer(Arc::clone(to), space)
         } else {
             self
         }
@@ -308,28 +423,52 @@ impl Type {
         match self {
             Self::Void => 0,
             Self::Int(int) => u32::from(int.size),
+            Self::Float(size) => u32::from(*size),
             Self::String => strsize,
             Self::Pointer(..) | Self::Symbol(_) | Self::Stack => 8,
             Self::Array(of, count) => of.size(strsize) * count,
             Self::Struct(s) => s.size,
+            Self::Named(named) => named.ty.size(strsize),
         }
     }
 
     /// The integer that holds a value of this type in a register: itself for integers, `uint64_t`
-    /// for pointers and arrays (their address), symbols and stacks; `None` for what no register holds.
+    /// for pointers and arrays (their address), symbols and stacks, the bits of a floating-point number;
+    /// `None` for what no register holds.
     #[must_use]
     pub fn as_int(&self) -> Option<Int> {
         match self {
             Self::Int(int) => Some(*int),
+            Self::Float(4) => Some(Int::U32),
+            Self::Float(8) => Some(Int::U64),
             Self::Pointer(..) | Self::Array(..) | Self::Symbol(_) | Self::Stack => Some(Int::U64),
-            Self::Void | Self::String | Self::Struct(_) => None,
+            Self::Void | Self::Float(_) | Self::String | Self::Struct(_) => None,
+            Self::Named(named) => named.ty.as_int(),
         }
     }
 
     /// Whether this is an integer or a pointer, which is what a predicate must be.
     #[must_use]
     pub fn is_scalar(&self) -> bool {
-        matches!(self, Self::Int(_) | Self::Pointer(..))
+        matches!(self.bare(), Self::Int(_) | Self::Pointer(..))
+    }
+}
+
+/// The type itself, without the name that it goes by.
+impl fmt::Debug for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Void => f.write_str("Void"),
+            Self::Int(int) => f.debug_tuple("Int").field(int).finish(),
+            Self::Float(size) => f.debug_tuple("Float").field(size).finish(),
+            Self::String => f.write_str("String"),
+            Self::Pointer(to, space) => f.debug_tuple("Pointer").field(to).field(space).finish(),
+            Self::Array(of, count) => f.debug_tuple("Array").field(of).field(count).finish(),
+            Self::Struct(s) => f.debug_tuple("Struct").field(s).finish(),
+            Self::Symbol(symbol) => f.debug_tuple("Symbol").field(symbol).finish(),
+            Self::Stack => f.write_str("Stack"),
+            Self::Named(named) => fmt::Debug::fmt(&named.ty, f),
+        }
     }
 }
 
@@ -353,16 +492,38 @@ impl fmt::Display for Type {
         match self {
             Self::Void => f.write_str("void"),
             Self::Int(int) => int.fmt(f),
+            Self::Float(4) => f.write_str("float"),
+            Self::Float(8) => f.write_str("double"),
+            Self::Float(_) => f.write_str("long double"),
             Self::String => f.write_str("string"),
+            Self::Pointer(to, _) if matches!(&**to, Self::Named(named) if named.is_function) => {
+                write!(f, "{to}")
+            }
+            Self::Pointer(to, _) if matches!(**to, Self::Pointer(..)) => write!(f, "{to}*"),
             Self::Pointer(to, _) => write!(f, "{to} *"),
-            Self::Array(of, count) => write!(f, "{of} [{count}]"),
+            Self::Array(..) => {
+                let (mut of, mut counts) = (self, String::new());
+                while let Self::Array(inner, count) = of {
+                    write!(counts, "[{count}]")?;
+                    of = inner;
+                }
+                let of = of.to_string();
+                let space = if of.ends_with('*') { "" } else { " " };
+                write!(f, "{of}{space}{counts}")
+            }
             Self::Struct(s) if s.name == PYTHON_OBJECT => f.write_str("PyObject"),
-            Self::Struct(s) if s.union => write!(f, "union {}", s.name),
-            Self::Struct(s) => write!(f, "struct {}", s.name),
+            Self::Struct(s) => {
+                let kind = if s.union { "union" } else { "struct" };
+                match s.tag() {
+                    Some(tag) => write!(f, "{kind} {tag}"),
+                    None => f.write_str(kind),
+                }
+            }
             // libdtrace's names for them.
             Self::Symbol(symbol) if symbol.is_user() => f.write_str("_usymaddr"),
             Self::Symbol(_) => f.write_str("_symaddr"),
             Self::Stack => f.write_str("dt_stack_t"),
+            Self::Named(named) => f.write_str(&named.name),
         }
     }
 }

@@ -28,6 +28,12 @@ pub fn each_expr<'s>(stmt: &'s Stmt, f: &mut dyn FnMut(&'s Expr)) {
             | Action::Commit(expr)
             | Action::Discard(expr)
             | Action::Raise(expr) => f(expr),
+            Action::Print {
+                address, memory, ..
+            } => {
+                f(address);
+                f(memory);
+            }
             Action::Tracemem(memory, shown) => {
                 f(memory);
                 shown.iter().for_each(f);

@@ -131,8 +131,8 @@ fn names_must_be_known() {
         ("BEGIN { trace(printf); }", Tag::IdentBadref, "printf"),
         ("BEGIN { trace(`x); }", Tag::IdentUndef, "`x"),
         ("BEGIN { printa(@b); }", Tag::IdentUndef, "@b"),
-        ("BEGIN { trace((foo)pid); }", Tag::TypeErr, "foo"),
-        ("foo_t x; BEGIN { }", Tag::TypeErr, "foo_t"),
+        ("BEGIN { trace((foo)pid); }", Tag::Syntax, "foo"),
+        ("foo_t x; BEGIN { }", Tag::Syntax, "foo_t"),
         ("BEGIN { jstack(0); }", Tag::UstackFrames, "0"),
         // The libraries that define it are not among the sources here.
         (

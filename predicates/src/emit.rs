@@ -126,6 +126,8 @@ pub enum Fault {
     BadStack = 9,
     /// A size that is out of bounds.
     BadSize = 10,
+    /// An index that is outside of its array.
+    BadIndex = 11,
 }
 
 /// Code generation for one program.

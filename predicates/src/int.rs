@@ -158,11 +158,13 @@ impl Emit<'_> {
                 Ok(())
             }
             Type::Int(_)
+            | Type::Float(_)
             | Type::Pointer(..)
             | Type::Array(..)
             | Type::Struct(_)
             | Type::Symbol(_)
-            | Type::Stack => {
+            | Type::Stack
+            | Type::Named(_) => {
                 let val = self.int(expr)?;
                 self.stack.give(val);
                 Ok(())

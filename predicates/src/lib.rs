@@ -37,6 +37,7 @@ mod speculation;
 pub mod stack;
 pub mod storage;
 pub mod string;
+mod string_part;
 mod target;
 pub mod tuple;
 pub mod unwind;

@@ -79,7 +79,7 @@ impl Emit<'_> {
             distance.fixed += at * size;
             return Ok(distance);
         }
-        let outside = self.fault(Fault::BadAddress, &index);
+        let outside = self.fault(Fault::BadIndex, &index);
         self.load(Reg::R0, &index);
         self.asm
             .jump_if_imm(Cond::Gt, Reg::R0, imm(count.saturating_sub(1)), outside);
@@ -112,7 +112,7 @@ impl Emit<'_> {
 
     /// `r0 = address of a part` that is there; of an element that is not, `r0` is that of zeros.
     /// Destroys `r1` to `r5`.
-    fn readable_part(&mut self, part: &Part, span: Span) -> Emitted<()> {
+    pub(crate) fn readable_part(&mut self, part: &Part, span: Span) -> Emitted<()> {
         match &*part.whole {
             Target::Element(maps, tuple) => {
                 let (absent, found) = (self.asm.label(), self.asm.label());
@@ -141,7 +141,7 @@ impl Emit<'_> {
 
     /// Changes a part of a variable or element: `change` stores to the address in `r1`. An element
     /// that is not there is made of zeros first.
-    fn change_part(
+    pub(crate) fn change_part(
         &mut self,
         part: &Part,
         span: Span,

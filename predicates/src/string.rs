@@ -75,6 +75,7 @@ impl Emit<'_> {
         }
         match &expr.kind {
             ExprKind::Var(_) | ExprKind::Element(..) => self.read_string_variable(expr, on_null),
+            ExprKind::Member { .. } | ExprKind::Index { .. } => self.read_string_part(expr),
             ExprKind::Builtin(Builtin::Execname) => self.execname(span),
             ExprKind::Builtin(Builtin::Pyfile) => self.python_function_text(PythonText::File, span),
             ExprKind::Builtin(Builtin::Pyfunc) => {
@@ -121,8 +122,6 @@ impl Emit<'_> {
             | ExprKind::Assign(..)
             | ExprKind::Step { .. }
             | ExprKind::Deref(_)
-            | ExprKind::Member { .. }
-            | ExprKind::Index { .. }
             | ExprKind::AddressOf(_)
             | ExprKind::BitField { .. }
             | ExprKind::Byte(..)

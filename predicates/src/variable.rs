@@ -226,6 +226,9 @@ impl Emit<'_> {
         if let ExprKind::Var(var) = &target.kind {
             return self.assign_string_variable(*var, value, span);
         }
+        if let ExprKind::Member { .. } | ExprKind::Index { .. } = target.kind {
+            return self.assign_string_part(target, value);
+        }
         let ExprKind::Element(var, key) = &target.kind else {
             return Err(internal(target));
         };

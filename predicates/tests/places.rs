@@ -41,6 +41,55 @@ fn members_of_variables_of_every_scope() {
     );
 }
 
+/// Members and elements that are strings, of every scope.
+#[test]
+fn strings_are_parts_of_variables() {
+    let options = Options {
+        declarations: "struct named { int a; string name; int b; }; struct named x, y; self struct named sx; \
+            this struct named tx; struct named ax[int]; string words[3]; this string tw[2]; string text; ",
+        ..Options::default()
+    };
+    check_with(
+        options,
+        &[
+            (
+                "x.name = \"abc\"; x.b = 3; strlen(x.name) * 10 + x.b",
+                &[],
+                33,
+            ),
+            ("self->sx.name = \"abc\"; self->sx.name == \"abc\"", &[], 1),
+            ("this->tx.name = \"ab\"; this->tx.name < \"abc\"", &[], 1),
+            (
+                "ax[1].name = \"ab\"; strlen(ax[1].name) + strlen(ax[2].name)",
+                &[],
+                2,
+            ),
+            (
+                "words[arg0] = \"ab\"; words[0] = \"c\"; strlen(strjoin(words[2], words[0]))",
+                &[n(2)],
+                3,
+            ),
+            (
+                "this->tw[arg0] = \"ab\"; strlen(this->tw[1]) * 10 + strlen(this->tw[0])",
+                &[n(1)],
+                20,
+            ),
+            ("x.name = \"abc\"; y = x; strlen(y.name)", &[], 3),
+            (
+                "x.name = \"abc\"; x.name = strchr(\"abc\", arg0); strlen(x.name)",
+                &[n(0x7a)],
+                0,
+            ),
+            (
+                "x.name = \"abc\"; x.name = strchr(\"abc\", arg0); strlen(x.name)",
+                &[n(0x62)],
+                2,
+            ),
+            ("text = x.name = \"abcd\"; strlen(text)", &[], 4),
+        ],
+    );
+}
+
 #[test]
 fn scratch_memory() {
     check_with(

@@ -15,7 +15,7 @@ use super::convert::Dates;
 use super::decode::Record;
 use super::drops::{DropCounts, DropReporter};
 use super::effect::{Effect, EffectKind, Outcome};
-use super::event::{Data, Drops, Output};
+use super::event::{Data, Drops, Object, Output};
 use super::fault::{Fault, FaultRecord};
 use super::names::{Namer, Names, NoNames, named};
 use super::options::OutputOptions;
@@ -538,6 +538,21 @@ impl Consumer {
                 let shown = shown.and_then(|shown| memory.get(..shown));
                 let data = Data::Tracemem(shown.unwrap_or(&memory));
                 self.output.data(record, data, out)?;
+            }
+            Planned::Print {
+                address,
+                memory,
+                ty,
+            } => {
+                let Value::Str(memory) = eval::eval(memory, record)? else {
+                    return Err(Stop::Eval(EvalError::NotConstant));
+                };
+                let object = Object {
+                    address: printf::integer(address, record)?.cast_unsigned(),
+                    memory: &memory,
+                    ty,
+                };
+                self.output.data(record, Data::Print(object), out)?;
             }
             Planned::End(fields, committed) => {
                 let ended = meant(*fields, record);

@@ -70,10 +70,11 @@ pub(super) fn until_nul(s: &[u8]) -> &[u8] {
 
 fn put_int(out: &mut Vec<u8>, spec: Spec, style: Style, n: i64, int: Int, dates: &mut Dates) {
     match spec {
-        Spec::Decimal | Spec::Default | Spec::String | Spec::Float(_) if int.signed => {
+        Spec::Float(letter) => put_float(out, float(n, int), letter, style),
+        Spec::Decimal | Spec::Default | Spec::String if int.signed => {
             put_signed(out, int.wrap(n), style);
         }
-        Spec::Decimal | Spec::Default | Spec::String | Spec::Float(_) | Spec::Unsigned => {
+        Spec::Decimal | Spec::Default | Spec::String | Spec::Unsigned => {
             put_unsigned(out, bits(n, int), style);
         }
         Spec::Octal => put_radix(out, bits(n, int), 3, b"0", LOWER, style),
@@ -122,6 +123,40 @@ pub(super) fn put_unsigned(out: &mut Vec<u8>, n: u64, style: Style) {
     let mut digits = [0; 20];
     put_number(out, b"", decimal(n, &mut digits), style);
 }
+
+/// The number that a `float` or `double` has these bits of.
+pub(super) fn float(bits: i64, int: Int) -> f64 {
+    match u32::try_from(bits) {
+        Ok(bits) if int.size == 4 => f32::from_bits(bits).into(),
+        _of_a_double => f64::from_bits(bits.cast_unsigned()),
+    }
+}
+
+/// `value` as C's `%f`, `%e`, `%g` and their like have it.
+pub(super) fn put_float(out: &mut Vec<u8>, value: f64, letter: char, style: Style) {
+    let mut conversion = String::from("%");
+    let flags = [
+        (style.flags.alternate, '#'),
+        (style.flags.zero, '0'),
+        (style.flags.left, '-'),
+        (style.flags.plus, '+'),
+        (style.flags.space, ' '),
+    ];
+    conversion.extend(flags.iter().filter(|(is_set, _)| *is_set).map(|(_, c)| c));
+    conversion += "*.*";
+    conversion.push(letter);
+    // A precision of 0 is none.
+    let precision = match style.precision {
+        0 => -1,
+        digits => i32::try_from(digits.min(MAX_DIGITS)).unwrap_or(-1),
+    };
+    let width = i32::try_from(style.width).unwrap_or(0);
+    let text = sys::double(&conversion, (width, precision), value);
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// The most digits behind the point: no `double` has more.
+const MAX_DIGITS: usize = 1100;
 
 const LOWER: &[u8; 16] = b"0123456789abcdef";
 const UPPER: &[u8; 16] = b"0123456789ABCDEF";

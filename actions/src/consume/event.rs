@@ -132,6 +132,8 @@ pub(super) enum Data<'e> {
     },
     /// `tracemem()`: memory, as much of it as shows.
     Tracemem(&'e [u8]),
+    /// `print()`: what is at an address.
+    Print(Object<'e>),
     /// `printf()`.
     Printf {
         /// What computes the values, those of `*` among them.
@@ -146,6 +148,17 @@ pub(super) enum Data<'e> {
         /// Keys and values.
         table: &'e Table<'e>,
     },
+}
+
+/// What is at an address, and of which type it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Object<'e> {
+    /// The address.
+    pub(super) address: u64,
+    /// What was read from there: all of it, or the first part.
+    pub(super) memory: &'e [u8],
+    /// The type of the whole.
+    pub(super) ty: &'e Type,
 }
 
 /// Something that was lost for lack of room, or left out.

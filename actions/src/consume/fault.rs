@@ -43,7 +43,7 @@ impl FaultRecord {
         words(self.kind)
     }
 
-    /// The address that the fault is about, if it is about one.
+    /// The address that the fault is about, or the index, if it is about one.
     pub(super) fn shown_address(self) -> Option<u64> {
         shows_address(self.kind).then_some(self.address)
     }
@@ -70,6 +70,10 @@ impl Fault<'_> {
         };
         let what = self.record.words();
         match self.record.shown_address() {
+            // An index is a number, and none of an address.
+            Some(index) if self.record.kind == Kind::BadIndex as u32 => {
+                format!("{place}: {what} ({}) at BPF pc {pc}", index.cast_signed())
+            }
             Some(address) => format!("{place}: {what} ({address:#x}) at BPF pc {pc}"),
             None => format!("{place}: {what} at BPF pc {pc}"),
         }
@@ -87,7 +91,7 @@ pub(super) fn place(ecb: &Ecb) -> String {
 
 /// A fault in libdtrace's words (`dtrace_faultstr`).
 fn words(kind: u32) -> &'static str {
-    const FAULTS: [(Kind, &str); 10] = [
+    const FAULTS: [(Kind, &str); 11] = [
         (Kind::BadAddress, "invalid address"),
         (Kind::BadAlign, "invalid alignment"),
         (Kind::IllegalOperation, "illegal operation"),
@@ -98,6 +102,7 @@ fn words(kind: u32) -> &'static str {
         (Kind::TupleOverflow, "tuple stack overflow"),
         (Kind::BadStack, "bad stack"),
         (Kind::BadSize, "invalid size"),
+        (Kind::BadIndex, "index out of bounds"),
     ];
     let found = FAULTS.iter().find(|(fault, _)| *fault as u32 == kind);
     found.map_or("unknown fault", |(_, words)| words)
@@ -110,6 +115,7 @@ fn shows_address(kind: u32) -> bool {
         Kind::KernelAddress,
         Kind::BadStack,
         Kind::BadSize,
+        Kind::BadIndex,
     ]
     .iter()
     .any(|fault| *fault as u32 == kind)

@@ -21,6 +21,7 @@ mod fault;
 mod flow;
 mod format;
 mod names;
+mod object;
 mod options;
 pub mod otlp;
 mod output;

@@ -156,10 +156,12 @@ impl Namer {
             Type::Stack => Some(self.frames(&self.stack(value))),
             Type::Void
             | Type::Int(_)
+            | Type::Float(_)
             | Type::String
             | Type::Pointer(..)
             | Type::Array(..)
-            | Type::Struct(_) => None,
+            | Type::Struct(_)
+            | Type::Named(_) => None,
         }
     }
 

@@ -1,7 +1,10 @@
 //! An ECB as the consumer has it: what there is to do for a record, prepared once for all of them.
 
+use std::sync::Arc;
+
 use dlang::format::Format;
 use dlang::program::{AggId, Expr};
+use dlang::types::Type;
 
 use super::names::Namer;
 use super::{aggregate, printf};
@@ -38,6 +41,11 @@ pub(super) enum Planned {
     Normalize(AggId, Expr),
     Denormalize(AggId),
     Tracemem(Expr, Option<Expr>),
+    Print {
+        address: Expr,
+        memory: Expr,
+        ty: Arc<Type>,
+    },
     Speculate,
     /// `commit()`, or else `discard()`.
     End(Speculation, bool),
@@ -77,6 +85,15 @@ impl PlannedEcb {
             OutputKind::Normalize(id, normal) => Planned::Normalize(*id, normal.clone()),
             OutputKind::Denormalize(id) => Planned::Denormalize(*id),
             OutputKind::Tracemem(memory, shown) => Planned::Tracemem(memory.clone(), shown.clone()),
+            OutputKind::Print {
+                address,
+                memory,
+                ty,
+            } => Planned::Print {
+                address: address.clone(),
+                memory: memory.clone(),
+                ty: Arc::clone(ty),
+            },
             OutputKind::Speculate(_) => Planned::Speculate,
             OutputKind::Commit(fields) => Planned::End(*fields, true),
             OutputKind::Discard(fields) => Planned::End(*fields, false),

@@ -1,11 +1,11 @@
-//! The C library's calendar, which knows the machine's time zone.
+//! The C library's calendar, which knows the machine's time zone, and its floating-point numbers as text.
 
 #![expect(
     unsafe_code,
-    reason = "localtime_r and strftime have no safe wrapper in the crates used here"
+    reason = "localtime_r, strftime and snprintf have no safe wrapper in the crates used here"
 )]
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString, c_int};
 use std::mem::MaybeUninit;
 
 /// `seconds` since 1970 as local time, as `Mon, 23 Nov 2026 06:37:15 UTC`.
@@ -23,6 +23,29 @@ pub(super) fn long_date(seconds: i64) -> Option<String> {
     let length = unsafe { libc::strftime(start, size, FORMAT.as_ptr(), tm.as_ptr()) };
     let text = text.get(..length).filter(|text| !text.is_empty())?;
     Some(String::from_utf8_lossy(text).into_owned())
+}
+
+/// A number by C's `printf`, with this width and precision. `conversion` is one of a `double`: `%`, flags,
+/// `*.*` and one of `aAeEfFgG`.
+pub(super) fn double(conversion: &str, (width, precision): (c_int, c_int), value: f64) -> String {
+    debug_assert!(conversion.contains("*.*") && conversion.ends_with(|c| "aAeEfFgG".contains(c)));
+    let Ok(format) = CString::new(conversion) else {
+        return String::new();
+    };
+    let mut text: Vec<u8> = Vec::new();
+    // Twice: once to know how long it is.
+    loop {
+        let (start, size) = (text.as_mut_ptr().cast(), text.len());
+        // SAFETY: `text` has so many bytes, and the format takes two ints and a double.
+        let needed =
+            unsafe { libc::snprintf(start, size, format.as_ptr(), width, precision, value) };
+        let needed = usize::try_from(needed).unwrap_or(0);
+        if needed < text.len() || needed == 0 {
+            text.truncate(needed);
+            return String::from_utf8_lossy(&text).into_owned();
+        }
+        text.resize(needed + 1, 0_u8);
+    }
 }
 
 /// `seconds` since 1970 as local time: year, month (0-11), day, hour, minute, second.

@@ -7,6 +7,7 @@ use super::convert::node;
 use super::operator::constant_choice;
 use super::python::shown;
 use super::syntax::base_of;
+use super::translate::is_translated;
 use crate::ast::{self, Name};
 use crate::diag::Span;
 use crate::names::{self, ActionName, Attributes, Kind, Prototype};
@@ -18,7 +19,7 @@ use crate::types::{Space, Struct, Type};
 const SIGSTOP: i64 = 19;
 
 /// The largest struct that is recorded as a whole, in bytes.
-const LARGEST_RECORDED: u32 = 4096;
+pub(super) const LARGEST_RECORDED: u32 = 4096;
 
 /// Whether an expression is only a statement: a call of an action, or an aggregation.
 fn is_action(expr: &ast::Expr) -> bool {
@@ -218,6 +219,7 @@ impl Checker<'_> {
                 Action::Denormalize(aggregation(self, Tag::NormalizeAggarg)?)
             }
             Ok(ActionName::Tracemem) => self.tracemem(args, prototype)?,
+            Ok(ActionName::Print) => self.print(&args[0])?,
             Ok(ActionName::Symbol(symbol)) => Action::Trace(self.symbol(symbol, name, args, span)?),
             Ok(ActionName::Speculate) => Action::Speculate(number(self, 0)?),
             Ok(ActionName::Commit) => Action::Commit(number(self, 0)?),
@@ -296,24 +298,38 @@ impl Checker<'_> {
         }
         self.refuse_aggregation(arg)?;
         let place = self.place(arg)?;
-        self.refuse_translated(&place)?;
-        let value = match &place.ty {
+        if is_translated(&place) {
+            let message = "trace( ) may not be applied to a dynamic expression";
+            let error = self.diagnostic(Tag::TraceDyn, arg.span, message);
+            return self.reject(error.with_hint("trace the members of what xlate gives"));
+        }
+        let value = match place.ty.bare() {
             Type::Array(..) if super::convert::is_string_like(&place.ty) => {
                 super::convert::convert(place, &Type::String)
             }
-            Type::Struct(s) if s.size > LARGEST_RECORDED => {
+            Type::Struct(_) | Type::Array(..)
+                if place.ty.size(self.options.strsize) > LARGEST_RECORDED =>
+            {
                 let message = format!(
                     "trace( ) may not be applied to {} bytes; {LARGEST_RECORDED} is the most",
-                    s.size
+                    place.ty.size(self.options.strsize)
                 );
                 return self.unsupported(arg.span, &message);
             }
             Type::Struct(_) | Type::Symbol(_) | Type::Stack => place,
+            // Of strings, which have no fixed size, the address shows.
+            Type::Array(..) if place.ty.size(0) == place.ty.size(self.options.strsize) => place,
             Type::Void if matches!(place.kind, ExprKind::Call(..)) => {
                 let message = "trace( ) may not be applied to a void expression";
                 return self.plain_error(Tag::TraceVoid, arg.span, message);
             }
-            Type::Void | Type::Int(_) | Type::String | Type::Pointer(..) | Type::Array(..) => {
+            Type::Void
+            | Type::Int(_)
+            | Type::Float(_)
+            | Type::String
+            | Type::Pointer(..)
+            | Type::Array(..)
+            | Type::Named(_) => {
                 let value = self.value(place)?;
                 self.no_struct(shown(value))?
             }
@@ -336,11 +352,13 @@ impl Checker<'_> {
             Type::Pointer(_, space) => *space,
             Type::Int(_) => Space::Unknown,
             Type::Void
+            | Type::Float(_)
             | Type::String
             | Type::Array(..)
             | Type::Struct(_)
             | Type::Symbol(_)
-            | Type::Stack => {
+            | Type::Stack
+            | Type::Named(_) => {
                 let message = format!(
                     "tracemem( ) argument #1 is incompatible with prototype:\n\tprototype: pointer or integer\n\t argument: {}",
                     address.ty

@@ -331,7 +331,7 @@ impl Checker<'_> {
     fn aggregated_value(&mut self, function: &str, n: usize, arg: &ast::Expr) -> Checked<Expr> {
         let value = self.expr(arg)?;
         if value.ty.is_scalar() {
-            return self.convert_to(value, &Type::I64, "=");
+            return self.fold(convert(value, &Type::I64));
         }
         let message = format!("{function}( ) argument #{n} must be of scalar type");
         self.plain_error(Tag::AggScalar, arg.span, &message)

@@ -4,6 +4,7 @@
 use super::checker::{Checked, Checker};
 use super::convert::{convert, is_string_like, node, stored};
 use super::expr::valueless;
+use super::operator::is_zero;
 use super::variable::may_be_ours;
 use crate::ast::{self, Name};
 use crate::diag::{Diagnostic, Span};
@@ -128,12 +129,17 @@ impl Checker<'_> {
                     "memory that a program may store into comes from alloca(), copyin() or a variable",
                 ))
             }
-            (Takes::StrOrNull, Type::Pointer(..)) if matches!(value.kind, ExprKind::Int(0)) => {
+            (Takes::StrOrNull, _)
+                if value.ty.is_scalar() && matches!(value.kind, ExprKind::Int(0)) =>
+            {
                 Ok(value)
             }
             // The null string, which is a fault when it is used.
-            (Takes::Str, Type::Pointer(..)) if matches!(value.kind, ExprKind::Int(0)) => {
+            (Takes::Str, _) if value.ty.is_scalar() && matches!(value.kind, ExprKind::Int(0)) => {
                 Ok(convert(value, &Type::String))
+            }
+            (Takes::Memory, _) if is_zero(&value) => {
+                Ok(convert(value, &Type::pointer_to(Type::Void)))
             }
             (Takes::Memory, Type::Pointer(..)) | (Takes::Any | Takes::More, _) => Ok(value),
             (Takes::Number(int), Type::Int(_)) => {

@@ -18,6 +18,8 @@ pub struct CheckOptions {
     pub strsize: u32,
     /// The most bytes that a clause can ask for with `alloca` and `copyin`.
     pub scratchsize: u32,
+    /// The most bytes that `print` shows of an object.
+    pub printsize: Option<u32>,
 }
 
 impl Default for CheckOptions {
@@ -25,6 +27,7 @@ impl Default for CheckOptions {
         Self {
             strsize: 256,
             scratchsize: 256,
+            printsize: None,
         }
     }
 }

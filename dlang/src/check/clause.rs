@@ -181,7 +181,7 @@ impl<'a> Checker<'a> {
             let message = "predicate result must be of scalar type";
             return self.error(Tag::PredScalar, predicate.span, message);
         }
-        let checked = self.expr(predicate)?;
+        let checked = self.place(predicate)?;
         if checked.ty.is_scalar() {
             return Ok(checked);
         }

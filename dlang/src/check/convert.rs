@@ -22,8 +22,16 @@ pub(super) fn int_node(value: i64, int: Int, span: Span) -> Expr {
 pub(super) fn is_string_like(ty: &Type) -> bool {
     match ty {
         Type::String => true,
-        Type::Pointer(of, _) | Type::Array(of, _) => matches!(**of, Type::Int(Int { size: 1, .. })),
-        Type::Void | Type::Int(_) | Type::Struct(_) | Type::Symbol(_) | Type::Stack => false,
+        Type::Pointer(of, _) | Type::Array(of, _) => {
+            matches!(of.bare(), Type::Int(Int { size: 1, .. }))
+        }
+        Type::Named(named) => is_string_like(&named.ty),
+        Type::Void
+        | Type::Int(_)
+        | Type::Float(_)
+        | Type::Struct(_)
+        | Type::Symbol(_)
+        | Type::Stack => false,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::eval::Value;
 use crate::names;
 use crate::program::{Builtin, ExprKind, Scope, Variable};
 use crate::tags::Tag;
-use crate::types::{NameKind, Type};
+use crate::types::{Int, NameKind, Type};
 
 /// The words for how a variable is kept; a declaration has at most one.
 const STORAGE_CLASSES: [&str; 7] = [
@@ -69,7 +69,7 @@ impl<'a> Checker<'a> {
             tag,
             enumerators: None,
         } = &declaration.specifiers.base
-            && !self.types.has_enum(tag)
+            && self.types.enumeration(tag).is_none()
             && self.types.of_kernel(NameKind::Enum, tag).is_none()
         {
             Some(tag)
@@ -101,7 +101,9 @@ impl<'a> Checker<'a> {
                     let message = format!("global variable identifier redeclared: {}", name.text);
                     return self.plain_error(Tag::DeclIdred, name.span, &message);
                 }
-                if !self.types.define_typedef(&name.text, ty) {
+                // As in libdtrace the name of an associative array is of no use.
+                let ty = if key.is_some() { Type::Void } else { ty };
+                if !self.types.define_typedef(&name.text, ty, self.in_library) {
                     let message = format!("typedef redeclared: {}", name.text);
                     return self.plain_error(Tag::DeclIdred, name.span, &message);
                 }
@@ -164,6 +166,8 @@ impl<'a> Checker<'a> {
             return Ok(());
         }
         let ty = self.types.complete(&ty);
+        let key: Option<Vec<Type>> =
+            key.map(|key| key.iter().map(|ty| ty.bare().clone()).collect());
         if matches!(ty, Type::Array(_, 0)) {
             let message = format!(
                 "array declaration requires array dimension or tuple signature: {}",
@@ -225,9 +229,19 @@ impl<'a> Checker<'a> {
             let message = format!("cannot declare void inline: {}", name.text);
             return self.plain_error(Tag::DeclVoidobj, name.span, &message);
         }
+        if inline.parameters.as_ref().is_some_and(Vec::is_empty) {
+            let message = format!(
+                "inline declaration requires array tuple signature: {}",
+                name.text
+            );
+            return self.plain_error(Tag::DeclArrnull, name.span, &message);
+        }
         self.check_prototype(inline.parameters.as_deref().unwrap_or_default(), "array")?;
-        for parameter in inline.parameters.iter().flatten() {
-            self.parameter_type(&parameter.specifiers, &parameter.declarator)?;
+        for (n, parameter) in inline.parameters.iter().flatten().enumerate() {
+            let ty = self.parameter_type(&parameter.specifiers, &parameter.declarator)?;
+            if ty == Type::Void {
+                return self.void_parameter("array", n, parameter.specifiers.span);
+            }
         }
         if let Some(words) = dynamic_words(&inline.body) {
             let known = self.inline_type(inline)?;
@@ -260,7 +274,8 @@ impl<'a> Checker<'a> {
 
     pub(super) fn inline_type(&mut self, inline: &Inline) -> Checked<Type> {
         let base = self.base_type(&inline.specifiers)?;
-        Ok((0..inline.pointers).fold(base, |ty, _| Type::pointer_to(ty)))
+        let ty = (0..inline.pointers).fold(base, |ty, _| Type::pointer_to(ty));
+        Ok(ty.bare().clone())
     }
 
     pub(super) fn parameter_type(
@@ -268,6 +283,11 @@ impl<'a> Checker<'a> {
         specifiers: &Specifiers,
         declarator: &Declarator,
     ) -> Checked<Type> {
+        Ok(self.spelled_type(specifiers, declarator)?.bare().clone())
+    }
+
+    /// The same under the name that it goes by.
+    fn spelled_type(&mut self, specifiers: &Specifiers, declarator: &Declarator) -> Checked<Type> {
         let base = self.base_type(specifiers)?;
         Ok(self.declared_type(base, declarator)?.0)
     }
@@ -301,16 +321,31 @@ impl<'a> Checker<'a> {
                 tag,
                 members: Some(members),
             } => self.define_struct(*union, tag, members, span),
-            BaseType::Enum { tag, enumerators } => {
-                if enumerators.is_some() && !self.types.define_enum(tag) {
+            BaseType::Enum {
+                tag,
+                enumerators: Some(enumerators),
+            } => {
+                if self.types.enumeration(tag).is_some() {
                     let message = format!("type redeclared: enum {tag}");
                     return self.plain_error(Tag::DeclTypered, span, &message);
                 }
-                self.define_enumerators(enumerators.as_deref().unwrap_or_default())?;
-                let kernels = enumerators
-                    .is_none()
-                    .then(|| self.types.of_kernel(NameKind::Enum, tag));
-                Ok(kernels.flatten().unwrap_or(Type::INT))
+                let enumerators = self.define_enumerators(enumerators)?;
+                // As C compilers choose it.
+                let signed = enumerators.iter().any(|(_, value)| *value < 0);
+                let int = if signed { Int::I32 } else { Int::U32 };
+                let name = format!("enum {tag}");
+                let ty = Type::enumeration(name.trim_end(), Type::Int(int), enumerators);
+                self.types.define_enum(tag, &ty);
+                Ok(ty)
+            }
+            BaseType::Enum {
+                tag,
+                enumerators: None,
+            } => {
+                let own = self.types.enumeration(tag).cloned();
+                let known = own.or_else(|| self.types.of_kernel(NameKind::Enum, tag));
+                // Only behind a pointer: no variable may have it.
+                Ok(known.unwrap_or_else(|| Type::named(&format!("enum {tag}"), Type::INT)))
             }
         }
     }
@@ -318,7 +353,8 @@ impl<'a> Checker<'a> {
     fn unknown_type<T>(&mut self, name: &str, span: Span) -> Checked<T> {
         let message = format!("failed to resolve type {name}: Unknown type name");
         let near = names::nearest(name, self.types.typedef_names());
-        let mut error = self.diagnostic(Tag::TypeErr, span, &message);
+        // libdtrace knows while it parses which names are types: all others are errors of syntax there.
+        let mut error = self.diagnostic(Tag::Syntax, span, &message);
         error.hint = near.map(|near| format!("did you mean `{near}`?"));
         self.reject(error)
     }
@@ -387,22 +423,26 @@ impl<'a> Checker<'a> {
         width: Option<&Expr>,
     ) -> Checked<()> {
         let name = declarator.and_then(|d| d.name.as_ref());
-        let ty = match declarator {
-            Some(declarator) => self.declared_type(base.clone(), declarator)?.0,
-            None => base.clone(),
+        let (ty, key) = match declarator {
+            Some(declarator) => self.declared_type(base.clone(), declarator)?,
+            None => (base.clone(), None),
         };
         let span = declarator.map_or(Span::default(), |d| d.span);
         let text = name.map_or("", |name| name.text.as_str());
+        if key.is_some() {
+            let message = format!("cannot have dynamic member: {text}");
+            return self.plain_error(Tag::DeclDynobj, span, &message);
+        }
         if let Some(width) = width {
             return self.bit_field(layout, &ty, name, width);
         }
-        if ty == Type::Void || matches!(ty, Type::Array(_, 0)) {
+        if ty == Type::Void || matches!(ty.bare(), Type::Array(_, 0)) {
             let message = format!("cannot have void member: {text}");
             return self.plain_error(Tag::DeclVoidobj, span, &message);
         }
         if layout.has(text) {
             let message = format!(
-                "failed to define member '{text}': Duplicate member, enumerator, or variable name"
+                "failed to define member '{text}': Duplicate member, enumerator, or variable name."
             );
             return self.plain_error(Tag::Unknown, span, &message);
         }
@@ -410,7 +450,9 @@ impl<'a> Checker<'a> {
             let message = format!("incomplete struct/union/enum {ty}: {text}");
             return self.plain_error(Tag::DeclIncomplete, span, &message);
         }
-        layout.add(text, self.types.complete(&ty), self.options.strsize);
+        // The name that the type goes by stays with the member, the members of a struct are found now.
+        let ty = self.types.with_members(&ty);
+        layout.add(text, ty, self.options.strsize);
         Ok(())
     }
 
@@ -429,13 +471,13 @@ impl<'a> Checker<'a> {
             let message = "positive integral constant expression expected as bit-field size";
             return self.plain_error(Tag::DeclBfconst, width.span, message);
         };
-        let Type::Int(int) = ty else {
+        let Type::Int(int) = ty.bare() else {
             let message = format!("invalid type for bit-field: {text}");
             return self.plain_error(Tag::DeclBftype, width.span, &message);
         };
         match u8::try_from(bits) {
             Ok(bits) if bits <= int.size * 8 => {
-                layout.add_bits(text, *int, bits);
+                layout.add_bits(text, ty.clone(), *int, bits);
                 Ok(())
             }
             _ => {
@@ -445,8 +487,9 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn define_enumerators(&mut self, list: &[(Name, Option<Expr>)]) -> Checked<()> {
+    fn define_enumerators(&mut self, list: &[(Name, Option<Expr>)]) -> Checked<Vec<(String, i64)>> {
         let mut next = 0;
+        let mut defined = Vec::with_capacity(list.len());
         for (name, value) in list {
             let text = &name.text;
             if let Some(value) = value {
@@ -471,9 +514,10 @@ impl<'a> Checker<'a> {
                 return self.plain_error(Tag::DeclIdred, name.span, &message);
             }
             self.types.define_enumerator(text, next);
+            defined.push((text.clone(), next));
             next += 1;
         }
-        Ok(())
+        Ok(defined)
     }
 
     /// The value of an expression, if it is an integer constant.
@@ -501,7 +545,12 @@ impl<'a> Checker<'a> {
                 DeclaratorPart::Array(Some(size)) => ty = self.array_of(ty, size)?,
                 DeclaratorPart::Function(parameters) => {
                     self.check_prototype(parameters, "function")?;
-                    ty = Type::Void;
+                    let mut types = Vec::with_capacity(parameters.len());
+                    for parameter in parameters {
+                        types
+                            .push(self.spelled_type(&parameter.specifiers, &parameter.declarator)?);
+                    }
+                    ty = Type::function(&ty, &types);
                 }
                 DeclaratorPart::Keys(types) => match self.size_in_disguise(types) {
                     Some(size) => ty = self.array_of(ty, &size)?,
@@ -515,8 +564,8 @@ impl<'a> Checker<'a> {
                         key = Some(types);
                     }
                     None => {
-                        let message = "associative arrays of arrays are not supported";
-                        return self.unsupported(declarator.span, message);
+                        let message = "cannot declare array of associative arrays";
+                        return self.plain_error(Tag::DeclDynobj, declarator.span, message);
                     }
                 },
             }
@@ -627,9 +676,13 @@ fn stand_in(ty: Type, span: Span) -> Option<crate::program::Expr> {
     let kind = match ty {
         Type::Int(_) | Type::Pointer(..) => ExprKind::Arg(0),
         Type::String => ExprKind::Builtin(Builtin::Execname),
-        Type::Void | Type::Array(..) | Type::Struct(_) | Type::Symbol(_) | Type::Stack => {
-            return None;
-        }
+        Type::Void
+        | Type::Float(_)
+        | Type::Array(..)
+        | Type::Struct(_)
+        | Type::Symbol(_)
+        | Type::Stack
+        | Type::Named(_) => return None,
     };
     Some(crate::program::Expr { kind, ty, span })
 }
@@ -643,6 +696,8 @@ pub(super) fn unstorable(ty: &Type) -> Option<&'static str> {
         Type::Symbol(_) | Type::Stack => {
             Some("a stack is traced, printed or a key of an aggregation; no variable holds one")
         }
-        Type::Struct(_) | Type::Int(_) | Type::String | Type::Pointer(..) => None,
+        Type::Named(named) => unstorable(&named.ty),
+        Type::Float(16) => Some("a long double is read by print() only; no variable holds one"),
+        Type::Struct(_) | Type::Int(_) | Type::Float(_) | Type::String | Type::Pointer(..) => None,
     }
 }

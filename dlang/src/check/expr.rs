@@ -3,7 +3,7 @@
 use super::checker::{Checked, Checker, Reported};
 use super::convert::{convert, convert_pointer, int_node, is_string_like, node};
 use super::member::is_in_variable;
-use super::operator::is_zero;
+use super::operator::{aggregation_words, is_zero};
 use super::syntax::dynamic_words;
 use super::translate::pointers_agree;
 use super::types::is_incomplete;
@@ -60,15 +60,21 @@ impl Checker<'_> {
     /// An expression that is more than an operand which every operator refuses: its value is no whole
     /// struct or union (one that is assigned is none), and it is no [`valueless`] one.
     pub(super) fn no_struct(&mut self, expr: Expr) -> Checked<Expr> {
+        let expr = self.with_value(expr)?;
+        if matches!(expr.ty, Type::Struct(_)) && !matches!(expr.kind, ExprKind::Assign(..)) {
+            let message = format!("{} cannot be used as a value", expr.ty);
+            return self.error(Tag::OpSou, expr.span, &message);
+        }
+        Ok(expr)
+    }
+
+    /// An expression that is no [`valueless`] operand.
+    pub(super) fn with_value(&mut self, expr: Expr) -> Checked<Expr> {
         if is_valueless(&expr) {
             let message = "a value is wanted here, and aggregations and actions give none";
             let hint = "an action is a statement of its own; print an aggregation with printa()";
             let error = self.diagnostic(Tag::OpAct, expr.span, message);
             return self.reject(error.with_hint(hint));
-        }
-        if matches!(expr.ty, Type::Struct(_)) && !matches!(expr.kind, ExprKind::Assign(..)) {
-            let message = format!("{} cannot be used as a value", expr.ty);
-            return self.error(Tag::OpSou, expr.span, &message);
         }
         Ok(expr)
     }
@@ -180,8 +186,10 @@ impl Checker<'_> {
         }
         if let Some(inline) = self.inlines.get(name).copied() {
             if inline.parameters.is_some() {
-                let message = format!("inline '{name}' needs its parameters: {name}[...]");
-                return self.error(Tag::IdentBadref, span, &message);
+                let message = format!("associative array '{name}' may not be referenced as scalar");
+                let error = self.diagnostic(Tag::IdentBadref, span, &message);
+                return self
+                    .reject(error.with_hint(&format!("its parameters follow: {name}[...]")));
             }
             return self.expand_inline(inline, Vec::new(), span);
         }
@@ -195,7 +203,7 @@ impl Checker<'_> {
             let (kind, ty) = match variable {
                 Variable::Builtin(builtin) => (ExprKind::Builtin(builtin), ty.ty()),
                 Variable::Argument(n) => (ExprKind::Arg(n), ty.ty()),
-                Variable::Null => (ExprKind::Int(0), Type::pointer_to(Type::Void)),
+                Variable::Null => (ExprKind::Int(0), Type::INT),
                 Variable::Execargs => return self.execargs(span),
                 Variable::Path(of) => return self.process_path(of, span),
             };
@@ -284,7 +292,7 @@ impl Checker<'_> {
             self.with_parameters(frame, name, span, |checker| checker.object_of(&inline.body))?;
         self.count_expanded(&body, &inline.name.text, span)?;
         // As in libdtrace a constant keeps its own type and value: `inline int B = 5000000000`.
-        let constant = ty.is_scalar() && matches!(body.kind, ExprKind::Int(_));
+        let constant = converts(&body, &ty) && matches!(body.kind, ExprKind::Int(_));
         if ty == Type::Void || constant {
             return Ok(Expr { span, ..body });
         }
@@ -294,6 +302,13 @@ impl Checker<'_> {
         } else {
             ty
         };
+        if !converts(&body, &ty) {
+            let message = format!(
+                "inline {name} definition uses incompatible types: \"{ty}\" = \"{}\"",
+                body.ty
+            );
+            return self.error(Tag::OpIncompat, body.span, &message);
+        }
         let converted = self.convert_to(body, &ty, "=")?;
         Ok(Expr { span, ..converted })
     }
@@ -339,12 +354,7 @@ impl Checker<'_> {
 
     /// Converts as an assignment does.
     pub(super) fn convert_to(&mut self, expr: Expr, ty: &Type, op: &str) -> Checked<Expr> {
-        let fits = expr.ty == *ty
-            || (ty.is_scalar()
-                && expr.ty.is_scalar()
-                && pointers_agree(ty, &expr.ty, is_zero(&expr)))
-            || (*ty == Type::String && is_string_like(&expr.ty));
-        if fits {
+        if converts(&expr, ty) {
             let converted = convert(expr, ty);
             return self.fold(converted);
         }
@@ -358,8 +368,8 @@ impl Checker<'_> {
     fn sizeof(&mut self, ty: &Type, span: Span) -> Checked<Expr> {
         let ty = self.types.complete(ty);
         if is_incomplete(&ty) {
-            let message = format!("cannot apply sizeof to an incomplete or void type: {ty}");
-            return self.error(Tag::SizeofType, span, &message);
+            let message = "cannot apply sizeof to an operand of unknown size";
+            return self.error(Tag::SizeofType, span, message);
         }
         Ok(int_node(
             i64::from(ty.size(self.options.strsize)),
@@ -373,8 +383,13 @@ impl Checker<'_> {
         if ty == Type::String {
             return self.stringof(operand, span);
         }
+        if let Some(words) = aggregation_words(operand) {
+            self.known_dynamic(operand)?;
+            let message = format!("invalid cast expression: \"{words}\" to \"{ty}\"");
+            return self.error(Tag::CastInval, span, &message);
+        }
         let operand = self.object_of(operand)?;
-        if operand.ty == ty && matches!(ty, Type::Struct(_)) {
+        if operand.ty == ty && matches!(ty, Type::Struct(_) | Type::Float(_)) {
             return Ok(Expr { span, ..operand });
         }
         if ty == Type::Void {
@@ -410,10 +425,12 @@ impl Checker<'_> {
                 Ok(node(ExprKind::Cast(Box::new(pointer)), Type::String, span))
             }
             ty @ (Type::Void
+            | Type::Float(_)
             | Type::Array(..)
             | Type::Struct(_)
             | Type::Symbol(_)
-            | Type::Stack) => {
+            | Type::Stack
+            | Type::Named(_)) => {
                 let message = format!("cannot apply stringof to a value of type {ty}");
                 self.error(Tag::StringofType, span, &message)
             }
@@ -427,6 +444,13 @@ impl Checker<'_> {
         }
         self.unknown_aggregation(name, span)
     }
+}
+
+/// Whether an assignment converts a value to a type.
+fn converts(expr: &Expr, ty: &Type) -> bool {
+    expr.ty == *ty
+        || (ty.is_scalar() && expr.ty.is_scalar() && pointers_agree(ty, &expr.ty, is_zero(expr)))
+        || (*ty == Type::String && is_string_like(&expr.ty))
 }
 
 /// What stands in an expression for an aggregation, or for the call of an action: an operand of type

@@ -107,6 +107,7 @@ impl Checker<'_> {
         if let ExprKind::Int(at) = index.kind
             && !(0..i64::from(count)).contains(&at)
         {
+            let at = at.cast_unsigned();
             let message = format!("index outside array bounds: {at}, max is {count}");
             return self.error(Tag::ArrBounds, index.span, &message);
         }
@@ -147,7 +148,7 @@ impl Checker<'_> {
         span: Span,
     ) -> Checked<Expr> {
         let address = if arrow {
-            let base = self.expr(base)?;
+            let base = self.place(base)?;
             if !matches!(base.ty, Type::Pointer(..)) {
                 let message = "operator -> must be applied to a pointer";
                 return self.error(Tag::OpPtr, base.span, message);
@@ -162,13 +163,15 @@ impl Checker<'_> {
             }
             match (&place.ty, place.kind) {
                 (Type::Struct(_), ExprKind::Deref(address)) => *address,
-                (Type::Pointer(..), _) => {
-                    let message = "operator . cannot be applied to a pointer; must use ->";
-                    return self.error(Tag::OpSou, place.span, message);
-                }
-                _ => {
-                    let message = "operator . must be applied to a struct or union";
-                    return self.error(Tag::OpSou, place.span, message);
+                (ty, _) => {
+                    let message = format!(
+                        "operator . cannot be applied to type \"{ty}\"; must be applied to a struct or union"
+                    );
+                    let mut error = self.diagnostic(Tag::OpSou, place.span, &message);
+                    if matches!(ty, Type::Pointer(..)) {
+                        error.hint = Some("a member of what a pointer leads to: p->member".into());
+                    }
+                    return self.reject(error);
                 }
             }
         };
@@ -181,7 +184,7 @@ impl Checker<'_> {
         let (Type::Struct(s), op) = (self.types.complete(of), if arrow { "->" } else { "." })
         else {
             let message = format!(
-                "operator {} must be applied to a pointer to struct or union type",
+                "operator {} cannot be applied to pointer to type \"{of}\"; must be applied to a struct or union pointer",
                 if arrow { "->" } else { "." }
             );
             return self.error(Tag::OpSou, span, &message);
@@ -264,6 +267,15 @@ impl Checker<'_> {
                 "cannot dereference non-pointer type",
             );
         };
+        if let Type::Named(named) = &**of
+            && named.is_function
+        {
+            return self.error(
+                Tag::DerefFunc,
+                span,
+                "cannot dereference pointer to function",
+            );
+        }
         let of = self.types.complete(of);
         if is_incomplete(&of) && !matches!(of, Type::Void | Type::Array(..)) {
             let message = format!("cannot dereference pointer to {of}, which is not defined");
@@ -275,12 +287,15 @@ impl Checker<'_> {
                 let pointer = convert_pointer(address, Type::Int(Int::I8));
                 Ok(node(ExprKind::Cast(Box::new(pointer)), Type::String, span))
             }
+            Type::Float(16) => self.unsupported(span, "a long double cannot be read"),
             ty @ (Type::Int(_)
+            | Type::Float(_)
             | Type::Pointer(..)
             | Type::Array(..)
             | Type::Struct(_)
             | Type::Symbol(_)
-            | Type::Stack) => Ok(node(ExprKind::Deref(Box::new(address)), ty, span)),
+            | Type::Stack
+            | Type::Named(_)) => Ok(node(ExprKind::Deref(Box::new(address)), ty, span)),
         }
     }
 
@@ -305,12 +320,12 @@ impl Checker<'_> {
         match place.kind.clone() {
             ExprKind::Deref(address) if address.ty.is_scalar() => Ok(Expr {
                 span,
-                ..convert_pointer(*address, place.ty)
+                ..convert_pointer(*address, self.spelled(&place))
             }),
             ExprKind::Member { .. } | ExprKind::Index { .. }
                 if matches!(place.whole().kind, ExprKind::Var(_)) =>
             {
-                let ty = Type::pointer_in(Space::Scratch, place.ty.clone());
+                let ty = Type::pointer_in(Space::Scratch, self.spelled(&place));
                 Ok(node(ExprKind::AddressOf(Box::new(place)), ty, span))
             }
             _ if is_aggregation(operand) => self.error(
@@ -354,6 +369,28 @@ impl Checker<'_> {
                 "unacceptable operand for unary & operator",
             ),
         }
+    }
+
+    /// The type of an object under the name that it goes by where it stands.
+    fn spelled(&self, object: &Expr) -> Type {
+        if let ExprKind::Deref(address) = &object.kind
+            && let Type::Pointer(to, _) = &address.ty
+            && **to == object.ty
+        {
+            return Type::clone(to);
+        }
+        if let ExprKind::Member { of, name, .. } = &object.kind
+            && let Type::Struct(s) = self.types.complete(&of.ty)
+            && let Some((_, member)) = find_member(&s, name)
+        {
+            return member.ty.clone();
+        }
+        if let ExprKind::Index { of, .. } = &object.kind
+            && let Type::Array(element, _) = &of.ty
+        {
+            return Type::clone(element);
+        }
+        object.ty.clone()
     }
 
     /// `offsetof (type, member.member)`.
@@ -420,7 +457,7 @@ pub(super) fn find_member<'s>(s: &'s Struct, name: &str) -> Option<(u32, &'s Mem
         if member.name == name {
             return Some((member.offset, member));
         }
-        let Type::Struct(inner) = &member.ty else {
+        let Type::Struct(inner) = member.ty.bare() else {
             return None;
         };
         if !member.name.is_empty() {

@@ -21,6 +21,7 @@ mod expr;
 mod member;
 mod operator;
 mod pragma;
+mod printed;
 mod printf;
 mod probe_args;
 mod process;

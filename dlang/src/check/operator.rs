@@ -14,15 +14,16 @@ use crate::types::{Int, Space, Type};
 
 impl Checker<'_> {
     pub(super) fn unary(&mut self, op: UnaryOp, operand: &ast::Expr, span: Span) -> Checked<Expr> {
-        let operand = self.expr(operand)?;
         if op == UnaryOp::Not {
-            self.need_scalar(&operand, "operator ! requires an operand of scalar type")?;
+            let message = "operator ! requires an operand of scalar type";
+            let operand = self.scalar(operand, message)?;
             return self.fold(node(
                 ExprKind::Unary(op, Box::new(operand)),
                 Type::INT,
                 span,
             ));
         }
+        let operand = self.expr(operand)?;
         let Type::Int(int) = operand.ty else {
             let (tag, what) = if op == UnaryOp::Negate {
                 (Tag::OpArith, "arithmetic")
@@ -142,14 +143,16 @@ impl Checker<'_> {
                 let ty = Type::Int(Int::common(*x, *y));
                 Ok(make(a, b, ty))
             }
-            (Type::Pointer(..), Type::Int(_), BinaryOp::Add | BinaryOp::Subtract) => {
+            (Type::Pointer(of, _), Type::Int(_), BinaryOp::Add | BinaryOp::Subtract)
+                if **of != Type::Void =>
+            {
                 let ty = a.ty.clone();
                 let offset = self.scaled(b, &ty)?;
                 let sum = make(convert(a, &Type::U64), offset, Type::U64);
                 let sum = self.fold(sum)?;
                 Ok(convert(sum, &ty))
             }
-            (Type::Int(_), Type::Pointer(..), BinaryOp::Add) => {
+            (Type::Int(_), Type::Pointer(of, _), BinaryOp::Add) if **of != Type::Void => {
                 let ty = b.ty.clone();
                 let offset = self.scaled(a, &ty)?;
                 let sum = make(convert(b, &Type::U64), offset, Type::U64);
@@ -231,11 +234,9 @@ impl Checker<'_> {
         b: &ast::Expr,
         span: Span,
     ) -> Checked<Expr> {
-        let (a, b) = (self.expr(a), self.expr(b));
-        let (a, b) = (a?, b?);
         let message = format!("operator {op} requires operands of scalar type");
-        self.need_scalar(&a, &message)?;
-        self.need_scalar(&b, &message)?;
+        let (a, b) = (self.scalar(a, &message), self.scalar(b, &message));
+        let (a, b) = (a?, b?);
         self.fold(node(
             ExprKind::Logic(op, Box::new(a), Box::new(b)),
             Type::INT,
@@ -250,13 +251,13 @@ impl Checker<'_> {
         otherwise: &ast::Expr,
         span: Span,
     ) -> Checked<Expr> {
-        let cond = self.expr(cond);
+        let cond = self.scalar(cond, "operator ?: expression must be of scalar type");
         if let Ok(Some(chosen)) = cond
             .as_ref()
             .map(|cond| constant_choice(cond, then, otherwise))
         {
             let chosen = self.operand(chosen)?;
-            let chosen = self.no_struct(chosen)?;
+            let chosen = self.with_value(chosen)?;
             return Ok(Expr { span, ..chosen });
         }
         if let Some(dynamic) = [then, otherwise]
@@ -269,7 +270,6 @@ impl Checker<'_> {
         }
         let (then, otherwise) = (self.operand(then), self.operand(otherwise));
         let (cond, then, otherwise) = (cond?, self.no_struct(then?)?, self.no_struct(otherwise?)?);
-        self.need_scalar(&cond, "operator ?: expression must be of scalar type")?;
         let is_string = |e: &Expr| e.ty == Type::String;
         let any_string = is_string(&then) || is_string(&otherwise);
         let stringish = |e: &Expr| is_string_like(&e.ty) || is_null(e);
@@ -277,9 +277,7 @@ impl Checker<'_> {
             _ if any_string && stringish(&then) && stringish(&otherwise) => Type::String,
             (Type::Int(a), Type::Int(b)) => Type::Int(Int::common(*a, *b)),
             (a, b) if !pointers_agree(a, b, is_zero(&then) || is_zero(&otherwise)) => {
-                let message =
-                    format!("operator ?: operands must have compatible types: \"{a}\" and \"{b}\"");
-                return self.error(Tag::OpIncompat, span, &message);
+                return self.unlike_operands(a, b, span);
             }
             (Type::Pointer(_, a), Type::Pointer(_, b)) if a != b => {
                 then.ty.clone().in_space(Space::Unknown)
@@ -288,11 +286,7 @@ impl Checker<'_> {
             (_, Type::Pointer(..)) if then.ty.is_scalar() => otherwise.ty.clone(),
             (a, b) if a == b && *a != Type::Void => a.clone(),
             _ => {
-                let message = format!(
-                    "operator ?: operands must have compatible types: \"{}\" and \"{}\"",
-                    then.ty, otherwise.ty
-                );
-                return self.error(Tag::OpIncompat, span, &message);
+                return self.unlike_operands(&then.ty, &otherwise.ty, span);
             }
         };
         let branch = |e: Expr| match (&e.ty, &ty) {
@@ -307,6 +301,13 @@ impl Checker<'_> {
         ))
     }
 
+    /// The error for operands of `?:` of two types.
+    fn unlike_operands<T>(&mut self, a: &Type, b: &Type, span: Span) -> Checked<T> {
+        let message = "operator ?: operands must have compatible types";
+        let error = self.diagnostic(Tag::OpIncompat, span, message);
+        self.reject(error.with_hint(&format!("one is \"{a}\", the other \"{b}\"")))
+    }
+
     pub(super) fn assign(
         &mut self,
         op: Option<BinaryOp>,
@@ -315,6 +316,12 @@ impl Checker<'_> {
         span: Span,
     ) -> Checked<Expr> {
         let shown = op.map_or("=".to_owned(), |op| format!("{op}="));
+        if let ast::ExprKind::Cast(ty, _) = &value.kind
+            && self.type_name(ty)? == Type::Void
+        {
+            let message = format!("operands have incompatible types: \"void\" {shown} \"void\"");
+            return self.error(Tag::OpIncompat, span, &message);
+        }
         if let ast::ExprKind::Aggregation(_) = base_of(target).kind {
             let message =
                 "an aggregation is assigned in a statement of its own: @name[keys] = func(...)";
@@ -386,7 +393,26 @@ impl Checker<'_> {
                 format!("operator {shown} may not be applied to operand of type \"{ty}\"");
             return self.error(Tag::OpArrfun, target.span, &message);
         }
-        if op.is_some() && matches!(ty, Type::Struct(_)) {
+        if op.is_none() && matches!(ty, Type::Float(_)) {
+            // As in libdtrace, also of one type: nothing is computed with them.
+            let message = format!(
+                "operands have incompatible types: \"{ty}\" = \"{}\"",
+                value.ty
+            );
+            return self.error(Tag::OpIncompat, span, &message);
+        }
+        let has_no_size = match &ty {
+            Type::Struct(_) | Type::Float(_) => true,
+            Type::Pointer(to, _) => **to == Type::Void,
+            Type::Void
+            | Type::Int(_)
+            | Type::String
+            | Type::Array(..)
+            | Type::Symbol(_)
+            | Type::Stack
+            | Type::Named(_) => false,
+        };
+        if op.is_some() && has_no_size {
             let message =
                 format!("operator {shown} requires left-hand scalar operand of known size");
             return self.error(Tag::OpVfptr, target.span, &message);
@@ -515,11 +541,13 @@ impl Checker<'_> {
             Type::Int(_) => 1,
             Type::Pointer(..) => self.element_size(&target.ty.clone(), span)?,
             Type::Void
+            | Type::Float(_)
             | Type::String
             | Type::Array(..)
             | Type::Struct(_)
             | Type::Symbol(_)
-            | Type::Stack => {
+            | Type::Stack
+            | Type::Named(_) => {
                 let message = format!("operator {shown} requires operand of scalar type");
                 return self.error(Tag::OpScalar, target.span, &message);
             }
@@ -551,9 +579,12 @@ impl Checker<'_> {
         ))
     }
 
-    fn need_scalar(&mut self, expr: &Expr, message: &str) -> Checked<()> {
+    /// An operand that must be an integer or a pointer. An array is none here, though it is a pointer
+    /// wherever one is wanted.
+    pub(super) fn scalar(&mut self, expr: &ast::Expr, message: &str) -> Checked<Expr> {
+        let expr = self.place(expr)?;
         if expr.ty.is_scalar() {
-            return Ok(());
+            return Ok(expr);
         }
         let mut error = self.diagnostic(Tag::OpScalar, expr.span, message);
         if expr.ty == Type::String {
@@ -670,6 +701,6 @@ pub(super) fn constant_choice<'e>(
 }
 
 /// libdtrace's word for an operand that is an aggregation.
-fn aggregation_words(expr: &ast::Expr) -> Option<&'static str> {
+pub(super) fn aggregation_words(expr: &ast::Expr) -> Option<&'static str> {
     matches!(base_of(expr).kind, ast::ExprKind::Aggregation(_)).then_some("aggregation")
 }

@@ -237,7 +237,7 @@ impl Checker<'_> {
                         let what = if sign == '*' { "width" } else { "precision" };
                         let message = format!(
                             "{function}( ) prototype mismatch: conversion #{number} ({}) is missing a corresponding \"{sign}\" {what} argument",
-                            conversion.text
+                            conversion.shown()
                         );
                         return self.plain_error(Tag::PrintfDynProto, span, &message);
                     };
@@ -249,7 +249,7 @@ impl Checker<'_> {
             let Some((n, value)) = values.next() else {
                 let message = format!(
                     "{function}( ) prototype mismatch: conversion #{number} ({}) is missing a corresponding value argument",
-                    conversion.text
+                    conversion.shown()
                 );
                 return self.plain_error(Tag::PrintfArgProto, span, &message);
             };
@@ -466,7 +466,7 @@ impl Checker<'_> {
             if [conversion.width, conversion.precision].contains(&Some(Amount::Argument)) {
                 let message = format!(
                     "printa( ) conversion #{number} ({}): a * width has no argument here",
-                    conversion.text
+                    conversion.shown()
                 );
                 return self.plain_error(Tag::PrintfDynProto, span, &message);
             }
@@ -480,7 +480,7 @@ impl Checker<'_> {
             let Some(ty) = keys.next() else {
                 let message = format!(
                     "printa( ) prototype mismatch: conversion #{number} ({}) is missing a corresponding value argument",
-                    conversion.text
+                    conversion.shown()
                 );
                 return self.plain_error(Tag::PrintfArgProto, span, &message);
             };
@@ -510,7 +510,7 @@ fn mismatch(
 ) -> Diagnostic {
     let message = format!(
         "{function}( ) argument #{argument} is incompatible with conversion #{number} prototype:\n\tconversion: {}\n\t prototype: {}\n\t  argument: {ty}",
-        conversion.text,
+        conversion.shown(),
         prototype(conversion)
     );
     Diagnostic::new(Tag::PrintfArgType, span, &message)
@@ -541,12 +541,14 @@ fn fits(conversion: &Conversion, ty: &Type) -> bool {
             None => true,
         },
         Type::Void
+        | Type::Float(_)
         | Type::String
         | Type::Pointer(..)
         | Type::Array(..)
         | Type::Struct(_)
         | Type::Stack
-        | Type::Symbol(_) => false,
+        | Type::Symbol(_)
+        | Type::Named(_) => false,
     };
     match conversion.spec {
         Spec::Decimal => is(Some(true)),
@@ -562,7 +564,8 @@ fn fits(conversion: &Conversion, ty: &Type) -> bool {
         }
         Spec::Stack => *ty == Type::Stack,
         Spec::Date | Spec::LongDate => matches!(ty, Type::Int(Int { size: 8, .. })),
-        Spec::Float(_) | Spec::Default => false,
+        Spec::Float(_) => matches!(ty, Type::Float(_)),
+        Spec::Default => false,
     }
 }
 

@@ -133,11 +133,13 @@ impl<'a> Checker<'a> {
                 Some(_) | None => Type::Void,
             },
             Type::Int(_)
+            | Type::Float(_)
             | Type::String
             | Type::Pointer(..)
             | Type::Struct(_)
             | Type::Symbol(_)
-            | Type::Stack => ty,
+            | Type::Stack
+            | Type::Named(_) => ty,
         })
     }
 

@@ -64,6 +64,7 @@ impl Checker<'_> {
             | ActionName::Normalize
             | ActionName::Denormalize
             | ActionName::Tracemem
+            | ActionName::Print
             | ActionName::System
             | ActionName::Freopen
             | ActionName::Ftruncate

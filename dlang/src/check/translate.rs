@@ -88,9 +88,11 @@ impl<'a> Checker<'a> {
             Type::Void
             | Type::String
             | Type::Int(_)
+            | Type::Float(_)
             | Type::Pointer(..)
             | Type::Symbol(_)
-            | Type::Stack => convert(unknown, &input),
+            | Type::Stack
+            | Type::Named(_) => convert(unknown, &input),
         };
         self.translate(id, &output, placeholder, name, name.span)?;
         Ok(())
@@ -238,9 +240,7 @@ impl<'a> Checker<'a> {
 
     /// Errors where a whole translated struct is wanted: it has no memory that could be copied.
     pub(super) fn refuse_translated(&mut self, object: &Expr) -> Checked<()> {
-        if let ExprKind::Deref(address) = &object.kind
-            && matches!(address.ty.space(), Space::Translated(_))
-        {
+        if is_translated(object) {
             let message = format!("a translated {} cannot be used as a whole", object.ty);
             let error = self
                 .diagnostic(Tag::Unsupported, object.span, &message)
@@ -249,6 +249,11 @@ impl<'a> Checker<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether an object is what a translator makes, as a whole.
+pub(super) fn is_translated(object: &Expr) -> bool {
+    matches!(&object.kind, ExprKind::Deref(address) if matches!(address.ty.space(), Space::Translated(_)))
 }
 
 /// Whether a value of one type is one of the other without a translator, as in libdtrace's

@@ -21,8 +21,8 @@ pub(super) struct TypeTable<'k> {
     /// The tags that the program is about to define.
     open: HashSet<String>,
     enumerators: HashMap<String, i64>,
-    /// The tags of the program's own enumerations.
-    enums: HashSet<String>,
+    /// The program's own enumerations by their tags.
+    enums: HashMap<String, Type>,
 }
 
 impl<'k> TypeTable<'k> {
@@ -32,7 +32,7 @@ impl<'k> TypeTable<'k> {
             .flat_map(|(int, names)| {
                 names
                     .iter()
-                    .map(|name| ((*name).to_owned(), Type::Int(*int)))
+                    .map(|name| ((*name).to_owned(), Type::named(name, Type::Int(*int))))
             })
             .chain([("caddr_t".to_owned(), Type::pointer_to(Type::Int(Int::I8)))])
             .collect();
@@ -43,7 +43,7 @@ impl<'k> TypeTable<'k> {
             tags: HashMap::new(),
             open: HashSet::new(),
             enumerators: HashMap::new(),
-            enums: HashSet::new(),
+            enums: HashMap::new(),
         }
     }
 
@@ -55,24 +55,28 @@ impl<'k> TypeTable<'k> {
         self.typedefs.keys().map(String::as_str)
     }
 
-    /// Defines a typedef; false when the program has defined it already. Those of D itself can be
-    /// defined again.
-    pub(super) fn define_typedef(&mut self, name: &str, ty: Type) -> bool {
-        self.typedefs.insert(name.to_owned(), ty);
-        self.own.insert(name.to_owned())
+    /// Defines a typedef; false when it is defined already. Those of D itself can be defined again by a
+    /// library.
+    pub(super) fn define_typedef(&mut self, name: &str, ty: Type, in_library: bool) -> bool {
+        let named = Type::named(name, ty);
+        let known = self.typedefs.insert(name.to_owned(), named);
+        self.own.insert(name.to_owned()) && (in_library || known.is_none())
     }
 
     pub(super) fn enumerator(&self, name: &str) -> Option<i64> {
         self.enumerators.get(name).copied()
     }
 
-    /// Defines the tag of an enumeration, if it has one; false when it is defined already.
-    pub(super) fn define_enum(&mut self, tag: &str) -> bool {
-        tag.is_empty() || self.enums.insert(tag.to_owned())
+    /// Defines the tag of an enumeration, if it has one.
+    pub(super) fn define_enum(&mut self, tag: &str, ty: &Type) {
+        if !tag.is_empty() {
+            self.enums.insert(tag.to_owned(), ty.clone());
+        }
     }
 
-    pub(super) fn has_enum(&self, tag: &str) -> bool {
-        self.enums.contains(tag)
+    /// The program's own enumeration of this tag.
+    pub(super) fn enumeration(&self, tag: &str) -> Option<&Type> {
+        self.enums.get(tag)
     }
 
     pub(super) fn define_enumerator(&mut self, name: &str, value: i64) {
@@ -94,7 +98,7 @@ impl<'k> TypeTable<'k> {
 
     /// A tag for a struct that has none.
     pub(super) fn fresh_tag(&self) -> String {
-        format!("anonymous_{}", self.tags.len())
+        Struct::anonymous_name(self.tags.len())
     }
 
     /// Notes that a definition of this tag has begun: until its end the type is incomplete, also if the
@@ -115,8 +119,19 @@ impl<'k> TypeTable<'k> {
             .is_none()
     }
 
-    /// The type with its members, if it is a struct whose tag was defined later.
+    /// The type with its members, under the name that it goes by.
+    pub(super) fn with_members(&self, ty: &Type) -> Type {
+        if let Type::Named(named) = ty {
+            let of = self.with_members(&named.ty);
+            return Type::enumeration(&named.name, of, named.enumerators.clone());
+        }
+        self.complete(ty)
+    }
+
+    /// The type itself, without the name that it goes by; with its members, if it is a struct whose tag
+    /// was defined later.
     pub(super) fn complete(&self, ty: &Type) -> Type {
+        let ty = ty.bare();
         let Type::Struct(s) = ty else {
             return ty.clone();
         };
@@ -148,7 +163,13 @@ pub(super) fn is_incomplete(ty: &Type) -> bool {
         Type::Void => true,
         Type::Struct(s) => s.members.is_empty(),
         Type::Array(of, _) => is_incomplete(of),
-        Type::Int(_) | Type::String | Type::Pointer(..) | Type::Symbol(_) | Type::Stack => false,
+        Type::Named(named) => is_incomplete(&named.ty),
+        Type::Int(_)
+        | Type::Float(_)
+        | Type::String
+        | Type::Pointer(..)
+        | Type::Symbol(_)
+        | Type::Stack => false,
     }
 }
 
@@ -188,7 +209,7 @@ const STANDARD: [(Int, &[&str]); 8] = [
             "index_t",
         ],
     ),
-    (Int::U8, &["uint8_t", "uchar_t", "u8", "__u8"]),
+    (Int::U8, &["uint8_t", "uchar_t", "u8", "__u8", "_Bool"]),
     (
         Int::U16,
         &["uint16_t", "ushort_t", "u16", "__u16", "umode_t"],
@@ -264,26 +285,33 @@ pub(super) fn words_type(words: &[String]) -> Result<Type, (Tag, String)> {
         || (named == "float" && longs > 0)
         || (matches!(named, "float" | "double") && (shorts > 0 || longs > 1));
     if unknown {
-        let words = words.join(" ");
+        let mut words = words.join(" ");
+        if kinds.iter().all(|kind| count(kind) == 0) {
+            words.push(' ');
+        }
         let message = format!("failed to resolve type {words}: Unknown type name");
         return Err((Tag::Unknown, message));
     }
     let size = match named {
         "void" => return Ok(Type::Void),
         "string" => return Ok(Type::String),
-        "float" | "double" => {
-            let message = "floating point is not supported yet".to_owned();
-            return Err((Tag::Unsupported, message));
-        }
+        "float" => return Ok(Type::Float(4)),
+        "double" => return Ok(Type::Float(if longs > 0 { 16 } else { 8 })),
         "char" => 1,
         _ if shorts > 0 => 2,
         _ if longs > 0 => 8,
         _ => 4,
     };
-    Ok(Type::Int(Int {
-        size,
-        signed: count("unsigned") == 0,
-    }))
+    let signed = count("unsigned") == 0;
+    let name = match (named, shorts, longs) {
+        ("int", 1, _) => "short",
+        ("int", _, 1) => "long",
+        ("int", _, 2) => "long long",
+        (other, ..) => other,
+    };
+    let sign = if signed { "" } else { "unsigned " };
+    let int = Type::Int(Int { size, signed });
+    Ok(Type::named(&format!("{sign}{name}"), int))
 }
 
 /// Places members one after the other as a C compiler does on x86-64 and aarch64.
@@ -325,7 +353,7 @@ impl Layout {
 
     /// Adds a bit-field: it shares the storage unit of its type with its neighbours if it fits.
     /// An unnamed one of no bits ends the unit.
-    pub(super) fn add_bits(&mut self, name: &str, int: Int, width: u8) {
+    pub(super) fn add_bits(&mut self, name: &str, ty: Type, int: Int, width: u8) {
         let unit = u64::from(int.size) * 8;
         let start = if self.union { 0 } else { self.bits };
         if width == 0 {
@@ -347,7 +375,7 @@ impl Layout {
         let first = u8::try_from(start % unit).unwrap_or(0);
         self.push(
             name,
-            Type::Int(int),
+            ty,
             start / unit * u64::from(int.size),
             Some((first, width)),
         );
@@ -386,8 +414,10 @@ impl Layout {
 fn align_of(ty: &Type) -> u32 {
     match ty {
         Type::Int(int) => int.size.into(),
+        Type::Float(size) => u32::from(*size),
         Type::Pointer(..) | Type::Symbol(_) | Type::Stack => 8,
         Type::Array(of, _) => align_of(of),
+        Type::Named(named) => align_of(&named.ty),
         Type::Struct(s) => s.align,
         Type::Void | Type::String => 1,
     }

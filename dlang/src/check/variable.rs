@@ -5,7 +5,9 @@ use super::convert::{is_string_like, node, stored};
 use super::declare::unstorable;
 use super::dependent::of_kernel;
 use super::member::is_in_variable;
+use super::operator::is_zero;
 use super::symbol::is_alike;
+use super::translate::pointers_agree;
 use crate::ast::{self, Name};
 use crate::diag::{Diagnostic, Span};
 use crate::names;
@@ -288,7 +290,8 @@ impl Checker<'_> {
             let fits = if *ty == Type::String {
                 is_string_like(&key.ty)
             } else {
-                ty.is_scalar() && key.ty.is_scalar() || is_alike(ty, &key.ty)
+                let scalars = ty.is_scalar() && key.ty.is_scalar();
+                scalars && pointers_agree(ty, &key.ty, is_zero(&key)) || is_alike(ty, &key.ty)
             };
             if !fits {
                 let message = format!(
@@ -310,10 +313,12 @@ impl Checker<'_> {
             Type::Symbol(_) | Type::Stack => Ok(key.ty.clone()),
             Type::Void
             | Type::Int(_)
+            | Type::Float(_)
             | Type::String
             | Type::Pointer(..)
             | Type::Array(..)
-            | Type::Struct(_) => self.key_type(key),
+            | Type::Struct(_)
+            | Type::Named(_) => self.key_type(key),
         }
     }
 

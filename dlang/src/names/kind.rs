@@ -112,6 +112,7 @@ pub enum ActionName {
     Normalize,
     Denormalize,
     Tracemem,
+    Print,
     Symbol(Symbol),
     Speculate,
     Commit,

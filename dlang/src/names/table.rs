@@ -99,7 +99,7 @@ pub const TABLE: &[Name] = &[
     action("pcap", &[MEMORY, INT32], Err(Lack::Impossible)),
     variable("pid", INT, Builtin::Pid),
     variable("ppid", INT, Builtin::Ppid),
-    action("print", &[MEMORY], Err(NO_MEMORY_RECORDS)).records(),
+    action("print", &[ANY], Ok(ActionName::Print)).records(),
     action("printa", &[ANY, MORE], Ok(ActionName::Printa)).records(),
     action("printf", &[ANY, MORE], Ok(ActionName::Printf)).records(),
     action("printm", &[SIZE, MEMORY], Err(NO_MEMORY_RECORDS)).records(),

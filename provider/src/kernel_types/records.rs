@@ -147,11 +147,8 @@ impl Types {
         let record = self.record(id)?;
         let next = record.size_or_type;
         Some(match record.kind {
-            kind::INT => self.int(record)?,
-            kind::ENUM | kind::ENUM64 => Type::Int(Int {
-                size: u8::try_from(next).ok()?,
-                signed: record.flag || record.kind == kind::ENUM,
-            }),
+            kind::INT => Type::named(&self.name(record.at)?, self.int(record)?),
+            kind::ENUM | kind::ENUM64 => self.enumeration(record)?,
             kind::PTR => self.pointer(next, depth)?,
             kind::ARRAY => {
                 let of = self.whole(self.word(record.at + 12)?, depth + 1)?;
@@ -164,13 +161,40 @@ impl Types {
                 let name = self.name(record.at)?;
                 Type::Struct(Arc::new(Struct::declared(&name, record.flag)))
             }
-            kind::TYPEDEF | kind::VOLATILE | kind::CONST | kind::RESTRICT | kind::TYPE_TAG => {
+            kind::TYPEDEF => Type::named(&self.name(record.at)?, self.whole(next, depth + 1)?),
+            kind::VOLATILE | kind::CONST | kind::RESTRICT | kind::TYPE_TAG => {
                 self.whole(next, depth + 1)?
             }
-            kind::FLOAT => bytes(next),
+            kind::FLOAT => match u8::try_from(next) {
+                Ok(size @ (4 | 8 | 16)) => Type::Float(size),
+                _of_another_machine => bytes(next),
+            },
             // Functions, variables and sections have no value that D could hold.
             _function => Type::Void,
         })
+    }
+
+    fn enumeration(&self, record: Record) -> Option<Type> {
+        let is_wide = record.kind == kind::ENUM64;
+        let int = Int {
+            size: u8::try_from(record.size_or_type).ok()?,
+            signed: record.flag || !is_wide,
+        };
+        let mut enumerators = Vec::with_capacity(record.count);
+        for index in 0..record.count {
+            let at = record.at + 12 + if is_wide { 12 } else { 8 } * index;
+            let mut value = u64::from(self.word(at + 4)?);
+            if is_wide {
+                value |= u64::from(self.word(at + 8)?) << 32;
+            }
+            enumerators.push((self.name(at)?, int.wrap(value.cast_signed())));
+        }
+        let name = format!("enum {}", self.name(record.at)?);
+        Some(Type::enumeration(
+            name.trim_end(),
+            Type::Int(int),
+            enumerators,
+        ))
     }
 
     fn int(&self, record: Record) -> Option<Type> {
@@ -188,9 +212,15 @@ impl Types {
     /// A pointer to a type: structs by their tag, so that no circle is followed.
     fn pointer(&self, to: u32, depth: u32) -> Option<Type> {
         let (mut id, mut space) = (to, Space::Kernel);
+        let mut names = Vec::new();
+        let pointer_in = |space, to, names: Vec<String>| {
+            let named = |to, name: String| Type::named(&name, to);
+            let to = names.into_iter().rev().fold(to, named);
+            Some(Type::pointer_in(space, to))
+        };
         for _ in 0..MOST_NESTED {
             let Some(record) = self.record(id) else {
-                return Some(Type::pointer_in(space, Type::Void));
+                return pointer_in(space, Type::Void, names);
             };
             match record.kind {
                 kind::TYPE_TAG => {
@@ -198,13 +228,14 @@ impl Types {
                         space = Space::User;
                     }
                 }
-                kind::TYPEDEF | kind::VOLATILE | kind::CONST | kind::RESTRICT => {}
+                kind::TYPEDEF => names.push(self.name(record.at)?),
+                kind::VOLATILE | kind::CONST | kind::RESTRICT => {}
                 kind::STRUCT | kind::UNION if !self.string(self.word(record.at)?)?.is_empty() => {
                     let name = self.name(record.at)?;
                     let tag = Struct::declared(&name, record.kind == kind::UNION);
-                    return Some(Type::pointer_in(space, Type::Struct(Arc::new(tag))));
+                    return pointer_in(space, Type::Struct(Arc::new(tag)), names);
                 }
-                _other => return Some(Type::pointer_in(space, self.whole(id, depth + 1)?)),
+                _other => return pointer_in(space, self.whole(id, depth + 1)?, names),
             }
             id = record.size_or_type;
         }
@@ -214,7 +245,7 @@ impl Types {
     fn structure(&self, id: u32, record: Record, depth: u32) -> Option<Struct> {
         let mut name = self.name(record.at)?;
         if name.is_empty() {
-            name = format!("(anonymous {id})");
+            name = Struct::anonymous_name(usize::try_from(id).ok()?);
         }
         let mut members = Vec::with_capacity(record.count);
         let mut align = 1;
@@ -243,7 +274,7 @@ impl Types {
             (offset, 0)
         };
         let name = self.name(at)?;
-        let (offset, bits) = if let Type::Int(int) = &ty
+        let (offset, bits) = if let Type::Int(int) = ty.bare()
             && width > 0
         {
             let unit = u32::from(int.size) * 8;
@@ -269,8 +300,10 @@ fn bytes(size: u32) -> Type {
 fn align_of(ty: &Type) -> u32 {
     match ty {
         Type::Int(int) => int.size.into(),
+        Type::Float(size) => u32::from(*size),
         Type::Pointer(..) | Type::Symbol(_) | Type::Stack => 8,
         Type::Array(of, _) => align_of(of),
+        Type::Named(named) => align_of(&named.ty),
         Type::Struct(s) => s.align,
         Type::Void | Type::String => 1,
     }
@@ -331,7 +364,9 @@ mod tests {
     #[test]
     fn a_struct_has_its_members() {
         let types = Types::parse(sample()).unwrap();
-        let Some(Type::Struct(node)) = types.find(NameKind::Typedef, "node_t") else {
+        let found = types.find(NameKind::Typedef, "node_t").unwrap();
+        assert_eq!(found.to_string(), "node_t");
+        let Type::Struct(node) = found.bare() else {
             panic!("node_t is a struct");
         };
         let of = |name: &str| node.members.iter().find(|m| m.name == name).unwrap();

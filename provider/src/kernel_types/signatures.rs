@@ -130,6 +130,7 @@ impl Signatures {
     fn arg(&self, id: u32) -> Option<KernelArg> {
         self.types.parts.set(0);
         let ty = self.types.whole(id, 0)?;
+        let ty = ty.bare().clone();
         // Which arguments are a program's addresses is not written down everywhere.
         let ty = if let Type::Pointer(to, Space::Kernel) = &ty {
             Type::pointer_in(Space::Unknown, Type::clone(to))

@@ -73,10 +73,12 @@ pub(super) fn decode(
             }
             Type::Void
             | Type::Int(_)
+            | Type::Float(_)
             | Type::String
             | Type::Pointer(..)
             | Type::Array(..)
-            | Type::Struct(_) => Part::Int(int.wrap(number()?)),
+            | Type::Struct(_)
+            | Type::Named(_) => Part::Int(int.wrap(number()?)),
         });
     }
     for part in parts.iter_mut().filter(|part| part.is_none()) {

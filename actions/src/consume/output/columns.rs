@@ -10,7 +10,9 @@ pub(super) fn columns(program: &Program) -> usize {
         each_statement(&clause.body, &mut |stmt| {
             let count = match &stmt.kind {
                 StmtKind::Action(Action::Printf(_, args)) => args.len(),
-                StmtKind::Action(Action::Trace(_) | Action::Tracemem(..)) => 1,
+                StmtKind::Action(
+                    Action::Trace(_) | Action::Tracemem(..) | Action::Print { .. },
+                ) => 1,
                 StmtKind::Aggregate { keys, .. } => keys.len(),
                 StmtKind::Action(_) | StmtKind::Expr(_) | StmtKind::If { .. } => 0,
             };

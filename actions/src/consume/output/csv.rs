@@ -3,12 +3,12 @@
 
 use dlang::eval::{self, EvalError, Value};
 use dlang::program::Program;
-use dlang::types::Type;
+use dlang::types::{Int, Type};
 
 use super::super::aggregate::{Keyed, Result as Aggregated, Table};
-use super::super::convert::until_nul;
+use super::super::convert::{float, until_nul};
 use super::super::decode::Record;
-use super::super::event::{Data, Output};
+use super::super::event::{Data, Object, Output};
 use super::super::names::named;
 use super::columns::columns;
 use super::values::{Hex, Text};
@@ -110,15 +110,28 @@ fn put_line(cells: &[String], out: &mut Vec<u8>) {
     written.expect("a vector takes all bytes, and there is one row");
 }
 
+/// What `print` shows, without its indentation.
+fn in_a_line(object: &Object<'_>) -> String {
+    let mut shown = Vec::new();
+    object.put(&mut shown);
+    let shown = String::from_utf8_lossy(&shown);
+    shown
+        .lines()
+        .map(str::trim_start)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
 /// A value as a cell shows it.
 fn cell(value: &Value<'_>, ty: &Type) -> String {
     match (value, ty) {
+        (Value::Int(n), Type::Float(_)) => float(*n, ty.as_int().unwrap_or(Int::U64)).to_string(),
         (Value::Int(n), _) => match ty.as_int() {
             Some(int) if !int.signed => int.wrap(*n).cast_unsigned().to_string(),
             Some(int) => int.wrap(*n).to_string(),
             None => n.to_string(),
         },
-        (Value::Str(bytes), Type::Struct(_)) => Hex(bytes).to_string(),
+        (Value::Str(bytes), Type::Struct(_) | Type::Array(..)) => Hex(bytes).to_string(),
         (Value::Str(frames), Type::Stack) => {
             let lines = frames
                 .split(|byte| *byte == b'\n')
@@ -160,6 +173,9 @@ impl Output for Csv {
             Data::Trace { value, ty } => self.put(&row("trace"), vec![cell(value, ty)], out),
             Data::Tracemem(memory) => {
                 self.put(&row("tracemem"), vec![Hex(memory).to_string()], out);
+            }
+            Data::Print(object) => {
+                self.put(&row("print"), vec![in_a_line(&object)], out);
             }
             Data::Printf { args, plan } => {
                 let mut values = Vec::with_capacity(args.len());

@@ -45,7 +45,7 @@ impl Output for Prometheus {
     ) -> Result<(), EvalError> {
         match data {
             Data::Printa { table, .. } => self.table(table),
-            Data::Trace { .. } | Data::Printf { .. } | Data::Tracemem(_) => {}
+            Data::Trace { .. } | Data::Printf { .. } | Data::Tracemem(_) | Data::Print(_) => {}
         }
         Ok(())
     }

@@ -185,7 +185,7 @@ impl Stacks {
                 *traced.values.entry(node).or_default() += 1;
             }
             Data::Printa { table, .. } => self.table(table),
-            Data::Trace { .. } | Data::Printf { .. } | Data::Tracemem(_) => {}
+            Data::Trace { .. } | Data::Printf { .. } | Data::Tracemem(_) | Data::Print(_) => {}
         }
     }
 

@@ -91,6 +91,7 @@ impl Output for Text {
             }
             Data::Tracemem([]) => {}
             Data::Tracemem(memory) => default::put_dump(out, memory, memory.len()),
+            Data::Print(object) => object.put(out),
             Data::Printa { plan, table } => {
                 if plan.is_none() {
                     out.push(b'\n');

@@ -11,8 +11,9 @@ use serde::ser::{SerializeSeq as _, Serializer};
 use super::super::aggregate::{Bucket, Keyed, Result as Aggregated, Table};
 use super::super::convert::{self, Dates};
 use super::super::decode::Record;
-use super::super::event::{Data, Output as _};
+use super::super::event::{Data, Object, Output as _};
 use super::super::names::{Namer, named};
+use super::super::object::{Content, Node, Rest};
 use super::super::options::OutputOptions;
 use super::text::Text as PlainText;
 
@@ -55,6 +56,16 @@ impl Elements {
                 let of = Memory { bytes: Hex(memory) };
                 let action = "tracemem";
                 put(out, &Traced { action, of });
+            }
+            Data::Print(object) => {
+                let action = "print";
+                put(
+                    out,
+                    &Traced {
+                        action,
+                        of: Printed::of(object),
+                    },
+                );
             }
             Data::Printf { plan, args } => {
                 self.message.clear();
@@ -133,6 +144,90 @@ struct Memory<'a> {
     bytes: Hex<'a>,
 }
 
+/// An object at an address, each part with its type.
+#[derive(Serialize)]
+struct Printed<'a> {
+    address: u64,
+    #[serde(flatten)]
+    object: Part<'a>,
+}
+
+impl<'a> Printed<'a> {
+    fn of(object: Object<'a>) -> Self {
+        Self {
+            address: object.address,
+            object: Part::of(object.node()),
+        }
+    }
+}
+
+/// A part of an object: a value with its type, or members or elements.
+#[derive(Serialize)]
+struct Part<'a> {
+    #[serde(rename = "type")]
+    ty: Displayed<'a>,
+    #[serde(flatten)]
+    content: Parts<'a>,
+    #[serde(rename = "cut-off", skip_serializing_if = "is_false")]
+    cut_off: bool,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Parts<'a> {
+    Value(Shown<'a>),
+    Members(Members<'a>),
+    Elements(Vec<Part<'a>>),
+}
+
+/// The members that are not 0, in their order.
+struct Members<'a>(Vec<(&'a str, Part<'a>)>);
+
+impl Serialize for Members<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, part)| (name, part)))
+    }
+}
+
+impl<'a> Part<'a> {
+    fn of(node: Node<'a>) -> Self {
+        let mut cut_off = false;
+        let content = match node.content {
+            Content::Number(n, int) if int.signed => Parts::Value(Shown::Signed(n)),
+            Content::Number(n, _) => Parts::Value(Shown::Unsigned(n.cast_unsigned())),
+            Content::Char(byte) => Parts::Value(Shown::Signed(i64::from(byte.cast_signed()))),
+            Content::Name(name) => Parts::Value(Shown::Text(Text(name.as_bytes()))),
+            Content::Float(value) => Parts::Value(Shown::Float(value)),
+            Content::Pointer(address) => Parts::Value(Shown::Unsigned(address)),
+            Content::Nothing => Parts::Value(Shown::Nothing),
+            Content::Members(members, rest) => {
+                cut_off = rest == Rest::CutOff;
+                let parts = members.into_iter();
+                Parts::Members(Members(
+                    parts.map(|(name, node)| (name, Self::of(node))).collect(),
+                ))
+            }
+            Content::Elements(elements, rest) => {
+                cut_off = rest == Rest::CutOff;
+                Parts::Elements(elements.into_iter().map(Self::of).collect())
+            }
+        };
+        Self {
+            ty: Displayed(node.ty),
+            content,
+            cut_off,
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct Printf<'a> {
     action: &'static str,
@@ -163,6 +258,10 @@ pub(super) struct Typed<'a> {
 impl<'a> Typed<'a> {
     pub(super) fn of(value: &'a Value<'a>, ty: &'a Type) -> Self {
         let (value, bytes) = match value {
+            Value::Int(n) if matches!(ty, Type::Float(_)) => {
+                let int = ty.as_int().unwrap_or(Int::U64);
+                (Shown::Float(convert::float(*n, int)), None)
+            }
             Value::Int(n) => {
                 let int = ty.as_int().unwrap_or(Int::I64);
                 let n = int.wrap(*n);
@@ -175,14 +274,15 @@ impl<'a> Typed<'a> {
             }
             Value::Str(bytes) => match ty {
                 // Memory, of which no text can be made.
-                Type::Struct(_) => (Shown::Nothing, Some(Hex(bytes))),
+                Type::Struct(_) | Type::Array(..) => (Shown::Nothing, Some(Hex(bytes))),
                 Type::Stack => (Shown::Frames(Frames(bytes)), None),
                 Type::Void
                 | Type::Int(_)
+                | Type::Float(_)
                 | Type::String
                 | Type::Pointer(..)
-                | Type::Array(..)
-                | Type::Symbol(_) => {
+                | Type::Symbol(_)
+                | Type::Named(_) => {
                     let text = convert::until_nul(bytes);
                     (Shown::Text(Text(text)), Hex::of(bytes))
                 }
@@ -198,6 +298,7 @@ impl<'a> Typed<'a> {
 enum Shown<'a> {
     Signed(i64),
     Unsigned(u64),
+    Float(f64),
     Text(Text<'a>),
     Frames(Frames<'a>),
     Nothing,

@@ -318,6 +318,12 @@ impl Output for Otlp {
         match data {
             Data::Trace { value, ty } => self.shown.push(of(value, ty)),
             Data::Tracemem(memory) => self.shown.push(bytes(memory)),
+            Data::Print(object) => {
+                let mut shown = Vec::new();
+                object.put(&mut shown);
+                let shown = Text(&shown).to_string();
+                self.shown.push(text(shown.trim_end()));
+            }
             Data::Printf { plan, args } => {
                 // What cannot be computed is told before any of it is shown.
                 args.iter()

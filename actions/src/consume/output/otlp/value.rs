@@ -1,10 +1,10 @@
 //! Values and attributes of OpenTelemetry.
 
 use dlang::eval::Value;
-use dlang::types::Type;
+use dlang::types::{Int, Type};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, any_value};
 
-use super::super::super::convert::until_nul;
+use super::super::super::convert::{float, until_nul};
 use super::super::values::Text;
 
 pub(super) fn text(text: impl Into<String>) -> AnyValue {
@@ -42,6 +42,10 @@ pub(super) fn attribute(key: impl Into<String>, value: AnyValue) -> KeyValue {
 /// A value of D. Numbers that are larger than OpenTelemetry's are texts.
 pub(super) fn of(value: &Value<'_>, ty: &Type) -> AnyValue {
     match (value, ty) {
+        (Value::Int(n), Type::Float(size)) => {
+            let int = if *size == 4 { Int::U32 } else { Int::U64 };
+            any(any_value::Value::DoubleValue(float(*n, int)))
+        }
         (Value::Int(n), _) => match ty.as_int() {
             Some(int) if !int.signed => {
                 let n = int.wrap(*n).cast_unsigned();
@@ -56,7 +60,7 @@ pub(super) fn of(value: &Value<'_>, ty: &Type) -> AnyValue {
             let values = lines.map(|line| text(Text(line).to_string())).collect();
             any(any_value::Value::ArrayValue(ArrayValue { values }))
         }
-        (Value::Str(memory), Type::Struct(_)) => bytes(memory),
+        (Value::Str(memory), Type::Struct(_) | Type::Array(..)) => bytes(memory),
         (Value::Str(string), _) => text(Text(until_nul(string)).to_string()),
     }
 }

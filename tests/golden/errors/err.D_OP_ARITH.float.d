@@ -1,0 +1,7 @@
+/* Nothing is computed with floating-point numbers. */
+float f;
+
+BEGIN
+{
+	trace(f * 2);
+}

@@ -1,0 +1,5 @@
+/* print() takes a pointer. */
+BEGIN
+{
+	print(5);
+}
