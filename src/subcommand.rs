@@ -201,7 +201,7 @@ mod tests {
         for (line, message) in [
             (
                 &["run", "nosuch"][..],
-                "there is no script nosuch: there are args, audit, ",
+                "there is no script nosuch: there are allocs, args, audit, ",
             ),
             (
                 &["run", "slow", "1"],

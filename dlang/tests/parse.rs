@@ -254,7 +254,7 @@ fn syntax_errors_name_the_token() {
             "invalid D pragma: foo",
             "#pragma D foo",
         ),
-        ("#error no\nBEGIN { }", "#error: no", "#error no"),
+        ("#error no\nBEGIN { }", "#error: no ", "#error no"),
         (
             "\u{7f}ELF\u{2}\u{1}",
             "syntax error near \"\u{7f}\"",

@@ -175,7 +175,7 @@ fn arrays_of_every_scope() {
 
 #[test]
 fn an_index_outside_is_a_fault() {
-    let fault = |at: i64| Out::Fault(1, at);
+    let fault = |at: i64| Out::Fault(11, at);
     check_with(
         options(),
         &[

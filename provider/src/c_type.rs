@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn types_as_written_in_c() {
         for (text, shown, size) in [
-            ("const char *const *", "char * *", 8),
+            ("const char *const *", "char **", 8),
             ("unsigned int", "uint32_t", 4),
             ("unsigned", "uint32_t", 4),
             ("const clockid_t", "int", 4),

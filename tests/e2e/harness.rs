@@ -60,7 +60,7 @@ impl Outcome {
             line.contains("rdtrace: process")
                 && (line.contains(" its probes") || line.contains("could be looked at"))
                 || line.contains("just started when tracing ended")
-                || line.contains("had ended, and ")
+                || line.contains(" were gone before ")
         };
         let others = self.stderr.lines().filter(|line| !late(line));
         self.stderr = others.collect::<Vec<_>>().join("\n");

@@ -270,8 +270,11 @@ fn of_pythons_that_run_for_a_moment_each_is_counted_or_told() {
         }
     }
     let lines = outcome.stderr.lines();
-    let gone = lines.filter_map(|line| line.strip_prefix("rdtrace: ")?.split_once(" process"));
-    let gone = gone.filter(|(_, rest)| rest.contains("had ended, and"));
+    let gone = lines.filter_map(|line| {
+        line.strip_prefix("rdtrace: files of ")?
+            .split_once(" process")
+    });
+    let gone = gone.filter(|(_, rest)| rest.contains("were gone before"));
     let gone: usize = gone.map(|(count, _)| count.parse::<usize>().unwrap()).sum();
     assert!(
         gone >= unnamed,

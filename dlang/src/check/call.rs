@@ -135,9 +135,7 @@ impl Checker<'_> {
                 Ok(value)
             }
             // The null string, which is a fault when it is used.
-            (Takes::Str, _) if value.ty.is_scalar() && matches!(value.kind, ExprKind::Int(0)) => {
-                Ok(convert(value, &Type::String))
-            }
+            (Takes::Str, _) if is_zero(&value) => Ok(convert(value, &Type::String)),
             (Takes::Memory, _) if is_zero(&value) => {
                 Ok(convert(value, &Type::pointer_to(Type::Void)))
             }
