@@ -24,7 +24,7 @@ ACTIONS = {"trace": {"value", "type"}, "tracemem": {"bytes"}, "printf": {"messag
 def value(v):
     assert {"value", "type"} <= v.keys() <= {"value", "type", "bytes", "action"}, v
     assert isinstance(v["value"], (int, str)) or "bytes" in v \
-        or isinstance(v["value"], float) and v["type"] in ("float", "double"), v
+        or isinstance(v["value"], (float, type(None))) and v["type"] in ("float", "double"), v
     assert isinstance(v["value"], str) == (v["type"] == "string" or v["type"].startswith("_") or v["type"].startswith("char [")) \
         or v["value"] is None or v["type"].endswith("]"), v
     bytes.fromhex(v.get("bytes", ""))
