@@ -69,10 +69,6 @@ fn main() {
             "bpftrace: tracepoint:syscalls:sys_enter_* { @[probe] = count(); }",
             &bpftrace("tracepoint:syscalls:sys_enter_* { @[probe] = count(); }"),
         );
-        add(
-            "bpftrace: rawtracepoint:sys_enter { @[arg1] = count(); }",
-            &bpftrace("rawtracepoint:sys_enter { @[arg1] = count(); }"),
-        );
     }
     let mut best = vec![f64::INFINITY; rows.len()];
     for _ in 0..TURNS {

@@ -43,7 +43,8 @@ const REPORT: usize = 50;
 pub(crate) struct Lengths {
     /// Where a part is full.
     pub(crate) part: usize,
-    /// What ERROR's clauses are taken to have, a copy of which comes with each clause that may fault.
+    /// What ERROR's clauses have, a copy of which comes with each clause that may fault; 0 while that is
+    /// not known.
     pub(crate) error: usize,
 }
 

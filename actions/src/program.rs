@@ -6,7 +6,6 @@ use crate::clause::ClauseContext;
 use crate::compiler::Compiler;
 use crate::maps::RING;
 use crate::options::Enabled;
-use crate::plan::each_clause_expr;
 use crate::trampoline::Source;
 
 /// One program while it is made.
@@ -22,18 +21,6 @@ pub(crate) struct Unit<'c> {
 }
 
 impl Unit<'_> {
-    /// About how many instructions the clauses of ERROR have, each of which is a part of what reports
-    /// a fault.
-    pub(crate) fn error_length(&self) -> usize {
-        const EACH: usize = 30;
-        let mut exprs = 0;
-        for error in &self.compiler.error_clauses {
-            let clause = &self.compiler.program.clauses[error.clause];
-            each_clause_expr(clause, &mut |expr| exprs += 1 + expr.operands().len());
-        }
-        exprs * EACH
-    }
-
     pub(crate) fn context(&self, epid: u32) -> ClauseContext<'_> {
         ClauseContext {
             ring: RING,

@@ -75,13 +75,13 @@ impl Unit<'_> {
     pub(crate) fn compile(&self, rodata: &mut Rodata, first_epid: u32) -> Emitted<Made> {
         let mut lengths = Lengths {
             part: self.compiler.options.part_length,
-            error: self.error_length(),
+            error: 0,
         };
         loop {
             let made = self.emit(rodata, first_epid, lengths);
             match made {
                 Ok(made) if made.calls > MOST_CALLS => lengths.part *= 2,
-                // It was cut too late.
+                // It was cut too late: how long ERROR's clauses are is known now.
                 Ok(made)
                     if made.longest() > lengths.part && made.error_length > 2 * lengths.error =>
                 {

@@ -476,6 +476,36 @@ pub enum ExprKind {
     Recorded(u16),
 }
 
+/// The expressions directly below one of this kind, borrowed as the kind is.
+macro_rules! operands_of {
+    ($kind:expr, $iter:ident) => {
+        match $kind {
+            ExprKind::Int(_)
+            | ExprKind::Str(_)
+            | ExprKind::Var(_)
+            | ExprKind::Builtin(_)
+            | ExprKind::Arg(_)
+            | ExprKind::TypedArg(_)
+            | ExprKind::Recorded(_) => Vec::new(),
+            ExprKind::Element(_, list) | ExprKind::Call(_, list) => list.$iter().collect(),
+            ExprKind::Unary(_, of)
+            | ExprKind::Cast(of)
+            | ExprKind::Deref(of)
+            | ExprKind::Member { of, .. }
+            | ExprKind::AddressOf(of)
+            | ExprKind::Step { target: of, .. }
+            | ExprKind::BitField { of, .. } => vec![of],
+            ExprKind::Index { of, index } => vec![of, index],
+            ExprKind::Binary(_, a, b)
+            | ExprKind::Logic(_, a, b)
+            | ExprKind::Assign(_, a, b)
+            | ExprKind::Byte(a, b)
+            | ExprKind::Comma(a, b) => vec![a, b],
+            ExprKind::Ternary(a, b, c) => vec![a, b, c],
+        }
+    };
+}
+
 impl Expr {
     /// Whether the value of this integer expression is certainly in the range of `int`, so that
     /// storing it in a variable of this type changes nothing.
@@ -626,58 +656,12 @@ impl Expr {
     /// The expressions directly below this one, in source order.
     #[must_use]
     pub fn operands(&self) -> Vec<&Expr> {
-        match &self.kind {
-            ExprKind::Int(_)
-            | ExprKind::Str(_)
-            | ExprKind::Var(_)
-            | ExprKind::Builtin(_)
-            | ExprKind::Arg(_)
-            | ExprKind::TypedArg(_)
-            | ExprKind::Recorded(_) => Vec::new(),
-            ExprKind::Element(_, list) | ExprKind::Call(_, list) => list.iter().collect(),
-            ExprKind::Unary(_, of)
-            | ExprKind::Cast(of)
-            | ExprKind::Deref(of)
-            | ExprKind::Member { of, .. }
-            | ExprKind::AddressOf(of)
-            | ExprKind::Step { target: of, .. }
-            | ExprKind::BitField { of, .. } => vec![of],
-            ExprKind::Index { of, index } => vec![of, index],
-            ExprKind::Binary(_, a, b)
-            | ExprKind::Logic(_, a, b)
-            | ExprKind::Assign(_, a, b)
-            | ExprKind::Byte(a, b)
-            | ExprKind::Comma(a, b) => vec![a, b],
-            ExprKind::Ternary(a, b, c) => vec![a, b, c],
-        }
+        operands_of!(&self.kind, iter)
     }
 
     /// The same, to be changed.
     fn operands_mut(&mut self) -> Vec<&mut Expr> {
-        match &mut self.kind {
-            ExprKind::Int(_)
-            | ExprKind::Str(_)
-            | ExprKind::Var(_)
-            | ExprKind::Builtin(_)
-            | ExprKind::Arg(_)
-            | ExprKind::TypedArg(_)
-            | ExprKind::Recorded(_) => Vec::new(),
-            ExprKind::Element(_, list) | ExprKind::Call(_, list) => list.iter_mut().collect(),
-            ExprKind::Unary(_, of)
-            | ExprKind::Cast(of)
-            | ExprKind::Deref(of)
-            | ExprKind::Member { of, .. }
-            | ExprKind::AddressOf(of)
-            | ExprKind::Step { target: of, .. }
-            | ExprKind::BitField { of, .. } => vec![of],
-            ExprKind::Index { of, index } => vec![of, index],
-            ExprKind::Binary(_, a, b)
-            | ExprKind::Logic(_, a, b)
-            | ExprKind::Assign(_, a, b)
-            | ExprKind::Byte(a, b)
-            | ExprKind::Comma(a, b) => vec![a, b],
-            ExprKind::Ternary(a, b, c) => vec![a, b, c],
-        }
+        operands_of!(&mut self.kind, iter_mut)
     }
 }
 

@@ -432,6 +432,20 @@ impl Type {
         }
     }
 
+    /// What the address of a stored value is a multiple of, as C lays it out.
+    #[must_use]
+    pub fn align(&self) -> u32 {
+        match self {
+            Self::Int(int) => int.size.into(),
+            Self::Float(size) => u32::from(*size),
+            Self::Pointer(..) | Self::Symbol(_) | Self::Stack => 8,
+            Self::Array(of, _) => of.align(),
+            Self::Named(named) => named.ty.align(),
+            Self::Struct(s) => s.align,
+            Self::Void | Self::String => 1,
+        }
+    }
+
     /// The integer that holds a value of this type in a register: itself for integers, `uint64_t`
     /// for pointers and arrays (their address), symbols and stacks, the bits of a floating-point number;
     /// `None` for what no register holds.

@@ -338,7 +338,7 @@ impl Layout {
 
     /// Adds a member of a complete type.
     pub(super) fn add(&mut self, name: &str, ty: Type, strsize: u32) {
-        let align = align_of(&ty);
+        let align = ty.align();
         let size = u64::from(ty.size(strsize));
         self.align = self.align.max(align);
         let offset = if self.union {
@@ -408,17 +408,5 @@ impl Layout {
             members: self.members,
             kernel: false,
         })
-    }
-}
-
-fn align_of(ty: &Type) -> u32 {
-    match ty {
-        Type::Int(int) => int.size.into(),
-        Type::Float(size) => u32::from(*size),
-        Type::Pointer(..) | Type::Symbol(_) | Type::Stack => 8,
-        Type::Array(of, _) => align_of(of),
-        Type::Named(named) => align_of(&named.ty),
-        Type::Struct(s) => s.align,
-        Type::Void | Type::String => 1,
     }
 }

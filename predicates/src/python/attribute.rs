@@ -20,7 +20,7 @@ use dlang::diag::Span;
 use dlang::program::{Expr, ExprKind, Subroutine};
 use dlang::types::{Int, Type};
 
-use super::capture::{READ_FLAGS, READ_MORE, READ_STATE, READ_TYPE, flags};
+use super::capture::{READ_MORE, READ_STATE, READ_TYPE, flags};
 use super::layout::{AFTER, Fact, INLINE, OWN_WORD, TAGGED};
 use super::region::{
     HEAD, LEVEL_END, NODE, NODES, OBJECT, ObjectRegion, READ, RESULT, SCAN_AT, SCAN_INDEX,
@@ -246,15 +246,6 @@ impl Emit<'_> {
         self.object_word(region, Reg::R3, OBJECT);
         self.asm.alu(Alu::Add, Reg::R3, Reg::R0);
         self.word_or_fail(head);
-    }
-
-    /// On to `to` unless the type has this flag.
-    fn jump_unless_type(&mut self, head: Head, flag: i32, to: Label) {
-        self.object_region(Reg::R1, head.region);
-        self.asm
-            .load(Size::Word, Reg::R1, Reg::R1, READ + READ_FLAGS);
-        self.asm.alu_imm(Alu::And, Reg::R1, flag);
-        self.asm.jump_if_imm(Cond::Eq, Reg::R1, 0, to);
     }
 
     /// Begins to go through the entries of the keys in `r0`.

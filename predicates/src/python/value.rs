@@ -141,11 +141,20 @@ impl Emit<'_> {
 
     /// On to `to` if the type has any of these flags.
     pub(super) fn jump_if_type(&mut self, head: Head, flags: i32, to: Label) {
+        self.jump_by_type(head, flags, Cond::Ne, to);
+    }
+
+    /// On to `to` unless the type has any of these flags.
+    pub(super) fn jump_unless_type(&mut self, head: Head, flags: i32, to: Label) {
+        self.jump_by_type(head, flags, Cond::Eq, to);
+    }
+
+    fn jump_by_type(&mut self, head: Head, flags: i32, cond: Cond, to: Label) {
         self.object_region(Reg::R1, head.region);
         self.asm
             .load(Size::Word, Reg::R1, Reg::R1, READ + READ_FLAGS);
         self.asm.alu_imm(Alu::And, Reg::R1, flags);
-        self.asm.jump_if_imm(Cond::Ne, Reg::R1, 0, to);
+        self.asm.jump_if_imm(cond, Reg::R1, 0, to);
     }
 
     /// `r0 = the first eight bytes of the type's name`.

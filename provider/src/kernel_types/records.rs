@@ -252,7 +252,7 @@ impl Types {
         for index in 0..record.count {
             let at = record.at + 12 + 12 * index;
             let ty = self.whole(self.word(at + 4)?, depth + 1)?;
-            align = align.max(align_of(&ty));
+            align = align.max(ty.align());
             members.push(self.member(at, ty, record.flag)?);
         }
         Some(Struct {
@@ -295,18 +295,6 @@ impl Types {
 /// What has no type in D, as bytes.
 fn bytes(size: u32) -> Type {
     Type::Array(Arc::new(Type::Int(Int::U8)), size)
-}
-
-fn align_of(ty: &Type) -> u32 {
-    match ty {
-        Type::Int(int) => int.size.into(),
-        Type::Float(size) => u32::from(*size),
-        Type::Pointer(..) | Type::Symbol(_) | Type::Stack => 8,
-        Type::Array(of, _) => align_of(of),
-        Type::Named(named) => align_of(&named.ty),
-        Type::Struct(s) => s.align,
-        Type::Void | Type::String => 1,
-    }
 }
 
 #[cfg(test)]
