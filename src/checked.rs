@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actions::lower::Enabled;
 use anyhow::Result;
 use dlang::diag::Diagnostic;
-use dlang::program::Program;
+use dlang::program::{Program, Unfit};
 use dlang::tags::Tag;
 
 use crate::compile::{Parsed, check_program, program_errors, refusal};
@@ -38,13 +38,13 @@ impl Checked {
         })
     }
 
-    /// The clauses on these probes.
+    /// The clauses on these probes; those that are wrong for a probe's arguments are not on it.
     pub(crate) fn on(&self, found: &[Found]) -> Vec<Enabled> {
         let on = |Found { spec, probe }: &Found| {
             let types = |n| probe.arg_type(n);
             let desc = self.parsed.spec(*spec);
             let given = (&types as &dyn Fn(u8) -> _, probe.dependent);
-            let clause = self.program.nearest_clause_for(spec.0, desc, given)?;
+            let clause = self.program.clause_for(spec.0, desc, given)?;
             Some(Enabled {
                 clause,
                 probe: Arc::clone(probe),
@@ -56,7 +56,8 @@ impl Checked {
     /// The program checked with these probes, too; `None` if their `args[]` have the types of some that it
     /// was checked with.
     pub(crate) fn with(&self, found: &[Found], options: &Options) -> Result<Option<Self>> {
-        if found.iter().all(|found| self.has_clause_for(found)) {
+        let is_known = |found| self.has_clause_for(found) || self.unfit_for(found).is_some();
+        if found.iter().all(is_known) {
             return Ok(None);
         }
         let parsed = &self.parsed;
@@ -85,6 +86,14 @@ impl Checked {
         );
         let sources = &parsed.sources;
         anyhow::Error::msg(refusal(Tag::ArgsMulti, span, &text, sources, options))
+    }
+
+    /// Why a probe does not run a clause whose description it matches.
+    pub(crate) fn unfit_for(&self, found: &Found) -> Option<&Unfit> {
+        let types = |n| found.probe.arg_type(n);
+        let desc = self.parsed.spec(found.spec);
+        let given = (&types as &dyn Fn(u8) -> _, found.probe.dependent);
+        self.program.unfit_for(found.spec.0, desc, given)
     }
 
     fn has_clause_for(&self, found: &Found) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! More can be added while it runs; what is added together is enabled as a whole or not at all.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Write as _};
 use std::sync::Arc;
 
@@ -24,10 +24,11 @@ use provider::session::{LinkId, Session};
 
 use crate::buffers;
 use crate::checked::Checked;
-use crate::compile::refusal;
+use crate::compile::{Spec, refusal};
 use crate::kernel::{KernelMaps, KernelNames, wall_offset};
 use crate::matching::Found;
 use crate::message::Messages;
+use crate::notices::tell_unfit;
 use crate::options::Options;
 use crate::otlp;
 use crate::rejection;
@@ -42,8 +43,11 @@ pub(crate) struct Enabling {
     /// Its maps, programs and links.
     pub(crate) session: Session,
     options: Arc<Options>,
+    messages: Messages,
     /// Whether the compiled programs are shown, as `-S` asks.
     show_code: bool,
+    /// The descriptions of which some probes do not run their clause, which has been told.
+    told_unfit: HashSet<Spec>,
 }
 
 /// What was enabled first, and has been loaded: ready to be attached.
@@ -65,6 +69,7 @@ impl Enabling {
         checked: Checked,
         lower: LowerOptions,
         options: Arc<Options>,
+        messages: Messages,
         show_code: bool,
     ) -> Self {
         Self {
@@ -72,7 +77,9 @@ impl Enabling {
             session: Session::new(KernelFeatures::detect()),
             checked,
             options,
+            messages,
             show_code,
+            told_unfit: HashSet::new(),
         }
     }
 
@@ -90,6 +97,7 @@ impl Enabling {
     /// Makes the maps and loads the programs for the probes that were found first. It is the first call,
     /// and the only one.
     pub(crate) fn load(&mut self, found: &[Found]) -> Result<Loaded> {
+        self.tell_unfit(found);
         let enabled = self.checked.on(found);
         let object = self.compile(&enabled)?;
         buffers::check(&self.checked.program, &object.ecbs, &self.options)?;
@@ -124,16 +132,22 @@ impl Enabling {
         Ok(())
     }
 
+    /// Tells which of these probes do not run a clause, once for each description.
+    fn tell_unfit(&mut self, found: &[Found]) {
+        let told = tell_unfit(&self.checked, found, &self.told_unfit, &self.messages);
+        self.told_unfit.extend(told);
+    }
+
     /// What looks addresses up. If the program may ask for those of processes, what these map is
     /// followed from now on: when the answer is wanted they may be gone.
-    fn addresses(&self, targets: &[u32], messages: &Messages) -> Result<Addresses> {
+    fn addresses(&self, targets: &[u32]) -> Result<Addresses> {
         let mut addresses = Addresses::new(self.options.demangle);
         if let Some([tables, processes]) = self.compiler.unwind() {
             let tables = self.session.map(tables)?;
             addresses.keep(Tables::new(&tables, self.session.map(processes)?)?);
         }
         if let Some(processes) = self.compiler.python_processes() {
-            let messages = messages.clone();
+            let messages = self.messages.clone();
             let tell = move |pid, file: &str, why: &Refusal| {
                 messages.say(&format!(
                     "the Python functions that {file} runs cannot be found (process {pid}): {why}; what asks for them \
@@ -150,12 +164,7 @@ impl Enabling {
     }
 
     /// The consumer of its records. The targets are looked at first if addresses are to be named.
-    pub(crate) fn consumer(
-        &self,
-        ecbs: Vec<Ecb>,
-        targets: &[u32],
-        messages: &Messages,
-    ) -> Result<Consumer> {
+    pub(crate) fn consumer(&self, ecbs: Vec<Ecb>, targets: &[u32]) -> Result<Consumer> {
         let layouts = self.compiler.aggregation_layouts();
         let mut maps = HashMap::new();
         for layout in &layouts {
@@ -182,7 +191,7 @@ impl Enabling {
             anyhow::Ok(maps)
         });
         let names = KernelNames {
-            addresses: self.addresses(targets, messages)?,
+            addresses: self.addresses(targets)?,
             stacks: stacks.transpose()?,
             codes: codes.transpose()?,
         };
@@ -216,11 +225,13 @@ impl Enabling {
         }
         let enabled = checked.as_ref().unwrap_or(&self.checked).on(found);
         match (self.try_to_join(&enabled, ecbs), checked) {
-            (Ok(links), Some(checked)) => {
-                self.checked = checked;
+            (Ok(links), checked) => {
+                if let Some(checked) = checked {
+                    self.checked = checked;
+                }
+                self.tell_unfit(found);
                 Ok(links)
             }
-            (Ok(links), None) => Ok(links),
             (Err(error), _) => {
                 self.compiler.go_back(before);
                 Err(error)

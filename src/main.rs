@@ -175,7 +175,13 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
     let meant = Meant::of(&parsed, &catalog, &matches);
     let grows = may_come_late(&parsed, &catalog, &target.pids());
     let code = code_options(&checked.program, &options, meant, grows, follow);
-    let enabling = Enabling::new(checked, code, Arc::clone(&options), cli.show_code);
+    let enabling = Enabling::new(
+        checked,
+        code,
+        Arc::clone(&options),
+        messages.clone(),
+        cli.show_code,
+    );
     if cli.dump == Some(Dump::Bpf) {
         return print(&enabling.listings(&all_found(&matches))?);
     }

@@ -1,9 +1,10 @@
 //! Messages about what a run leaves out, which its output does not show.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use dlang::diag::Origin;
-use dlang::program::{ProbeDesc, Program, Subroutine};
+use dlang::program::{ProbeDesc, Program, Subroutine, Unfit};
+use dlang::render::excerpt;
 use predicates::python::PythonName;
 use provider::catalog::Catalog;
 use provider::doctor::untraceable;
@@ -12,9 +13,10 @@ use provider::process::files::hidden_processes;
 use provider::process::tree::descendants;
 
 use crate::built_ins;
+use crate::checked::Checked;
 use crate::cli::Cli;
-use crate::compile::Parsed;
-use crate::matching::Match;
+use crate::compile::{Parsed, Spec};
+use crate::matching::{Found, Match};
 use crate::message::Messages;
 use crate::stability;
 
@@ -177,6 +179,42 @@ pub(crate) fn announce(parsed: &Parsed, matches: &[Match], messages: &Messages) 
         let plural = if count == 1 { "" } else { "s" };
         messages.say(&format!("{what} matched {count} probe{plural}"));
     }
+}
+
+/// Tells which of these probes do not run a clause, since it is wrong for their arguments: for each
+/// description once, and not for those of `told`. Gives the descriptions that it was told of.
+pub(crate) fn tell_unfit(
+    checked: &Checked,
+    found: &[Found],
+    told: &HashSet<Spec>,
+    messages: &Messages,
+) -> Vec<Spec> {
+    let mut unfit: BTreeMap<Spec, Vec<(&Found, &Unfit)>> = BTreeMap::new();
+    for found in found.iter().filter(|found| !told.contains(&found.spec)) {
+        if let Some(why) = checked.unfit_for(found) {
+            unfit.entry(found.spec).or_default().push((found, why));
+        }
+    }
+    let sources = &checked.parsed.sources;
+    for (&spec, without) in &unfit {
+        let Some((first, why)) = without.first() else {
+            continue;
+        };
+        let all = found.iter().filter(|found| found.spec == spec).count();
+        let desc = &checked.parsed.spec(spec).desc;
+        let (count, verb) = match without.len() {
+            1 => (1, "does"),
+            more => (more, "do"),
+        };
+        let text = format!(
+            "{count} of the {all} probes that {desc} matches {verb} not run the clause: with the arguments of \
+             {}, {}",
+            first.probe.desc, why.error.message
+        );
+        let excerpt = excerpt(&why.error, sources);
+        messages.say(format!("{text}\n{excerpt}").trim_end());
+    }
+    unfit.into_keys().collect()
 }
 
 fn source_of(parsed: &Parsed, found: &Match) -> usize {

@@ -6,7 +6,7 @@
 //! gets this far; `check` refuses it at its position.
 
 use crate::aggregating::{AggregatingName, aggregating_name};
-use crate::diag::Span;
+use crate::diag::{Diagnostic, Span};
 use crate::format::Format;
 use crate::types::{Int, Type};
 
@@ -15,6 +15,8 @@ use crate::types::{Int, Type};
 pub struct Program {
     /// The clauses in program order, which is the order they run in on a common probe.
     pub clauses: Vec<Clause>,
+    /// Which probes do not run which of their clauses.
+    pub unfit: Vec<Unfit>,
     /// Every variable of every scope; a [`VarId`] is an index into this.
     pub variables: Vec<Variable>,
     /// Every aggregation; an [`AggId`] is an index into this.
@@ -81,6 +83,22 @@ pub struct Clause {
     pub span: Span,
 }
 
+/// A clause that is wrong for probes with these arguments, though its description matches them and it is right for
+/// others. They do not run it.
+#[derive(Clone, Debug)]
+pub struct Unfit {
+    /// Which clause of the text it is, from 0.
+    pub number: usize,
+    /// The probe description.
+    pub spec: ProbeSpec,
+    /// The types of `args[]`, all of them.
+    pub args: Vec<Type>,
+    /// How the probes depend on others, if they do.
+    pub dependent: Option<Dependent>,
+    /// What is wrong.
+    pub error: Diagnostic,
+}
+
 /// What a probe gives a clause: the types of its `args[]`, of a dependent one those of the underlying probe, and
 /// how it depends on that.
 pub type Given<'p> = (&'p dyn Fn(u8) -> Option<Type>, Option<Dependent>);
@@ -100,17 +118,24 @@ impl Program {
             .map(|(index, _)| index)
     }
 
-    /// The same; where none was checked with these types, the first one.
+    /// Why such a probe does not run the clause `number` of the text, though the description matches it.
     #[must_use]
-    pub fn nearest_clause_for(
+    pub fn unfit_for(
         &self,
         number: usize,
         spec: &ProbeSpec,
-        probe: Given<'_>,
-    ) -> Option<usize> {
-        let mut all = self.clauses_of(number, spec);
-        let first = || Some(all.find(|(_, clause)| clause.dependent == probe.1)?.0);
-        self.clause_for(number, spec, probe).or_else(first)
+        (args, dependent): Given<'_>,
+    ) -> Option<&Unfit> {
+        let has = |types: &[Type]| {
+            let mut numbered = (0..).zip(types.iter().map(Some).chain([None]));
+            numbered.all(|(n, ty)| args(n).as_ref() == ty)
+        };
+        self.unfit.iter().find(|unfit| {
+            unfit.number == number
+                && unfit.spec == *spec
+                && unfit.dependent == dependent
+                && has(&unfit.args)
+        })
     }
 
     fn clauses_of(

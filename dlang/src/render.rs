@@ -96,12 +96,21 @@ pub fn render(diagnostic: &Diagnostic, sources: &[Source], options: RenderOption
         }
         None => writeln!(out, "{tag}{message}"),
     };
+    out.push_str(&excerpt(diagnostic, sources));
+    out
+}
+
+/// What [`render`] shows below the message: the source lines with carets, and the hint.
+#[must_use]
+pub fn excerpt(diagnostic: &Diagnostic, sources: &[Source]) -> String {
+    let mut out = String::new();
     let gutter = gutter_width(diagnostic, sources);
     show(&mut out, sources, diagnostic.span, "", gutter);
     for (span, label) in &diagnostic.labels {
         show(&mut out, sources, *span, label, gutter);
     }
     if let Some(hint) = &diagnostic.hint {
+        // Writing to a String cannot fail.
         let _ = writeln!(out, "  hint: {hint}");
     }
     out

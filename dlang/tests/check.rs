@@ -874,7 +874,7 @@ fn a_clause_is_checked_once_for_each_kind_of_probe() {
         ("app:::any { trace(sizeof (args[0])); }", 2, 1),
         ("app:::text, app:::number { trace(args[1]); }", 1, 2),
         ("app:::text, app:::number { trace(args[0]); }", 2, 1),
-        // With the arguments of `number` it makes no sense: those do what `text` does.
+        // With the arguments of `number` it is wrong: those do not run it.
         ("app:::any { trace(*args[0]); }", 1, 1),
     ];
     for (text, clauses, probes) in counts {
@@ -882,6 +882,29 @@ fn a_clause_is_checked_once_for_each_kind_of_probe() {
         assert_eq!(program.clauses.len(), clauses, "{text}");
         assert_eq!(program.clauses[0].probes.len(), probes, "{text}");
     }
+}
+
+#[test]
+fn probes_whose_arguments_a_clause_is_wrong_for_do_not_run_it() {
+    let program = check_app("app:::any { trace(*args[0]); } app:::number { trace(args[0]); }");
+    let program = program.unwrap();
+    let [unfit] = &program.unfit[..] else {
+        panic!("{:#?}", program.unfit);
+    };
+    assert_eq!((unfit.number, unfit.error.tag), (0, Tag::DerefNonptr));
+    let text = Type::pointer_in(Space::User, Type::Int(Int::I8));
+    let (text, number) = ([text, Type::INT], [Type::I64, Type::INT]);
+    let on = |clause: usize, types: &[Type]| {
+        let spec = &program.clauses[clause].probes[0];
+        let args = |n| types.get(usize::from(n)).cloned();
+        let given = (&args as &dyn Fn(u8) -> _, None);
+        let runs = program.clause_for(clause, spec, given).is_some();
+        (runs, program.unfit_for(clause, spec, given).is_some())
+    };
+    assert_eq!(on(0, &text), (true, false));
+    assert_eq!(on(0, &number), (false, true));
+    assert_eq!(on(0, &number[..1]), (false, false), "nobody has seen such");
+    assert_eq!(on(1, &number), (true, false));
 }
 
 #[test]

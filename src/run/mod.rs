@@ -96,7 +96,7 @@ impl Run {
         let ecbs = std::mem::take(&mut loaded.ecbs);
         // Threads have the signals blocked that were so when they started: any other would get them, and end us.
         let signals = Signals::block(signals, enabling.compiler.followed().is_some())?;
-        let mut consumer = enabling.consumer(ecbs, &target.pids(), &messages)?;
+        let mut consumer = enabling.consumer(ecbs, &target.pids())?;
         consumer.begins();
         let maps = RunMaps::of(&enabling.session, &enabling.compiler)?;
         let ring = Box::new(KernelRing::of(&enabling.session, &enabling.compiler)?);

@@ -166,12 +166,13 @@ fn observe(
         ..Meant::default()
     };
     let code = code_options(&checked.program, &options, meant, grows, None);
-    let enabling = Enabling::new(checked, code, Arc::clone(&options), false);
+    let messages = Messages::new(None);
+    let enabling = Enabling::new(checked, code, Arc::clone(&options), messages.clone(), false);
     let run = Run {
         listen: None,
         enabler: Enabler::new(catalog, enabling, Arc::clone(&options), target.pid(), None),
         options,
-        messages: Messages::new(None),
+        messages,
         output: Output::to(output.clone()),
         target,
         signals: SignalsFor::Outer,

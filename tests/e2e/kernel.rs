@@ -1,4 +1,4 @@
-//! Functions of the kernel, where the machine allows programs at them.
+//! The kernel's probes: system calls, tracepoints, and functions where the machine allows programs at them.
 
 use crate::harness::{can_trace_python, rdtrace, run, skipped, trigger};
 
@@ -42,4 +42,31 @@ fn functions_have_arguments_and_results() {
                     fbt                                                               1\n  \
                     syscall                                                           1\n";
     assert_eq!(output, expected);
+}
+
+#[test]
+fn probes_with_other_arguments_do_not_run_the_clause() {
+    if !can_trace_python() {
+        return;
+    }
+    let program = trigger("system_calls.c");
+    let text = "syscall::getpid:entry { @[\"getpid\"] = count(); } \
+                syscall::write:entry, syscall::get*id:entry /pid == $target/ { @[probefunc] = count(); } \
+                syscall::*:entry /pid == $target && probefunc == \"write\"/ { trace(args[2]); }";
+    let output = run(rdtrace(["-qn", text, "-c", &program[0]]));
+    let told: Vec<_> = output
+        .stderr
+        .lines()
+        .filter(|line| line.contains("do not run"))
+        .collect();
+    let [told] = told[..] else {
+        panic!("{}", output.stderr);
+    };
+    assert!(
+        told.contains("probes that syscall::*:entry matches do not run the clause: with the arguments of syscall:")
+            && told.contains(", index 2 is out of range for syscall::*:entry args[ ]"),
+        "{told}"
+    );
+    assert!(output.stderr.contains("trace(args[2]"), "{}", output.stderr);
+    assert!(output.stdout.contains("write"), "{}", output.stdout);
 }

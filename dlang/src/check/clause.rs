@@ -4,16 +4,17 @@
 //! probe that the description matches. Here a clause that names no `args[n]` is checked once. One that
 //! does becomes as many clauses of the checked program as there are different types of the arguments
 //! that it names; their order among the other clauses is that of the text, and a probe runs one of them.
-//! A clause that makes no sense for any probe of a description is an error, that of the first one. If it
-//! makes sense for some, the others run the same, as in libdtrace, which looks at one probe only.
+//! A clause that is wrong for every probe of a description is an error, that of the first one. If it is
+//! right for some, the others do not run it, and the program says why ([`Unfit`]); in libdtrace, which looks at one
+//! probe only, they run it with that one's types.
 
 use super::checker::{Checked, Checker, ClauseProbes, Reported};
 use super::probe_args::Matched;
 use super::syntax::dynamic_words;
 use super::variable::ARGUMENTS;
 use crate::ast;
-use crate::diag::Region;
-use crate::program::{Clause, Dependent, Expr};
+use crate::diag::{Diagnostic, Region};
+use crate::program::{Clause, Dependent, Expr, Unfit};
 use crate::tags::Tag;
 use crate::types::Type;
 
@@ -28,6 +29,20 @@ impl ClauseProbes {
 
     fn dependent(&self) -> Option<Dependent> {
         self.kind.as_ref()?.dependent
+    }
+
+    /// That these probes do not run the clause `number` of the text, for this reason.
+    fn unfit(&self, number: usize, error: Diagnostic) -> Unfit {
+        Unfit {
+            number,
+            spec: self.spec.clone(),
+            args: self
+                .kind
+                .as_ref()
+                .map_or_else(Vec::new, |kind| kind.types.all()),
+            dependent: self.dependent(),
+            error,
+        }
     }
 
     fn agree(&self, made: &Clause) -> bool {
@@ -65,7 +80,7 @@ impl<'a> Checker<'a> {
         kinds: &[ClauseProbes],
     ) -> bool {
         let (errors, spoiled) = (self.errors.len(), self.spoiled.clone());
-        let mut of_first = None;
+        let mut wrong = Vec::new();
         let mut fits = false;
         for probes in kinds {
             let mut made = self.program.clauses[first..].iter_mut();
@@ -81,13 +96,18 @@ impl<'a> Checker<'a> {
                 self.program.clauses.push(checked);
                 fits = true;
             } else {
-                let found = self.errors.split_off(errors);
-                of_first.get_or_insert(found);
+                wrong.push((probes, self.errors.split_off(errors)));
                 self.spoiled.clone_from(&spoiled);
             }
         }
-        if !fits {
-            self.errors.extend(of_first.into_iter().flatten());
+        if fits {
+            let unfit = wrong.into_iter().filter_map(|(probes, mut errors)| {
+                let error = errors.drain(..).next()?;
+                Some(probes.unfit(number, error))
+            });
+            self.program.unfit.extend(unfit);
+        } else if let Some((_, of_first)) = wrong.into_iter().next() {
+            self.errors.extend(of_first);
         }
         fits
     }
