@@ -35,13 +35,13 @@ pub(crate) fn wait(pid: u32, flags: i32) -> io::Result<Option<i32>> {
 /// Lets a traced process that is stopped go on, giving it a signal (0 for none).
 #[doc(alias = "PTRACE_CONT")]
 pub(crate) fn go_on(pid: u32, signal: i32) -> io::Result<()> {
-    request(libc::PTRACE_CONT, pid, signal)
+    request(libc::PTRACE_CONT.into(), pid, signal)
 }
 
 /// Lets a traced process that is stopped go for good, giving it a signal (0 for none).
 #[doc(alias = "PTRACE_DETACH")]
 pub(crate) fn release(pid: u32, signal: i32) -> io::Result<()> {
-    request(libc::PTRACE_DETACH, pid, signal)
+    request(libc::PTRACE_DETACH.into(), pid, signal)
 }
 
 /// Sends a signal to one thread of a process.
@@ -58,10 +58,19 @@ pub(crate) fn signal_thread(process: u32, thread: u32, signal: i32) -> io::Resul
     }
 }
 
-fn request(request: libc::c_uint, pid: u32, signal: i32) -> io::Result<()> {
-    let pid = libc::pid_t::try_from(pid).map_err(io::Error::other)?;
+/// The system call itself: C libraries do not agree on the types of `ptrace()`.
+fn request(request: libc::c_long, pid: u32, signal: i32) -> io::Result<()> {
+    let pid = libc::c_long::from(pid);
     // SAFETY: for these two requests the address is ignored and the data is a number.
-    let ret = unsafe { libc::ptrace(request, pid, 0, libc::c_long::from(signal)) };
+    let ret = unsafe {
+        libc::syscall(
+            libc::SYS_ptrace,
+            request,
+            pid,
+            0,
+            libc::c_long::from(signal),
+        )
+    };
     if ret < 0 {
         Err(io::Error::last_os_error())
     } else {
