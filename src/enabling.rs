@@ -15,7 +15,7 @@ use dlang::diag::Source;
 use dlang::tags::Tag;
 use predicates::asm::Code;
 use predicates::storage::own_globals;
-use provider::addresses::{Addresses, Pythons, Tables};
+use provider::addresses::{Addresses, NoRoom, Pythons, Tables};
 use provider::features::KernelFeatures;
 use provider::object::{Attachment, ProgramId, Target};
 use provider::probe::Probe;
@@ -144,7 +144,10 @@ impl Enabling {
         let mut addresses = Addresses::new(self.options.demangle);
         if let Some([tables, processes]) = self.compiler.unwind() {
             let tables = self.session.map(tables)?;
-            addresses.keep(Tables::new(&tables, self.session.map(processes)?)?);
+            let processes = self.session.map(processes)?;
+            let messages = self.messages.clone();
+            let tell = move |what: &NoRoom| messages.say(&what.to_string());
+            addresses.keep(Tables::new(&tables, processes)?, Box::new(tell));
         }
         if let Some(processes) = self.compiler.python_processes() {
             let messages = self.messages.clone();

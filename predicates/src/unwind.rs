@@ -12,7 +12,7 @@
 //!         cfa = by row.rule from sp or bp; if (cfa <= sp) break;
 //!         bp = by row.rule from memory; pc = *(cfa - 8); sp = cfa;
 //!         before = 1;                                           // pc is behind the call
-//!         if (pc == 0) break;
+//!         if (pc < 4096) break;                                 // nothing is ever mapped there
 //!     }
 //! ```
 //!
@@ -49,6 +49,9 @@ mod ucontext {
     pub(super) const SP: i16 = 40;
     pub(super) const IP: i16 = 48;
 }
+
+/// No process has code below this address: what a caller at one would be is no caller.
+const NO_CODE: i32 = 4096;
 
 /// The stack slots of a walk.
 #[derive(Clone, Copy)]
@@ -375,7 +378,7 @@ impl Emit<'_> {
         self.asm.store(Size::Double, Reg::FP, slots.sp, Reg::R1);
         self.asm
             .load(Size::Double, Reg::R1, Reg::FP, slots.read + 8);
-        self.asm.jump_if_imm(Cond::Eq, Reg::R1, 0, out);
+        self.asm.jump_if_imm(Cond::Lt, Reg::R1, NO_CODE, out);
         self.asm.store(Size::Double, Reg::FP, slots.pc, Reg::R1);
         // 1, which the verifier does not know: r1 is not 0.
         self.asm.load(Size::Double, Reg::R2, Reg::FP, slots.count);
@@ -399,7 +402,7 @@ impl Emit<'_> {
                 .load(Size::Double, Reg::R1, Reg::FP, slots.read + offset);
             self.asm.store(Size::Double, Reg::FP, slot, Reg::R1);
         }
-        self.asm.jump_if_imm(Cond::Eq, Reg::R1, 0, out);
+        self.asm.jump_if_imm(Cond::Lt, Reg::R1, NO_CODE, out);
         // 0, which the verifier does not know.
         self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.count);
         self.asm.mov(Reg::R2, Reg::R1);

@@ -57,6 +57,38 @@ fn stacks_without_frame_pointers_are_walked_to_their_ends() {
     );
 }
 
+/// A linker without gaps between the parts of a file (lld) has made our own program: a page of the file is mapped twice.
+#[test]
+fn our_own_stacks_are_walked_to_their_ends() {
+    if !can_trace_python() {
+        return;
+    }
+    let source = "pid$target:libc.so.6:open64:entry /ustackdepth > 3/ { @[ustack(127)] = count(); }
+        END { printa(\"%kstack ends\\n\", @); }";
+    let command = format!("{} -l -P profile", env!("CARGO_BIN_EXE_rdtrace"));
+    let output = run(rdtrace([
+        "-x",
+        "ustackframes=127",
+        "-qn",
+        source,
+        "-c",
+        &command,
+    ]))
+    .clean();
+    let stacks: Vec<_> = output.split("stack ends\n").map(str::trim_end).collect();
+    let of_main = |stack: &&&str| stack.contains("rdtrace`main+");
+    let main: Vec<_> = stacks.iter().filter(of_main).collect();
+    assert!(!main.is_empty(), "{output}");
+    for stack in main {
+        // Before the first frame is what the command has printed.
+        let frames = stack.lines().skip_while(|line| !line.contains("`open"));
+        let frames: Vec<_> = frames.collect();
+        assert!(frames.iter().all(|frame| frame.contains('`')), "{stack}");
+        let last = frames.last().unwrap();
+        assert!(last.contains("rdtrace`_start+"), "{stack}");
+    }
+}
+
 #[test]
 fn a_stack_is_a_key_with_as_many_frames_as_it_is_asked_for() {
     if !can_trace_python() {

@@ -11,13 +11,13 @@ use unwind::python::{Fact, Facts, NO_FIELD};
 
 use crate::python_objects::layout;
 use crate::usdt::elf::Contents;
+use crate::usdt::loads::CodeLoads;
 
 /// A file that has an interpreter in it.
 #[derive(Debug)]
 pub(super) struct Interpreter {
     frames: Result<Frames, Refusal>,
-    /// The loaded parts: where each starts in the file, its bytes, its linked address.
-    loads: Vec<(u64, u64, u64)>,
+    loads: CodeLoads,
 }
 
 impl Interpreter {
@@ -26,7 +26,7 @@ impl Interpreter {
         let frames = frames_of(file)?;
         let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
         let contents = Contents::open(&path).ok()?;
-        let loads = contents.elf().ok()?.loads().collect();
+        let loads = contents.elf().ok()?.code_loads();
         Some(Self { frames, loads })
     }
 
@@ -39,20 +39,8 @@ impl Interpreter {
     /// loaded, or the build is not understood.
     pub(super) fn facts(&self, offset: u64, start: u64) -> Option<Facts> {
         let frames = self.frames.as_ref().ok()?;
-        let linked = self.linked_address(offset)?;
+        let linked = self.loads.linked_address(offset)?;
         Some(facts(frames, start.wrapping_sub(linked)))
-    }
-
-    /// The linked address of a place in the file. The first page of a mapping may begin before what is
-    /// loaded there.
-    fn linked_address(&self, offset: u64) -> Option<u64> {
-        const PAGE: u64 = 4096;
-        let mut loads = self.loads.iter();
-        loads.find_map(|(start, bytes, address)| {
-            let page = start - start % PAGE;
-            let inside = (page..start.checked_add(*bytes)?).contains(&offset);
-            inside.then(|| address.wrapping_add(offset).wrapping_sub(*start))
-        })
     }
 }
 

@@ -16,25 +16,41 @@ mod table;
 mod tables;
 mod watch;
 
-use std::sync::{Arc, OnceLock};
+use std::collections::HashSet;
+use std::fmt;
+use std::mem::Discriminant;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use self::kernel::KernelSymbols;
+use self::mapping::Mapping;
 pub use self::pythons::Pythons;
 use self::spaces::Spaces;
 pub use self::symbol::{Function, Symbol};
-pub use self::tables::Tables;
+pub use self::tables::{NoRoom, Tables};
 use self::watch::Watch;
 use crate::error::Error;
 use crate::features::KernelFeatures;
 
 /// Looks addresses up.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Addresses {
     kernel: OnceLock<KernelSymbols>,
     spaces: Arc<Spaces>,
     watch: Option<Watch>,
     /// Whether names stay as the linker has them.
     raw_names: bool,
+    /// Who is told that stacks end early, and of what kind that has been told.
+    on_no_room: Option<Box<OnNoRoom>>,
+    told: Mutex<HashSet<Discriminant<NoRoom>>>,
+}
+
+type OnNoRoom = dyn Fn(&NoRoom) + Send + Sync;
+
+impl fmt::Debug for Addresses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Addresses");
+        shown.field("spaces", &self.spaces).finish_non_exhaustive()
+    }
 }
 
 impl Addresses {
@@ -47,9 +63,11 @@ impl Addresses {
         }
     }
 
-    /// Keeps tables for walking stacks up to date, from [`follow`](Self::follow) on.
-    pub fn keep(&mut self, tables: Tables) {
+    /// Keeps tables for walking stacks up to date, from [`follow`](Self::follow) on. Where the stack of a process
+    /// that is shown has ended for lack of room there, `on_no_room` is told: of each kind the first.
+    pub fn keep(&mut self, tables: Tables, on_no_room: Box<OnNoRoom>) {
         self.spaces.keep(tables);
+        self.on_no_room = Some(on_no_room);
     }
 
     /// Keeps what is to be known of processes that run a Python up to date, from [`follow`](Self::follow) on.
@@ -83,6 +101,7 @@ impl Addresses {
         let Some(mapping) = self.spaces.find(pid, address).or_else(caught_up) else {
             return Symbol::unknown(address);
         };
+        self.tell_no_room(pid, &mapping);
         let place = address - mapping.start + mapping.offset;
         let found = mapping.file.image().find(place);
         let function = found.map(|(name, offset)| Function {
@@ -97,6 +116,16 @@ impl Addresses {
             address,
             module: Some(Arc::clone(&mapping.file.name)),
             function,
+        }
+    }
+
+    fn tell_no_room(&self, pid: u32, mapping: &Mapping) {
+        if let Some(on_no_room) = &self.on_no_room
+            && let Some(what) = self.spaces.no_room(pid, &mapping.file)
+            && let Ok(mut told) = self.told.lock()
+            && told.insert(std::mem::discriminant(&what))
+        {
+            on_no_room(&what);
         }
     }
 }

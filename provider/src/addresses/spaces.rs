@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::mapping::{Contents, MappedFile, Mapping};
 use super::pythons::Pythons;
-use super::tables::Tables;
+use super::tables::{NoRoom, Tables};
 use crate::process::files::same_mounts;
 use crate::text::escaped;
 
@@ -124,6 +124,12 @@ impl Spaces {
                 known.spaces.retain(|_, space| !space.ended);
             }
         }
+    }
+
+    /// Why stacks of a process end early in a file that it has mapped, if they do for lack of room.
+    pub(super) fn no_room(&self, pid: u32, file: &Arc<MappedFile>) -> Option<NoRoom> {
+        let known = self.known.lock().ok()?;
+        known.tables.as_ref()?.no_room(pid, file)
     }
 
     /// What a process has mapped at an address.

@@ -8,14 +8,14 @@ use object::ReadRef;
 use unwind::{Row, Section, rows};
 
 use crate::usdt::elf::{Contents, Elf};
+use crate::usdt::loads::CodeLoads;
 
 /// A file's rows, and how places in the file lead to them.
 #[derive(Debug)]
 pub(super) struct Table {
     /// By linked address.
     pub(super) rows: Vec<Row>,
-    /// The loaded parts: where each starts in the file, its bytes, its linked address.
-    loads: Vec<(u64, u64, u64)>,
+    loads: CodeLoads,
 }
 
 impl Table {
@@ -37,20 +37,13 @@ impl Table {
         let rows = rows(Section { address, bytes }, file.section_address(".text"));
         Some(Self {
             rows,
-            loads: file.loads().collect(),
+            loads: file.code_loads(),
         })
     }
 
-    /// The linked address of a place in the file. The first page of a mapping may begin before
-    /// what is loaded there.
+    /// The linked address of a place in the file from which on something is mapped to execute.
     pub(super) fn address_of(&self, offset: u64) -> Option<u64> {
-        const PAGE: u64 = 4096;
-        let mut loads = self.loads.iter();
-        loads.find_map(|(start, bytes, address)| {
-            let page = start - start % PAGE;
-            let inside = (page..start.checked_add(*bytes)?).contains(&offset);
-            inside.then(|| address.wrapping_add(offset).wrapping_sub(*start))
-        })
+        self.loads.linked_address(offset)
     }
 }
 

@@ -14,6 +14,7 @@ use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, SectionTable, 
 use object::{Endianness, ReadCache, ReadRef, elf};
 
 use super::args::Machine;
+use super::loads::{CodeLoad, CodeLoads};
 
 /// Why a file has no probes that rdtrace can use.
 #[derive(Debug, thiserror::Error)]
@@ -140,20 +141,20 @@ impl<'a, R: ReadRef<'a>> Elf<'a, R> {
             })
     }
 
-    /// The loaded parts of the file: where each starts in it, how many bytes it has, and its linked
-    /// address.
-    pub fn loads(&self) -> impl Iterator<Item = (u64, u64, u64)> {
-        let loads = self.segments.iter();
+    /// The parts of the file that are loaded to be executed.
+    pub(crate) fn code_loads(&self) -> CodeLoads {
+        let endian = self.endian;
+        let is_code = |segment: &&ProgramHeader64<Endianness>| {
+            segment.p_type(endian) == elf::PT_LOAD && segment.p_flags(endian) & elf::PF_X != 0
+        };
+        let loads = self.segments.iter().filter(is_code);
         loads
-            .filter(|segment| segment.p_type(self.endian) == elf::PT_LOAD)
-            .map(|segment| {
-                let endian = self.endian;
-                (
-                    segment.p_offset(endian),
-                    segment.p_filesz(endian),
-                    segment.p_vaddr(endian),
-                )
+            .map(|segment| CodeLoad {
+                offset: segment.p_offset(endian),
+                bytes: segment.p_filesz(endian),
+                address: segment.p_vaddr(endian),
             })
+            .collect()
     }
 
     /// The linked address of a section.
