@@ -481,6 +481,20 @@ mod tests {
     }
 
     #[test]
+    fn the_directory_of_a_computed_name_is_not_the_name() {
+        let ten = int(10, Int::I32);
+        let name = expr(
+            ExprKind::Call(Subroutine::Lltostr, vec![*ten, *int(36, Int::I32)]),
+            Type::String,
+        );
+        let call = expr(
+            ExprKind::Call(Subroutine::Dirname, vec![name]),
+            Type::String,
+        );
+        assert_eq!(value(&call), Ok(Value::Str(Cow::Borrowed(b"."))));
+    }
+
+    #[test]
     fn slices_of_borrowed_strings_borrow() {
         let path = expr(ExprKind::Str("/a/b".into()), Type::String);
         let call = expr(

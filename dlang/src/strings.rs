@@ -253,7 +253,7 @@ pub(crate) fn slice_cow<'a>(
         Cow::Borrowed(s) => Cow::Borrowed(part(s)),
         Cow::Owned(s) => {
             let piece = part(&s);
-            if piece.len() == s.len() {
+            if piece == s.as_slice() {
                 Cow::Owned(s)
             } else {
                 Cow::Owned(piece.to_vec())

@@ -9,6 +9,7 @@
 mod aggregations;
 mod bad_input;
 mod command;
+mod computed;
 mod examples;
 mod followfork;
 mod golden;

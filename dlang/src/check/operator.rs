@@ -2,7 +2,7 @@
 
 use super::checker::{Checked, Checker};
 use super::convert::{convert, int_node, is_string_like, node, stored};
-use super::syntax::{base_of, dynamic_words};
+use super::syntax::{base_of, dynamic_words, is_of_literals};
 use super::translate::pointers_agree;
 use super::types::is_incomplete;
 use super::variable::shown_name;
@@ -23,6 +23,7 @@ impl Checker<'_> {
                 span,
             ));
         }
+        let is_of_literals = is_of_literals(operand);
         let operand = self.expr(operand)?;
         let Type::Int(int) = operand.ty else {
             let (tag, what) = if op == UnaryOp::Negate {
@@ -33,9 +34,11 @@ impl Checker<'_> {
             let message = format!("operator {op} requires an operand of {what} type");
             return self.error(tag, operand.span, &message);
         };
-        if let (UnaryOp::Negate, ExprKind::Int(value), false) = (op, &operand.kind, int.signed) {
+        if let (UnaryOp::Negate, ExprKind::Int(value), false) = (op, &operand.kind, int.signed)
+            && is_of_literals
+        {
             // As in libdtrace -1U is the constant 4294967295, while the result of `-` on a
-            // variable has all 64 bits.
+            // variable, or on what a function returns, has all 64 bits.
             return Ok(int_node(value.wrapping_neg(), int, span));
         }
         let ty = operand.ty.clone();
