@@ -3,7 +3,8 @@
 
 use actions::record::{Ecb, Field, value_words};
 use anyhow::{Result, bail};
-use dlang::program::{Program, Scope};
+use dlang::program::{AggFunc, Aggregation, Program, Scope};
+use dlang::types::Type;
 
 use crate::options::Options;
 
@@ -11,13 +12,7 @@ use crate::options::Options;
 pub(crate) fn check(program: &Program, ecbs: &[Ecb], options: &Options) -> Result<()> {
     let strsize = u64::from(options.output.strsize);
     let record = ecbs.iter().map(|ecb| record_bytes(ecb, strsize)).max();
-    let keys = program.aggregations.iter().map(|aggregation| {
-        let key = aggregation.key.iter();
-        let key: u64 = key
-            .map(|ty| u64::from(ty.size(options.output.strsize)))
-            .sum();
-        key + 8 * u64::from(value_words(aggregation.func))
-    });
+    let key = aggregated_bytes(program, options.output.strsize);
     let variables = program.variables.iter().filter_map(|variable| {
         let dynamic = variable.key.is_some() || variable.scope == Scope::ThreadLocal;
         let key = variable.key.iter().flatten();
@@ -29,7 +24,7 @@ pub(crate) fn check(program: &Program, ecbs: &[Ecb], options: &Options) -> Resul
         })
     });
     let fits = record.is_none_or(|bytes| bytes <= options.bufsize)
-        && options.aggsize.is_none_or(|size| keys.sum::<u64>() <= size)
+        && options.aggsize.is_none_or(|size| key <= size)
         && variables
             .max()
             .is_none_or(|bytes| bytes <= options.dynvarsize);
@@ -37,6 +32,37 @@ pub(crate) fn check(program: &Program, ecbs: &[Ecb], options: &Options) -> Resul
         bail!("could not enable tracing: Enabling exceeds size of buffer");
     }
     Ok(())
+}
+
+/// The bytes that `aggsize` counts for each key of the program's aggregations: as in libdtrace those of
+/// the largest key, with its aggregation's number before it, and of the largest value, which is
+/// kept between two words.
+pub(crate) fn aggregated_bytes(program: &Program, strsize: u32) -> u64 {
+    let key = |aggregation: &Aggregation| {
+        aggregation.key.iter().fold(4, |used: u64, ty| {
+            if *ty == Type::String {
+                return used + u64::from(strsize) + 1;
+            }
+            let align = u64::from(ty.align().max(1));
+            used.next_multiple_of(align) + u64::from(ty.size(strsize))
+        })
+    };
+    let value = |aggregation: &Aggregation| {
+        let words = match aggregation.func {
+            AggFunc::Count | AggFunc::Sum | AggFunc::Min | AggFunc::Max => 1,
+            AggFunc::Avg => 2,
+            AggFunc::Stddev => 4,
+            AggFunc::Quantize => 127,
+            AggFunc::Lquantize { low, high, step } => {
+                u64::from(high.abs_diff(low)) / u64::from(step.max(1)) + 2
+            }
+            AggFunc::Llquantize { .. } => u64::from(value_words(aggregation.func)),
+        };
+        16 + 8 * words
+    };
+    let all = &program.aggregations;
+    let most_of = |bytes: &dyn Fn(&Aggregation) -> u64| all.iter().map(bytes).max().unwrap_or(0);
+    most_of(&key) + most_of(&value)
 }
 
 /// The most bytes that a record takes.

@@ -14,6 +14,7 @@ use provider::catalog::Catalog;
 use provider::features::KernelFeatures;
 use provider::probe::ProbeKind;
 
+use crate::buffers::aggregated_bytes;
 use crate::compile::Parsed;
 use crate::kernel::{call_flags, task_fields};
 use crate::matching::Match;
@@ -52,9 +53,8 @@ pub(crate) fn code_options(
 ) -> LowerOptions {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let output = &options.output;
-    // A key and its values on every CPU take some hundred bytes.
-    let keys = options.aggsize;
-    let keys = keys.map(|size| (size / 256).clamp(64, 1 << 24));
+    let key = aggregated_bytes(program, output.strsize).max(1);
+    let keys = options.aggsize.map(|size| (size / key).clamp(1, 1 << 24));
     LowerOptions {
         strsize: output.strsize,
         scratchsize: options.scratchsize,

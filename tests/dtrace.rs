@@ -137,9 +137,11 @@ impl Outcome {
         let instruction = Regex::new(r"BPF pc \d+").unwrap();
         let cpu = Regex::new(r"(?m)^\| ( +)\d+( +\d+ +\S*:(BEGIN|END|ERROR|tick)| \| :)").unwrap();
         let address = Regex::new(r"0x[0-9a-f]{12,} = \*").unwrap();
+        let drops = Regex::new(r"drops? on CPU \d+").unwrap();
         let text = self.text();
         let text = instruction.replace_all(&text, "BPF pc N");
         let text = address.replace_all(&text, "ADDRESS = *");
+        let text = drops.replace_all(&text, "drops on CPU C");
         cpu.replace_all(&text, "| ${1}C$2").into_owned()
     }
 }

@@ -112,6 +112,10 @@ pub struct Inline {
     pub name: Name,
     /// The parameters; `None` for a plain inline.
     pub parameters: Option<Vec<Parameter>>,
+    /// Whether `...` follows the parameters, which no inline may have.
+    pub variadic: bool,
+    /// Whether it is written as an array of some size, which no inline may be.
+    pub sized: bool,
     /// What it stands for.
     pub body: Expr,
     /// The whole definition.
@@ -200,6 +204,8 @@ pub enum BaseType {
         /// The enumerators with their values.
         enumerators: Option<Vec<(Name, Option<Expr>)>>,
     },
+    /// `long struct tag`: words beside a tag, which no type has.
+    Mixed(Vec<String>),
 }
 
 /// One line of a struct: a type and the members of it.
@@ -232,6 +238,8 @@ pub enum DeclaratorPart {
     /// `[type, ...]`: an associative array. A lone name may also be an array's size: only the
     /// checker knows what it names.
     Keys(Vec<TypeName>),
+    /// `[type, ...]` with the three dots, which no array may have.
+    OpenKeys,
     /// `(parameters)`.
     Function(Vec<Parameter>),
 }
@@ -276,7 +284,7 @@ pub enum ExprKind {
         long: bool,
     },
     /// A character constant's value, an `int`.
-    Char(i32),
+    Char(i64),
     /// A string literal, escapes resolved.
     Str(Vec<u8>),
     /// A name: variable, built-in, inline or enumerator.

@@ -172,6 +172,7 @@ impl Display for Specifiers {
         match &self.base {
             BaseType::Words(words) => f.write_str(&words.join(" ")),
             BaseType::Named(name) => f.write_str(name),
+            BaseType::Mixed(words) => write!(f, "(mixed {})", words.join(" ")),
             BaseType::Struct {
                 union,
                 tag,
@@ -220,6 +221,7 @@ impl Display for Declarator {
                 DeclaratorPart::Keys(types) => {
                     write!(text, "[{}]", List(types).to_string().trim())?;
                 }
+                DeclaratorPart::OpenKeys => text.push_str("[...]"),
                 DeclaratorPart::Function(parameters) => {
                     text = format!("({text}{})", List(parameters));
                 }

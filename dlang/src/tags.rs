@@ -89,6 +89,8 @@ pub enum Tag {
     ArrBadref,
     /// A constant index is outside of its array.
     ArrBounds,
+    /// A clause-local variable used as an associative array.
+    ArrLocal,
     /// An array is assigned as a whole.
     OpArrfun,
     /// A name is declared twice in different ways.
@@ -169,6 +171,8 @@ pub enum Tag {
     PrintaProto,
     /// `printa`'s aggregations have different keys.
     PrintaAggkey,
+    /// Aggregations of one `printa` whose keys have different types.
+    PrintaAggproto,
     /// The index of `args[]` is not known.
     ArgsIdx,
     /// A probe has other types of `args[]` than its clause was compiled for.
@@ -393,6 +397,7 @@ impl Tag {
             Self::KeyType => "D_KEY_TYPE",
             Self::ArrBadref => "D_ARR_BADREF",
             Self::ArrBounds => "D_ARR_BOUNDS",
+            Self::ArrLocal => "D_ARR_LOCAL",
             Self::OpArrfun => "D_OP_ARRFUN",
             Self::DeclIdred => "D_DECL_IDRED",
             Self::DeclCombo => "D_DECL_COMBO",
@@ -433,6 +438,7 @@ impl Tag {
             Self::PrintaAggarg => "D_PRINTA_AGGARG",
             Self::PrintaProto => "D_PRINTA_PROTO",
             Self::PrintaAggkey => "D_PRINTA_AGGKEY",
+            Self::PrintaAggproto => "D_PRINTA_AGGPROTO",
             Self::ArgsIdx => "D_ARGS_IDX",
             Self::ArgsMulti => "D_ARGS_MULTI",
             Self::ArgsNone => "D_ARGS_NONE",

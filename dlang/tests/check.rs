@@ -141,7 +141,7 @@ fn names_must_be_known() {
             "curpsinfo",
         ),
         ("BEGIN { trace(args[10]); }", Tag::ArgsIdx, "10"),
-        ("BEGIN { trace(args[pid]); }", Tag::ArgsType, "pid"),
+        ("BEGIN { trace(args[pid]); }", Tag::ProtoArg, "pid"),
     ] {
         check_err(text, tag, near);
     }
@@ -361,7 +361,7 @@ fn aggregations_keep_their_function_and_keys() {
         ),
         ("BEGIN { @a[count()] = count(); }", Tag::KeyType, "count()"),
         ("BEGIN { @a = count(); @a++; }", Tag::AggComm, "@a++"),
-        ("BEGIN { @a = count(); trace(@a); }", Tag::AggNull, "@a"),
+        ("BEGIN { @a = count(); trace(@a); }", Tag::TraceDyn, "@a"),
         ("BEGIN { clear(1); }", Tag::ClearAggarg, "1"),
         (
             "BEGIN { @a = count(); @b[1] = count(); printa(@a, @b); }",

@@ -153,6 +153,12 @@ impl Emit<'_> {
     /// ```
     fn find_kernel_frames(&mut self, wanted: u32, span: Span) -> Emitted<()> {
         let frames = self.frames(span)?;
+        if self.machine.run_by_us {
+            self.scratch_at(Reg::R1, frames.at, span)?;
+            self.asm.store_imm(Size::Word, Reg::R1, PROCESS, 0);
+            self.asm.store_imm(Size::Word, Reg::R1, COUNT, 0);
+            return Ok(());
+        }
         self.scratch_at(Reg::R2, frames.at + ADDRESSES, span)?;
         self.asm.load(Size::Double, Reg::R1, Reg::FP, Self::CONTEXT);
         self.asm.mov_imm(Reg::R3, i64::from(8 * wanted));

@@ -52,6 +52,9 @@ pub struct MachineState {
     pub python: Option<Python>,
     /// Whether a timer may have interrupted the thread in the middle of its own scratch.
     pub timer: bool,
+    /// Whether rdtrace itself has the kernel run the program: the kernel's stack is then of no interest, and
+    /// empty, as in libdtrace, whose own functions these probes are in.
+    pub run_by_us: bool,
 }
 
 impl MachineState {

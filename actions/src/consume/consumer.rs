@@ -194,7 +194,7 @@ impl Consumer {
         };
         self.stats.in_programs += u64::from(planned.ecb.probe.kind.file().is_some());
         let tentative = planned.tentative.and_then(|fields| meant(fields, &record));
-        let fate = tentative.map_or(Fate::Shown, |id| self.speculations.add(id, cpu, bytes));
+        let fate = tentative.map_or(Fate::Shown, |id| self.speculations.add(id, bytes));
         if fate == Fate::Shown {
             self.show(&planned, &record, out);
         }
@@ -239,7 +239,7 @@ impl Consumer {
     /// Notes the drops that `counts` has beyond the last time. They are told behind the last record.
     pub fn drops(&mut self, counts: &DropCounts) {
         let counts = DropCounts {
-            speculative: self.speculations.dropped().to_vec(),
+            speculative: self.speculations.dropped(),
             ..counts.clone()
         };
         let lost = self.lost.len();

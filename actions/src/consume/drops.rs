@@ -9,8 +9,8 @@ pub struct DropCounts {
     pub principal: Vec<u64>,
     /// Updates of an aggregation that found its map full, by CPU.
     pub aggregation: Vec<u64>,
-    /// Records of speculations that were larger than `specsize`, by CPU. Counted by the consumer.
-    pub speculative: Vec<u64>,
+    /// Records of speculations that were larger than `specsize`. Counted by the consumer.
+    pub speculative: u64,
     /// Calls of `speculation()` that found all in use.
     pub speculations: u64,
     /// Dynamic variables (associative arrays, thread-locals) that found no room.
@@ -37,12 +37,9 @@ impl DropCounts {
     /// All drops together.
     #[must_use]
     pub fn total(&self) -> u64 {
-        let counts = self
-            .principal
-            .iter()
-            .chain(&self.aggregation)
-            .chain(&self.speculative);
+        let counts = self.principal.iter().chain(&self.aggregation);
         let rest = [
+            self.speculative,
             self.speculations,
             self.dynamic,
             self.error_faults,
@@ -93,12 +90,6 @@ impl DropReporter {
                 &counts.aggregation,
                 &self.reported.aggregation,
             ),
-            (
-                "DTRACEDROP_SPEC",
-                "speculative drop",
-                &counts.speculative,
-                &self.reported.speculative,
-            ),
         ];
         for (tag, what, now, before) in per_cpu {
             for (cpu, count) in now.iter().enumerate() {
@@ -108,6 +99,12 @@ impl DropReporter {
         }
         let old = &self.reported;
         let elsewhere = [
+            (
+                "DTRACEDROP_SPEC",
+                "speculative drop",
+                counts.speculative,
+                old.speculative,
+            ),
             (
                 "DTRACEDROP_DYNAMIC",
                 "dynamic variable drop",

@@ -43,9 +43,11 @@ impl FaultRecord {
         words(self.kind)
     }
 
-    /// The address that the fault is about, or the index, if it is about one.
+    /// The address that the fault is about, or the index, if it is about one. The last address of all
+    /// stands for none, as in libdtrace.
     pub(super) fn shown_address(self) -> Option<u64> {
-        shows_address(self.kind).then_some(self.address)
+        let is_known = self.kind != Kind::BadAddress as u32 || self.address != u64::MAX;
+        (is_known && shows_address(self.kind)).then_some(self.address)
     }
 }
 

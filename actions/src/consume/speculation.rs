@@ -23,8 +23,8 @@ pub(super) struct Speculations {
     ended: HashMap<u32, (u32, bool)>,
     /// The most bytes of one (`specsize`).
     most: u64,
-    /// Records that found no room, by CPU.
-    dropped: Vec<u64>,
+    /// Records that found no room.
+    dropped: u64,
 }
 
 #[derive(Debug, Default)]
@@ -48,12 +48,12 @@ impl Speculations {
             kept: HashMap::new(),
             ended: HashMap::new(),
             most,
-            dropped: Vec::new(),
+            dropped: 0,
         }
     }
 
     /// Takes a record of a speculation.
-    pub(super) fn add(&mut self, id: Id, cpu: u32, record: &[u8]) -> Fate {
+    pub(super) fn add(&mut self, id: Id, record: &[u8]) -> Fate {
         if let Some((state, committed)) = self.ended.get(&id.number)
             && *state == id.state
         {
@@ -66,11 +66,7 @@ impl Speculations {
         let kept = self.kept.entry(id).or_default();
         let bytes = kept.bytes + record.len() as u64;
         if bytes > self.most {
-            let cpu = cpu as usize;
-            if self.dropped.len() <= cpu {
-                self.dropped.resize(cpu + 1, 0);
-            }
-            self.dropped[cpu] += 1;
+            self.dropped += 1;
         } else {
             kept.bytes = bytes;
             kept.records.push(record.into());
@@ -84,8 +80,8 @@ impl Speculations {
         self.kept.remove(&id).unwrap_or_default().records
     }
 
-    /// Records that found no room so far, by CPU.
-    pub(super) fn dropped(&self) -> &[u64] {
-        &self.dropped
+    /// Records that found no room so far.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
     }
 }

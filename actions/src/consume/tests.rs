@@ -449,7 +449,9 @@ fn an_option_that_the_program_sets_holds_from_there_on() {
     consumer.record(&lay_out(1, 0, &[]).2, &mut out);
     consumer.record(&lay_out(1, 0, &[]).2, &mut out);
     let (_, record) = out.split_at(default::HEADER.len());
-    assert!(record.ends_with(b"          1111"), "{record:?}");
+    // Values keep the columns that the run began with, as in libdtrace.
+    let values = b"          1          1          1          1";
+    assert!(record.ends_with(values), "{record:?}");
     let place = "error in dt_clause_0 for probe ID 1 (dtrace:::BEGIN)";
     let why = format!("{place}: couldn't set option \"nosuch\" to \"5\": Invalid option name");
     let told = consumer.take_effects(&mut out);
@@ -654,7 +656,7 @@ fn speculations_have_a_size() {
     consumer.record(&record(2, 1, 0), &mut out);
     assert_eq!(out, b"1 2 ");
     let told = consumer.take_effects(&mut out);
-    assert_eq!(told[0], message(told[0].at, "2 speculative drops on CPU 0"));
+    assert_eq!(told[0], message(told[0].at, "2 speculative drops"));
 }
 
 #[test]

@@ -75,6 +75,7 @@ pub(crate) fn machine(probe: &Probe, timer: bool) -> MachineState {
         shared: None,
         python: objects::python(probe),
         timer,
+        run_by_us: matches!(probe.kind, ProbeKind::Begin | ProbeKind::End),
     }
 }
 

@@ -296,7 +296,13 @@ impl Checker<'_> {
             let message = format!("trace( ) may not be applied to {what}");
             return self.plain_error(tag, arg.span, &message);
         }
-        self.refuse_aggregation(arg)?;
+        if matches!(base_of(arg).kind, ast::ExprKind::Aggregation(_)) {
+            self.known_dynamic(arg)?;
+            let message = "trace( ) may not be applied to a dynamic expression";
+            let error = self.diagnostic(Tag::TraceDyn, arg.span, message);
+            return self
+                .reject(error.with_hint("print it with printa(), or let it print at the end"));
+        }
         let place = self.place(arg)?;
         if is_translated(&place) {
             let message = "trace( ) may not be applied to a dynamic expression";
@@ -304,9 +310,6 @@ impl Checker<'_> {
             return self.reject(error.with_hint("trace the members of what xlate gives"));
         }
         let value = match place.ty.bare() {
-            Type::Array(..) if super::convert::is_string_like(&place.ty) => {
-                super::convert::convert(place, &Type::String)
-            }
             Type::Struct(_) | Type::Array(..)
                 if place.ty.size(self.options.strsize) > LARGEST_RECORDED =>
             {

@@ -55,6 +55,12 @@ impl Checker<'_> {
         span: Span,
     ) -> Checked<StmtKind> {
         let ast::ExprKind::Call(function, args) = &value.kind else {
+            if let ast::ExprKind::Ident(word) = &value.kind
+                && let Some(kind) = names::function(word)
+            {
+                let message = format!("{} '{word}' may not be referenced as scalar", kind.words());
+                return self.plain_error(Tag::IdentBadref, value.span, &message);
+            }
             return self.not_aggregating(name, value.span);
         };
         let (prototype, kind) = match names::function(&function.text) {
@@ -122,6 +128,11 @@ impl Checker<'_> {
         };
         self.known_dynamic(key)?;
         let n = n + 1;
+        let words = if words == "tracing function" {
+            "void"
+        } else {
+            words
+        };
         let message = format!("{words} expression may not be used as {of} index: key #{n}");
         self.error(Tag::KeyType, key.span, &message)
     }
@@ -318,7 +329,7 @@ impl Checker<'_> {
             AggregatingName::Llquantize => (self.llquantize(&args[1..])?, Some(5)),
         };
         let increment = match at.and_then(|at| Some((at, args.get(at)?))) {
-            Some((at, increment)) => Some(self.aggregated_value(function, at + 1, increment)?),
+            Some((at, increment)) => Some(self.increment(function, at + 1, increment)?),
             None => None,
         };
         Ok(FunctionCall {
@@ -335,6 +346,17 @@ impl Checker<'_> {
         }
         let message = format!("{function}( ) argument #{n} must be of scalar type");
         self.plain_error(Tag::AggScalar, arg.span, &message)
+    }
+
+    /// By how much an aggregating function counts a value.
+    fn increment(&mut self, function: &str, n: usize, arg: &ast::Expr) -> Checked<Expr> {
+        let increment = self.expr(arg)?;
+        if increment.ty.is_scalar() {
+            return self.fold(convert(increment, &Type::I64));
+        }
+        let message =
+            format!("{function}( ) increment value (argument #{n}) must be of scalar type");
+        self.plain_error(Tag::ProtoArg, arg.span, &message)
     }
 
     /// The value of a parameter that must be an integer constant.
@@ -361,7 +383,7 @@ impl Checker<'_> {
             let message = "lquantize( ) argument #2 must be a 32-bit quantity";
             return self.plain_error(Tag::LquantLimval, args[1].span, message);
         };
-        if high < low {
+        if high <= low {
             let message = "lquantize( ) base (argument #1) must be less than limit (argument #2)";
             return self.plain_error(Tag::LquantMismatch, args[0].span.to(args[1].span), message);
         }
@@ -436,7 +458,11 @@ impl Checker<'_> {
                 "llquantize( ) argument #3 (high magnitude) will cause overflow of 64 bits";
             return self.plain_error(Tag::LlquantHmagval, args[2].span, message);
         }
-        if steps == 0 || (steps < factor && factor % steps != 0) {
+        if steps == 0 {
+            let message = "llquantize( ) argument #4 must be a non-zero positive integer constant";
+            return self.plain_error(Tag::LlquantSteptype, args[3].span, message);
+        }
+        if steps < factor && factor % steps != 0 {
             let message = "llquantize() argument #4 (steps) must evenly divide argument #1 (factor) when steps<factor";
             return self.plain_error(Tag::LlquantStepval, args[3].span, message);
         }

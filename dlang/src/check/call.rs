@@ -69,8 +69,9 @@ impl Checker<'_> {
 
     /// Errors if a clause asks for more memory than there is, as far as that is a constant.
     fn alloca_size(&mut self, of: Subroutine, args: &[Expr], span: Span) -> Checked<()> {
-        let (Subroutine::Alloca, [size]) = (of, args) else {
-            return Ok(());
+        let size = match (of, args) {
+            (Subroutine::Alloca, [size]) | (Subroutine::Copyin, [_, size]) => size,
+            _others => return Ok(()),
         };
         let most = u64::from(self.options.scratchsize);
         let ExprKind::Int(size) = size.kind else {

@@ -53,6 +53,8 @@ pub(super) struct Checker<'a> {
     pub(super) aggregations: HashMap<String, AggId>,
     /// Aggregations that are only known from a failed statement: no second error about them.
     pub(super) spoiled: HashSet<String>,
+    /// The global variable that the assignment makes whose value is being checked.
+    pub(super) assigned: Option<String>,
     pub(super) inlines: HashMap<String, &'a ast::Inline>,
     /// The parameters of the inlines that are being expanded, innermost last.
     pub(super) parameters: Vec<HashMap<String, Expr>>,
@@ -126,6 +128,7 @@ impl<'a> Checker<'a> {
             variable_spans: Vec::new(),
             aggregations: HashMap::new(),
             spoiled: HashSet::new(),
+            assigned: None,
             inlines: HashMap::new(),
             parameters: Vec::new(),
             translators: Vec::new(),

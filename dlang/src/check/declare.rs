@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::checker::{Checked, Checker};
 use super::syntax::dynamic_words;
-use super::types::{Layout, is_incomplete, words_type};
+use super::types::{Layout, is_incomplete, mixed_words, words_type};
 use crate::ast::{
     BaseType, Declaration, Declarator, DeclaratorPart, Expr, Inline, MemberDecl, Name, Parameter,
     Specifiers, TypeName,
@@ -154,7 +154,7 @@ impl<'a> Checker<'a> {
             return self.reject(error);
         }
         if scope == Scope::Global && self.types.enumerator(&name.text).is_some() {
-            let message = format!("identifier redeclared: {}", name.text);
+            let message = format!("typedef identifier redeclared: {}", name.text);
             return self.plain_error(Tag::DeclIdred, name.span, &message);
         }
         if scope == Scope::Global && self.inlines.contains_key(&name.text) {
@@ -174,6 +174,10 @@ impl<'a> Checker<'a> {
                 name.text
             );
             return self.plain_error(Tag::DeclArrnull, name.span, &message);
+        }
+        if ty == Type::Void && key.is_some() {
+            let message = "cannot declare array of void";
+            return self.plain_error(Tag::DeclVoidobj, name.span, message);
         }
         if ty == Type::Void {
             let message = format!("cannot have void object: {}", name.text);
@@ -228,6 +232,17 @@ impl<'a> Checker<'a> {
         if self.inline_type(inline)? == Type::Void {
             let message = format!("cannot declare void inline: {}", name.text);
             return self.plain_error(Tag::DeclVoidobj, name.span, &message);
+        }
+        if inline.variadic {
+            let message = "array prototype may not use a variable-length argument list";
+            return self.plain_error(Tag::DeclProtoVarargs, name.span, message);
+        }
+        if inline.sized {
+            let message = format!(
+                "inline declaration cannot be of scalar array type: {}",
+                name.text
+            );
+            return self.plain_error(Tag::DeclArrnull, name.span, &message);
         }
         if inline.parameters.as_ref().is_some_and(Vec::is_empty) {
             let message = format!(
@@ -311,6 +326,10 @@ impl<'a> Checker<'a> {
                     None => self.unknown_type(name, span),
                 },
             },
+            BaseType::Mixed(words) => {
+                let (tag, why) = mixed_words(words);
+                self.plain_error(tag, span, why)
+            }
             BaseType::Struct {
                 union,
                 tag,
@@ -552,9 +571,15 @@ impl<'a> Checker<'a> {
                     }
                     ty = Type::function(&ty, &types);
                 }
+                DeclaratorPart::OpenKeys => {
+                    let message = "array prototype may not use a variable-length argument list";
+                    return self.plain_error(Tag::DeclProtoVarargs, declarator.span, message);
+                }
                 DeclaratorPart::Keys(types) => match self.size_in_disguise(types) {
                     Some(size) => ty = self.array_of(ty, &size)?,
                     None if n == 0 => {
+                        let names = types.iter().map(|key| key.declarator.name.as_ref());
+                        self.names_once("array", names)?;
                         let types: Checked<Vec<Type>> =
                             types.iter().map(|key| self.type_name(key)).collect();
                         let types = types?;
@@ -575,8 +600,7 @@ impl<'a> Checker<'a> {
 
     /// The parameters of a function's type, or of what `of` names.
     pub(super) fn check_prototype(&mut self, parameters: &[Parameter], of: &str) -> Checked<()> {
-        let mut known: Vec<&str> = Vec::new();
-        for (n, parameter) in parameters.iter().enumerate() {
+        for parameter in parameters {
             let span = parameter.specifiers.span;
             let classes = &parameter.specifiers.qualifiers;
             let bad = |q: &Name| STORAGE_CLASSES.contains(&q.text.as_str());
@@ -597,10 +621,31 @@ impl<'a> Checker<'a> {
             let Some(name) = &parameter.declarator.name else {
                 continue;
             };
+            if ty == Type::Void && parameter.declarator.parts.is_empty() && of == "array" {
+                let message = format!(
+                    "array prototype may not use parameter of type void: {}, parameter #1",
+                    name.text
+                );
+                return self.plain_error(Tag::DeclProtoType, name.span, &message);
+            }
             if ty == Type::Void && parameter.declarator.parts.is_empty() {
                 let message = format!("void parameter may not have a name: {}", name.text);
                 return self.plain_error(Tag::DeclProtoName, name.span, &message);
             }
+        }
+        let names = parameters.iter().map(|p| p.declarator.name.as_ref());
+        self.names_once(of, names)
+    }
+
+    /// Errors if two of the names of a prototype's parameters are one.
+    fn names_once<'n>(
+        &mut self,
+        of: &str,
+        names: impl Iterator<Item = Option<&'n Name>>,
+    ) -> Checked<()> {
+        let mut known: Vec<&str> = Vec::new();
+        for (n, name) in names.enumerate() {
+            let Some(name) = name else { continue };
             if known.contains(&name.text.as_str()) {
                 let message = format!(
                     "parameter is already declared in {of} prototype: {}, parameter #{}",
@@ -636,19 +681,16 @@ impl<'a> Checker<'a> {
                            array declaration subscript";
             return self.plain_error(Tag::DeclArrsub, size.span, message);
         };
-        match u32::try_from(count) {
-            Ok(count)
-                if i64::from(count) * i64::from(of.size(self.options.strsize).max(1))
-                    <= MAX_ELEMENTS =>
-            {
-                Ok(Type::Array(Arc::new(of), count))
-            }
-            _ => self.plain_error(
-                Tag::DeclArrbig,
-                size.span,
-                "array dimension is out of range",
-            ),
+        let Ok(count) = u32::try_from(count) else {
+            let message = "array dimension too big";
+            return self.plain_error(Tag::DeclArrbig, size.span, message);
+        };
+        let bytes = i64::from(count) * i64::from(of.size(self.options.strsize).max(1));
+        if bytes > MAX_ELEMENTS {
+            let message = "array dimension is out of range";
+            return self.plain_error(Tag::DeclArrbig, size.span, message);
         }
+        Ok(Type::Array(Arc::new(of), count))
     }
 
     /// `int a[N]`, where `N` is an enumerator or an inline and not a type.

@@ -98,7 +98,11 @@ impl Checker<'_> {
                     self.reject(error.with_hint("an unsigned constant is written with a u"))
                 }
             },
-            ast::ExprKind::Char(value) => Ok(int_node(i64::from(*value), Int::I32, span)),
+            ast::ExprKind::Char(value) => {
+                let is_int = i32::try_from(*value).is_ok();
+                let ty = if is_int { Int::I32 } else { Int::I64 };
+                Ok(int_node(*value, ty, span))
+            }
             ast::ExprKind::Str(text) => Ok(node(ExprKind::Str(text.clone()), Type::String, span)),
             ast::ExprKind::Ident(name) => self.ident(name, span),
             ast::ExprKind::SelfVar(name) => self.scoped_variable(Scope::ThreadLocal, name),

@@ -87,6 +87,9 @@ impl Checker<'_> {
         {
             return self.array_element(base, &of, count, index, span);
         }
+        if let Type::Array(_, count @ 1..) = base.ty {
+            self.in_bounds(&index, count)?;
+        }
         let base = self.value(base)?;
         let ty = base.ty.clone();
         let offset = self.scaled(index, &ty)?;
@@ -104,6 +107,14 @@ impl Checker<'_> {
         span: Span,
     ) -> Checked<Expr> {
         let index = self.fold(convert(index, &Type::I64))?;
+        self.in_bounds(&index, count)?;
+        let ty = self.types.complete(of);
+        let (of, index) = (Box::new(array), Box::new(index));
+        Ok(node(ExprKind::Index { of, index }, ty, span))
+    }
+
+    /// Errors if a constant index is outside of an array.
+    fn in_bounds(&mut self, index: &Expr, count: u32) -> Checked<()> {
         if let ExprKind::Int(at) = index.kind
             && !(0..i64::from(count)).contains(&at)
         {
@@ -111,9 +122,7 @@ impl Checker<'_> {
             let message = format!("index outside array bounds: {at}, max is {count}");
             return self.error(Tag::ArrBounds, index.span, &message);
         }
-        let ty = self.types.complete(of);
-        let (of, index) = (Box::new(array), Box::new(index));
-        Ok(node(ExprKind::Index { of, index }, ty, span))
+        Ok(())
     }
 
     fn inline_call(
@@ -336,7 +345,7 @@ impl Checker<'_> {
             ExprKind::BitField { .. } => self.error(
                 Tag::AddrofBitfield,
                 span,
-                "cannot take address of a bit-field",
+                "cannot take address of bit-field",
             ),
             ExprKind::Var(_)
             | ExprKind::Element(..)
@@ -425,7 +434,7 @@ impl Checker<'_> {
             total += i64::from(offset);
             ty = member.ty.clone();
         }
-        Ok(int_node(total, Int::U64, span))
+        Ok(int_node(total, Int::I32, span))
     }
 }
 

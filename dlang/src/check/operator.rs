@@ -8,7 +8,7 @@ use super::types::is_incomplete;
 use super::variable::shown_name;
 use crate::ast;
 use crate::diag::Span;
-use crate::program::{BinaryOp, Expr, ExprKind, LogicOp, Subroutine, UnaryOp};
+use crate::program::{BinaryOp, Expr, ExprKind, LogicOp, Scope, Subroutine, UnaryOp};
 use crate::tags::Tag;
 use crate::types::{Int, Space, Type};
 
@@ -119,6 +119,10 @@ impl Checker<'_> {
             if is_string(&b) && is_null(&a) {
                 return Ok(compare_with_null(op, b, span));
             }
+        }
+        if (is_string(&a) && is_null(&b)) || (is_string(&b) && is_null(&a)) {
+            let string = |e| convert_or_null(e, &Type::String);
+            return Ok(make(string(a), string(b)));
         }
         let (a, b) = (self.value(a)?, self.value(b)?);
         match (&a.ty, &b.ty) {
@@ -347,7 +351,15 @@ impl Checker<'_> {
                 format!("operands have incompatible types: \"{known}\" {shown} \"{words}\"");
             return self.error(Tag::OpIncompat, span, &message);
         }
-        let assigned = self.place(value).and_then(|place| {
+        // The name is known from the left-hand side on, but has no type yet.
+        let new = match self.variable_name(target) {
+            Some((Scope::Global, name)) if op.is_none() => Some(name),
+            Some(_) | None => None,
+        };
+        let outer = std::mem::replace(&mut self.assigned, new);
+        let place = self.place(value);
+        self.assigned = outer;
+        let assigned = place.and_then(|place| {
             self.refuse_new_array(target, &place.ty, &shown, span)?;
             let value = self.object(place)?;
             self.refuse_translated(&value)?;
@@ -538,8 +550,18 @@ impl Checker<'_> {
                 .with_hint("count with @name = count()");
             return self.reject(error);
         }
+        if matches!(target.kind, ast::ExprKind::Str(_)) {
+            let message = format!("operator {shown} requires operand of scalar type");
+            return self.error(Tag::OpScalar, target.span, &message);
+        }
         // As in libdtrace, a scalar that is first seen here is a 64-bit counter.
         let target = self.target(target, &Type::I64, shown)?;
+        if let Type::Pointer(to, _) = &target.ty
+            && **to == Type::Void
+        {
+            let message = format!("operator {shown} requires an operand of known size");
+            return self.error(Tag::OpVfptr, target.span, &message);
+        }
         let size = match &target.ty {
             Type::Int(_) => 1,
             Type::Pointer(..) => self.element_size(&target.ty.clone(), span)?,

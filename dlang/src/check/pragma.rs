@@ -58,7 +58,7 @@ impl Checker<'_> {
                     "binding" => "\"version\" <ident>",
                     _ => "<class> <name>",
                 };
-                let message = format!("malformed #pragma {word}: expected {expected}");
+                let message = format!("malformed #pragma {word} {expected}");
                 self.plain_error(Tag::PragmaMalform, pragma.span, &message)
             }
             _ => Ok(()),
@@ -108,8 +108,9 @@ impl Checker<'_> {
                 format!("#pragma {word} cannot modify entity defined outside program scope");
             return self.plain_error(Tag::PragmaScope, pragma.span, &message);
         }
-        let message = format!("unused #pragma {word}: {name} is not defined");
-        self.plain_error(Tag::PragmaUnused, pragma.span, &message)
+        let message = format!("unused #pragma {word}");
+        let error = self.diagnostic(Tag::PragmaUnused, pragma.span, &message);
+        self.reject(error.with_hint(&format!("`{name}` is not defined")))
     }
 }
 

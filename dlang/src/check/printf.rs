@@ -86,7 +86,8 @@ fn parse_conversion(text: &str) -> Result<(Conversion, usize), BadConversion> {
         match c {
             '#' => flags.alternate = true,
             '0' => flags.zero = true,
-            '-' => flags.left = true,
+            // As in libdtrace, where `%-05d` pads with zeros and `%0-5d` on the right.
+            '-' => (flags.left, flags.zero) = (true, false),
             '+' => flags.plus = true,
             ' ' => flags.space = true,
             '\'' => flags.group = true,
@@ -386,10 +387,14 @@ impl Checker<'_> {
                 ast::ExprKind::Aggregation(_)
             )
         };
-        let (format, aggs) = if is_agg(&args[0]) {
-            (None, args)
-        } else {
+        let is_format = !is_agg(&args[0]) && {
+            let first = self.place(&args[0])?;
+            is_string_like(&first.ty)
+        };
+        let (format, aggs) = if is_format {
             (Some(self.format("printa", &args[0])?), &args[1..])
+        } else {
+            (None, args)
         };
         if aggs.is_empty() {
             let message = "printa( ) prototype mismatch: 1 args passed, 2 expected";
@@ -426,24 +431,30 @@ impl Checker<'_> {
         let keys = |n: usize| format!("{n} key{}", if n == 1 { "" } else { "s" });
         let (a, b) = (first.key.len(), other.key.len());
         let differing = first.key.iter().zip(&other.key).position(|(x, y)| x != y);
-        let message = match differing {
-            Some(n) if a == b => format!(
-                "printa( ): @{}[ ] key #{} is incompatible with @{}:\n\tprototype: {}\n\t argument: {}",
-                other.name,
-                n + 1,
-                first.name,
-                first.key[n],
-                other.key[n]
+        let (tag, message) = match differing {
+            Some(n) if a == b => (
+                Tag::PrintaAggproto,
+                format!(
+                    "printa( ): @{}[ ] key #{} is incompatible with @{}:\n\tprototype: {}\n\t argument: {}",
+                    other.name,
+                    n + 1,
+                    first.name,
+                    first.key[n],
+                    other.key[n]
+                ),
             ),
-            _ => format!(
-                "printa( ): @{0} and @{1} do not have matching key signatures: @{0} has {2}, @{1} has {3}",
-                first.name,
-                other.name,
-                keys(a),
-                keys(b)
+            _ => (
+                Tag::PrintaAggkey,
+                format!(
+                    "printa( ): @{0} and @{1} do not have matching key signatures: @{0} has {2}, @{1} has {3}",
+                    first.name,
+                    other.name,
+                    keys(a),
+                    keys(b)
+                ),
             ),
         };
-        self.plain_error(Tag::PrintaAggkey, span, &message)
+        self.plain_error(tag, span, &message)
     }
 
     fn match_keys_with_format(

@@ -43,8 +43,8 @@ impl Checker<'_> {
                 [
                     (
                         done.commit,
-                        Tag::CommComm,
-                        "commit( ) may not follow commit( )",
+                        Tag::DrecComm,
+                        "data-recording actions may not follow commit( )",
                     ),
                     (
                         done.data,

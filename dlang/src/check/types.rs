@@ -314,6 +314,25 @@ pub(super) fn words_type(words: &[String]) -> Result<Type, (Tag, String)> {
     Ok(Type::named(&format!("{sign}{name}"), int))
 }
 
+/// libdtrace's error for words beside a struct, union or enumeration.
+pub(super) fn mixed_words(words: &[String]) -> (Tag, &'static str) {
+    let is_sign = |word: &String| matches!(word.as_str(), "signed" | "unsigned");
+    let is_length = |word: &String| matches!(word.as_str(), "short" | "long");
+    if !words.iter().all(|word| is_sign(word) || is_length(word)) {
+        (Tag::DeclCombo, "invalid type combination")
+    } else if words.iter().any(is_sign) {
+        (
+            Tag::DeclSignint,
+            "invalid type declaration: signed and unsigned may only be used with integer type",
+        )
+    } else {
+        (
+            Tag::DeclLongint,
+            "invalid type declaration: long and long long may only be used with integer or floating-point type",
+        )
+    }
+}
+
 /// Places members one after the other as a C compiler does on x86-64 and aarch64.
 #[derive(Debug)]
 pub(super) struct Layout {

@@ -55,7 +55,8 @@ impl Checker<'_> {
         if self.spoiled.contains(&shown) {
             return Err(Reported);
         }
-        let (tag, message) = if scope == Scope::Global {
+        let is_assigned = self.assigned.as_deref() == Some(name);
+        let (tag, message) = if scope == Scope::Global && !is_assigned {
             (
                 Tag::IdentUndef,
                 format!("failed to resolve {name}: Unknown variable name"),
@@ -239,7 +240,7 @@ impl Checker<'_> {
             (None, Some(_)) if scope == Scope::ClauseLocal => {
                 let message =
                     format!("local variables may not be used as associative arrays: {name}");
-                return self.error(Tag::DeclLocassc, span, &message);
+                return self.error(Tag::ArrLocal, span, &message);
             }
             (None, Some(_)) if keys.is_empty() => {
                 let message = format!("{shown}[ ] needs a key");
@@ -359,8 +360,11 @@ impl Checker<'_> {
     pub(super) fn typed_argument(&mut self, index: &ast::Expr, span: Span) -> Checked<Expr> {
         let index = self.expr(index)?;
         let (ExprKind::Int(number), Type::Int(_)) = (&index.kind, &index.ty) else {
-            let message = "args[ ] must be indexed by an integer constant";
-            return self.error(Tag::ArgsType, index.span, message);
+            let message = format!(
+                "args[ ] argument #1 is incompatible with prototype:\n\tprototype: integer constant\n\t argument: {}",
+                index.ty
+            );
+            return self.error(Tag::ProtoArg, index.span, &message);
         };
         if let Some(dependent) = self.dependent() {
             return self.output(dependent, *number, span);

@@ -75,7 +75,7 @@ pub const TABLE: &[Name] = &[
     unsupported_variable("jailname", STRING, NO_ZONES),
     unsupported_variable("jid", INT, NO_ZONES),
     subroutine("json", STRING, &[CHARS, CHARS], Ok(Subroutine::Json)),
-    subroutine("jstack", ValueType::Stack, &[optional(UINT32), optional(UINT32)], Ok(Subroutine::Pystack)),
+    subroutine("jstack", ValueType::Stack, &[optional(FRAMES), optional(FRAMES)], Ok(Subroutine::Pystack)),
     reading("link_ntop", STRING, &[INT32, MEMORY], MemoryFunction::LinkNtop),
     aggregating("llquantize", &[ANY, LEVEL, LEVEL, LEVEL, LEVEL, optional(ANY)], AggregatingName::Llquantize),
     subroutine("lltostr", STRING, &[LONG, optional(BASE)], Ok(Subroutine::Lltostr)),
@@ -127,7 +127,7 @@ pub const TABLE: &[Name] = &[
     subroutine("pyrepr", STRING, &[OBJECT], Ok(Subroutine::Pyrepr)),
     variable("pyreturn", ValueType::PythonObject, Builtin::Pyreturn),
     subroutine("pyself", ValueType::PythonObject, &[ANY], Ok(Subroutine::Pyself)),
-    subroutine("pystack", ValueType::Stack, &[optional(UINT32), optional(UINT32)], Ok(Subroutine::Pystack)),
+    subroutine("pystack", ValueType::Stack, &[optional(FRAMES), optional(FRAMES)], Ok(Subroutine::Pystack)),
     subroutine("pystr", STRING, &[OBJECT], Ok(Subroutine::Pystr)),
     variable("pythread", STRING, Builtin::Pythread),
     subroutine("pytype", STRING, &[OBJECT], Ok(Subroutine::Pytype)),
@@ -144,7 +144,7 @@ pub const TABLE: &[Name] = &[
     action("setopt", &[CHARS, optional(CHARS)], Ok(ActionName::Setopt)).records(),
     action("speculate", &[INT32], Ok(ActionName::Speculate)),
     subroutine("speculation", INT, &[], Ok(Subroutine::Speculation)),
-    subroutine("stack", ValueType::Stack, &[optional(UINT32)], Ok(Subroutine::Stack)),
+    subroutine("stack", ValueType::Stack, &[optional(FRAMES)], Ok(Subroutine::Stack)),
     variable("stackdepth", UINT, Builtin::Stackdepth),
     aggregating("stddev", &[ANY], AggregatingName::Stddev),
     action("stop", &[], Ok(ActionName::Stop)).destructive(),
@@ -172,7 +172,7 @@ pub const TABLE: &[Name] = &[
     variable("uid", UINT, Builtin::Uid),
     action("umod", &[ADDRESS], Ok(ActionName::Symbol(Symbol::Umod))).records(),
     array("uregs", Ok(Array::Uregs)),
-    subroutine("ustack", ValueType::Stack, &[optional(UINT32), optional(UINT32)], Ok(Subroutine::Ustack)),
+    subroutine("ustack", ValueType::Stack, &[optional(FRAMES), optional(FRAMES)], Ok(Subroutine::Ustack)),
     variable("ustackdepth", UINT, Builtin::Ustackdepth),
     action("usym", &[ADDRESS], Ok(ActionName::Symbol(Symbol::Usym))).records(),
     array("vmregs", Err(ONLY_UREGS)),
@@ -204,6 +204,8 @@ const INT32: Parameter = parameter(Takes::Number(Int::I32), "int");
 const PID: Parameter = parameter(Takes::Number(Int::I32), "pid_t");
 const UINT16: Parameter = parameter(Takes::Number(Int::U16), "uint16_t");
 const UINT32: Parameter = parameter(Takes::Number(Int::U32), "uint32_t");
+// Negative numbers are refused in words of their own.
+const FRAMES: Parameter = parameter(Takes::Number(Int::I64), "uint32_t");
 const LONG: Parameter = parameter(Takes::Number(Int::I64), "int64_t");
 const ULONG: Parameter = parameter(Takes::Number(Int::U64), "uint64_t");
 const LEVEL: Parameter = parameter(Takes::Number(Int::I32), "int32_t");

@@ -39,11 +39,17 @@ impl Builder<'_> {
             span,
         };
         let mut parameters = None;
+        let (mut variadic, mut sized) = (false, false);
         for part in parts.next().into_iter().flat_map(Pair::into_inner) {
             match part.as_rule() {
                 Rule::pointer => pointers = pointers.saturating_add(1),
                 Rule::ident => name = self.name(&part),
-                _ => parameters = Some(self.parameters(part)),
+                Rule::inline_size => sized = true,
+                _ => {
+                    let mut inner = part.clone().into_inner();
+                    variadic = inner.any(|part| part.as_rule() == Rule::ellipsis);
+                    parameters = Some(self.parameters(part));
+                }
             }
         }
         let body = self.some_expr(parts.next(), span);
@@ -52,6 +58,8 @@ impl Builder<'_> {
             pointers,
             name,
             parameters,
+            variadic,
+            sized,
             body,
             span,
         }
@@ -155,7 +163,11 @@ impl Builder<'_> {
         }
         Specifiers {
             qualifiers,
-            base: base.unwrap_or(BaseType::Words(words)),
+            base: match base {
+                None => BaseType::Words(words),
+                Some(_) if !words.is_empty() => BaseType::Mixed(words),
+                Some(base) => base,
+            },
             span,
         }
     }
@@ -253,8 +265,12 @@ impl Builder<'_> {
     }
 
     fn array_suffix(&self, pair: Pair<'_, Rule>) -> DeclaratorPart {
-        match pair.into_inner().next() {
+        let mut parts = pair.into_inner();
+        let first = parts.next();
+        let is_open = parts.next().is_some();
+        match first {
             None => DeclaratorPart::Array(None),
+            Some(_) if is_open => DeclaratorPart::OpenKeys,
             Some(keys) if keys.as_rule() == Rule::key_types => {
                 DeclaratorPart::Keys(keys.into_inner().map(|ty| self.type_name(ty)).collect())
             }

@@ -32,7 +32,7 @@ pub(super) fn integer(text: &str) -> Result<IntLiteral, (Tag, String)> {
         "" => (false, false),
         "u" => (true, false),
         "l" | "ll" => (false, true),
-        "ul" | "lu" | "ull" | "llu" => (true, true),
+        "ul" | "ull" => (true, true),
         _ => return Err((Tag::Syntax, format!("syntax error near \"{suffix}\""))),
     };
     if digits.is_empty() {
@@ -65,15 +65,22 @@ fn is_exponent(lower: &str) -> bool {
     })
 }
 
-/// The value of `'a'`; several characters fill the `int` from the left, as in C compilers.
-pub(super) fn character(text: &str) -> Result<i32, (Tag, String)> {
+/// The value of `'a'`; several characters fill the `int` from the left, as in C compilers, and more
+/// than four a larger integer.
+pub(super) fn character(text: &str) -> Result<i64, (Tag, String)> {
     let bytes = unescape(inside(text));
     match bytes.as_slice() {
         [] => Err((Tag::ChrNull, "empty character constant".into())),
-        [one] => Ok(i32::from(*one)),
-        several if several.len() <= 4 => Ok(several
+        [one] => Ok(i64::from(*one)),
+        several if several.len() <= 4 => {
+            let value = several
+                .iter()
+                .fold(0, |value, &byte| value << 8 | i32::from(byte));
+            Ok(value.into())
+        }
+        several if several.len() <= 8 => Ok(several
             .iter()
-            .fold(0, |value, &byte| value << 8 | i32::from(byte))),
+            .fold(0, |value, &byte| value << 8 | i64::from(byte))),
         _ => Err((Tag::ChrOflow, "character constant is too long".into())),
     }
 }

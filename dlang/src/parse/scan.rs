@@ -196,7 +196,13 @@ impl Scanner<'_> {
         let start = self.at;
         match self.text[start + 2..].find("*/") {
             Some(n) => {
-                self.at = start + 2 + n + 2;
+                let inside = start + 2..start + 2 + n;
+                if let Some(again) = self.text[inside.clone()].find("/*") {
+                    let at = inside.start + again;
+                    let message = "/* encountered inside a comment";
+                    return self.error(Tag::Syntax, at, at + 2, message);
+                }
+                self.at = inside.end + 2;
                 Ok(())
             }
             None => {

@@ -355,6 +355,7 @@ pub fn make(program: &Program, rows: &[Row], options: Options) -> Emitted<Made> 
         epid: 2,
         shared: None,
         timer: options.timer,
+        run_by_us: false,
     };
     let out_size = 24 + strsize.next_multiple_of(8);
     let mut e = Emit::new(&storage, &mut rodata, machine);

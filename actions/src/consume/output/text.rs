@@ -16,6 +16,8 @@ use super::super::{default, flow};
 pub(super) struct Text {
     /// `-q`: only what the program prints.
     quiet: bool,
+    /// Whether values of `trace()` have no columns: as in libdtrace, what the options said at the start.
+    no_columns: bool,
     /// The depth of every thread, when the run shows flow (`-F`).
     flow: Option<flow::Threads>,
     dates: Dates,
@@ -32,6 +34,7 @@ impl Text {
         let raw = options.raw_bytes;
         Self {
             quiet: options.quiet,
+            no_columns: options.quiet,
             flow: options.flow_indent.then(flow::Threads::default),
             dates: Dates::default(),
             strings: Strings {
@@ -87,7 +90,7 @@ impl Output for Text {
         match data {
             Data::Printf { plan, .. } => plan.print(record, &mut self.dates, out)?,
             Data::Trace { value, ty } => {
-                default::put_trace(out, value, ty, self.strings, self.quiet);
+                default::put_trace(out, value, ty, self.strings, self.no_columns);
             }
             Data::Tracemem([]) => {}
             Data::Tracemem(memory) => default::put_dump(out, memory, memory.len()),
