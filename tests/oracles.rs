@@ -13,6 +13,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
 #[path = "pythons/machine.rs"]
 mod machine;
@@ -251,6 +252,93 @@ fn audit_events_of_python_code_are_seen_with_and_without_a_hook() {
         told.sort_unstable();
         seen.sort_unstable();
         assert_eq!(seen, told, "{}", python.name());
+        None
+    });
+}
+
+/// What a thread did with the lock, when, and how long it had waited for it.
+#[derive(Debug)]
+struct OfLock<'t> {
+    what: &'t str,
+    thread: &'t str,
+    time: u64,
+    waited: u64,
+}
+
+impl<'t> OfLock<'t> {
+    fn parse(line: &'t str) -> Self {
+        let words: Vec<&str> = line.split(' ').collect();
+        let [what, thread, time, waited] = words[..] else {
+            panic!("{line}")
+        };
+        let number = |text: &str| text.parse().unwrap();
+        Self {
+            what,
+            thread,
+            time: number(time),
+            waited: number(waited),
+        }
+    }
+}
+
+/// One thread at a time has the lock: who takes it drops it before another takes it. And a thread asked for it
+/// after it had dropped it, and waited until the one before had dropped it.
+#[test]
+fn the_lock_goes_from_thread_to_thread() {
+    const PROGRAM: &str = r#"
+        python$target:::gil-wait { printf("wait %d %d 0\n", tid, timestamp); }
+        python$target:::gil-acquire { printf("acquire %d %d %d\n", tid, timestamp, arg0); }
+        python$target:::gil-release { printf("release %d %d 0\n", tid, timestamp); }"#;
+    each("lock", |python| {
+        let script = python.file("tests/pythons/gil.py");
+        let run = trace(python, PROGRAM, &script, &[]);
+        let name = python.name();
+        let in_another_root = python.root != Path::new("/");
+        assert!(
+            in_another_root || run.messages.is_empty(),
+            "{name}: {}",
+            run.messages
+        );
+        let lines = run.events.lines().filter(|line| !line.is_empty());
+        let events: Vec<OfLock<'_>> = lines.map(OfLock::parse).collect();
+        let mut holder = None;
+        let mut released: BTreeMap<&str, u64> = BTreeMap::new();
+        let mut asked: BTreeMap<&str, u64> = BTreeMap::new();
+        let (mut last_release, mut waits) = (0, 0);
+        let first = events.iter().position(|event| event.what == "acquire");
+        for event in &events[..first.unwrap()] {
+            asked.insert(event.thread, event.time); // by one that has been met while it held the lock
+        }
+        for event in &events[first.unwrap()..] {
+            match event.what {
+                "wait" => {
+                    assert_ne!(holder, Some(event.thread), "{name}: {event:?}");
+                    asked.insert(event.thread, event.time);
+                }
+                "acquire" => {
+                    assert_eq!(holder, None, "{name}: {event:?}");
+                    holder = Some(event.thread);
+                    if let Some(before) = asked.remove(event.thread) {
+                        let own = released.get(event.thread).copied().unwrap_or_default();
+                        assert!(event.waited <= event.time - own, "{name}: {event:?}");
+                        let at_least = last_release.max(before) - before;
+                        assert!(event.waited >= at_least, "{name}: {event:?}");
+                        waits += 1;
+                    } else {
+                        assert_eq!(event.waited, 0, "{name}: {event:?}");
+                    }
+                }
+                _ => {
+                    assert_eq!(holder, Some(event.thread), "{name}: {event:?}");
+                    holder = None;
+                    last_release = event.time;
+                    released.insert(event.thread, event.time);
+                }
+            }
+        }
+        // Four times 200 naps, each of which drops the lock and takes it again.
+        assert!(waits >= 800, "{name}: {waits}");
+        assert!(released.len() >= 8, "{name}: {released:?}");
         None
     });
 }

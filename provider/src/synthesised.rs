@@ -1,7 +1,7 @@
 //! The `python` probes that are made from a CPython's own code, for interpreters that have no
 //! marker of that name ([`python_analysis`] finds the places).
 //!
-//! A synthesised probe has the names and arguments of the marker that it stands for, so that a
+//! A synthesised probe has the names and arguments of the marker that it stands for, if there is one, so that a
 //! script does not see the difference; `-l` tells. What `audit` lacks is the tuple of
 //! arguments, which does not exist where the event is seen.
 
@@ -18,6 +18,8 @@ pub fn args(event: PythonEvent) -> Vec<ProbeArg> {
         PythonEvent::GcStart => &[Int::I32],
         PythonEvent::GcDone => &[Int::I64],
         PythonEvent::ImportStart | PythonEvent::Audit => &[Int::U64],
+        PythonEvent::GilWait | PythonEvent::GilRelease => &[],
+        PythonEvent::GilAcquire => return vec![nanoseconds("uint64_t (waited)")],
         PythonEvent::ImportDone => &[Int::U64, Int::I32],
     };
     types
@@ -25,4 +27,12 @@ pub fn args(event: PythonEvent) -> Vec<ProbeArg> {
         .enumerate()
         .map(|(index, int)| cpython::argument(event.name(), index, *int))
         .collect()
+}
+
+/// An argument that no marker has.
+fn nanoseconds(meaning: &'static str) -> ProbeArg {
+    ProbeArg {
+        meaning: Some(meaning.into()),
+        ..ProbeArg::int(Int::U64)
+    }
 }

@@ -415,3 +415,30 @@ fn allocs_shows_who_takes_memory() {
         ],
     );
 }
+
+#[test]
+fn gil_shows_who_waits_for_whom() {
+    if !can_trace_python() {
+        return;
+    }
+    let output = example("gil.d", &[], "gil.py");
+    let (waits, taken) = output.split_once("\n\n").unwrap();
+    let pair = |of: &str, by: &str| {
+        let mut lines = waits.lines().map(|line| line.split_whitespace());
+        lines.any(|mut words| words.next() == Some(of) && words.next() == Some(by))
+    };
+    assert!(
+        pair("first", "second") && pair("second", "first"),
+        "{output}"
+    );
+    assert!(
+        pair("sleeper", "first") || pair("sleeper", "second"),
+        "{output}"
+    );
+    for thread in ["first", "second", "sleeper"] {
+        assert!(
+            taken.lines().any(|line| line.starts_with(thread)),
+            "{output}"
+        );
+    }
+}

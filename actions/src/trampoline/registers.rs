@@ -74,6 +74,8 @@ pub(super) fn dispatch(
             .flat_map(python::Audits::sites)
             .map(Arm::Audit),
     );
+    let locks = maps.and_then(|maps| python::Locks::of(probes, entries, used, slots, maps, leave));
+    arms.extend(locks.iter().flat_map(python::Locks::hits).map(Arm::Lock));
     let alone = arms.len() as u64;
     let mut shared = Vec::new();
     let mut first = alone;
@@ -130,6 +132,11 @@ pub(super) fn dispatch(
             Arm::Audit(site) => {
                 if let Some(audits) = &audits {
                     audits.hit(emit, site);
+                }
+            }
+            Arm::Lock(hit) => {
+                if let Some(locks) = &locks {
+                    locks.hit(emit, *hit)?;
                 }
             }
         }
@@ -191,6 +198,8 @@ enum Arm<'p> {
     Import(python::ImportHit<'p>),
     /// One at which an audit event that nobody hears is raised.
     Audit(&'p NoHookSite),
+    /// One at which a thread asks for the interpreter's lock, gets it, or lets go of it.
+    Lock(python::LockHit<'p>),
 }
 
 impl Arm<'_> {
@@ -201,7 +210,8 @@ impl Arm<'_> {
             | Self::Python(_)
             | Self::Event(_)
             | Self::Import(_)
-            | Self::Audit(_) => false,
+            | Self::Audit(_)
+            | Self::Lock(_) => false,
         }
     }
 
@@ -212,6 +222,7 @@ impl Arm<'_> {
             Self::Event(site) => site.address,
             Self::Import(hit) => hit.address(),
             Self::Audit(site) => site.address,
+            Self::Lock(hit) => hit.site.address,
         }
     }
 
@@ -222,6 +233,7 @@ impl Arm<'_> {
             Self::Event(site) => (site.file_offset, None),
             Self::Import(hit) => (hit.file_offset(), None),
             Self::Audit(site) => (site.file_offset, None),
+            Self::Lock(hit) => (hit.site.file_offset, None),
         };
         UprobeSite {
             file_offset,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::audit::Audits;
 use super::entries::EntrySite;
 use super::gc::Collector;
+use super::gil::Gil;
 use super::import::Imports;
 use super::lines::LineFormat;
 use super::offsets::Offsets;
@@ -35,6 +36,8 @@ pub struct Build {
     pub masking_opcodes: &'static [u8],
     /// The garbage collector, every copy of it; or why it could not be found.
     pub collectors: Result<Vec<Collector>, String>,
+    /// Where the lock is taken and dropped; or why that could not be found.
+    pub gil: Result<Gil, String>,
     /// Where an import looks for a module; or why that could not be found.
     pub imports: Result<Imports, String>,
     /// Where audit events are raised; none before 3.8.

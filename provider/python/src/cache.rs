@@ -29,6 +29,7 @@ use super::audit::Audits;
 use super::build::{Build, Method};
 use super::entries::EntrySite;
 use super::gc::Collector;
+use super::gil::Gil;
 use super::headers::offsets_of;
 use super::identify::may_be_python;
 use super::import::Imports;
@@ -262,6 +263,7 @@ struct KeptBuild {
     sites: Vec<Site>,
     entries: Result<Vec<EntrySite>, String>,
     collectors: Result<Vec<Collector>, String>,
+    gil: Result<Gil, String>,
     imports: Result<Imports, String>,
     audits: Option<Audits>,
     fingerprint: u64,
@@ -277,6 +279,7 @@ impl KeptBuild {
             sites: build.sites.clone(),
             entries: build.entries.clone(),
             collectors: build.collectors.clone(),
+            gil: build.gil.clone(),
             imports: build.imports.clone(),
             audits: build.audits.clone(),
             fingerprint: build.fingerprint,
@@ -296,6 +299,7 @@ impl KeptBuild {
             lines: LineFormat::of(minor),
             masking_opcodes: opcodes::of(minor).map_or(&[], |opcodes| opcodes.masking),
             collectors: self.collectors,
+            gil: self.gil,
             imports: self.imports,
             audits: self.audits,
             fingerprint: self.fingerprint,

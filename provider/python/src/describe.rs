@@ -66,6 +66,22 @@ impl Build {
                     ));
                 }
             }
+            PythonEvent::GilWait | PythonEvent::GilAcquire | PythonEvent::GilRelease => {
+                for site in self.gil.iter().flat_map(|gil| gil.sites(event)) {
+                    lines.push(format!(
+                        "Location: {:#018x}, {}, {}",
+                        site.address,
+                        event.name(),
+                        site.execution
+                    ));
+                }
+                if self.free_threaded {
+                    lines.push(
+                        "Note: without the lock, which is how this build starts, nothing fires"
+                            .into(),
+                    );
+                }
+            }
             PythonEvent::FunctionEntry => {
                 lines.extend(self.sites.iter().map(Site::to_string));
                 match &self.entries {
@@ -114,7 +130,10 @@ impl Build {
             PythonEvent::FunctionEntry
             | PythonEvent::FunctionReturn
             | PythonEvent::GcStart
-            | PythonEvent::GcDone => false,
+            | PythonEvent::GcDone
+            | PythonEvent::GilWait
+            | PythonEvent::GilAcquire
+            | PythonEvent::GilRelease => false,
         }
     }
 
@@ -126,6 +145,9 @@ impl Build {
             (PythonEvent::Audit, _) => "by the function that takes audit events".into(),
             (PythonEvent::ImportStart | PythonEvent::ImportDone, _) => {
                 "by the call of _find_and_load in importlib, and its return".into()
+            }
+            (PythonEvent::GilWait | PythonEvent::GilAcquire | PythonEvent::GilRelease, _) => {
+                "by the jumps behind what is done with the lock's mutex and conditions".into()
             }
             (_, Method::Calls) => "by the start and the end of the interpreter function".into(),
             (_, Method::Handlers) => "by the handlers of its opcodes".into(),

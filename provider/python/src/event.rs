@@ -2,7 +2,8 @@
 
 use super::build::Build;
 
-/// A marker of CPython's `python` provider that can be made from outside.
+/// A probe of the `python` provider that can be made from outside: a marker of CPython's, or one that it has no
+/// marker for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PythonEvent {
     /// `function-entry(file, function, line)`.
@@ -19,11 +20,17 @@ pub enum PythonEvent {
     ImportDone,
     /// `audit(event, tuple)`.
     Audit,
+    /// `gil-wait()`: a thread asks for the global interpreter lock.
+    GilWait,
+    /// `gil-acquire(waited)`: it has got it.
+    GilAcquire,
+    /// `gil-release()`: it has let go of it.
+    GilRelease,
 }
 
 impl PythonEvent {
     /// All of them, in the order in which they get their ids.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::FunctionEntry,
         Self::FunctionReturn,
         Self::GcStart,
@@ -31,6 +38,9 @@ impl PythonEvent {
         Self::ImportStart,
         Self::ImportDone,
         Self::Audit,
+        Self::GilWait,
+        Self::GilAcquire,
+        Self::GilRelease,
     ];
 
     /// The event whose marker has this name.
@@ -50,7 +60,34 @@ impl PythonEvent {
             Self::ImportStart => "import-find-load-start",
             Self::ImportDone => "import-find-load-done",
             Self::Audit => "audit",
+            Self::GilWait => "gil-wait",
+            Self::GilAcquire => "gil-acquire",
+            Self::GilRelease => "gil-release",
         }
+    }
+
+    /// Whether CPython has a marker of that name. What it has none for is meant only by descriptions that name it
+    /// ([`is_named_by`](Self::is_named_by)): a script for `python$target:::` was written for the markers, and the
+    /// lock changes hands often.
+    #[must_use]
+    pub fn is_marker(self) -> bool {
+        match self {
+            Self::FunctionEntry
+            | Self::FunctionReturn
+            | Self::GcStart
+            | Self::GcDone
+            | Self::ImportStart
+            | Self::ImportDone
+            | Self::Audit => true,
+            Self::GilWait | Self::GilAcquire | Self::GilRelease => false,
+        }
+    }
+
+    /// Whether a description with this name, which fits the event's, means it: those that begin with a
+    /// glob mean CPython's markers.
+    #[must_use]
+    pub fn is_named_by(self, name: &str) -> bool {
+        self.is_marker() || name.starts_with(|first: char| first.is_ascii_alphanumeric())
     }
 
     /// The function of CPython that holds the marker, where it has one.
@@ -61,6 +98,8 @@ impl PythonEvent {
             Self::GcStart | Self::GcDone => "gc_collect_main",
             Self::ImportStart | Self::ImportDone => "PyImport_ImportModuleLevelObject",
             Self::Audit => "sys_audit_tstate",
+            Self::GilWait | Self::GilAcquire => "take_gil",
+            Self::GilRelease => "drop_gil",
         }
     }
 
@@ -73,6 +112,7 @@ impl PythonEvent {
                 build.imports.as_ref().is_ok_and(|i| !i.sites.is_empty())
             }
             Self::GcStart | Self::GcDone => build.collectors.as_ref().is_ok_and(|c| !c.is_empty()),
+            Self::GilWait | Self::GilAcquire | Self::GilRelease => build.gil.is_ok(),
             Self::Audit => build.audits.as_ref().is_some_and(|a| !a.sites.is_empty()),
         }
     }

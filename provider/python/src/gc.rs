@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use super::code::{Home, State, emulated, straight};
 use super::flow::reachable;
 use super::image::Image;
+use super::references::references;
 use super::site::{Execution, Location};
 use super::unwind::Functions;
 
@@ -58,7 +59,8 @@ pub(super) fn find(image: &Image<'_>) -> Result<Vec<Collector>, String> {
         .ok_or("the collector's message is not in the file")?;
     let functions = Functions::of(image).ok_or("the file has no unwind tables")?;
     let mut found: Vec<Collector> = Vec::new();
-    for place in references(image, text) {
+    let places = references(image, &[text]);
+    for place in places.into_values().flatten() {
         let Some(part) = functions.around(place) else {
             continue;
         };
@@ -88,28 +90,6 @@ pub(super) fn find(image: &Image<'_>) -> Result<Vec<Collector>, String> {
 }
 
 const BODY_LIMIT: usize = 20_000;
-
-/// The places in the code that may refer to `target`: every 32-bit field that is its distance
-/// from the next instruction (a field may be followed by an immediate, not in a `lea`), or in
-/// code linked below 2 GiB its address. Some may be chance; they are checked by disassembly.
-fn references(image: &Image<'_>, target: u64) -> Vec<u64> {
-    let absolute = u32::try_from(target).ok();
-    let mut places = Vec::new();
-    for (start, bytes) in image.code() {
-        for (window, at) in bytes.windows(4).zip(start..) {
-            let Some(&field) = window.first_chunk::<4>() else {
-                continue;
-            };
-            let relative = at
-                .wrapping_add(4)
-                .wrapping_add_signed(i64::from(i32::from_le_bytes(field)));
-            if relative == target || Some(u32::from_le_bytes(field)) == absolute {
-                places.push(at);
-            }
-        }
-    }
-    places
-}
 
 /// The functions with a near jump into `part`.
 fn parents(image: &Image<'_>, functions: &Functions<'_>, part: &Range<u64>) -> Vec<Range<u64>> {
@@ -208,6 +188,7 @@ const PRINTING_LIMIT: usize = 24;
 
 #[cfg(test)]
 mod tests {
+    use super::super::image::tests::executable;
     use super::super::register::Register;
     use super::*;
 
@@ -226,30 +207,6 @@ mod tests {
         0xe8, 0, 0, 0, 0,    //              call
         0xc3, //                          ret
     ];
-
-    /// An executable file that is nothing but code, and where that starts.
-    fn executable(code: &[u8]) -> (Vec<u8>, u64) {
-        let (header, program_header) = (64_u16, 56_u16);
-        let start = u64::from(header + program_header);
-        let size = start + code.len() as u64;
-        let mut file = b"\x7fELF\x02\x01\x01".to_vec();
-        file.resize(16, 0);
-        for half in [2, 62, 1, 0_u16] {
-            file.extend(half.to_le_bytes()); // ET_EXEC, x86-64, version
-        }
-        for word in [0, u64::from(header), 0] {
-            file.extend(word.to_le_bytes()); // entry, program headers, section headers
-        }
-        for half in [0, 0, header, program_header, 1, 0, 0, 0_u16] {
-            file.extend(half.to_le_bytes());
-        }
-        file.extend((1 | 5_u64 << 32).to_le_bytes()); // PT_LOAD, readable and executable
-        for word in [0, 0x0040_0000, 0x0040_0000, size, size, 0x1000] {
-            file.extend(word.to_le_bytes());
-        }
-        file.extend(code);
-        (file, 0x0040_0000 + start)
-    }
 
     #[test]
     fn each_copy_of_the_test_is_found() {

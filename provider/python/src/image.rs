@@ -380,8 +380,32 @@ fn read_u64(bytes: &[u8]) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// An executable file that is nothing but code, and where that starts.
+    pub(crate) fn executable(code: &[u8]) -> (Vec<u8>, u64) {
+        let (header, program_header) = (64_u16, 56_u16);
+        let start = u64::from(header + program_header);
+        let size = start + code.len() as u64;
+        let mut file = b"\x7fELF\x02\x01\x01".to_vec();
+        file.resize(16, 0);
+        for half in [2, 62, 1, 0_u16] {
+            file.extend(half.to_le_bytes()); // ET_EXEC, x86-64, version
+        }
+        for word in [0, u64::from(header), 0] {
+            file.extend(word.to_le_bytes()); // entry, program headers, section headers
+        }
+        for half in [0, 0, header, program_header, 1, 0, 0, 0_u16] {
+            file.extend(half.to_le_bytes());
+        }
+        file.extend((1 | 5_u64 << 32).to_le_bytes()); // PT_LOAD, readable and executable
+        for word in [0, 0x0040_0000, 0x0040_0000, size, size, 0x1000] {
+            file.extend(word.to_le_bytes());
+        }
+        file.extend(code);
+        (file, 0x0040_0000 + start)
+    }
 
     #[test]
     fn relr_bitmaps_continue_from_the_last_place() {

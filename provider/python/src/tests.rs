@@ -136,10 +136,18 @@ fn interpreters_found_here() {
                 if let Err(why) = &build.entries {
                     println!("no entries alone: {name}: {why}");
                 }
+                let gil = build.gil.as_ref().map_or_else(Clone::clone, |gil| {
+                    format!(
+                        "lock {}+{}+{}",
+                        gil.waits.len(),
+                        gil.acquires.len(),
+                        gil.releases.len()
+                    )
+                });
                 let imports = build.imports.as_ref();
                 let imports = imports.map_or_else(String::as_str, |_| "imports");
                 println!(
-                    "covered: {} {:?}, {gc}, {imports}: {name}",
+                    "covered: {} {:?}, {gc}, {gil}, {imports}: {name}",
                     build.version, build.method
                 );
             }

@@ -77,7 +77,10 @@ impl Events {
                 PythonEvent::FunctionEntry
                 | PythonEvent::FunctionReturn
                 | PythonEvent::ImportStart
-                | PythonEvent::ImportDone => continue,
+                | PythonEvent::ImportDone
+                | PythonEvent::GilWait
+                | PythonEvent::GilAcquire
+                | PythonEvent::GilRelease => continue,
             }
             collectors = sites.build.collectors.as_ref().ok();
         }

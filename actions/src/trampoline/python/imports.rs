@@ -129,7 +129,10 @@ impl<'p> Imports<'p> {
                 | PythonEvent::FunctionReturn
                 | PythonEvent::GcStart
                 | PythonEvent::GcDone
-                | PythonEvent::Audit => continue,
+                | PythonEvent::Audit
+                | PythonEvent::GilWait
+                | PythonEvent::GilAcquire
+                | PythonEvent::GilRelease => continue,
             };
             build = Some(&*sites.build);
             *firing = Some(Firing {

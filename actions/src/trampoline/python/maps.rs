@@ -32,6 +32,8 @@ pub(crate) struct PythonMaps {
     pub(super) collecting: MapRef,
     /// The names of the modules that are being looked for, while import-find-load-done is enabled.
     pub(super) importing: MapRef,
+    /// When threads asked for the interpreter's lock, while how long they waited is wanted.
+    pub(super) asking: MapRef,
     /// Whether the kernel knows the instruction `may_goto`.
     pub(super) may_goto: bool,
 }
@@ -48,6 +50,7 @@ impl PythonMaps {
             cache: MapRef(first + Self::PARTS),
             collecting: MapRef(first + Self::PARTS + 1),
             importing: MapRef(first + Self::PARTS + 2),
+            asking: MapRef(first + Self::PARTS + 3),
             may_goto,
         }
     }
@@ -80,6 +83,8 @@ impl PythonMaps {
             8,
             1 << 12,
         ));
+        // Process and thread; time.
+        maps.push(MapSpec::new("python_gil", MapKind::LruHash, 8, 8, 1 << 12));
         maps
     }
 }

@@ -1,6 +1,6 @@
 //! Probes of Pythons that have none: what a hit on an instruction of the interpreter means, and the
 //! arguments of the probe that fires. This is about function-entry and function-return; `events`,
-//! `audits` and `imports` have the others.
+//! `audits`, `imports` and `gil` have the others.
 //!
 //! A *hit* is an execution of an instruction that carries one of our breakpoints; `docs/python.md`
 //! explains how these are found. A hit goes through four steps, and the probe fires if it passes all:
@@ -28,6 +28,7 @@ mod copies;
 mod dispatch;
 mod earlier;
 mod events;
+mod gil;
 mod hit;
 mod imports;
 mod lines;
@@ -52,6 +53,7 @@ pub(super) use self::audits::Audits;
 pub(super) use self::dispatch::{Dispatch, PythonSite};
 use self::dispatch::{Earlier, Firing, Scratch, starts};
 pub(super) use self::events::{EventSite, Events};
+pub(super) use self::gil::{LockHit, Locks};
 pub(super) use self::imports::{ImportHit, Imports};
 use self::maps::{ARGUMENTS, CODE_BYTES, PythonMaps};
 use self::places::{place_argument, plan_text};
@@ -106,6 +108,9 @@ pub(super) fn place_arguments(
         }
         return Ok(());
     }
+    if matches!(sites.event, PythonEvent::GilWait | PythonEvent::GilRelease) {
+        return Ok(()); // they have none
+    }
     let audits = sites.build.audits.as_ref();
     if sites.event == PythonEvent::Audit
         && audits.is_some_and(|audits| audits.without_hook.is_ok())
@@ -153,7 +158,10 @@ impl<'p> Dispatch<'p> {
                 | PythonEvent::GcDone
                 | PythonEvent::ImportStart
                 | PythonEvent::ImportDone
-                | PythonEvent::Audit => continue,
+                | PythonEvent::Audit
+                | PythonEvent::GilWait
+                | PythonEvent::GilAcquire
+                | PythonEvent::GilRelease => continue,
             }
             build = Some(&*sites.build);
         }

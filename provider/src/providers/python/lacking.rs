@@ -54,7 +54,8 @@ pub(super) fn why_lacking(process: &Lacking<'_>) -> Why {
             if !process.has_others {
                 lines.push("this build has no USDT probes at all".to_owned());
             }
-            if !process.has_others || MARKERS.iter().any(|(name, _)| *name == process.name) {
+            let is_marker = MARKERS.iter().any(|(name, _)| *name == process.name);
+            if !process.has_others || is_marker || PythonEvent::named(process.name).is_some() {
                 lines.extend(instead(python.version, process.name, analysis));
             }
             lines
@@ -105,6 +106,9 @@ fn instead(version: Version, name: &str, analysis: Option<&Analysis>) -> Vec<Str
             "CPython has import probes since 3.7"
         }
         "audit" if minor < 8 => "CPython has the audit probe since 3.8",
+        _ if PythonEvent::named(name).is_some_and(|event| !event.is_marker()) => {
+            "CPython itself has no such probe"
+        }
         _ if minor < 6 => "CPython has probes since 3.6",
         _ => {
             "CPython has probes only when it is configured with --with-dtrace, which most builds \
@@ -142,11 +146,20 @@ fn why_not_made(analysis: &Analysis, name: &str) -> Option<String> {
     match analysis {
         Err(refusal) => Some(refusal.to_string()),
         Ok(build) if event.is_in(build) => None,
-        Ok(build) => Some(match (event, &build.collectors, &build.imports) {
-            (PythonEvent::GcStart | PythonEvent::GcDone, Err(why), _)
-            | (PythonEvent::ImportStart | PythonEvent::ImportDone, _, Err(why)) => why.clone(),
-            _ => "the place was not found in the code of this build".into(),
-        }),
+        Ok(build) => {
+            let why = match event {
+                PythonEvent::GcStart | PythonEvent::GcDone => build.collectors.as_ref().err(),
+                PythonEvent::ImportStart | PythonEvent::ImportDone => build.imports.as_ref().err(),
+                PythonEvent::GilWait | PythonEvent::GilAcquire | PythonEvent::GilRelease => {
+                    build.gil.as_ref().err()
+                }
+                PythonEvent::FunctionEntry | PythonEvent::FunctionReturn | PythonEvent::Audit => {
+                    None
+                }
+            };
+            let not_found = || "the place was not found in the code of this build".to_owned();
+            Some(why.cloned().unwrap_or_else(not_found))
+        }
     }
 }
 

@@ -67,7 +67,9 @@ impl Provider for Python {
     }
 
     fn known_names(&self) -> Vec<&'static str> {
-        cpython::MARKERS.map(|(name, _)| name).to_vec()
+        let markers = cpython::MARKERS.iter().map(|(name, _)| *name);
+        let others = PythonEvent::ALL.iter().filter(|event| !event.is_marker());
+        markers.chain(others.map(|event| event.name())).collect()
     }
 
     fn locate(&self, files: &[Arc<FileProbes>], choice: &Choice) -> Option<Located> {
@@ -118,7 +120,9 @@ fn without_markers<'f>(search: &Search<'f>, desc: &ProbeDesc) -> Vec<Offer<'f>> 
     let module = file.module();
     let mut events = PythonEvent::ALL.to_vec();
     events.retain(|event| {
-        fits(&wanted, &module, event.function(), event.name()) && !has_marker(file, event.name())
+        event.is_named_by(&wanted.name)
+            && fits(&wanted, &module, event.function(), event.name())
+            && !has_marker(file, event.name())
     });
     if events.is_empty() {
         return Vec::new(); // not worth an analysis
