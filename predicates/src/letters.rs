@@ -19,9 +19,6 @@ use crate::string::Str;
 /// Bytes of a table.
 const TABLE: u32 = 256;
 
-/// Bytes of a row of digits: a dot, three digits, the NUL, and what makes it eight.
-const OCTET: u8 = 8;
-
 /// A byte that is no digit in any base.
 const NO_DIGIT: u8 = 255;
 
@@ -156,45 +153,6 @@ impl Emit<'_> {
         }
         self.give_string(string);
         self.keep(Reg::R2, span)
-    }
-
-    /// `inet_ntoa` of four bytes, the first the lowest: each is copied from a table of its digits.
-    ///
-    /// ```text
-    ///     text = first[byte 0];  text += others[byte 1];  text += others[byte 2];  ...
-    /// ```
-    pub(crate) fn inet_ntoa(&mut self, address: &Expr, span: Span) -> Emitted<Str> {
-        let rows = |dot: &str| {
-            let row = |n: u8| {
-                let mut row = format!("{dot}{n}").into_bytes();
-                row.resize(usize::from(OCTET), 0);
-                row
-            };
-            (0..=u8::MAX).flat_map(row).collect::<Vec<u8>>()
-        };
-        let (first, others) = (self.rodata.put(rows("")), self.rodata.put(rows(".")));
-        let address = self.int(address)?;
-        let alias = address.alias();
-        let text = self.push_kernel_string(span, |e| {
-            e.row_of_octet(first, &alias, 0);
-            Ok(())
-        })?;
-        for shift in [8, 16, 24] {
-            self.append(&text, |e| e.row_of_octet(others, &alias, shift));
-        }
-        self.stack.give(address);
-        Ok(text)
-    }
-
-    /// `r3 = table + OCTET * (address >> shift & 255)`. Destroys `r0`.
-    fn row_of_octet(&mut self, table: u32, address: &Val, shift: i32) {
-        let rodata = self.storage.rodata;
-        self.load(Reg::R0, address);
-        self.asm.alu_imm(Alu::Rsh, Reg::R0, shift);
-        self.asm.alu_imm(Alu::And, Reg::R0, 0xff);
-        self.asm.alu_imm(Alu::Mul, Reg::R0, i32::from(OCTET));
-        self.asm.map_value(Reg::R3, rodata, table);
-        self.asm.alu(Alu::Add, Reg::R3, Reg::R0);
     }
 
     /// Moves `from` behind `0x`, if a hexadecimal digit follows.

@@ -1,5 +1,6 @@
 //! D expressions to eBPF: instructions, assembler, registers, expressions, strings.
 
+mod address;
 pub mod asm;
 mod constant;
 mod directories;

@@ -60,9 +60,9 @@ impl Emit<'_> {
             (Subroutine::Strtok, [of, delimiters]) => self.strtok(of, delimiters, on_null, span),
             (Subroutine::Cleanpath, [path]) => self.cleanpath(path, span),
             (Subroutine::InetNtoa, [address]) => self.inet_ntoa(address, span),
-            (Subroutine::Json | Subroutine::InetNtoa6 | Subroutine::LinkNtop, _) => {
-                Err(only_printed(subroutine, span))
-            }
+            (Subroutine::InetNtoa6, [high, low]) => self.inet_ntoa6((high, low), span),
+            (Subroutine::LinkNtop, words) => self.link_ntop(words, span),
+            (Subroutine::Json, _) => Err(only_printed(subroutine, span)),
             _ => Err(unknown(subroutine, span)),
         }
     }

@@ -71,6 +71,75 @@ fn addresses_are_written() {
             &[s([1u8, 20, 100, 9])],
             "1.20.100.9",
         ),
+        (
+            "link_ntop(1, (void *)arg0)",
+            &[s([1u8, 0x2a, 0, 255, 16, 0xbc])],
+            "01:2a:00:ff:10:bc",
+        ),
+    ]);
+    let infiniband: Vec<u8> = (0..20).map(|n| 0xf5 ^ (n * 13)).collect();
+    let text = dlang::strings::address(&infiniband, true);
+    check(&[("link_ntop(32, (void *)arg0)", &[s(infiniband)], text)]);
+}
+
+/// Each way in which groups may be 0, and addresses that are IPv4's.
+#[test]
+fn ipv6_addresses_are_written() {
+    let groups = |of: &dyn Fn(usize) -> u16| -> Vec<u8> {
+        (0..8).flat_map(|n| of(n).to_be_bytes()).collect()
+    };
+    let mut addresses: Vec<Vec<u8>> = (0..256_usize)
+        .map(|present| {
+            groups(&|n| {
+                let is_zero = present >> n & 1 == 0;
+                if is_zero { 0 } else { 0xf0a9 >> (n % 4 * 4) }
+            })
+        })
+        .collect();
+    for (before, first) in [
+        (0, 0),
+        (0, 1),
+        (0, 0x7f00),
+        (1, 0x7f00),
+        (0xfffe, 1),
+        (0xffff, 0),
+        (0xffff, 0x7f00),
+    ] {
+        addresses.push(groups(&|n| match n {
+            5 => before,
+            6 => first,
+            7 => 0x6401,
+            _ => 0,
+        }));
+    }
+    for addresses in addresses.chunks(20) {
+        let inputs: Vec<[In; 1]> = addresses.iter().map(|address| [s(address)]).collect();
+        let texts = addresses
+            .iter()
+            .map(|address| dlang::strings::address(address, false));
+        let rows: Vec<_> = inputs
+            .iter()
+            .zip(texts)
+            .map(|(input, text)| ("inet_ntoa6((void *)arg0)", input.as_slice(), text))
+            .collect();
+        check(&rows);
+    }
+    check(&[
+        (
+            "strjoin(inet_ntop(10, (void *)arg0), \"/64\")",
+            &[s(groups(&|n| [0x2001, 0xdb8, 0, 0, 1, 0, 0, 0x10][n]))],
+            "2001:db8::1:0:0:10/64",
+        ),
+        (
+            "arg1 ? inet_ntoa((void *)arg0) : inet_ntoa6((void *)arg0)",
+            &[
+                s(groups(&|n| {
+                    [0xfe80, 0, 0, 0, 0xffff, 0xffff, 0xffff, 0xffff][n]
+                })),
+                n(0),
+            ],
+            "fe80::ffff:ffff:ffff:ffff",
+        ),
     ]);
 }
 

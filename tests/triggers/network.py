@@ -1,4 +1,5 @@
-"""Makes N connections to itself, one to where nobody listens, and sends N datagrams: TCP port 47811, UDP port 47812.
+"""Makes N connections to itself, one to where nobody listens, and sends N datagrams: TCP port 47811, UDP port 47812;
+at 127.0.0.1, or the address that is given.
 
 The server closes first, and the client when it has seen that, so that the states follow in one order.
 """
@@ -10,10 +11,12 @@ import time
 
 PORT = 47811
 COUNT = int(sys.argv[1])
+HOST = sys.argv[2] if len(sys.argv) > 2 else "127.0.0.1"
+FAMILY = socket.AF_INET6 if ":" in HOST else socket.AF_INET
 
-listener = socket.socket()
+listener = socket.socket(FAMILY)
 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-listener.bind(("127.0.0.1", PORT))
+listener.bind((HOST, PORT))
 listener.listen()
 
 
@@ -28,7 +31,7 @@ def serve():
 server = threading.Thread(target=serve)
 server.start()
 for _ in range(COUNT):
-    client = socket.create_connection(("127.0.0.1", PORT))
+    client = socket.create_connection((HOST, PORT))
     client.sendall(b"hello")
     while client.recv(100):
         pass
@@ -37,13 +40,13 @@ for _ in range(COUNT):
 server.join()
 listener.close()
 try:
-    socket.create_connection(("127.0.0.1", PORT))
+    socket.create_connection((HOST, PORT))
 except ConnectionRefusedError:
     pass
 
-receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-receiver.bind(("127.0.0.1", PORT + 1))
-sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+receiver = socket.socket(FAMILY, socket.SOCK_DGRAM)
+receiver.bind((HOST, PORT + 1))
+sender = socket.socket(FAMILY, socket.SOCK_DGRAM)
 for _ in range(COUNT):
-    sender.sendto(b"datagram", ("127.0.0.1", PORT + 1))
+    sender.sendto(b"datagram", (HOST, PORT + 1))
     receiver.recv(100)

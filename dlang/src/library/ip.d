@@ -100,10 +100,7 @@ inline string ip_protocol_name[int number] =
 	number == IPPROTO_RAW ? "RAW" :
 	lltostr(number);
 
-/*
- * The header of a packet of either version, which its first four bits tell. An address of IPv6 can only be printed, not
- * chosen by a condition: it is in ipv6_saddr and ipv6_daddr, which there are of such packets alone.
- */
+/* The header of a packet of either version, which its first four bits tell. */
 typedef uintptr_t void_ip_t;
 
 translator ipinfo_t < void_ip_t *header > {
@@ -113,9 +110,11 @@ translator ipinfo_t < void_ip_t *header > {
 	    ntohs(((struct iphdr *)header)->tot_len) - ((*(uint8_t *)header & 0xf) << 2) :
 	    ntohs(((struct ipv6hdr *)header)->payload_len);
 	ip_saddr = header == NULL ? "<unknown>" :
-	    *(uint8_t *)header >> 4 == 4 ? inet_ntoa(&((struct iphdr *)header)->saddr) : "<IPv6>";
+	    *(uint8_t *)header >> 4 == 4 ? inet_ntoa(&((struct iphdr *)header)->saddr) :
+	    inet_ntoa6(&((struct ipv6hdr *)header)->saddr);
 	ip_daddr = header == NULL ? "<unknown>" :
-	    *(uint8_t *)header >> 4 == 4 ? inet_ntoa(&((struct iphdr *)header)->daddr) : "<IPv6>";
+	    *(uint8_t *)header >> 4 == 4 ? inet_ntoa(&((struct iphdr *)header)->daddr) :
+	    inet_ntoa6(&((struct ipv6hdr *)header)->daddr);
 };
 
 translator ifinfo_t < struct net_device *device > {
@@ -154,8 +153,8 @@ translator ipv6info_t < struct ipv6hdr *header > {
 	ipv6_hlim = header == NULL ? 0 : header->hop_limit;
 	ipv6_src = header == NULL ? NULL : &header->saddr;
 	ipv6_dst = header == NULL ? NULL : &header->daddr;
-	ipv6_saddr = inet_ntoa6(&header->saddr);
-	ipv6_daddr = inet_ntoa6(&header->daddr);
+	ipv6_saddr = header == NULL ? "<null>" : inet_ntoa6(&header->saddr);
+	ipv6_daddr = header == NULL ? "<null>" : inet_ntoa6(&header->daddr);
 	ipv6_hdr = header;
 };
 

@@ -113,16 +113,20 @@ translator tcpsinfo_t < struct tcp_sock *socket > {
 	    arg6 == NET_PROBE_INBOUND ? ntohs(((struct tcphdr *)arg4)->source) : ntohs(((struct tcphdr *)arg4)->dest);
 	tcps_laddr = socket != NULL ?
 	    (((struct sock *)socket)->__sk_common.skc_family == AF_INET ?
-	    inet_ntoa(&((struct sock *)socket)->__sk_common.skc_rcv_saddr) : "<IPv6>") :
+	    inet_ntoa(&((struct sock *)socket)->__sk_common.skc_rcv_saddr) :
+	    inet_ntoa6(&((struct sock *)socket)->__sk_common.skc_v6_rcv_saddr)) :
 	    arg2 == 0 ? "<unknown>" :
 	    *(uint8_t *)arg2 >> 4 == 4 ?
-	    inet_ntoa((ipaddr_t *)(arg2 + (arg6 == NET_PROBE_INBOUND ? 16 : 12))) : "<IPv6>";
+	    inet_ntoa((ipaddr_t *)(arg2 + (arg6 == NET_PROBE_INBOUND ? 16 : 12))) :
+	    inet_ntoa6((in6_addr_t *)(arg2 + (arg6 == NET_PROBE_INBOUND ? 24 : 8)));
 	tcps_raddr = socket != NULL ?
 	    (((struct sock *)socket)->__sk_common.skc_family == AF_INET ?
-	    inet_ntoa(&((struct sock *)socket)->__sk_common.skc_daddr) : "<IPv6>") :
+	    inet_ntoa(&((struct sock *)socket)->__sk_common.skc_daddr) :
+	    inet_ntoa6(&((struct sock *)socket)->__sk_common.skc_v6_daddr)) :
 	    arg2 == 0 ? "<unknown>" :
 	    *(uint8_t *)arg2 >> 4 == 4 ?
-	    inet_ntoa((ipaddr_t *)(arg2 + (arg6 == NET_PROBE_INBOUND ? 12 : 16))) : "<IPv6>";
+	    inet_ntoa((ipaddr_t *)(arg2 + (arg6 == NET_PROBE_INBOUND ? 12 : 16))) :
+	    inet_ntoa6((in6_addr_t *)(arg2 + (arg6 == NET_PROBE_INBOUND ? 8 : 24)));
 	tcps_state = arg6 == NET_PROBE_STATE ? arg5 :
 	    socket == NULL ? 0 : ((struct sock *)socket)->__sk_common.skc_state;
 	tcps_iss = socket == NULL ? 0 : socket->snd_una - (uint32_t)socket->bytes_acked;
@@ -147,10 +151,14 @@ translator tcpsinfo_t < struct tcp_sock *socket > {
 translator ipinfo_t < struct sock *socket > {
 	ip_ver = socket->__sk_common.skc_family == AF_INET ? 4 : 6;
 	ip_plength = 0;
-	ip_saddr = socket->__sk_common.skc_family != AF_INET ? "<IPv6>" : arg6 == NET_PROBE_INBOUND ?
-	    inet_ntoa(&socket->__sk_common.skc_daddr) : inet_ntoa(&socket->__sk_common.skc_rcv_saddr);
-	ip_daddr = socket->__sk_common.skc_family != AF_INET ? "<IPv6>" : arg6 == NET_PROBE_INBOUND ?
-	    inet_ntoa(&socket->__sk_common.skc_rcv_saddr) : inet_ntoa(&socket->__sk_common.skc_daddr);
+	ip_saddr = socket->__sk_common.skc_family == AF_INET ?
+	    inet_ntoa(arg6 == NET_PROBE_INBOUND ? &socket->__sk_common.skc_daddr : &socket->__sk_common.skc_rcv_saddr) :
+	    inet_ntoa6(arg6 == NET_PROBE_INBOUND ?
+	    &socket->__sk_common.skc_v6_daddr : &socket->__sk_common.skc_v6_rcv_saddr);
+	ip_daddr = socket->__sk_common.skc_family == AF_INET ?
+	    inet_ntoa(arg6 == NET_PROBE_INBOUND ? &socket->__sk_common.skc_rcv_saddr : &socket->__sk_common.skc_daddr) :
+	    inet_ntoa6(arg6 == NET_PROBE_INBOUND ?
+	    &socket->__sk_common.skc_v6_rcv_saddr : &socket->__sk_common.skc_v6_daddr);
 };
 
 translator tcpinfo_t < struct sock *socket > {

@@ -30,7 +30,9 @@ translator udpsinfo_t < struct udp_sock *socket > {
 	udps_lport = arg5 == NET_PROBE_INBOUND ? ntohs(((struct udphdr *)arg4)->dest) : ntohs(((struct udphdr *)arg4)->source);
 	udps_rport = arg5 == NET_PROBE_INBOUND ? ntohs(((struct udphdr *)arg4)->source) : ntohs(((struct udphdr *)arg4)->dest);
 	udps_laddr = *(uint8_t *)arg2 >> 4 == 4 ?
-	    inet_ntoa((ipaddr_t *)(arg2 + (arg5 == NET_PROBE_INBOUND ? 16 : 12))) : "<IPv6>";
+	    inet_ntoa((ipaddr_t *)(arg2 + (arg5 == NET_PROBE_INBOUND ? 16 : 12))) :
+	    inet_ntoa6((in6_addr_t *)(arg2 + (arg5 == NET_PROBE_INBOUND ? 24 : 8)));
 	udps_raddr = *(uint8_t *)arg2 >> 4 == 4 ?
-	    inet_ntoa((ipaddr_t *)(arg2 + (arg5 == NET_PROBE_INBOUND ? 12 : 16))) : "<IPv6>";
+	    inet_ntoa((ipaddr_t *)(arg2 + (arg5 == NET_PROBE_INBOUND ? 12 : 16))) :
+	    inet_ntoa6((in6_addr_t *)(arg2 + (arg5 == NET_PROBE_INBOUND ? 8 : 24)));
 };
