@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::features::KernelFeatures;
 use crate::object::{Attachment, ProgramId, Target, UprobeSite};
-use crate::probe::{Cpus, File, Scope, Timer, TraceEvent};
+use crate::probe::{Counted, Cpus, File, Scope, Timer, TraceEvent};
 
 /// The links to make, in order.
 #[derive(Clone, Debug, Default)]
@@ -68,13 +68,15 @@ pub enum PlannedLink {
         /// The event.
         event: TraceEvent,
     },
-    /// A timer on one CPU (a perf event of the software clock).
+    /// A timer on one CPU (a perf event).
     Timer {
         /// The program.
         program: ProgramId,
         /// The CPU.
         cpu: u32,
-        /// Nanoseconds between firings.
+        /// What is counted.
+        counted: Counted,
+        /// How much of it there is between firings.
         period: u64,
     },
 }
@@ -121,7 +123,11 @@ pub fn plan(attachments: &[Attachment], features: &KernelFeatures) -> Plan {
                     returns,
                 }));
             }
-            Target::Timer(Timer { period, cpus }) => {
+            Target::Timer(Timer {
+                counted,
+                period,
+                cpus,
+            }) => {
                 let cpus = match cpus {
                     Cpus::One => &features.online_cpus()[..features.online_cpus().len().min(1)],
                     Cpus::Every => features.online_cpus(),
@@ -129,6 +135,7 @@ pub fn plan(attachments: &[Attachment], features: &KernelFeatures) -> Plan {
                 links.extend(cpus.iter().map(|&cpu| PlannedLink::Timer {
                     program,
                     cpu,
+                    counted: *counted,
                     period: *period,
                 }));
             }
@@ -224,6 +231,7 @@ mod tests {
                     program,
                     cpu,
                     period,
+                    ..
                 } => {
                     format!("timer {} {cpu} {period}", program.0)
                 }
@@ -266,7 +274,7 @@ mod tests {
         let timer = |period, cpus| {
             [Attachment {
                 program: ProgramId(5),
-                target: Target::Timer(Timer { period, cpus }),
+                target: Target::Timer(Timer::of_clock(period, cpus)),
             }]
         };
         assert_eq!(

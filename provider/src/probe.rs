@@ -293,13 +293,64 @@ pub struct KernelFunction {
     pub id: u32,
 }
 
-/// What a timer's probe asks for.
+/// What a timer's probe asks for: to fire whenever something has been counted so often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timer {
-    /// Nanoseconds between firings.
+    /// What is counted.
+    pub counted: Counted,
+    /// How much of it there is between firings: nanoseconds of a clock.
     pub period: u64,
     /// On which CPUs.
     pub cpus: Cpus,
+}
+
+/// What the kernel's perf events count, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Counted {
+    /// What happens.
+    pub event: PerfEvent,
+    /// Where.
+    pub mode: Mode,
+}
+
+/// What a perf event counts, by the kernel's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PerfEvent {
+    /// Something that the kernel does (`enum perf_sw_ids`).
+    Software(u64),
+    /// Something that the processor does (`enum perf_hw_id`).
+    Hardware(u64),
+}
+
+/// In which mode of the processor events count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Mode {
+    /// Any.
+    All,
+    /// In programs.
+    User,
+    /// In the kernel.
+    Kernel,
+}
+
+impl Timer {
+    /// One that fires every so many nanoseconds.
+    #[must_use]
+    pub fn of_clock(period: u64, cpus: Cpus) -> Self {
+        Self {
+            counted: Counted::CLOCK,
+            period,
+            cpus,
+        }
+    }
+}
+
+impl Counted {
+    /// Nanoseconds, whatever runs (`PERF_COUNT_SW_CPU_CLOCK`).
+    pub const CLOCK: Self = Self {
+        event: PerfEvent::Software(0),
+        mode: Mode::All,
+    };
 }
 
 /// The CPUs that a timer runs on.

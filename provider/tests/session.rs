@@ -245,10 +245,7 @@ fn timers_fire_until_they_are_detached() {
     let mut session = session(&[map(MapKind::Array, 4, 8, 1)]);
     let program = session.load(&counter(Context::PerfData, MapId(0))).unwrap();
     for cpus in [Cpus::One, Cpus::Every] {
-        let target = Target::Timer(Timer {
-            period: 5_000_000,
-            cpus,
-        });
+        let target = Target::Timer(Timer::of_clock(5_000_000, cpus));
         let before = first_u64(&session, 0);
         let link = session.attach(&Attachment { program, target }).unwrap();
         sleep(Duration::from_millis(200));
@@ -354,10 +351,7 @@ fn what_is_added_and_not_joined_leaves_nothing() {
     let program = addition
         .load(&counter(Context::PerfData, MapId(1)))
         .unwrap();
-    let target = Target::Timer(Timer {
-        cpus: Cpus::One,
-        period: 1_000_000,
-    });
+    let target = Target::Timer(Timer::of_clock(1_000_000, Cpus::One));
     addition
         .attach(&Attachment {
             program,

@@ -62,12 +62,19 @@ pub fn diagnose(catalog: &mut Catalog, desc: &ProbeDesc) -> Diagnosis {
 }
 
 fn not_ours(provider: &str) -> Diagnosis {
+    let instead = match provider {
+        "lockstat" => {
+            "rawtp:lock::contention_begin and contention_end see who waits for locks of the kernel"
+        }
+        "vminfo" | "sysinfo" => {
+            "cpc:::page_faults-all-1 and its like count what the kernel does; `rawtp` has its tracepoints"
+        }
+        "rawfbt" => "`fbt` has the same functions",
+        _others => "what the kernel does is in `syscall`, `rawtp` and `fbt`",
+    };
     Diagnosis {
         reason: format!("rdtrace has no provider `{provider}`"),
-        advice: vec![
-            format!("it has {}", all_providers()),
-            "what the kernel does is in `syscall`, `rawtp` and `fbt`".into(),
-        ],
+        advice: vec![format!("it has {}", all_providers()), instead.into()],
         ..Diagnosis::default()
     }
 }

@@ -7,6 +7,7 @@ use crate::btf::Btf;
 use crate::features::{self, KernelFeatures, forbids_functions};
 use crate::kernel_types::with_signatures;
 use crate::lack::Lack;
+use crate::probe::Counted;
 use crate::process::files::{has_kernels_ids, hidden_processes};
 use crate::remedy::{Remedy, Wanted, errno_text};
 use crate::sys;
@@ -120,7 +121,7 @@ fn timers() -> Finding {
     const PERIOD: u64 = 1_000_000_000;
     let features = KernelFeatures::detect();
     let cpu = features.online_cpus().first().copied().unwrap_or(0);
-    match sys::perf::cpu_clock(cpu, PERIOD) {
+    match sys::perf::counter(cpu, Counted::CLOCK, PERIOD) {
         Ok(event) => {
             drop(event);
             finding(State::Good, "timers", "profile and tick")

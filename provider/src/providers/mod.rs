@@ -4,6 +4,7 @@
 //! them fire, and why there is none. The rest of rdtrace knows the table, not who is in it. To add a
 //! provider is to write such a file and to add its line here (docs/howto-add-a-provider.md).
 
+mod cpc;
 mod dependents;
 mod dtrace;
 mod fbt;
@@ -27,7 +28,7 @@ mod usdt;
 use self::part::Provider;
 
 /// All providers, in the order in which their probes get ids.
-pub(crate) const PROVIDERS: [&dyn Provider; 15] = [
+pub(crate) const PROVIDERS: [&dyn Provider; 16] = [
     &dtrace::Dtrace,
     &profile::Profile,
     &syscall::Syscall,
@@ -43,6 +44,7 @@ pub(crate) const PROVIDERS: [&dyn Provider; 15] = [
     &net::IP,
     &net::TCP,
     &net::UDP,
+    &cpc::Cpc,
 ];
 
 /// The provider with this bare name, if its probes are those of an interpreter.
@@ -52,8 +54,7 @@ pub(crate) fn of_interpreter(name: &str) -> Option<&'static dyn Provider> {
 }
 
 /// Providers of DTrace's that rdtrace does not have.
-pub(crate) const OTHER_PROVIDERS: [&str; 9] = [
-    "cpc",
+pub(crate) const OTHER_PROVIDERS: [&str; 8] = [
     "fpuinfo",
     "lockstat",
     "mib",

@@ -129,7 +129,7 @@ fn parse(name: &str) -> Option<Timer> {
         return None;
     }
     let cpus = if tick { Cpus::One } else { Cpus::Every };
-    Some(Timer { period, cpus })
+    Some(Timer::of_clock(period, cpus))
 }
 
 #[cfg(test)]
@@ -159,16 +159,10 @@ mod tests {
             ("tick-1d", 86_400_000_000_000),
             ("tick-1day", 86_400_000_000_000),
         ] {
-            let timer = Timer {
-                period: nanoseconds,
-                cpus: Cpus::One,
-            };
+            let timer = Timer::of_clock(nanoseconds, Cpus::One);
             assert_eq!(parse(name), Some(timer), "{name}");
         }
-        let timer = Timer {
-            period: 1_000_000_000,
-            cpus: Cpus::Every,
-        };
+        let timer = Timer::of_clock(1_000_000_000, Cpus::Every);
         assert_eq!(parse("profile-1s"), Some(timer));
     }
 

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::features::KernelFeatures;
 use crate::object::UprobeSite;
 use crate::plan::PlannedLink;
-use crate::probe::{File, Scope, TraceEvent};
+use crate::probe::{Counted, File, Scope, TraceEvent};
 use crate::sys;
 use crate::tracefs;
 
@@ -56,9 +56,13 @@ pub(super) fn make_link(
                 source,
             })
         }
-        PlannedLink::Timer { cpu, period, .. } => {
-            timer(program, *cpu, *period).map_err(|source| Error::Timer { cpu: *cpu, source })
-        }
+        PlannedLink::Timer {
+            cpu,
+            counted,
+            period,
+            ..
+        } => timer(program, *cpu, (*counted, *period))
+            .map_err(|source| Error::Timer { cpu: *cpu, source }),
     }
 }
 
@@ -158,8 +162,8 @@ fn trace_event(program: BorrowedFd<'_>, event: &TraceEvent) -> io::Result<Link> 
     })
 }
 
-fn timer(program: BorrowedFd<'_>, cpu: u32, period: u64) -> io::Result<Link> {
-    let event = sys::perf::cpu_clock(cpu, period)?;
+fn timer(program: BorrowedFd<'_>, cpu: u32, (counted, period): (Counted, u64)) -> io::Result<Link> {
+    let event = sys::perf::counter(cpu, counted, period)?;
     sys::perf::set_bpf(event.as_fd(), program)?;
     sys::perf::enable(event.as_fd())?;
     Ok(Link {

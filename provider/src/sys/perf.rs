@@ -10,6 +10,8 @@ use aya_obj::generated::{
     PERF_FLAG_FD_CLOEXEC, perf_event_attr, perf_event_sample_format, perf_sw_ids, perf_type_id,
 };
 
+use crate::probe::{Counted, Mode, PerfEvent};
+
 /// `_IO('$', 0)`. The type of such numbers is another in each C library.
 const PERF_EVENT_IOC_ENABLE: libc::Ioctl = 0x2400;
 
@@ -49,13 +51,19 @@ unsafe fn open(attr: &perf_event_attr, pid: i32, cpu: i32) -> io::Result<OwnedFd
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }
 
-/// An event that fires on one CPU every `period` nanoseconds, whatever runs there.
+/// An event that fires on one CPU whenever something has been counted `period` times there, whatever runs.
 #[doc(alias = "PERF_COUNT_SW_CPU_CLOCK")]
-pub(crate) fn cpu_clock(cpu: u32, period: u64) -> io::Result<OwnedFd> {
+pub(crate) fn counter(cpu: u32, counted: Counted, period: u64) -> io::Result<OwnedFd> {
     let mut attr = attr();
-    attr.type_ = perf_type_id::PERF_TYPE_SOFTWARE as u32;
-    attr.config = perf_sw_ids::PERF_COUNT_SW_CPU_CLOCK as u64;
+    let (kind, number) = match counted.event {
+        PerfEvent::Software(number) => (perf_type_id::PERF_TYPE_SOFTWARE, number),
+        PerfEvent::Hardware(number) => (perf_type_id::PERF_TYPE_HARDWARE, number),
+    };
+    attr.type_ = kind as u32;
+    attr.config = number;
     attr.__bindgen_anon_1.sample_period = period;
+    attr.set_exclude_kernel((counted.mode == Mode::User).into());
+    attr.set_exclude_user((counted.mode == Mode::Kernel).into());
     let cpu = i32::try_from(cpu).map_err(io::Error::other)?;
     // SAFETY: this type of event has no pointer in its attributes.
     unsafe { open(&attr, -1, cpu) }
