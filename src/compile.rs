@@ -423,6 +423,15 @@ pub(crate) fn refusal(
     message(&Diagnostic::new(tag, span, text), sources, options)
 }
 
+/// The name that this command was started by.
+fn command_name() -> String {
+    let argv0 = std::env::args().next().unwrap_or_default();
+    let name = std::path::Path::new(&argv0).file_name();
+    name.and_then(|name| name.to_str())
+        .unwrap_or("rdtrace")
+        .to_owned()
+}
+
 fn macros(cli: &Cli, options: &Options, target: Option<u32>) -> Macros {
     use nix::unistd;
     let id = |pid: unistd::Pid| u32::try_from(pid.as_raw()).unwrap_or(0);
@@ -432,7 +441,7 @@ fn macros(cli: &Cli, options: &Options, target: Option<u32>) -> Macros {
     });
     Macros {
         args: cli.operands.clone(),
-        script: script.unwrap_or_else(|| "rdtrace".into()),
+        script: script.unwrap_or_else(command_name),
         target,
         pid: std::process::id(),
         ppid: id(unistd::getppid()),

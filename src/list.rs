@@ -26,11 +26,17 @@ pub(crate) fn everything(cli: &Cli, catalog: &mut Catalog, target: &mut Target) 
         provider,
         ..ProbeDesc::default()
     });
-    print(cli, catalog, &probes)?;
+    print(cli, catalog, &last_first(probes))?;
     Ok(0)
 }
 
-/// Lists what the descriptions of a program match. A description that matches nothing is told,
+/// The order of DTrace's listings.
+fn last_first(mut probes: Vec<Arc<Probe>>) -> Vec<Arc<Probe>> {
+    probes.sort_by_key(|probe| std::cmp::Reverse(probe.id));
+    probes
+}
+
+/// Lists what the descriptions of a program match, one after the other. A description that matches nothing is told,
 /// and is no failure.
 pub(crate) fn matching(
     cli: &Cli,
@@ -46,10 +52,8 @@ pub(crate) fn matching(
                 "failed to match {desc}: No probe matches description"
             ));
         }
-        probes.extend(found);
+        probes.extend(last_first(found));
     }
-    probes.sort_by_key(|probe| probe.id);
-    probes.dedup_by_key(|probe| probe.id);
     print(cli, catalog, &probes)?;
     Ok(0)
 }

@@ -131,7 +131,7 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
     compile::set_program_options(&parsed, &mut options)?;
     depends::check(&parsed, &options, &mut catalog)?;
     prepare::choose_markers_for(&parsed, &options, &mut catalog);
-    if cli.check_only || cli.dump == Some(Dump::Typed) {
+    if cli.check_only && !cli.list || cli.dump == Some(Dump::Typed) {
         return check_only(cli, &parsed, &options, &mut catalog);
     }
 
@@ -273,6 +273,9 @@ fn without_probes(cli: &Cli, messages: &Messages) -> Result<Option<i32>> {
     } else if cli.inputs.is_empty() && cli.check_only {
         0
     } else if cli.inputs.is_empty() && !cli.list {
+        if !cli.operands.is_empty() {
+            anyhow::bail!("no probes specified");
+        }
         print_usage();
         2
     } else {

@@ -49,7 +49,7 @@ impl Target {
             let number = pid
                 .parse()
                 .ok()
-                .with_context(|| format!("failed to grab process {pid}: not a process id"))?;
+                .with_context(|| format!("invalid pid: {pid}"))?;
             target.running.push(Running::attach(number)?);
             target.pid.get_or_insert(number);
         }

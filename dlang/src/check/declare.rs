@@ -153,7 +153,8 @@ impl<'a> Checker<'a> {
                 .with_label(self.variable_spans[index], "first declared here");
             return self.reject(error);
         }
-        if scope == Scope::Global && self.types.enumerator(&name.text).is_some() {
+        let is_taken = self.types.is_own(&name.text) || self.types.enumerator(&name.text).is_some();
+        if scope == Scope::Global && is_taken {
             let message = format!("typedef identifier redeclared: {}", name.text);
             return self.plain_error(Tag::DeclIdred, name.span, &message);
         }

@@ -51,6 +51,11 @@ impl<'k> TypeTable<'k> {
         self.typedefs.get(name)
     }
 
+    /// Whether the program itself has defined a typedef of this name.
+    pub(super) fn is_own(&self, name: &str) -> bool {
+        self.own.contains(name)
+    }
+
     pub(super) fn typedef_names(&self) -> impl Iterator<Item = &str> {
         self.typedefs.keys().map(String::as_str)
     }

@@ -350,8 +350,10 @@ fn d_pragma(rest: &str, span: Span) -> Result<Option<Pragma>, Diagnostic> {
     }
 }
 
-/// What `#error` and its like say, as libdtrace does: each word with a blank behind it.
+/// What `#error` and its like say, as libdtrace does: each word with a blank behind it, strings without
+/// their quotes.
 fn error_line(rest: &str, span: Span) -> Diagnostic {
+    let rest = rest.replace('"', "");
     let mut words = rest.split_whitespace().collect::<Vec<_>>().join(" ");
     if !words.is_empty() {
         words.push(' ');

@@ -10,6 +10,6 @@ BEGIN { n = 200; this->v = alloca(n); this->v = alloca(n); printf("not reached\n
 BEGIN { n = -3; this->q = (char *)alloca(8); bcopy("abc", this->q, n); printf("not reached\n"); }
 BEGIN { this->q = (char *)alloca(8); bcopy("abcdefghijk", this->q, 12); printf("not reached\n"); }
 BEGIN { this->q = (char *)copyin(0, 4); printf("not reached\n"); }
-BEGIN { this->q = (char *)copyin(0, 400); printf("not reached\n"); }
+BEGIN { n = 400; this->q = (char *)copyin(0, n); printf("not reached\n"); }
 BEGIN { this->q = (char *)alloca(8); copyinto(0, 4, this->q); printf("not reached\n"); }
 BEGIN { exit(0); }
