@@ -58,6 +58,25 @@ fn frames_command(python: &Python, script: &str, file: &str) -> String {
     format!("{} {script} {file} {wait}", python.command.join(" "))
 }
 
+/// Each exception is raised once, whatever it passes through, with its class, its message and its place.
+#[test]
+fn each_tells_what_is_raised() {
+    each("raised", |python| {
+        let script = python.file("tests/triggers/raises.py");
+        let place = format!("tmp/rdtrace-raises-{}", std::process::id());
+        let said = python.root.join(&place);
+        let command = frames_command(python, &script, &format!("/{place}"));
+        let program = r#"python$target:::exception-raise /basename(args[2]) == "raises.py"/
+            { printf("%s [%s] %d\n", args[0], args[1], args[3]); }"#;
+        let text = rdtrace(&["-qn", program, "-c", &command]);
+        let expected = fs::read_to_string(&said).unwrap();
+        fs::remove_file(&said).unwrap();
+        assert_eq!(expected.lines().count(), 24, "{}", python.name());
+        assert_eq!(text.trim(), expected.trim(), "{}", python.name());
+        None
+    });
+}
+
 /// The stacks that a program says it is in, and those that rdtrace finds there, from a probe in the C library.
 #[test]
 fn each_has_its_frames_in_any_probe() {

@@ -103,7 +103,9 @@ pub(crate) fn reads_object(expr: &Expr) -> bool {
                 | Subroutine::Pystr
                 | Subroutine::Pytype,
             _
-        ) | ExprKind::Builtin(Builtin::Pyexception | Builtin::Pyreturn | Builtin::Pythread)
+        ) | ExprKind::Builtin(
+            Builtin::Pyexception | Builtin::Pytraceback | Builtin::Pyreturn | Builtin::Pythread
+        )
     )
 }
 

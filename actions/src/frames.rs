@@ -129,6 +129,7 @@ fn is_of_frame(expr: &Expr) -> bool {
                 | Builtin::Pydepth
                 | Builtin::Pythread
                 | Builtin::Pyexception
+                | Builtin::Pytraceback
                 | Builtin::Pyqualname
                 | Builtin::Pyframe
         ) | ExprKind::Call(Subroutine::Pystack, _)

@@ -815,6 +815,9 @@ pub enum Builtin {
     Pyqualname,
     /// `pyexception`: the exception that the thread is raising, a Python object.
     Pyexception,
+    /// `pytraceback`, `uint64_t`: the address of the traceback that this exception has so far; 0 if it is in the
+    /// function in which it was raised.
+    Pytraceback,
     /// `pyreturn`: what the function returns whose end fires, a Python object.
     Pyreturn,
     /// `pythread`: the name that Python has for the thread, or else the kernel's.

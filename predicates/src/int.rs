@@ -16,6 +16,7 @@ use dlang::types::{Int, Type};
 use crate::asm::Label;
 use crate::emit::{Argument, Emit, Emitted, Fault, Refusal};
 use crate::insn::{Alu, Cond, Helper, Insn, Reg, Size};
+use crate::python_frames::exception::Raised;
 use crate::stack::Val;
 use crate::storage::{Place, own_globals};
 
@@ -245,7 +246,8 @@ impl Emit<'_> {
             Builtin::Ucaller => self.user_caller(span)?,
             Builtin::Ustackdepth => self.user_stack_depth(span)?,
             Builtin::Pyline => self.python_line(span)?,
-            Builtin::Pyexception => self.python_exception(span)?,
+            Builtin::Pyexception => self.python_raised(Raised::Exception, span)?,
+            Builtin::Pytraceback => self.python_raised(Raised::Traceback, span)?,
             Builtin::Pyreturn => self.python_returned(span)?,
             Builtin::Pydepth => self.python_depth(span)?,
             Builtin::Pyframe => self.python_frame(span)?,

@@ -104,6 +104,7 @@ impl MachineState {
             | Builtin::Pyline
             | Builtin::Pymodule
             | Builtin::Pyexception
+            | Builtin::Pytraceback
             | Builtin::Pyreturn
             | Builtin::Pythread
             | Builtin::Pyqualname

@@ -79,6 +79,7 @@ impl Field {
             | Builtin::Pyline
             | Builtin::Pymodule
             | Builtin::Pyexception
+            | Builtin::Pytraceback
             | Builtin::Pyreturn
             | Builtin::Pythread
             | Builtin::Pyqualname

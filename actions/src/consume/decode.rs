@@ -172,6 +172,7 @@ pub(super) fn known(ecb: &Ecb, builtin: Builtin) -> Option<Value<'_>> {
         | Builtin::Pyline
         | Builtin::Pymodule
         | Builtin::Pyexception
+        | Builtin::Pytraceback
         | Builtin::Pyreturn
         | Builtin::Pythread
         | Builtin::Pyqualname

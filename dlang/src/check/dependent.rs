@@ -116,6 +116,10 @@ impl Checker<'_> {
                 return Ok(int_node(0, Int::I64, span)); // there is none: it reads as 0
             }
             let value = checker.input(definition, n, span)?;
+            if value.ty == Type::String {
+                let message = format!("arg{n} is a string here, and no number: it is args[{n}]");
+                return checker.error(Tag::OpIncompat, span, &message);
+            }
             checker.fold(convert(value, &Type::I64))
         })
     }

@@ -130,6 +130,7 @@ pub const TABLE: &[Name] = &[
     subroutine("pystack", ValueType::Stack, &[optional(FRAMES), optional(FRAMES)], Ok(Subroutine::Pystack)),
     subroutine("pystr", STRING, &[OBJECT], Ok(Subroutine::Pystr)),
     variable("pythread", STRING, Builtin::Pythread),
+    variable("pytraceback", UINT64, Builtin::Pytraceback),
     subroutine("pytype", STRING, &[OBJECT], Ok(Subroutine::Pytype)),
     aggregating("quantize", &[ANY, optional(ANY)], AggregatingName::Quantize),
     action("raise", &[INT32], Ok(ActionName::Raise)).destructive(),

@@ -6,7 +6,7 @@
 //! characters.
 
 use dlang::diag::Span;
-use dlang::program::{Expr, Subroutine};
+use dlang::program::{Builtin, Expr, ExprKind, Subroutine};
 
 use super::capture::{READ_FIRST, READ_MORE, READ_STATE, READ_TYPE, flags};
 use super::layout::Fact;
@@ -15,6 +15,8 @@ use super::value::Head;
 use crate::asm::Label;
 use crate::emit::{Emit, Emitted, imm};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
+use crate::python_frames::exception::Raised;
+use crate::stack::Val;
 use crate::string::Str;
 
 impl Emit<'_> {
@@ -30,13 +32,22 @@ impl Emit<'_> {
             return Err(crate::scan::unknown(subroutine, span));
         };
         let region = self.object_place(function, span)?;
-        let object = self.int(object)?;
+        let raised = is_raised(object);
+        let is_class = raised && subroutine == Subroutine::Pytype;
+        let object = if is_class {
+            self.raised(Raised::Class, span)?
+        } else if raised && subroutine == Subroutine::Pystr {
+            self.raised(Raised::Message, span)?
+        } else {
+            self.int(object)?
+        };
         self.scratch(Reg::R1, span)?;
         self.object_region(Reg::R1, region);
         self.asm.store_imm(Size::Double, Reg::R1, NODES, 0);
         self.with_object(function, &object, span, |e, head| {
             if subroutine == Subroutine::Pytype {
-                e.type_name(head);
+                let class = if is_class { OBJECT } else { READ + READ_TYPE };
+                e.class_name(head, class);
             } else {
                 e.text(head);
             }
@@ -49,10 +60,15 @@ impl Emit<'_> {
         })
     }
 
-    /// Copies the name of the object's type.
-    fn type_name(&mut self, head: Head) {
+    fn raised(&mut self, what: Raised, span: Span) -> Emitted<Val> {
+        self.python_raised(what, span)?;
+        self.keep(Reg::R0, span)
+    }
+
+    /// Copies the name of the class at an address in the region.
+    fn class_name(&mut self, head: Head, class: i16) {
         let region = head.region;
-        self.object_word(region, Reg::R3, READ + READ_TYPE);
+        self.object_word(region, Reg::R3, class);
         self.add_python_fact(head.facts, Reg::R3, Fact::TypeName);
         self.read_object(region, READ_MORE, 8);
         self.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, head.bad);
@@ -219,4 +235,14 @@ impl Emit<'_> {
         self.asm.mov_imm(Reg::R3, i64::from(bytes));
         self.asm.jump(done);
     }
+}
+
+/// Whether it is `pyexception`, as the address of an object.
+fn is_raised(object: &Expr) -> bool {
+    if let ExprKind::Cast(inner) = &object.kind
+        && inner.ty.is_python_object()
+    {
+        return is_raised(inner);
+    }
+    matches!(object.kind, ExprKind::Builtin(Builtin::Pyexception))
 }

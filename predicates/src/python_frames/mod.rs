@@ -15,7 +15,7 @@
 //! All reads are of the traced program's own memory. Every loop has an end of its own, whatever is there.
 
 mod code;
-mod exception;
+pub(crate) mod exception;
 mod frame;
 mod lines;
 mod module;

@@ -12,7 +12,7 @@ use super::published::agrees;
 use super::refusal::Refusal;
 use super::site::Site;
 use super::vote::Vote;
-use super::{audit, calls, gc, gil, handlers, import, opcodes, table, vote};
+use super::{audit, calls, exceptions, gc, gil, handlers, import, opcodes, table, vote};
 
 /// Analyses the bytes of an interpreter: an executable, or a `libpython`.
 pub fn analyse(file: &[u8]) -> Result<Build, Refusal> {
@@ -65,6 +65,7 @@ pub(super) fn build(image: &Image<'_>) -> Result<Build, Refusal> {
         masking_opcodes: functions.masking_opcodes,
         collectors: gc::find(image),
         gil: gil::find(image),
+        passes: exceptions::find(image),
         imports: import::find(image, version.minor, &offsets.string),
         audits: audit::find(image, version.minor),
         fingerprint: functions.fingerprint,

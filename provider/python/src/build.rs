@@ -38,6 +38,8 @@ pub struct Build {
     pub collectors: Result<Vec<Collector>, String>,
     /// Where the lock is taken and dropped; or why that could not be found.
     pub gil: Result<Gil, String>,
+    /// Where an exception comes to a function: the start of the exported function that makes its traceback longer.
+    pub passes: Option<Place>,
     /// Where an import looks for a module; or why that could not be found.
     pub imports: Result<Imports, String>,
     /// Where audit events are raised; none before 3.8.
@@ -47,6 +49,15 @@ pub struct Build {
     pub fingerprint: u64,
     /// Remarks for `-lv` and the probe doctor.
     pub notes: Vec<String>,
+}
+
+/// An instruction to probe of which nothing has to be known but where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Its virtual address as linked.
+    pub address: u64,
+    /// Where it is in the file.
+    pub file_offset: u64,
 }
 
 /// How function-entry and function-return are had.

@@ -26,7 +26,7 @@ use sha2::{Digest, Sha256};
 
 use super::analyse::analyse;
 use super::audit::Audits;
-use super::build::{Build, Method};
+use super::build::{Build, Method, Place};
 use super::entries::EntrySite;
 use super::gc::Collector;
 use super::gil::Gil;
@@ -264,6 +264,7 @@ struct KeptBuild {
     entries: Result<Vec<EntrySite>, String>,
     collectors: Result<Vec<Collector>, String>,
     gil: Result<Gil, String>,
+    passes: Option<Place>,
     imports: Result<Imports, String>,
     audits: Option<Audits>,
     fingerprint: u64,
@@ -280,6 +281,7 @@ impl KeptBuild {
             entries: build.entries.clone(),
             collectors: build.collectors.clone(),
             gil: build.gil.clone(),
+            passes: build.passes,
             imports: build.imports.clone(),
             audits: build.audits.clone(),
             fingerprint: build.fingerprint,
@@ -300,6 +302,7 @@ impl KeptBuild {
             masking_opcodes: opcodes::of(minor).map_or(&[], |opcodes| opcodes.masking),
             collectors: self.collectors,
             gil: self.gil,
+            passes: self.passes,
             imports: self.imports,
             audits: self.audits,
             fingerprint: self.fingerprint,

@@ -19,6 +19,7 @@ mod code;
 mod describe;
 mod entries;
 mod event;
+mod exceptions;
 mod finder;
 mod flow;
 mod frames;
@@ -50,7 +51,7 @@ mod vote;
 
 pub use self::analyse::analyse;
 pub use self::audit::{AuditSite, Audits};
-pub use self::build::{Build, Method};
+pub use self::build::{Build, Method, Place};
 pub use self::code::Emulated;
 pub use self::entries::{EntrySite, FlagTest};
 pub use self::event::PythonEvent;

@@ -2,6 +2,7 @@
 //! two, the [`Choice`](choice::Choice) says.
 
 pub(crate) mod choice;
+mod exceptions;
 mod installed;
 mod lacking;
 mod version;
@@ -47,6 +48,7 @@ impl Provider for Python {
     fn in_file<'f>(&self, search: &Search<'f>, desc: &ProbeDesc) -> Vec<Offer<'f>> {
         let mut offers = for_markers(search, desc);
         offers.extend(without_markers(search, desc));
+        offers.extend(exceptions::offer(search, &d_name(desc)));
         offers
     }
 
@@ -69,7 +71,8 @@ impl Provider for Python {
     fn known_names(&self) -> Vec<&'static str> {
         let markers = cpython::MARKERS.iter().map(|(name, _)| *name);
         let others = PythonEvent::ALL.iter().filter(|event| !event.is_marker());
-        markers.chain(others.map(|event| event.name())).collect()
+        let others = others.map(|event| event.name());
+        markers.chain(others).chain([exceptions::RAISE]).collect()
     }
 
     fn locate(&self, files: &[Arc<FileProbes>], choice: &Choice) -> Option<Located> {
