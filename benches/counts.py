@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+"""Counts the same firings with rdtrace and with DTrace, and shows where they differ.
+
+    RDTRACE=target/release/rdtrace DTRACE="chroot /somewhere dtrace" benches/counts.py
+
+Both trace the same load at the same time, so that the counts of what the load does have to be equal. The load names
+its threads, and what it executes has such a name, too: that is the predicate. A provider that one of the two lists
+no probes of is named, and left out. Probes at functions of the kernel count nothing in DTrace where the kernel has no
+kprobes: those are marked `-`. What a tracer says is shown, drops above all: so many are missing in its counts.
+The exit status is 1 if anything differs that both have counted.
+"""
+
+import collections
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+PROVIDERS = ["syscall", "proc", "sched", "io", "ip", "tcp", "udp"]
+NAME = "countload"
+
+
+def load(executed):
+    """What is traced: calls, files, threads, children that become another program, signals, switches, packets."""
+    with open("/proc/self/comm", "w") as comm:
+        comm.write(NAME)
+    for _ in range(100):
+        os.getppid()
+    for _ in range(20):
+        os.close(os.open("/dev/null", os.O_RDONLY))
+    for _ in range(20):
+        time.sleep(0.001)
+        os.sched_yield()
+    threads = [threading.Thread(target=time.sleep, args=(0.01,)) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    signal.signal(signal.SIGUSR1, lambda *_: None)
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+    for _ in range(7):
+        os.kill(os.getpid(), signal.SIGUSR1)
+        os.kill(os.getpid(), signal.SIGUSR2)
+    for path in [executed] * 4 + ["/nonexistent"] * 2:
+        child = os.fork()
+        if child == 0:
+            try:
+                os.execv(path, [NAME])
+            except OSError:
+                os._exit(1)
+        os.waitpid(child, 0)
+    for family, host in [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]:
+        with socket.socket(family) as server, socket.socket(family) as client:
+            server.bind((host, 0))
+            server.listen()
+            client.connect(server.getsockname()[:2])
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(b"x" * 100)
+                client.recv(100)
+        with socket.socket(family, socket.SOCK_DGRAM) as receiver:
+            receiver.bind((host, 0))
+            receiver.sendto(b"datagram", receiver.getsockname()[:2])
+            receiver.recv(100)
+    with tempfile.NamedTemporaryFile(dir="/var/tmp") as file:
+        file.write(b"x" * 65536)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def listed(tracer):
+    """The probes that a tracer has, by provider, without ids and modules."""
+    lines = subprocess.run([*tracer, "-l"], capture_output=True, text=True).stdout.splitlines()
+    found = {provider: set() for provider in PROVIDERS}
+    for words in map(str.split, lines[1:]):
+        if len(words) > 3 and words[1] in found:
+            found[words[1]].add(tuple(words[3:]))
+    return found
+
+
+def program(probes):
+    """Counts these probes, by provider, function and name."""
+    names = ",\n".join(f"{provider}:::{name}" for provider, name in probes)
+    return (
+        'BEGIN { printf("ready\\n"); }\n'
+        f'{names} /execname == "{NAME}"/ {{ @[probeprov, probefunc, probename] = count(); }}\n'
+        'END { printa("counted %s %s %s %@d\\n", @); }\n'
+    )
+
+
+class Tracer:
+    """A tracer that runs, and its output as it comes."""
+
+    def __init__(self, command, text):
+        self.lines = []
+        self.ready = threading.Event()
+        self.process = subprocess.Popen(
+            [*command, "-q", "-x", "aggsize=4m", "-n", text],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.reader = threading.Thread(target=self.read)
+        self.reader.start()
+
+    def read(self):
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+            if line.startswith("ready"):
+                self.ready.set()
+
+    def counts(self):
+        """Ends it, and gives what it has counted."""
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        self.reader.join()
+        found = {}
+        said = collections.Counter()
+        for line in self.lines:
+            words = line.split(" ")
+            if words[0] == "counted":
+                found[tuple(words[1:-1])] = int(words[-1])
+            elif line and line != "ready":
+                said[line] += 1
+        for line, times in said.items():
+            print(f"    said {times} times: {line}")
+        return found
+
+
+def main():
+    ours = shlex.split(os.environ.get("RDTRACE", "target/release/rdtrace"))
+    theirs = shlex.split(os.environ.get("DTRACE", "dtrace"))
+    probes = []
+    all_lists = [listed(tracer) for tracer in (ours, theirs)]
+    for provider in PROVIDERS:
+        lists = [found[provider] for found in all_lists]
+        if not all(lists):
+            missing = [name for name, found in zip(["rdtrace", "DTrace"], lists) if not found]
+            print(f"{provider}: no probes in {' and '.join(missing)}")
+            continue
+        both = lists[0] & lists[1]
+        for name, only in [("rdtrace", lists[0] - both), ("DTrace", lists[1] - both)]:
+            if only:
+                print(f"{provider}: only in {name}: {' '.join(sorted(':'.join(probe) for probe in only))}")
+        probes += sorted({(provider, probe[-1]) for probe in both})
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:
+        executed = os.path.join(directory, NAME)
+        shutil.copy("/bin/true", executed)
+        text = program(probes)
+        tracers = [Tracer(command, text) for command in (theirs, ours)]
+        try:
+            for tracer in tracers:
+                tracer.ready.wait(60)
+            time.sleep(1)
+            subprocess.run([sys.executable, __file__, "load", executed], check=True, timeout=60)
+            time.sleep(1)
+        finally:
+            counts = [tracer.counts() for tracer in tracers]
+        their_counts, our_counts = counts
+    differences = 0
+    for key in sorted(our_counts.keys() | their_counts.keys()):
+        counts = [found.get(key, 0) for found in (our_counts, their_counts)]
+        mark = " " if counts[0] == counts[1] else "!" if counts[1] else "-"
+        differences += mark == "!"
+        print(f"{mark} {':'.join(key):40} rdtrace {counts[0]:6} DTrace {counts[1]:6}")
+    print(f"{differences} of {len(our_counts.keys() | their_counts.keys())} differ")
+    return 1 if differences or not our_counts else 0
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["load"]:
+        load(sys.argv[2])
+    else:
+        sys.exit(main())
