@@ -145,6 +145,14 @@ fn emit_body<'p>(
                 match action {
                     Action::Exit(status) => exit(emit, status)?,
                     Action::Raise(signal) => raise(emit, signal)?,
+                    Action::WriteUser(_) => {
+                        let message = "copyout() and copyoutstr() are not supported yet: rdtrace does not \
+                             write to the memory of traced programs";
+                        return Err(Refusal {
+                            span: stmt.span,
+                            message: message.into(),
+                        });
+                    }
                     Action::Speculate(id) => {
                         // Without an active speculation, the clause is over.
                         let found = emit.speculate(id, ways.end)?;

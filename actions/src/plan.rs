@@ -121,6 +121,7 @@ fn names_process(body: &[Stmt]) -> bool {
                 | Action::Ftruncate
                 | Action::Setopt(..)
                 | Action::Raise(_)
+                | Action::WriteUser(_)
                 | Action::Speculate(_)
                 | Action::Commit(_)
                 | Action::Discard(_) => false,
@@ -151,7 +152,8 @@ fn uses_aggregation(body: &[Stmt]) -> bool {
                 | Action::Freopen(..)
                 | Action::Ftruncate
                 | Action::Setopt(..)
-                | Action::Raise(_) => false,
+                | Action::Raise(_)
+                | Action::WriteUser(_) => false,
             },
             StmtKind::Expr(_) | StmtKind::If { .. } | StmtKind::Aggregate { .. } => false,
         };
@@ -209,7 +211,7 @@ impl Planner<'_> {
                 let name = self.defer(name);
                 OutputKind::Setopt(name, value.as_ref().map(|value| self.defer(value)))
             }
-            Action::Raise(_) => OutputKind::Raise,
+            Action::Raise(_) | Action::WriteUser(_) => OutputKind::Silent,
             Action::Printa(format, aggs) => {
                 OutputKind::Printa(format.clone().map(Arc::new), aggs.clone())
             }

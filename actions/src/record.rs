@@ -185,8 +185,8 @@ pub enum OutputKind {
     Ftruncate,
     /// `setopt(name[, value])`.
     Setopt(Expr, Option<Expr>),
-    /// `raise(signal)`, which the kernel side has done.
-    Raise,
+    /// `raise(signal)` and its like, which the kernel side has done.
+    Silent,
 }
 
 /// The fields that say which speculation is meant. Both are 0 if none is.

@@ -202,6 +202,10 @@ impl Printer<'_> {
                 format!("setopt({}{})", self.expr(name), value.collect::<String>())
             }
             Action::Raise(signal) => format!("raise({})", self.expr(signal)),
+            Action::WriteUser(args) => {
+                let args: Vec<String> = args.iter().map(|arg| self.expr(arg)).collect();
+                format!("copyout({})", args.join(", "))
+            }
             Action::Printa(format, aggs) => {
                 let format = format.iter().map(|format| quote(&format_text(format)));
                 let aggs = aggs.iter().map(|agg| self.agg(*agg));
@@ -459,6 +463,7 @@ impl Structs {
                     | Action::Commit(e)
                     | Action::Discard(e)
                     | Action::Raise(e) => self.expr(e),
+                    Action::WriteUser(args) => args.iter().for_each(|arg| self.expr(arg)),
                     Action::Printa(..)
                     | Action::Clear(_)
                     | Action::Trunc(_, None)

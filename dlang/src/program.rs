@@ -373,6 +373,9 @@ pub enum Action {
     Setopt(Expr, Option<Expr>),
     /// `raise(signal)`, and `stop()` with `SIGSTOP`: sends the process that fires a signal.
     Raise(Expr),
+    /// `copyout(from, to, size)` and `copyoutstr(from, to, size)`: writes to the memory of the process that
+    /// fires. It is checked, and no code is made of it yet.
+    WriteUser([Expr; 3]),
 }
 
 impl Action {
@@ -380,7 +383,7 @@ impl Action {
     #[must_use]
     pub fn is_destructive(&self) -> bool {
         match self {
-            Self::System(..) | Self::Freopen(..) | Self::Raise(_) => true,
+            Self::System(..) | Self::Freopen(..) | Self::Raise(_) | Self::WriteUser(_) => true,
             Self::Trace(_)
             | Self::Printf(..)
             | Self::Printa(..)

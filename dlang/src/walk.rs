@@ -41,6 +41,7 @@ pub fn each_expr<'s>(stmt: &'s Stmt, f: &mut dyn FnMut(&'s Expr)) {
             Action::Printf(_, args) | Action::System(_, args) | Action::Freopen(_, args) => {
                 args.iter().for_each(f);
             }
+            Action::WriteUser(args) => args.iter().for_each(f),
             Action::Setopt(name, value) => {
                 f(name);
                 value.iter().for_each(f);

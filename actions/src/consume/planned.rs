@@ -73,7 +73,7 @@ impl PlannedEcb {
                     .map(|format| aggregate::Plan::new(format, ids.len()));
                 Planned::Printa(plan, ids.clone())
             }
-            OutputKind::Exit | OutputKind::Raise => Planned::Nothing,
+            OutputKind::Exit | OutputKind::Silent => Planned::Nothing,
             OutputKind::System(format, args) => Planned::System(format_plan(format, args)),
             OutputKind::Freopen(format, args) => {
                 Planned::Freopen(format.as_ref().map(|format| format_plan(format, args)))

@@ -242,6 +242,9 @@ impl Checker<'_> {
                 let signal = node(ExprKind::Int(SIGSTOP), Type::INT, span);
                 Action::Raise(signal)
             }
+            Ok(ActionName::Copyout | ActionName::Copyoutstr) => {
+                Action::WriteUser([number(self, 0)?, number(self, 1)?, number(self, 2)?])
+            }
             Ok(ActionName::Return) => {
                 number(self, 0)?;
                 return self.no_return(span);

@@ -483,8 +483,12 @@ impl Checker<'_> {
             }
             if conversion.aggregation {
                 if !fits_aggregation(conversion) {
-                    let error = mismatch("printa", conversion, number, 1, "aggregation", span);
-                    return self.reject(error);
+                    let message = format!(
+                        "printa( ) aggregating action is incompatible with conversion #{number} prototype:\n\tconversion: {}\n\t prototype: {}",
+                        conversion.shown(),
+                        prototype(conversion)
+                    );
+                    return self.plain_error(Tag::PrintfArgType, span, &message);
                 }
                 continue;
             }

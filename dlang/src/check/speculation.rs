@@ -70,6 +70,8 @@ impl Checker<'_> {
             | ActionName::Ftruncate
             | ActionName::Setopt
             | ActionName::Raise
+            | ActionName::Copyout
+            | ActionName::Copyoutstr
             | ActionName::Stop
             | ActionName::Return
             | ActionName::Symbol(_) => {

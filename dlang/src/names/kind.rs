@@ -123,6 +123,8 @@ pub enum ActionName {
     Setopt,
     Raise,
     Stop,
+    Copyout,
+    Copyoutstr,
     Return,
 }
 

@@ -41,8 +41,8 @@ pub const TABLE: &[Name] = &[
     subroutine("copyin", ValueType::Scratch, &[ADDRESS, SIZE], Ok(Subroutine::Copyin)),
     subroutine("copyinstr", STRING, &[ADDRESS, optional(SIZE)], Ok(Subroutine::Copyinstr)),
     subroutine("copyinto", ValueType::Void, &[ADDRESS, SIZE, SCRATCH], Ok(Subroutine::Copyinto)),
-    subroutine("copyout", ValueType::Void, &[MEMORY, ADDRESS, SIZE], Err(NO_WRITING)).destructive(),
-    subroutine("copyoutstr", ValueType::Void, &[CHARS, ADDRESS, SIZE], Err(NO_WRITING)).destructive(),
+    action("copyout", &[MEMORY, ADDRESS, SIZE], Ok(ActionName::Copyout)).destructive(),
+    action("copyoutstr", &[CHARS, ADDRESS, SIZE], Ok(ActionName::Copyoutstr)).destructive(),
     aggregating("count", &[], AggregatingName::Count),
     variable("cpu", INT, Builtin::Cpu),
     variable("curthread", ValueType::Kernel("task_struct"), Builtin::Curthread),
@@ -221,8 +221,6 @@ const NO_MEMORY_RECORDS: Lack =
     Lack::Unsupported("rdtrace does not record memory; trace the members you need");
 const NO_SCRATCH: Lack =
     Lack::Unknown("alloca, bcopy, copyin and copyinto bring memory to a program");
-const NO_WRITING: Lack =
-    Lack::Unsupported("rdtrace does not write to the memory of traced programs");
 
 const NULL: Name = row("NULL", Kind::Variable(ValueType::Void, Ok(Variable::Null)));
 
