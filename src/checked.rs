@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actions::lower::Enabled;
 use anyhow::Result;
 use dlang::diag::Diagnostic;
-use dlang::program::{Program, Unfit};
+use dlang::program::{Given, ProbeSpec, Program, Unfit};
 use dlang::tags::Tag;
 
 use crate::compile::{Parsed, check_program, program_errors, refusal};
@@ -40,14 +40,10 @@ impl Checked {
 
     /// The clauses on these probes; those that are wrong for a probe's arguments are not on it.
     pub(crate) fn on(&self, found: &[Found]) -> Vec<Enabled> {
-        let on = |Found { spec, probe }: &Found| {
-            let types = |n| probe.arg_type(n);
-            let desc = self.parsed.spec(*spec);
-            let given = (&types as &dyn Fn(u8) -> _, probe.dependent);
-            let clause = self.program.clause_for(spec.0, desc, given)?;
+        let on = |found: &Found| {
             Some(Enabled {
-                clause,
-                probe: Arc::clone(probe),
+                clause: self.clause_on(found)?,
+                probe: Arc::clone(&found.probe),
             })
         };
         found.iter().filter_map(on).collect()
@@ -56,8 +52,7 @@ impl Checked {
     /// The program checked with these probes, too; `None` if their `args[]` have the types of some that it
     /// was checked with.
     pub(crate) fn with(&self, found: &[Found], options: &Options) -> Result<Option<Self>> {
-        let is_known = |found| self.has_clause_for(found) || self.unfit_for(found).is_some();
-        if found.iter().all(is_known) {
+        if found.iter().all(|found| self.knows(found)) {
             return Ok(None);
         }
         let parsed = &self.parsed;
@@ -75,8 +70,8 @@ impl Checked {
     /// that there are.
     pub(crate) fn refuse_types(&self, found: &[Found], options: &Options) -> anyhow::Error {
         let parsed = &self.parsed;
-        let mut unfit = found.iter().filter(|found| !self.has_clause_for(found));
-        let other = unfit.next().or(found.first());
+        let mut unknown = found.iter().filter(|found| !self.knows(found));
+        let other = unknown.next().or(found.first());
         let (span, desc) = other.map_or_else(Default::default, |found| {
             (parsed.spec(found.spec).span, found.probe.desc.clone())
         });
@@ -90,17 +85,30 @@ impl Checked {
 
     /// Why a probe does not run a clause whose description it matches.
     pub(crate) fn unfit_for(&self, found: &Found) -> Option<&Unfit> {
-        let types = |n| found.probe.arg_type(n);
-        let desc = self.parsed.spec(found.spec);
-        let given = (&types as &dyn Fn(u8) -> _, found.probe.dependent);
-        self.program.unfit_for(found.spec.0, desc, given)
+        let program = &self.program;
+        self.ask(found, |spec, given| {
+            program.unfit_for(found.spec.0, spec, given)
+        })
     }
 
-    fn has_clause_for(&self, found: &Found) -> bool {
+    fn clause_on(&self, found: &Found) -> Option<usize> {
+        let program = &self.program;
+        self.ask(found, |spec, given| {
+            program.clause_for(found.spec.0, spec, given)
+        })
+    }
+
+    /// Whether the program was checked with such a probe.
+    fn knows(&self, found: &Found) -> bool {
+        self.clause_on(found).is_some() || self.unfit_for(found).is_some()
+    }
+
+    /// Asks the program about a probe: by the description that it matches, and what it gives.
+    fn ask<T>(&self, found: &Found, ask: impl FnOnce(&ProbeSpec, Given<'_>) -> T) -> T {
         let types = |n| found.probe.arg_type(n);
-        let desc = self.parsed.spec(found.spec);
-        let given = (&types as &dyn Fn(u8) -> _, found.probe.dependent);
-        let clause = self.program.clause_for(found.spec.0, desc, given);
-        clause.is_some()
+        ask(
+            self.parsed.spec(found.spec),
+            (&types, found.probe.dependent),
+        )
     }
 }

@@ -14,6 +14,7 @@
 
 mod generate;
 mod load;
+mod numbers;
 
 use actions::lower::PART_LENGTH;
 use load::{Verdict, verify, verify_in_parts};

@@ -67,7 +67,7 @@ impl PythonEvent {
     }
 
     /// Whether CPython has a marker of that name. What it has none for is meant only by descriptions that name it
-    /// ([`is_named_by`](Self::is_named_by)): a script for `python$target:::` was written for the markers, and the
+    /// from its beginning: a script for `python$target:::` was written for the markers, and the
     /// lock changes hands often.
     #[must_use]
     pub fn is_marker(self) -> bool {
@@ -81,13 +81,6 @@ impl PythonEvent {
             | Self::Audit => true,
             Self::GilWait | Self::GilAcquire | Self::GilRelease => false,
         }
-    }
-
-    /// Whether a description with this name, which fits the event's, means it: those that begin with a
-    /// glob mean CPython's markers.
-    #[must_use]
-    pub fn is_named_by(self, name: &str) -> bool {
-        self.is_marker() || name.starts_with(|first: char| first.is_ascii_alphanumeric())
     }
 
     /// The function of CPython that holds the marker, where it has one.

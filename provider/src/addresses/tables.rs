@@ -59,7 +59,8 @@ impl fmt::Display for NoRoom {
 pub struct Tables {
     memory: Words,
     processes: Map,
-    /// The processes that found no room for what they have mapped, or not for all of it.
+    /// The processes that found no room for what they have mapped, or not for all of it. Those that are gone stay: their
+    /// stacks may not have been shown yet.
     crowded: HashSet<u32>,
     /// The rows that there is room for, and those that are taken.
     room: usize,

@@ -37,6 +37,13 @@ pub(crate) fn fits(desc: &ProbeDesc, module: &str, function: &str, name: &str) -
         && Glob::new(&desc.name).matches(name)
 }
 
+/// Whether the name in a description is one, at least where it begins: what an empty name or a glob matches may be
+/// more than what is meant.
+pub(crate) fn begins_a_name(desc: &ProbeDesc) -> bool {
+    desc.name
+        .starts_with(|first: char| first.is_ascii_alphanumeric())
+}
+
 /// The full name of a probe of the provider `bare` in a scope.
 pub(crate) fn full_name(
     scope: Scope,

@@ -6,6 +6,8 @@
 //! ```
 
 mod expected;
+#[path = "../../../actions/tests/verifier/numbers.rs"]
+mod numbers;
 mod random;
 
 use crate::harness::{can_trace, rdtrace, run};

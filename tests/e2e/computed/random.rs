@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::numbers::Random;
+
 /// The variables, which each clause sets before it uses them.
 pub(super) const DECLARATIONS: &str = "\
 struct s { char c; unsigned char uc; short h; unsigned b : 3; int d : 11; uint64_t w : 40; long a[4]; };
@@ -240,31 +242,6 @@ pub(super) fn clause(seed: u64) -> Clause {
     let text = writer.random.one_in(3);
     statements.push(Statement::Print(writer.value(text, 3), text));
     Clause { seed, statements }
-}
-
-/// Numbers that look random, the same for the same seed (`SplitMix64`).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % limit as u64).unwrap()
-    }
-
-    fn one_in(&mut self, n: usize) -> bool {
-        self.below(n) == 0
-    }
-
-    fn pick(&mut self, from: &[&'static str]) -> &'static str {
-        from[self.below(from.len())]
-    }
 }
 
 /// Joins what an expression is made of: texts, and expressions in their places.

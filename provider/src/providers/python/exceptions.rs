@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use dlang::program::{Dependent, ProbeDesc};
 
-use super::super::names::{fits, full_name, means};
+use super::super::names::{begins_a_name, fits, full_name, means};
 use super::super::part::{Made, Offer, Origin, Search};
 use super::NAME;
 use crate::probe::{Moment, ProbeKind, Site, Sites};
@@ -34,10 +34,10 @@ const DEPENDENT: Dependent = Dependent {
 pub(super) fn offer<'f>(search: &Search<'f>, desc: &ProbeDesc) -> Option<Offer<'f>> {
     let Search { file, scope, .. } = *search;
     let module = file.module();
-    let is_named = desc
-        .name
-        .starts_with(|first: char| first.is_ascii_alphanumeric());
-    if !is_named || !means(&desc.provider, NAME, scope) || !fits(desc, &module, FUNCTION, RAISE) {
+    if !begins_a_name(desc)
+        || !means(&desc.provider, NAME, scope)
+        || !fits(desc, &module, FUNCTION, RAISE)
+    {
         return None;
     }
     let Place {

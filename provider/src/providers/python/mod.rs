@@ -14,7 +14,7 @@ use dlang::program::ProbeDesc;
 use self::choice::{Choice, has_marker};
 use super::file::{FileProbes, Group};
 use super::interpreter::{Interpreter, Lacking, Located, Why};
-use super::names::{d_name, fits, full_name, means};
+use super::names::{begins_a_name, d_name, fits, full_name, means};
 use super::part::{Made, Offer, Origin, Provider, Search};
 use super::usdt;
 use crate::probe::{File, ProbeKind, PythonEvent, PythonSites, Scope, SourceArgs};
@@ -123,7 +123,7 @@ fn without_markers<'f>(search: &Search<'f>, desc: &ProbeDesc) -> Vec<Offer<'f>> 
     let module = file.module();
     let mut events = PythonEvent::ALL.to_vec();
     events.retain(|event| {
-        event.is_named_by(&wanted.name)
+        (event.is_marker() || begins_a_name(&wanted))
             && fits(&wanted, &module, event.function(), event.name())
             && !has_marker(file, event.name())
     });
