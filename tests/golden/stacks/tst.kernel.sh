@@ -1,5 +1,6 @@
 # A kernel's stack shows by its functions, innermost first, in all forms; in BEGIN there is none.
-at='syscall:::entry /pid == $pid/'
+# One thread alone: until exit() has come to all CPUs another one's call would be counted too.
+at='syscall:::entry /tid == $pid/'
 $rdtrace -q -n "$at"' { stack(); exit(0); }' | grep -c '^              vmlinux`[a-zA-Z_0-9.]*+0x[0-9a-f]*$' |
     awk '{ print ($1 >= 2) ? "functions of the kernel" : "no such function" }'
 $rdtrace -q -n "$at"' { printf("%k", stack(1)); exit(0); }' | awk 'NR == 1 { print "[" $0 "]" } NR == 2 { print ($0 ~ /^vmlinux`/) }'
