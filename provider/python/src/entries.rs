@@ -28,7 +28,7 @@
 //! put on each jump after which the same instruction cannot come again, and its flags tell which
 //! way it will go. Then all paths are checked once more: each that leads to the next instruction must
 //! pass one site, each that leads to the same one none. In a build for which this does not hold, entries are
-//! paired with returns.
+//! paired with returns. Whether another opcode's handler could lead to a site is asked last.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,6 +36,7 @@ use iced_x86::{ConditionCode, FlowControl, Instruction};
 use serde::{Deserialize, Serialize};
 
 use super::code::{Home, State, emulated, straight};
+use super::exclusive::executed_for_others;
 use super::finder::{FRAME, Finder, NEXT_INSTR};
 use super::opcodes::Opcodes;
 use super::site::{Condition, Event, Execution, InstructionPointer, Location, Site};
@@ -160,11 +161,29 @@ fn find_with(
         ));
     }
     // All of them, or some: in 3.11 one form's handler may go on in the other's.
-    (1..1_usize << candidates.len())
+    let sites = (1..1_usize << candidates.len())
         .rev()
         .map(|some| chosen(&candidates, some))
         .find(|sites| handlers.iter().all(|handler| handler.counts_once(sites, 0)))
-        .ok_or_else(|| "no choice of sites counts each entry once".to_owned())
+        .ok_or_else(|| "no choice of sites counts each entry once".to_owned())?;
+    Ok(without_needless_checks(finder, opcodes, sites))
+}
+
+/// The sites, without the check of the opcode where no other can be there: the read of the process's
+/// memory that it takes is a good part of what a hit costs.
+fn without_needless_checks(
+    finder: &Finder<'_, '_>,
+    opcodes: &Opcodes,
+    mut sites: Vec<EntrySite>,
+) -> Vec<EntrySite> {
+    let others = executed_for_others(finder, opcodes.resume);
+    for EntrySite { site, .. } in &mut sites {
+        let alone = others.as_ref().is_some_and(|o| !o.contains(&site.address));
+        if alone && site.condition.is_none() {
+            site.opcodes.clear();
+        }
+    }
+    sites
 }
 
 /// Those of the candidates whose bits are set.

@@ -20,6 +20,7 @@ mod describe;
 mod entries;
 mod event;
 mod exceptions;
+mod exclusive;
 mod finder;
 mod flow;
 mod frames;

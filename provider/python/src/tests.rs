@@ -132,6 +132,7 @@ fn interpreters_found_here() {
                 for site in build.sites.iter().chain(entries) {
                     check_site(&name, &file, site);
                 }
+                check_exclusive(&name, &file, &build);
                 let gc = build.collectors.as_ref().map_or("no gc", |_| "gc");
                 if let Err(why) = &build.entries {
                     println!("no entries alone: {name}: {why}");
@@ -215,6 +216,36 @@ fn check_site(name: &str, file: &[u8], site: &Site) {
 }
 
 /// What a recording must give again.
+/// That a site to which no other opcode leads is none any more once one does.
+fn check_exclusive(name: &str, file: &[u8], build: &Build) {
+    let entries = build.entries.iter().flatten().map(|entry| &entry.site);
+    let Some(site) = entries.into_iter().find(|site| site.opcodes.is_empty()) else {
+        return;
+    };
+    let image = Image::parse(file).unwrap();
+    let opcodes = opcodes::of(build.version.minor).unwrap();
+    let undefined: Vec<u8> = opcodes.undefined().collect();
+    let table = table::find(&image, &undefined).unwrap();
+    let led_to_by = |opcode: u8| {
+        // Its handler becomes a `jmp` to the site.
+        let handler = table.targets[usize::from(opcode)];
+        let offset = usize::try_from(image.file_offset(handler).unwrap()).unwrap();
+        let distance = site.address.cast_signed() - handler.cast_signed() - 5;
+        let mut altered = file.to_vec();
+        altered[offset] = 0xe9;
+        altered[offset + 1..offset + 5]
+            .copy_from_slice(&i32::try_from(distance).unwrap().to_le_bytes());
+        // Some handlers are needed for more than their own sake.
+        let entries = analyse(&altered).ok()?.entries.ok()?;
+        entries
+            .into_iter()
+            .find(|entry| entry.site.address == site.address)
+    };
+    let others = (0_u8..=255).filter(|op| !opcodes.resume.contains(op) && !undefined.contains(op));
+    let altered = others.take(40).find_map(led_to_by).unwrap();
+    assert!(!altered.site.opcodes.is_empty(), "{name}");
+}
+
 fn summary(build: &Build) -> String {
     let mut text = format!("{} {:?} {:?}\n", build.version, build.method, build.lines);
     for site in &build.sites {

@@ -40,14 +40,15 @@ impl Dispatch<'_> {
         }
         if self.pairs || self.gives_arguments(site) {
             self.examine_frame(emit, site);
-        } else if let InstructionPointer::Variable { location, ahead } = site.instruction {
-            // The opcode alone is enough to tell that this is what it is taken for.
-            locate(emit, Reg::R8, location, self.scratch.word);
-            add(emit, Reg::R8, -ahead);
-            self.check_opcode(emit, site);
         } else if !site.opcodes.is_empty() {
-            locate(emit, Reg::R6, site.frame, self.scratch.word);
-            self.read_frame(emit, site);
+            // The opcode alone is enough to tell that this is what it is taken for.
+            if let InstructionPointer::Variable { location, ahead } = site.instruction {
+                locate(emit, Reg::R8, location, self.scratch.word);
+                add(emit, Reg::R8, -ahead);
+            } else {
+                locate(emit, Reg::R6, site.frame, self.scratch.word);
+                self.read_frame(emit, site);
+            }
             self.check_opcode(emit, site);
         }
         emit.asm.jump(if starts(site.event) {

@@ -1,0 +1,135 @@
+//! Which of the interpreter's code is executed for other opcodes than some. At a place that is not, the
+//! instruction needs no look in the process's memory: a hit there means one of those opcodes.
+//!
+//! All that the others lead to is followed, both ways at conditional jumps, over calls. An indirect
+//! jump that takes an address out of an array goes on to the next opcode's handler, which is known
+//! already. One of another form (a `switch`, where an offset is added first) may lead anywhere, and
+//! then nothing is known of any place.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use iced_x86::{FlowControl, Instruction, Mnemonic, OpKind, Register as R};
+
+use super::finder::Finder;
+use super::flow::reachable;
+use super::unwind::Functions;
+
+/// More instructions than the loop has.
+const MOST: usize = 200_000;
+
+/// How far before a jump the instruction is looked for that gives it its target.
+const BACK: usize = 16;
+
+/// The addresses of all instructions that other opcodes than `own` lead to, and the starts of the
+/// functions that the loop is made of; `None` if these cannot be told.
+pub(super) fn executed_for_others(finder: &Finder<'_, '_>, own: &[u8]) -> Option<BTreeSet<u64>> {
+    let functions = Functions::of(finder.image)?;
+    let table = finder.table;
+    let opcodes = (0_u8..=255).zip(&table.targets);
+    let others = opcodes.filter(|(opcode, _)| !own.contains(opcode));
+    let others = others.map(|(_, &handler)| Some(handler));
+    let around = table
+        .targets
+        .iter()
+        .map(|&handler| functions.around(handler));
+    let starts = around.map(|function| function.map(|f| f.start));
+    let starts: Option<BTreeSet<u64>> = others.chain(starts).collect();
+    let all = reachable(finder.image, starts?, MOST);
+    let is_known = all.len() < MOST
+        && all
+            .values()
+            .filter(|insn| insn.flow_control() == FlowControl::IndirectBranch)
+            .all(|jump| takes_an_element(jump, &all, table.address));
+    is_known.then(|| all.into_keys().collect())
+}
+
+/// Whether the target of an indirect jump is an element of an array of addresses: of the table at
+/// `table`, where the array's address is in the code.
+fn takes_an_element(jump: &Instruction, all: &BTreeMap<u64, Instruction>, table: u64) -> bool {
+    if jump.op0_kind() == OpKind::Memory {
+        return is_element(jump, table);
+    }
+    let mut register = jump.op0_register();
+    let mut at = jump.ip();
+    for _ in 0..BACK {
+        let before = all.range(..at).next_back().map(|(_, insn)| insn);
+        let Some(before) = before.filter(|insn| insn.next_ip() == at) else {
+            return false;
+        };
+        at = before.ip();
+        if before.op0_kind() != OpKind::Register
+            || before.op0_register().full_register() != register
+            || matches!(before.mnemonic(), Mnemonic::Cmp | Mnemonic::Test)
+        {
+            continue;
+        }
+        match (before.mnemonic(), before.op1_kind()) {
+            (Mnemonic::Mov, OpKind::Memory) => return is_element(before, table),
+            (Mnemonic::Mov, OpKind::Register) => register = before.op1_register(),
+            _ => return false,
+        }
+    }
+    false
+}
+
+/// Whether the memory that `insn` names is an element of such an array.
+fn is_element(insn: &Instruction, table: u64) -> bool {
+    insn.memory_index() != R::None
+        && insn.memory_index_scale() == 8
+        && (insn.memory_base() != R::None || insn.memory_displacement64() == table)
+}
+
+#[cfg(test)]
+mod tests {
+    use iced_x86::{Decoder, DecoderOptions};
+
+    use super::*;
+
+    const TABLE: u64 = 0x40_2000;
+
+    /// Whether the last instruction of some code, an indirect jump, takes an element.
+    fn ends_by_an_element(code: &[u8]) -> bool {
+        let decoder = Decoder::with_ip(64, code, 0x1000, DecoderOptions::NONE);
+        let all: BTreeMap<u64, Instruction> =
+            decoder.into_iter().map(|insn| (insn.ip(), insn)).collect();
+        let (_, jump) = all.last_key_value().unwrap();
+        assert_eq!(jump.flow_control(), FlowControl::IndirectBranch);
+        takes_an_element(jump, &all, TABLE)
+    }
+
+    #[test]
+    fn the_next_opcode_is_taken_from_an_array() {
+        let jump_r14_rax = [0x41, 0xff, 0x24, 0xc6]; // jmp *(%r14,%rax,8)
+        assert!(ends_by_an_element(&jump_r14_rax));
+        let by_rcx = [
+            0x48, 0x8b, 0x0c, 0xc1, // mov (%rcx,%rax,8), %rcx
+            0x49, 0x89, 0x5c, 0x24, 0x38, // mov %rbx, 0x38(%r12)
+            0xff, 0xe1, // jmp *%rcx
+        ];
+        assert!(ends_by_an_element(&by_rcx));
+        let copied = [
+            0x48, 0x8b, 0x0c, 0xc1, // mov (%rcx,%rax,8), %rcx
+            0x48, 0x89, 0xca, // mov %rcx, %rdx
+            0xff, 0xe2, // jmp *%rdx
+        ];
+        assert!(ends_by_an_element(&copied));
+        let table = [0xff, 0x24, 0xc5, 0x00, 0x20, 0x40, 0x00]; // jmp *0x402000(,%rax,8)
+        assert!(ends_by_an_element(&table));
+    }
+
+    #[test]
+    fn a_switch_may_lead_anywhere() {
+        let relative = [
+            0x48, 0x63, 0x04, 0x82, // movslq (%rdx,%rax,4), %rax
+            0x48, 0x01, 0xd0, // add %rdx, %rax
+            0xff, 0xe0, // jmp *%rax
+        ];
+        assert!(!ends_by_an_element(&relative));
+        let another_table = [0xff, 0x24, 0xc5, 0x00, 0x30, 0x40, 0x00]; // jmp *0x403000(,%rax,8)
+        assert!(!ends_by_an_element(&another_table));
+        let unknown = [0xff, 0xe0]; // jmp *%rax
+        assert!(!ends_by_an_element(&unknown));
+        let of_an_object = [0xff, 0x60, 0x18]; // jmp *0x18(%rax)
+        assert!(!ends_by_an_element(&of_an_object));
+    }
+}
