@@ -13,7 +13,8 @@
 //! function probes, that Python is traced, and the peers do the same beside.
 //!
 //! rdtrace uses the Python's own markers here (`-x pyusdt`), as the peers do; the rows called *made*
-//! are by probes made from the interpreter's code, which is what it would choose.
+//! are by probes made from the interpreter's code, which is what it would choose. One of these is
+//! repeated with Python 3.14: in 3.15 a hit has to look at the instruction's argument.
 //!
 //! Other work on the machine ends up in the numbers, so ratios count, and nothing is asserted.
 
@@ -41,6 +42,9 @@ const TURNS: usize = 5;
 /// Calls of the run that counts lost records.
 const MANY_CALLS: u32 = 1_000_000;
 
+/// A Python of the peers' tree without live function probes.
+const OLDER: &str = "/usr/bin/python3.14";
+
 /// The Python that is traced: its path, and the tree to chroot into for it.
 struct Subject {
     root: Option<PathBuf>,
@@ -59,6 +63,8 @@ enum Tracer {
     Null,
     /// rdtrace with these arguments.
     Rdtrace(Vec<String>),
+    /// The same, on another Python of the tree.
+    RdtraceOn(&'static str, Vec<String>),
     /// A peer, inside of its tree: its program and arguments.
     Peer(Vec<String>),
 }
@@ -109,6 +115,10 @@ fn main() {
 fn every_call(script: &Path) -> String {
     let text = fs::read_to_string(script).expect("the example is there");
     text.replace("/self->trace/", "/1/")
+}
+
+fn calls_of(python: &str, calls: u32, rounds: u32) -> String {
+    format!("{python} /tmp/rdtrace-bench.py /tmp/rdtrace-bench.ns {calls} {rounds}")
 }
 
 impl Subject {
@@ -218,6 +228,18 @@ impl Subject {
                 &["-x", "pyusdt=off", "-qs", &script, "-o", &out],
             ),
         ];
+        if self.has(OLDER.trim_start_matches('/')) {
+            let args = [
+                "-x",
+                "pyusdt=off",
+                "-qn",
+                "python$target:::function-entry { this->x = 0; }",
+            ];
+            rows.push(row(
+                "made: empty clause, Python 3.14",
+                Tracer::RdtraceOn(OLDER, args.map(Into::into).to_vec()),
+            ));
+        }
         let peer = |name, args: &[&str]| {
             row(
                 name,
@@ -299,10 +321,7 @@ impl Subject {
 
     /// The command, as it is run inside of the tree.
     fn calls(&self, calls: u32, rounds: u32) -> String {
-        format!(
-            "{} /tmp/rdtrace-bench.py /tmp/rdtrace-bench.ns {calls} {rounds}",
-            self.python
-        )
+        calls_of(self.python, calls, rounds)
     }
 
     /// The same, run from outside.
@@ -323,6 +342,10 @@ impl Subject {
             Tracer::None => run(Command::new("sh").args(["-c", &self.outside(&calls)])),
             Tracer::Null => Self::null_probe(&self.outside(&calls)),
             Tracer::Rdtrace(args) => run(rdtrace().args(args).args(["-c", &self.outside(&calls)])),
+            Tracer::RdtraceOn(python, args) => {
+                let calls = self.outside(&calls_of(python, CALLS, ROUNDS));
+                run(rdtrace().args(args).args(["-c", &calls]));
+            }
             Tracer::Peer(args) => {
                 let root = self.root.as_deref().unwrap_or(Path::new("/"));
                 run(Command::new("chroot")
