@@ -24,10 +24,10 @@ pub(super) struct Mapping {
 pub(super) struct MappedFile {
     /// Its name without directories, as it is shown.
     pub(super) name: Arc<str>,
-    pub(super) contents: Contents,
-    pub(super) image: OnceLock<Image>,
-    pub(super) table: OnceLock<Option<Table>>,
-    pub(super) interpreter: OnceLock<Option<Interpreter>>,
+    contents: Contents,
+    image: OnceLock<Image>,
+    table: OnceLock<Option<Table>>,
+    interpreter: OnceLock<Option<Interpreter>>,
 }
 
 /// What is read of it.
@@ -41,6 +41,17 @@ pub(super) enum Contents {
 }
 
 impl MappedFile {
+    /// A file of which nothing is known yet but its name, and how it is read.
+    pub(super) fn new(name: Arc<str>, contents: Contents) -> Self {
+        Self {
+            name,
+            contents,
+            image: OnceLock::new(),
+            table: OnceLock::new(),
+            interpreter: OnceLock::new(),
+        }
+    }
+
     /// By what its functions' stacks are walked.
     pub(super) fn table(&self) -> Option<&Table> {
         let made = self.table.get_or_init(|| match &self.contents {

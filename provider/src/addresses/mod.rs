@@ -10,6 +10,7 @@ mod interpreter;
 mod kernel;
 mod mapping;
 mod pythons;
+mod rows;
 pub(crate) mod spaces;
 mod symbol;
 mod table;

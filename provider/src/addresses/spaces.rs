@@ -10,7 +10,7 @@ use std::fs;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::mapping::{Contents, MappedFile, Mapping};
@@ -122,6 +122,8 @@ impl Spaces {
             known.forget(pid);
             if known.spaces.len() > 2 * MOST_ENDED {
                 known.spaces.retain(|_, space| !space.ended);
+                // Each is an open file.
+                known.files.retain(|_, file| Arc::strong_count(file) > 1);
             }
         }
     }
@@ -196,13 +198,8 @@ impl Known {
             return Arc::clone(known);
         }
         let name = mapping.path.file_name().unwrap_or(mapping.path.as_os_str());
-        let file = Arc::new(MappedFile {
-            name: escaped(name).into(),
-            contents: contents(pid, mapping),
-            image: OnceLock::new(),
-            table: OnceLock::new(),
-            interpreter: OnceLock::new(),
-        });
+        let contents = contents(pid, mapping);
+        let file = Arc::new(MappedFile::new(escaped(name).into(), contents));
         self.files.insert(key, Arc::clone(&file));
         file
     }

@@ -1,7 +1,7 @@
 //! The tables by which the generated code walks the stacks of processes: put in its memory when a
 //! process is seen to map a file, and told of when they are complete.
 //!
-//! The rows of a file are there once, whoever maps it, and stay. The ranges of a process are written
+//! The rows of a file are there once, whoever maps it ([`Rows`]). The ranges of a process are written
 //! anew with each change, to another place; the old place is given to others a while later, when no
 //! program can be reading it any more.
 
@@ -9,17 +9,14 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use unwind::Row;
 use unwind::memory::{MOST_RANGES_LOG2, MOST_ROWS_LOG2, RANGE, RANGES, ROWS_AT, Range};
 
 use super::mapping::{MappedFile, Mapping};
+use super::rows::{QUARANTINE, Rows, id_of};
 use crate::error::Error;
 use crate::map::{Map, Words};
-
-/// How long a place is left alone that a program may still be reading.
-const QUARANTINE: Duration = Duration::from_secs(2);
 
 /// Why the stacks of a process end early.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -62,19 +59,35 @@ pub struct Tables {
     /// The processes that found no room for what they have mapped, or not for all of it. Those that are gone stay: their
     /// stacks may not have been shown yet.
     crowded: HashSet<u32>,
-    /// The rows that there is room for, and those that are taken.
-    room: usize,
-    rows: u32,
-    /// Where files have their rows; `None` for those that found no room.
-    files: HashMap<usize, Option<u32>>,
-    /// Keeps the files alive by whose addresses `files` goes.
-    known: Vec<Arc<MappedFile>>,
+    /// The files of processes whose rows found no room when these were looked at; kept as long.
+    without_rows: HashMap<u32, Vec<Arc<MappedFile>>>,
+    rows: Rows,
     /// The ranges that have been in use.
     ranges: u32,
-    /// Where each process has its ranges: the first, and the power of two that there is room for.
-    places: HashMap<u32, (u32, u32)>,
+    /// Where each process has its ranges.
+    places: HashMap<u32, Place>,
     /// Places that are free again, by the power of two.
     free: HashMap<u32, VecDeque<(Instant, u32)>>,
+}
+
+/// What holds at some addresses of a process.
+enum Found {
+    Range(Range),
+    /// There is no table of the file.
+    NoTable,
+    /// There is one, and no room for it.
+    NoRoom,
+}
+
+/// Where a process has its ranges.
+#[derive(Debug)]
+struct Place {
+    /// The first.
+    first: u32,
+    /// The power of two that there is room for.
+    log2: u32,
+    /// The files whose rows they lead to, each once.
+    files: Vec<usize>,
 }
 
 impl Tables {
@@ -87,10 +100,8 @@ impl Tables {
             memory,
             processes,
             crowded: HashSet::new(),
-            room,
-            rows: 0,
-            files: HashMap::new(),
-            known: Vec::new(),
+            without_rows: HashMap::new(),
+            rows: Rows::new(u32::try_from(room).unwrap_or(u32::MAX)),
             ranges: 0,
             places: HashMap::new(),
             free: HashMap::new(),
@@ -100,21 +111,35 @@ impl Tables {
     /// A process has these mappings now, sorted by address.
     pub(super) fn update<'m>(&mut self, pid: u32, mappings: impl Iterator<Item = &'m Mapping>) {
         let mut ranges = Vec::new();
+        let mut files = Vec::new();
+        let mut without = Vec::new();
         for mapping in mappings.filter(|mapping| mapping.executable) {
-            if let Some(range) = self.range_of(mapping) {
-                ranges.push(range);
+            match self.range_of(mapping) {
+                Found::Range(range) => {
+                    ranges.push(range);
+                    files.push(id_of(&mapping.file));
+                }
+                Found::NoRoom => without.push(Arc::clone(&mapping.file)),
+                Found::NoTable => {}
             }
         }
+        if without.is_empty() {
+            self.without_rows.remove(&pid);
+        } else {
+            self.without_rows.insert(pid, without);
+        }
+        files.sort_unstable();
+        files.dedup();
         let all_fit = ranges.len() <= 1 << MOST_RANGES_LOG2;
         ranges.truncate(1 << MOST_RANGES_LOG2);
         let old = self.places.remove(&pid);
-        let placed = self.place(pid, &ranges);
-        if let Some((first, log2)) = old {
+        let placed = self.place(pid, &ranges, files);
+        if let Some(old) = old {
             if !placed {
                 // What it had before is no longer right, and the place is given to others.
                 let _ = self.processes.delete(&key(pid));
             }
-            self.give(first, log2);
+            self.leave(&old);
         }
         if placed && all_fit {
             self.crowded.remove(&pid);
@@ -128,7 +153,8 @@ impl Tables {
         if self.crowded.contains(&pid) {
             return Some(NoRoom::Ranges { pid });
         }
-        let has_none = self.files.get(&id_of(file)) == Some(&None);
+        let without = self.without_rows.get(&pid)?;
+        let has_none = without.iter().any(|other| Arc::ptr_eq(other, file));
         has_none.then(|| NoRoom::Rows {
             file: Arc::clone(&file.name),
             rows: file.table().map_or(0, |table| table.rows.len()),
@@ -136,7 +162,7 @@ impl Tables {
     }
 
     /// Writes the ranges of a process to a new place, and has the generated code know of it.
-    fn place(&mut self, pid: u32, ranges: &[Range]) -> bool {
+    fn place(&mut self, pid: u32, ranges: &[Range], files: Vec<usize>) -> bool {
         let Ok(count) = u32::try_from(ranges.len()) else {
             return false;
         };
@@ -149,26 +175,43 @@ impl Tables {
         let value = [first.to_ne_bytes(), count.to_ne_bytes()].concat();
         let placed = self.processes.update(&key(pid), &value).is_ok();
         if placed {
-            self.places.insert(pid, (first, log2));
+            for file in &files {
+                self.rows.mapped(*file);
+            }
+            self.places.insert(pid, Place { first, log2, files });
         } else {
             self.give(first, log2);
         }
         placed
     }
 
-    /// A process is gone.
-    pub(super) fn forget(&mut self, pid: u32) {
-        if let Some((first, log2)) = self.places.remove(&pid) {
-            let _ = self.processes.delete(&key(pid));
-            self.give(first, log2);
+    /// What a process had is no longer in use.
+    fn leave(&mut self, place: &Place) {
+        self.give(place.first, place.log2);
+        for file in &place.files {
+            self.rows.unmapped(*file);
         }
     }
 
-    fn range_of(&mut self, mapping: &Mapping) -> Option<Range> {
-        let table = mapping.file.table()?;
-        let first = self.rows_of(&mapping.file, &table.rows)?;
-        let start = table.address_of(mapping.offset)?;
-        let end = start.checked_add(mapping.end - mapping.start)?;
+    /// A process is gone.
+    pub(super) fn forget(&mut self, pid: u32) {
+        if let Some(place) = self.places.remove(&pid) {
+            let _ = self.processes.delete(&key(pid));
+            self.leave(&place);
+        }
+    }
+
+    fn range_of(&mut self, mapping: &Mapping) -> Found {
+        let Some(table) = mapping.file.table() else {
+            return Found::NoTable;
+        };
+        let place = table.address_of(mapping.offset).and_then(|start| {
+            let end = start.checked_add(mapping.end - mapping.start)?;
+            Some((start, end))
+        });
+        let Some((start, end)) = place else {
+            return Found::NoTable;
+        };
         // The rule at the start may be that of a row before it.
         let behind = table
             .rows
@@ -178,36 +221,19 @@ impl Tables {
             .rows
             .partition_point(|row| u64::from(row.address) < end);
         let count = to.saturating_sub(from).min(1 << MOST_ROWS_LOG2);
-        Some(Range {
-            start: mapping.start,
-            end: mapping.end,
-            base: mapping.start.wrapping_sub(start),
-            first: first + u32::try_from(from).ok()?,
-            rows: u32::try_from(count).ok()?,
+        let (Ok(from), Ok(rows)) = (u32::try_from(from), u32::try_from(count)) else {
+            return Found::NoRoom;
+        };
+        let first = self.rows.of_file(&mapping.file, &table.rows, &self.memory);
+        first.map_or(Found::NoRoom, |first| {
+            Found::Range(Range {
+                start: mapping.start,
+                end: mapping.end,
+                base: mapping.start.wrapping_sub(start),
+                first: first + from,
+                rows,
+            })
         })
-    }
-
-    /// The first row of a file, whose rows are put in memory if they are not yet there.
-    fn rows_of(&mut self, file: &Arc<MappedFile>, rows: &[Row]) -> Option<u32> {
-        let id = id_of(file);
-        if let Some(first) = self.files.get(&id) {
-            return *first;
-        }
-        self.known.push(Arc::clone(file));
-        let first = self.rows;
-        let behind = u32::try_from(rows.len())
-            .ok()
-            .and_then(|count| first.checked_add(count))
-            .filter(|behind| *behind as usize <= self.room);
-        self.files.insert(id, behind.map(|_| first));
-        let behind = behind?;
-        let at = (ROWS_AT / 8) as usize + first as usize;
-        for (word, row) in self.memory.as_slice().iter().skip(at).zip(rows) {
-            let bits = u64::from(row.address) | u64::from(row.rule) << 32;
-            word.store(bits, Ordering::Relaxed);
-        }
-        self.rows = behind;
-        Some(first)
     }
 
     fn write(&self, at: usize, bytes: &[u8]) {
@@ -243,10 +269,6 @@ impl Tables {
     }
 }
 
-fn id_of(file: &Arc<MappedFile>) -> usize {
-    Arc::as_ptr(file) as usize
-}
-
 fn key(pid: u32) -> [u8; 8] {
     u64::from(pid).to_ne_bytes()
 }
@@ -254,7 +276,6 @@ fn key(pid: u32) -> [u8; 8] {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::sync::OnceLock;
 
     use unwind::memory::ROW;
 
@@ -273,13 +294,7 @@ mod tests {
     /// Our own program, mapped.
     fn own() -> Mapping {
         let exe = fs::File::open("/proc/self/exe").unwrap();
-        let file = MappedFile {
-            name: "own".into(),
-            contents: Contents::File(exe),
-            image: OnceLock::new(),
-            table: OnceLock::new(),
-            interpreter: OnceLock::new(),
-        };
+        let file = MappedFile::new("own".into(), Contents::File(exe));
         let maps = fs::read_to_string("/proc/self/maps").unwrap();
         let line = maps.lines().find(|line| line.contains("r-xp")).unwrap();
         let offset = line.split_whitespace().nth(2).unwrap();
@@ -337,5 +352,27 @@ mod tests {
         assert!(!is_known(&processes, 1));
         let found = tables.no_room(1, &mapping.file);
         assert_eq!(found, Some(NoRoom::Ranges { pid: 1 }));
+    }
+    #[test]
+    fn the_rows_of_a_file_that_nobody_maps_are_given_to_another() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let (old, new) = (own(), own());
+        let rows = old.file.table().unwrap().rows.len();
+        let room = u32::try_from(rows + rows / 2).unwrap();
+        let (mut tables, _) = tables(room, 4);
+        tables.update(1, [&old].into_iter());
+        tables.update(2, [&old].into_iter());
+        tables.forget(1);
+        let is_refused = |tables: &Tables, pid| tables.no_room(pid, &new.file).is_some();
+        tables.update(3, [&new].into_iter());
+        assert!(is_refused(&tables, 3));
+        tables.forget(2);
+        std::thread::sleep(QUARANTINE);
+        tables.update(4, [&new].into_iter());
+        assert!(!is_refused(&tables, 4));
+        // What the other process did before is told still.
+        assert!(is_refused(&tables, 3));
     }
 }
