@@ -276,8 +276,7 @@ fn programs_do_what_they_do_in_dtrace() {
     if let Ok(dtrace) = std::env::var("DTRACE") {
         record(&dtrace);
     }
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: tracing needs root");
+    if !test_support::root() {
         return;
     }
     let only = std::env::var("ONLY").ok();

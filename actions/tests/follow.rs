@@ -1,7 +1,6 @@
 //! The programs that keep the set of followed processes, on the running kernel. Needs root.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![expect(clippy::print_stderr, reason = "tests say what was covered")]
 
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
@@ -19,6 +18,7 @@ use provider::btf::Btf;
 use provider::features::KernelFeatures;
 use provider::map::Map;
 use provider::session::Session;
+use test_support::skipped;
 
 /// A session that follows what is put into its map.
 struct Following {
@@ -31,7 +31,7 @@ impl Following {
     fn start(most: u32) -> Option<Self> {
         let features = KernelFeatures::detect();
         let Some(mut btf) = Btf::of_kernel().filter(|_| KernelFeatures::loads_programs()) else {
-            eprintln!("skipped: no rights to load programs, or a kernel without BTF");
+            skipped("needs root, and a kernel with BTF");
             return None;
         };
         let source = Source {
@@ -179,7 +179,7 @@ fn a_process_stays_when_its_first_thread_ends() {
         .stdin(Stdio::piped())
         .spawn()
     else {
-        eprintln!("skipped: no /usr/bin/python3");
+        skipped("needs /usr/bin/python3");
         return;
     };
     let pid = python.id();

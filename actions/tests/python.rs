@@ -22,6 +22,7 @@ use provider::object::{MapId, Target};
 use provider::probe::{File, Probe, ProbeId, ProbeKind, PythonEvent, PythonSites, Scope};
 use provider::python::{self, Build, Event, Method};
 use provider::session::Session;
+use test_support::skipped;
 
 /// Uses all arguments in all ways: compared, as keys alone and with others, printed.
 const ALL: &str = r#"
@@ -217,7 +218,7 @@ fn task_fields() -> TaskFields {
 fn every_program_passes_the_verifier() {
     let features = KernelFeatures::detect();
     if !KernelFeatures::loads_programs() {
-        eprintln!("skipped: no rights to load programs");
+        skipped("needs root");
         return;
     }
     for (path, build) in builds() {
@@ -331,13 +332,13 @@ fn sites_are_attached_ends_first_and_all_where_they_pair() {
 fn frames_of_dead_processes_are_taken_out() {
     const FULL: u64 = 64;
     if !KernelFeatures::loads_programs() {
-        eprintln!("skipped: no rights to make maps");
+        skipped("needs root");
         return;
     }
     let builds = builds();
     let paired = builds.iter().find(|(_, b)| b.method == Method::Handlers);
     let Some((path, build)) = paired else {
-        eprintln!("skipped: no Python from 3.11 on");
+        skipped("needs a Python from 3.11 on");
         return;
     };
     let text = "function-return { this->x = 0; }";

@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn what_the_kernel_does_not_know_is_named() {
-        if !nix::unistd::geteuid().is_root() {
+        if !test_support::root() {
             return;
         }
         let lack = |insns: &[u64]| {

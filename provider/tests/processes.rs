@@ -1,7 +1,6 @@
 //! Following commands to their first instruction, and finding probes in what runs.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
-#![allow(clippy::print_stderr, reason = "tests say so when they are skipped")]
 
 mod common;
 
@@ -634,7 +633,7 @@ fn a_file_of_a_layer_that_two_containers_share_is_one_file() {
         let (file, _) = first[0].kind.file().unwrap();
         assert!(catalog.stands_for_others(file));
     } else {
-        eprintln!("skipped: needs overlay file systems");
+        test_support::skipped("needs overlay file systems");
     }
     let _ = (unmount("a"), unmount("b"));
 }

@@ -4,8 +4,8 @@
 //! program: [`Running::finish`] checks that for all of them.
 
 use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write as _};
+use std::fs;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+pub(crate) use test_support::skipped;
 
 /// The command under test.
 pub(crate) const RDTRACE: &str = env!("CARGO_BIN_EXE_rdtrace");
@@ -320,29 +321,12 @@ fn scratch() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
 }
 
-/// Whether this machine can run tests of real tracing; says so and counts the test, if not.
+/// Whether this machine can run tests of real tracing; counts the test as skipped if not.
 pub(crate) fn can_trace() -> bool {
-    if !nix::unistd::geteuid().is_root() {
-        return skipped("needs root");
-    }
-    true
+    test_support::root()
 }
 
 /// As [`can_trace`], for tests of Python's probes.
 pub(crate) fn can_trace_python() -> bool {
-    can_trace() && (Path::new(PYTHON).exists() || skipped("needs /usr/bin/python3"))
-}
-
-/// Counts a test as skipped; gives `false`.
-pub(crate) fn skipped(why: &str) -> bool {
-    let thread = thread::current();
-    let line = format!("test {}: skipped: {why}\n", thread.name().unwrap_or("?"));
-    // Not `eprint`, which `cargo test` hides when a test passes.
-    let _ = std::io::stderr().write_all(line.as_bytes());
-    let list: std::io::Result<File> = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(scratch().join("skipped"));
-    let _ = list.and_then(|mut file| file.write_all(line.as_bytes()));
-    false
+    can_trace() && test_support::has(PYTHON)
 }

@@ -1,7 +1,7 @@
 //! End-to-end tests: the `rdtrace` command on real processes and the real kernel.
 //!
 //! Most need root and Debian's `/usr/bin/python3`. A test that cannot run says why on standard
-//! error, adds that line to the file `skipped` in Cargo's directory for tests (`target/tmp`), and
+//! error, adds that line to the file `skipped` in `target/tmp`, and
 //! passes; `.ci/run` fails if root was missing.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]

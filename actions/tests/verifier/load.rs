@@ -16,6 +16,7 @@ use provider::probe::{
     ArgLocation, File, Moment, Probe, ProbeArg, ProbeId, ProbeKind, Register, Scope, Site, Sites,
 };
 use provider::session::Session;
+use test_support::skipped;
 
 /// One program at a time, so that those that are open are this one's.
 static ONE: Mutex<()> = Mutex::new(());
@@ -31,13 +32,9 @@ pub(crate) enum Verdict {
     Rejected(String),
 }
 
-/// Whether this process may load programs; says so if not.
+/// Whether this process may load programs; counts the test as skipped if not.
 pub(crate) fn may_load() -> bool {
-    let may = KernelFeatures::loads_programs();
-    if !may {
-        eprintln!("skipped: no rights to load programs");
-    }
-    may
+    KernelFeatures::loads_programs() || skipped("needs root")
 }
 
 /// Compiles a program and has it verified. Its probes: those of rdtrace itself, timers, and

@@ -34,6 +34,7 @@ use predicates::storage::{
 use provider::features::KernelFeatures;
 use provider::object::{Context, MapId, MapKind, MapSpec, Relocation};
 use provider::session::Session;
+pub use test_support::root;
 
 /// An argument of a probe.
 #[derive(Clone, Debug)]
@@ -129,15 +130,6 @@ impl Default for Options {
             firings: 1,
         }
     }
-}
-
-/// Whether this is root; says `skipped: needs root` when not, which CI looks for.
-pub fn root() -> bool {
-    let root = nix::unistd::geteuid().is_root();
-    if !root {
-        eprintln!("skipped: needs root");
-    }
-    root
 }
 
 /// Runs each text with its arguments, all in one program, and compares the last value that it

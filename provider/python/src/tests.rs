@@ -121,8 +121,12 @@ fn interpreters_found_here() {
                 let code = "import sys; print('%d.%d.%d' % sys.version_info[:3])";
                 let output = Command::new(&python)
                     .args(["-I", "-S", "-c", code])
-                    .output()
-                    .unwrap();
+                    .output();
+                // One of another root, found by a link, may not start here.
+                let Some(output) = output.ok().filter(|output| output.status.success()) else {
+                    println!("does not start: {}", python.display());
+                    continue;
+                };
                 assert_eq!(
                     String::from_utf8_lossy(&output.stdout).trim(),
                     build.version.to_string(),

@@ -313,7 +313,7 @@ mod tests {
 
     #[test]
     fn a_file_that_finds_no_room_is_known() {
-        if !nix::unistd::geteuid().is_root() {
+        if !test_support::root() {
             return;
         }
         let mapping = own();
@@ -331,7 +331,7 @@ mod tests {
 
     #[test]
     fn a_process_that_finds_no_room_is_known_and_not_walked_by_what_it_had() {
-        if !nix::unistd::geteuid().is_root() {
+        if !test_support::root() {
             return;
         }
         let (mut tables, processes) = tables(3 << 20, 2);
@@ -355,7 +355,7 @@ mod tests {
     }
     #[test]
     fn the_rows_of_a_file_that_nobody_maps_are_given_to_another() {
-        if !nix::unistd::geteuid().is_root() {
+        if !test_support::root() {
             return;
         }
         let (old, new) = (own(), own());

@@ -5,30 +5,12 @@
     missing_docs,
     reason = "each test file uses a part of it"
 )]
-#![allow(clippy::print_stderr, reason = "tests say so when they are skipped")]
 
 use std::path::Path;
 use std::process::Command;
 
 use provider::object::{Context, MapId, MapKind, MapSpec, Program, Relocation};
-
-/// Whether this is root; says `skipped: needs root` when not, which CI looks for.
-pub fn root() -> bool {
-    let root = nix::unistd::geteuid().is_root();
-    if !root {
-        eprintln!("skipped: needs root");
-    }
-    root
-}
-
-/// Whether a file that a test needs is there; says so when not.
-pub fn has(path: &str) -> bool {
-    let there = Path::new(path).exists();
-    if !there {
-        eprintln!("skipped: needs {path}");
-    }
-    there
-}
+pub use test_support::{has, root};
 
 /// Puts a program in its place, executable, by a process of its own. A file that is open for writing
 /// cannot be run, and a descriptor of ours would be open, for a moment, in every command that
