@@ -85,6 +85,8 @@ pub(crate) struct Cli {
     pub(crate) check_python: Option<String>,
     /// `-x` and the options that are short for one, in order: `NAME` or `NAME=VALUE`.
     pub(crate) options: Vec<String>,
+    /// Those of them that `-b` and `-X` stand for, as they were written.
+    pub(crate) letters: Vec<(String, String)>,
     /// `$1` and so on.
     pub(crate) operands: Vec<String>,
     /// Options of `dtrace` that rdtrace does not have.
@@ -449,6 +451,12 @@ pub(crate) fn from_matches(matches: &ArgMatches) -> Result<Cli, Wrong> {
     options
         .extend(indexed(matches, "conformance").map(|(at, value)| (at, format!("stdc={value}"))));
     options.extend(indexed(matches, "format").map(|(at, name)| (at, format!("oformat={name}"))));
+    for (letter, name, option) in [("b", "bufsize", "bufsize"), ("X", "conformance", "stdc")] {
+        let written = values(matches, name).into_iter();
+        let written =
+            written.map(|value| (format!("{option}={value}"), format!("-{letter} {value}")));
+        cli.letters.extend(written);
+    }
     options.sort();
     cli.options = options.into_iter().map(|(_, option)| option).collect();
     Ok(cli)

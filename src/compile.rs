@@ -57,6 +57,36 @@ impl Parsed {
     }
 }
 
+/// Puts the names of probes where the program has their numbers.
+pub(crate) fn name_probes(
+    parsed: &mut Parsed,
+    catalog: &mut Catalog,
+    options: &Options,
+) -> Result<()> {
+    let mut unknown = Vec::new();
+    let mut name = |spec: &mut ProbeSpec| {
+        let Some(id) = spec.desc.id() else { return };
+        let known = u32::try_from(id).ok();
+        match known.and_then(|id| probe_by_id(catalog, ProbeId(id))) {
+            Some(desc) => spec.desc = desc,
+            None => {
+                let message = format!("invalid probe identifier {id}: Unknown probe identifier");
+                unknown.push(Diagnostic::new(Tag::PdescInval, spec.span, &message));
+            }
+        }
+    };
+    for item in &mut parsed.ast.items {
+        if let Item::Clause(clause) = item {
+            clause.probes.iter_mut().for_each(&mut name);
+        }
+    }
+    if !unknown.is_empty() {
+        return Err(program_errors(&unknown, &parsed.sources, options));
+    }
+    parsed.clauses = clauses(&parsed.ast);
+    Ok(())
+}
+
 /// Errors of the program: all that were found.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.iter().map(|error| error.text.as_str()).collect::<Vec<_>>().join("\n"))]

@@ -1,5 +1,6 @@
 //! `-l`: the probes there are.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use provider::catalog::Catalog;
 use provider::probe::{Probe, ProbeKind};
 use provider::text::escaped;
 
+use crate::attributes::Attributes;
 use crate::cli::Cli;
 use crate::compile::Parsed;
 use crate::message::Messages;
@@ -105,30 +107,8 @@ fn mark(probe: &Probe) -> &'static str {
 
 /// What `-v` adds: stability, argument types and, for USDT, the sites as the file describes them.
 fn details(out: &mut impl Write, catalog: &Catalog, probe: &Probe) -> io::Result<()> {
-    let (described, arguments) = stability::of_provider(&probe.desc);
-    write!(out, "\n\tProbe Description Attributes\n{described}")?;
-    write!(out, "\n\tArgument Attributes\n{arguments}")?;
-    writeln!(out, "\n\tArgument Types")?;
-    let is_without = match &probe.dependent {
-        Some(dependent) => dependent.outputs.is_empty(),
-        None => probe.args.is_empty(),
-    };
-    if is_without {
-        writeln!(out, "\t\tNone")?;
-    }
-    let shown = probe
-        .dependent
-        .map_or(&[][..], |dependent| dependent.outputs);
-    for (n, (_, ty)) in shown.iter().enumerate() {
-        writeln!(out, "\t\targs[{n}]: {ty}")?;
-    }
-    let own = probe.dependent.is_none().then_some(&probe.args);
-    for (n, arg) in own.into_iter().flat_map(|args| args.iter()).enumerate() {
-        match &arg.meaning {
-            Some(meaning) => writeln!(out, "\t\targs[{n}]: {meaning}")?,
-            None => writeln!(out, "\t\targs[{n}]: {}", arg.ty)?,
-        }
-    }
+    let (described, arguments) = stability::of_probe(&probe.desc);
+    write!(out, "{}", about(probe, described, arguments))?;
     if let Some(details) = catalog.details(probe) {
         writeln!(out, "\n\tSites in {}", details.file.display())?;
         if let Some(build_id) = details.build_id {
@@ -155,4 +135,33 @@ fn details(out: &mut impl Write, catalog: &Catalog, probe: &Probe) -> io::Result
         writeln!(out, "\t\tNote: {remark}")?;
     }
     writeln!(out)
+}
+
+/// Stability and argument types.
+pub(crate) fn about(probe: &Probe, described: Attributes, arguments: Attributes) -> String {
+    let mut out = format!(
+        "\n\tProbe Description Attributes\n{described}\n\tArgument Attributes\n{arguments}\n\
+         \tArgument Types\n"
+    );
+    let is_without = match &probe.dependent {
+        Some(dependent) => dependent.outputs.is_empty(),
+        None => probe.args.is_empty(),
+    };
+    if is_without {
+        out += "\t\tNone\n";
+    }
+    let shown = probe
+        .dependent
+        .map_or(&[][..], |dependent| dependent.outputs);
+    for (n, (_, ty)) in shown.iter().enumerate() {
+        let _ = writeln!(out, "\t\targs[{n}]: {ty}");
+    }
+    let own = probe.dependent.is_none().then_some(&probe.args);
+    for (n, arg) in own.into_iter().flat_map(|args| args.iter()).enumerate() {
+        let _ = match &arg.meaning {
+            Some(meaning) => writeln!(out, "\t\targs[{n}]: {meaning}"),
+            None => writeln!(out, "\t\targs[{n}]: {}", arg.ty),
+        };
+    }
+    out
 }

@@ -124,7 +124,8 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
         return list::everything(cli, &mut catalog, &mut target);
     }
 
-    let parsed = prepare::parse(cli, &options, sources, target.pid())?;
+    let mut parsed = prepare::parse(cli, &options, sources, target.pid())?;
+    compile::name_probes(&mut parsed, &mut catalog, &options)?;
     if cli.dump == Some(Dump::Ast) {
         return print(&dlang::dump::dump(&parsed.ast));
     }
@@ -132,7 +133,7 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
     depends::check(&parsed, &options, &mut catalog)?;
     prepare::choose_markers_for(&parsed, &options, &mut catalog);
     if cli.check_only && !cli.list || cli.dump == Some(Dump::Typed) {
-        return check_only(cli, &parsed, &options, &mut catalog);
+        return check_only(cli, &parsed, &options, &mut catalog, messages);
     }
 
     tell_omissions(cli, &parsed, &options, &mut catalog, messages);
@@ -162,7 +163,7 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
         &target,
     )?;
     check_number(&checked.parsed, &options, &matches)?;
-    stability::check_minimum(&checked.parsed, &checked.program, &options)?;
+    stability::check_minimum(&checked.parsed, &checked.program, &matches, &options)?;
     let mut output = open_output(cli, options.output.format, messages)?;
     if !options.output.quiet {
         announce(&parsed, &matches, messages);
@@ -194,7 +195,8 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
     );
     if cli.verbose && options.output.format == OutputFormat::Text {
         let checked = &enabler.enabling.checked;
-        output.write(&stability::report(&parsed, &checked.program))?;
+        let report = stability::report(&checked.parsed, &checked.program, &matches, true);
+        output.write(&report)?;
     }
     if cli.verbose {
         for name in &options.without_effect {
@@ -273,7 +275,7 @@ fn without_probes(cli: &Cli, messages: &Messages) -> Result<Option<i32>> {
     } else if cli.inputs.is_empty() && cli.check_only {
         0
     } else if cli.inputs.is_empty() && !cli.list {
-        if !cli.operands.is_empty() {
+        if !cli.operands.is_empty() || cli.options.iter().any(|option| option == "empty") {
             anyhow::bail!("no probes specified");
         }
         print_usage();
@@ -319,16 +321,28 @@ fn check_before_use(
 }
 
 /// `-e` and `--dump typed`: nothing is traced.
-fn check_only(cli: &Cli, parsed: &Parsed, options: &Options, catalog: &mut Catalog) -> Result<i32> {
+fn check_only(
+    cli: &Cli,
+    parsed: &Parsed,
+    options: &Options,
+    catalog: &mut Catalog,
+    messages: &Messages,
+) -> Result<i32> {
     let matches = match_once(parsed, catalog);
     let known = KnownArgs::of(parsed, &matches);
     let known = known.without(missing_anywhere(parsed, options, &matches));
     let program = check(parsed, options, &known)?;
-    stability::check_minimum(parsed, &program, options)?;
+    stability::check_minimum(parsed, &program, &matches, options)?;
     match cli.dump {
         Some(Dump::Typed) => print(&dlang::print::print(&program)),
-        None if cli.verbose => print(&stability::report(parsed, &program)),
-        Some(Dump::Ast | Dump::Bpf) | None => Ok(0),
+        None => {
+            let mut output = open_output(cli, OutputFormat::Text, messages)?;
+            if cli.verbose {
+                output.write(&stability::report(parsed, &program, &matches, false))?;
+            }
+            Ok(0)
+        }
+        Some(Dump::Ast | Dump::Bpf) => Ok(0),
     }
 }
 

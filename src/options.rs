@@ -284,8 +284,12 @@ impl Options {
         }
         for assignment in &cli.options {
             options.set_assignment(assignment).map_err(|error| {
-                let name = assignment.split('=').next().unwrap_or_default();
-                anyhow::anyhow!("failed to set -x {name}: {error}")
+                let mut letters = cli.letters.iter();
+                let written = match letters.find(|(option, _)| option == assignment) {
+                    Some((_, written)) => written.clone(),
+                    None => format!("-x {}", assignment.split('=').next().unwrap_or_default()),
+                };
+                anyhow::anyhow!("failed to set {written}: {error}")
             })?;
         }
         Ok(options)

@@ -2,8 +2,8 @@
 //!
 //! DTrace gives each interface two stability levels, for its name and for what it means, and the
 //! class of systems that have it. The report shows the least of each, as libdtrace does: of the
-//! probe descriptions, and of what the statements name. The levels are those of DTrace 2.0.7. A
-//! description whose provider field is empty or a pattern names no provider in particular.
+//! probe descriptions, and of what the statements name. The levels are those of DTrace 2.0.7, which has one for
+//! each field of a description. One whose provider field is empty or a pattern names no provider in particular.
 
 use std::fmt::Write as _;
 
@@ -13,36 +13,109 @@ use dlang::program::{Builtin, Clause, Expr, ExprKind, ProbeDesc, Program, Subrou
 use dlang::tags::Tag;
 use dlang::types::Type;
 use dlang::walk::{each_clause_expr, each_part};
+use provider::probe::Probe;
 
 use crate::attributes::{Attributes, Class, Level};
 use crate::compile::{Parsed, program_errors};
+use crate::list;
+use crate::matching::Match;
 use crate::options::Options;
 
 const STABLE: Attributes = Attributes::of(Level::Stable, Class::Common);
 const EVOLVING: Attributes = Attributes::of(Level::Evolving, Class::Common);
 const UNSTABLE: Attributes = Attributes::of(Level::Unstable, Class::Common);
+const EVOLVING_ISA: Attributes = Attributes::of(Level::Evolving, Class::Isa);
 const PRIVATE: Attributes = Attributes::of(Level::Private, Class::Unknown);
+const PRIVATE_ISA: Attributes = Attributes::of(Level::Private, Class::Isa);
 
-/// The attributes of a provider's probes, and of their arguments.
-pub(crate) fn of_provider(desc: &ProbeDesc) -> (Attributes, Attributes) {
-    let name = desc.provider.as_str();
-    if name.is_empty() || name.contains(['*', '?', '[', '\\']) {
-        return (UNSTABLE, UNSTABLE);
-    }
-    match name {
-        "dtrace" => (STABLE, STABLE),
-        "profile" => (EVOLVING, EVOLVING),
-        "fbt" => (EVOLVING, Attributes::of(Level::Private, Class::Isa)),
-        "proc" | "sched" | "io" | "ip" | "tcp" | "udp" => {
-            (PRIVATE, Attributes::of(Level::Evolving, Class::Isa))
+/// The attributes of a provider: of its name, of each further field of its probes' descriptions, and of
+/// their arguments.
+struct OfProvider {
+    provider: Attributes,
+    module: Attributes,
+    function: Attributes,
+    name: Attributes,
+    arguments: Attributes,
+}
+
+impl OfProvider {
+    fn of(name: &str) -> Self {
+        let all = |attributes| Self {
+            provider: attributes,
+            module: PRIVATE,
+            function: PRIVATE,
+            name: attributes,
+            arguments: attributes,
+        };
+        match name {
+            "dtrace" => all(STABLE),
+            "profile" | "cpc" => all(EVOLVING),
+            "fbt" => Self {
+                arguments: PRIVATE_ISA,
+                ..all(EVOLVING)
+            },
+            "proc" | "sched" | "io" | "ip" | "tcp" | "udp" => all(EVOLVING_ISA),
+            "syscall" | "rawtp" | "sdt" => Self {
+                provider: EVOLVING,
+                function: PRIVATE_ISA,
+                ..all(PRIVATE_ISA)
+            },
+            _in_programs => Self {
+                arguments: PRIVATE,
+                ..all(EVOLVING_ISA)
+            },
         }
-        "syscall" | "rawtp" | "sdt" => (PRIVATE, Attributes::of(Level::Private, Class::Isa)),
-        _in_programs => (Attributes::of(Level::Evolving, Class::Isa), PRIVATE),
     }
 }
 
-/// The reports of all sources, in order.
-pub(crate) fn report(parsed: &Parsed, program: &Program) -> String {
+/// The attributes of probes, and of their arguments: the least of the fields that the description gives.
+pub(crate) fn of_probe(desc: &ProbeDesc) -> (Attributes, Attributes) {
+    if desc.provider.is_empty() || is_pattern(&desc.provider) {
+        return (UNSTABLE, UNSTABLE);
+    }
+    let of = OfProvider::of(&desc.provider);
+    let fields = [
+        (&desc.module, of.module),
+        (&desc.function, of.function),
+        (&desc.name, of.name),
+    ];
+    let given = fields
+        .into_iter()
+        .filter(|(field, _)| !field.is_empty() && !is_pattern(field));
+    let described = given.fold(of.provider, |least, (_, field)| least.least(field));
+    (described, of.arguments)
+}
+
+fn is_pattern(field: &str) -> bool {
+    field.contains(['*', '?', '[', '\\'])
+}
+
+/// What there is to say about a description of a program: its attributes and those of its probe's
+/// arguments, and the probe. As in DTrace only a description of exactly one probe says which interface it
+/// means.
+fn described<'m>(
+    (parsed, matches): (&Parsed, &'m [Match]),
+    desc: &ProbeDesc,
+) -> (Attributes, Attributes, Option<&'m Probe>) {
+    let found = matches.iter().find(|found| found.desc(parsed) == desc);
+    let mut probes = found.into_iter().flat_map(Match::all);
+    match (probes.next(), probes.next()) {
+        (Some(probe), None) => {
+            let (described, arguments) = of_probe(desc);
+            (described, arguments, Some(probe))
+        }
+        (Some(_), Some(_)) | (None, _) => (UNSTABLE, UNSTABLE, None),
+    }
+}
+
+/// The reports of all sources, in order; of a program that is not run also what is known of each
+/// description's probe.
+pub(crate) fn report(
+    parsed: &Parsed,
+    program: &Program,
+    matches: &[Match],
+    is_run: bool,
+) -> String {
     let mut text = String::new();
     for (index, source) in parsed.sources.iter().enumerate() {
         let what = match &source.origin {
@@ -52,24 +125,35 @@ pub(crate) fn report(parsed: &Parsed, program: &Program) -> String {
         };
         let clauses = program.clauses.iter();
         let clauses = clauses.filter(|clause| usize::from(clause.span.source) == index);
-        let (mut described, mut stated) = (STABLE, STABLE);
-        for clause in clauses {
-            for spec in &clause.probes {
-                described = described.least(of_provider(&spec.desc).0);
+        let stated = clauses.fold(STABLE, |least, clause| least.least(of_statements(clause)));
+        let specs = parsed.specs().map(|(_, spec)| spec);
+        let specs = specs.filter(|spec| usize::from(spec.span.source) == index);
+        let (mut least, mut probes) = (STABLE, String::new());
+        for spec in specs {
+            let (attributes, arguments, probe) = described((parsed, matches), &spec.desc);
+            least = least.least(attributes);
+            let _ = writeln!(probes, "\n{}", spec.desc);
+            if let Some(probe) = probe {
+                let _ = writeln!(probes, "{}", list::about(probe, attributes, arguments));
             }
-            stated = stated.least(of_statements(clause));
         }
         let _ = write!(
             text,
-            "\nStability attributes for {what}:\n\n\tMinimum Probe Description Attributes\n{described}\n\
-             \tMinimum Statement Attributes\n{stated}\n"
+            "\nStability attributes for {what}:\n\n\tMinimum Probe Description Attributes\n{least}\n\
+             \tMinimum Statement Attributes\n{stated}"
         );
+        text += if is_run { "\n" } else { &probes };
     }
     text
 }
 
 /// Refuses a program with a clause whose attributes are less than `-x amin` asks for.
-pub(crate) fn check_minimum(parsed: &Parsed, program: &Program, options: &Options) -> Result<()> {
+pub(crate) fn check_minimum(
+    parsed: &Parsed,
+    program: &Program,
+    matches: &[Match],
+    options: &Options,
+) -> Result<()> {
     let Some(minimum) = options.amin else {
         return Ok(());
     };
@@ -77,8 +161,9 @@ pub(crate) fn check_minimum(parsed: &Parsed, program: &Program, options: &Option
         .clauses
         .iter()
         .filter_map(|clause| {
-            let described = clause.probes.iter().map(|spec| of_provider(&spec.desc).0);
-            let least = described.fold(of_statements(clause), Attributes::least);
+            let specs = clause.probes.iter();
+            let attributes = specs.map(|spec| described((parsed, matches), &spec.desc).0);
+            let least = attributes.fold(of_statements(clause), Attributes::least);
             let message = format!(
                 "attributes for clause ({}) are less than predefined minimum",
                 least.line()
@@ -101,9 +186,14 @@ pub(crate) fn description(specifier: &str) -> &str {
 
 fn of_statements(clause: &Clause) -> Attributes {
     let mut least = STABLE;
-    let arguments = clause.probes.iter().map(|spec| of_provider(&spec.desc).1);
+    let arguments = clause.probes.iter().map(|spec| of_probe(&spec.desc).1);
     let arguments = arguments.fold(STABLE, Attributes::least);
+    // The predicate of a probe that depends on another is its condition as well, which nobody wrote.
+    let condition = clause.dependent.and(clause.predicate.as_ref());
     each_clause_expr(clause, &mut |expr| {
+        if condition.is_some_and(|condition| std::ptr::eq(condition, expr)) {
+            return;
+        }
         each_part(expr, &mut |part| {
             least = least.least(of_expression(part, arguments));
         });

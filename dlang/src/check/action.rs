@@ -398,7 +398,8 @@ impl Checker<'_> {
         Ok(Action::Tracemem(memory, shown))
     }
 
-    /// An argument that must be `@name` without keys.
+    /// An argument that must be an aggregation: `@name`, or one of its keys, which means all of it as in
+    /// DTrace.
     pub(super) fn aggregation_argument(
         &mut self,
         function: &str,
@@ -406,15 +407,18 @@ impl Checker<'_> {
         arg: &ast::Expr,
         tag: Tag,
     ) -> Checked<AggId> {
-        if let ast::ExprKind::Aggregation(name) = &arg.kind {
+        if let ast::ExprKind::Index(_, keys) = &arg.kind
+            && matches!(base_of(arg).kind, ast::ExprKind::Aggregation(_))
+        {
+            for key in keys {
+                self.expr(key)?;
+            }
+        }
+        if let ast::ExprKind::Aggregation(name) = &base_of(arg).kind {
             return match self.aggregations.get(name) {
                 Some(&id) => Ok(id),
                 None => self.unknown_aggregation(name, arg.span),
             };
-        }
-        if matches!(base_of(arg).kind, ast::ExprKind::Aggregation(_)) {
-            let message = format!("{function}( ) takes the whole aggregation, without keys");
-            return self.plain_error(tag, arg.span, &message);
         }
         let value = self.expr(arg)?;
         let message = format!(

@@ -186,6 +186,17 @@ pub struct ProbeDesc {
     pub name: String,
 }
 
+impl ProbeDesc {
+    /// The number, if it is one that stands for a probe: no probe has such a name.
+    pub fn id(&self) -> Option<u64> {
+        let others = [&self.provider, &self.module, &self.function];
+        if others.into_iter().any(|field| !field.is_empty()) {
+            return None;
+        }
+        self.name.parse().ok()
+    }
+}
+
 impl std::fmt::Display for ProbeDesc {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
