@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use actions::consume::pipeline::EcbTable;
 use actions::consume::{Consumer, OutputOptions};
-use actions::lower::{Compiler, Enabled, LowerOptions, Object, reads_objects, shows_processes};
+use actions::lower::{
+    Compiler, Enabled, LowerOptions, Object, names_tasks, reads_objects, shows_processes,
+};
 use actions::record::Ecb;
 use anyhow::Result;
 use dlang::diag::Source;
@@ -158,7 +160,27 @@ impl Enabling {
                 ));
             };
             let processes = self.session.map(processes)?;
-            addresses.keep_pythons(Pythons::new(processes, Box::new(tell)));
+            let mut pythons = Pythons::new(processes, Box::new(tell));
+            if names_tasks(&self.checked.program) {
+                let messages = self.messages.clone();
+                let targets = targets.to_vec();
+                pythons = pythons.tell_of_tasks(Box::new(move |pid, file, version| {
+                    // Of a program with targets nobody asks about others.
+                    if !targets.is_empty() && !targets.contains(&pid) {
+                        return false;
+                    }
+                    let why = if version.has_task_names() {
+                        "its code is not as expected"
+                    } else {
+                        "tasks have names from Python 3.8 on"
+                    };
+                    messages.say(&format!(
+                        "pytask is empty in {file}, which is Python {version} (process {pid}): {why}"
+                    ));
+                    true
+                }));
+            }
+            addresses.keep_pythons(pythons);
         }
         if shows_processes(&self.checked.program) {
             addresses.follow(&KernelFeatures::detect(), targets)?;

@@ -8,6 +8,7 @@
 )]
 
 use std::fs;
+use std::path::Path;
 
 #[path = "pythons/machine.rs"]
 mod machine;
@@ -252,6 +253,47 @@ fn threads_have_the_names_that_python_has_for_them() {
         let wait = seconds_to_be_known(python);
         let (shown, expected) = shown_and_written(python, PROGRAM, "named_threads.py", wait);
         assert_eq!(shown.trim(), expected.trim(), "{}", python.name());
+        None
+    });
+}
+
+/// In a system call, where no probe of Python's has anything to do with it.
+#[test]
+fn tasks_have_the_names_that_asyncio_has_for_them() {
+    const PROGRAM: &str = r#"syscall::getppid:entry /pid == $target && pyfunc == "say"/ { printf("[%s]\n", pytask); }"#;
+    each("names of tasks", |python| {
+        if python.version < (3, 8, 0) {
+            return Some("tasks have names from 3.8 on");
+        }
+        let wait = seconds_to_be_known(python);
+        let (shown, expected) = shown_and_written(python, PROGRAM, "task_names.py", wait);
+        assert_eq!(shown.trim(), expected.trim(), "{}", python.name());
+        assert!(expected.lines().count() > 60, "{}", python.name());
+        None
+    });
+}
+
+#[test]
+fn that_tasks_have_no_names_is_told() {
+    each("tasks without names", |python| {
+        if python.version >= (3, 8, 0) || python.root != Path::new("/") {
+            return Some("its tasks have names");
+        }
+        let command = format!("{} -c pass", python.command.join(" "));
+        let run = |program: &str| {
+            let mut rdtrace = std::process::Command::new(env!("CARGO_BIN_EXE_rdtrace"));
+            let output = rdtrace.args(["-qn", program, "-c", &command]).output();
+            String::from_utf8(output.unwrap().stderr).unwrap()
+        };
+        let (major, minor, micro) = python.version;
+        let said = run("python$target:::function-entry { trace(pytask); }");
+        let why =
+            format!("tasks have names from Python 3.8 on, and this is {major}.{minor}.{micro}");
+        assert!(said.contains(&why), "{said}");
+        let said =
+            run("syscall:::entry /pid == $target/ { @[pytask] = count(); } END { trunc(@); }");
+        let why = "): tasks have names from Python 3.8 on";
+        assert_eq!(said.matches(why).count(), 1, "{said}");
         None
     });
 }

@@ -104,7 +104,11 @@ pub(crate) fn reads_object(expr: &Expr) -> bool {
                 | Subroutine::Pytype,
             _
         ) | ExprKind::Builtin(
-            Builtin::Pyexception | Builtin::Pytraceback | Builtin::Pyreturn | Builtin::Pythread
+            Builtin::Pyexception
+                | Builtin::Pytraceback
+                | Builtin::Pyreturn
+                | Builtin::Pythread
+                | Builtin::Pytask
         )
     )
 }

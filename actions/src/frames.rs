@@ -4,6 +4,7 @@
 use dlang::program::{Builtin, Clause, Expr, ExprKind, ProbeSpec, Program, Subroutine};
 use predicates::frames::{ADDRESSES, COUNT, FrameLimits, MOST_PYTHON_FRAMES, PROCESS};
 use predicates::python::PythonName;
+use predicates::python_layout::state_of_thread;
 use predicates::storage::PYTHON_NAMES;
 use provider::object::{MapKind, MapSpec};
 use unwind::memory::{PROCESSES, ROW, ROWS_AT};
@@ -91,7 +92,13 @@ pub(crate) fn python_maps() -> [MapSpec; PYTHON_MAPS as usize] {
             python::PIECE,
             python::ALL_PIECES,
         ),
-        MapSpec::new("python_states", MapKind::TaskStorage, 4, 8, 0),
+        MapSpec::new(
+            "python_states",
+            MapKind::TaskStorage,
+            4,
+            state_of_thread::BYTES,
+            0,
+        ),
     ]
 }
 
@@ -118,6 +125,14 @@ pub fn finds_python(program: &Program) -> bool {
     has_expr(program, &is_of_frame) || program.clauses.iter().any(reads_values_elsewhere)
 }
 
+/// Whether a program asks for the asyncio task that a thread is running.
+#[must_use]
+pub fn names_tasks(program: &Program) -> bool {
+    has_expr(program, &|expr| {
+        matches!(expr.kind, ExprKind::Builtin(Builtin::Pytask))
+    })
+}
+
 fn is_of_frame(expr: &Expr) -> bool {
     matches!(
         expr.kind,
@@ -128,6 +143,7 @@ fn is_of_frame(expr: &Expr) -> bool {
                 | Builtin::Pymodule
                 | Builtin::Pydepth
                 | Builtin::Pythread
+                | Builtin::Pytask
                 | Builtin::Pyexception
                 | Builtin::Pytraceback
                 | Builtin::Pyqualname

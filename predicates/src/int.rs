@@ -259,6 +259,7 @@ impl Emit<'_> {
             | Builtin::Pyfunc
             | Builtin::Pymodule
             | Builtin::Pythread
+            | Builtin::Pytask
             | Builtin::Pyqualname
             | Builtin::Probeprov
             | Builtin::Probemod

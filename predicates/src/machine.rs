@@ -107,6 +107,7 @@ impl MachineState {
             | Builtin::Pytraceback
             | Builtin::Pyreturn
             | Builtin::Pythread
+            | Builtin::Pytask
             | Builtin::Pyqualname
             | Builtin::Pydepth
             | Builtin::Pyframe => return None,

@@ -22,13 +22,27 @@ pub struct PythonMaps {
     pub texts: MapRef,
     /// Their line tables.
     pub tables: MapRef,
-    /// Task storage: the thread state that a thread had last.
+    /// Task storage of each thread: [`state_of_thread`].
     pub threads: MapRef,
 }
 
 impl PythonFrames {
     /// Bytes of its memory in the scratch.
     pub const BYTES: u32 = area::NEW + 16 * MOST_NEW;
+}
+
+/// Offsets in what is kept of a thread.
+pub mod state_of_thread {
+    /// The thread state that it had last.
+    pub(crate) const STATE: i16 = 0;
+    /// The program and the interpreter, a number from 1 on, whose running tasks are known.
+    pub(crate) const PROGRAM: i16 = 8;
+    /// See [`PROGRAM`].
+    pub(crate) const INTERPRETER: i16 = 16;
+    /// The address of the dict with these.
+    pub(crate) const TASKS: i16 = 24;
+    /// Bytes of it.
+    pub const BYTES: u32 = 32;
 }
 
 /// Offsets in the memory of [`PythonFrames`].

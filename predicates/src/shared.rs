@@ -82,6 +82,7 @@ impl Field {
             | Builtin::Pytraceback
             | Builtin::Pyreturn
             | Builtin::Pythread
+            | Builtin::Pytask
             | Builtin::Pyqualname
             | Builtin::Pydepth
             | Builtin::Pyframe => None,

@@ -83,6 +83,7 @@ impl Emit<'_> {
             }
             ExprKind::Builtin(Builtin::Pymodule) => self.python_module(span),
             ExprKind::Builtin(Builtin::Pythread) => self.python_thread(span),
+            ExprKind::Builtin(Builtin::Pytask) => self.python_task(span),
             ExprKind::Builtin(Builtin::Pyqualname) => {
                 self.python_function_text(PythonText::QualifiedName, span)
             }

@@ -106,6 +106,7 @@ pub fn layout(objects: &Objects) -> Layout {
         Fact::CodeArguments => objects.variables.arguments.into(),
         Fact::CodeKeywordOnly => objects.variables.keyword_only.into(),
         Fact::CodeFlags => objects.variables.flags.into(),
+        Fact::TaskName => objects.task_name.unwrap_or(0).into(),
         Fact::CodeCells | Fact::CodeFree | Fact::CodeLocals | Fact::CodeKinds => {
             cell_fact(fact, objects.variables.cells).into()
         }

@@ -175,6 +175,7 @@ pub(super) fn known(ecb: &Ecb, builtin: Builtin) -> Option<Value<'_>> {
         | Builtin::Pytraceback
         | Builtin::Pyreturn
         | Builtin::Pythread
+        | Builtin::Pytask
         | Builtin::Pyqualname
         | Builtin::Pydepth
         | Builtin::Pyframe

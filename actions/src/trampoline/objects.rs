@@ -3,6 +3,7 @@
 
 use predicates::python::Python;
 use provider::probe::{Probe, ProbeKind, PythonEvent};
+use provider::python::Objects;
 use provider::python_objects::layout;
 
 /// The number of the argument of `audit` that is the tuple of the event's own.
@@ -23,6 +24,7 @@ pub(super) fn python(probe: &Probe) -> Option<Python> {
             .known()
             .map(|objects| layout(&objects))
             .map_err(str::to_owned),
+        task: objects.known().map_err(str::to_owned).and_then(task),
         audit: audit(probe),
         frame: Err(format!(
             "the frame of a Python function is known in function-entry and function-return that are made from the \
@@ -35,6 +37,17 @@ pub(super) fn python(probe: &Probe) -> Option<Python> {
             probe.desc.name
         )),
     })
+}
+
+/// Whether a Python's tasks have names.
+fn task(objects: Objects) -> Result<(), String> {
+    match objects.task_name {
+        Some(_) => Ok(()),
+        None => Err(format!(
+            "tasks have names from Python 3.8 on, and this is {}",
+            objects.version
+        )),
+    }
 }
 
 /// The argument that is an audit event's tuple.

@@ -154,6 +154,11 @@ fn what_was_refused_or_slow_loads_soon() {
             300_000,
         ),
         (
+            "app1:::hit /pytask != \"a\"/ { @[pytask, pymodule] = count(); printf(\"%s\", pytask); }
+             profile-97 /pyint(arg0) > 1/ { @t[pytask] = count(); }",
+            300_000,
+        ),
+        (
             "app1:::hit { trace(arg0 > 1 ? pyframe : arg1 > 1 ? pyframe + 2 : 0); trace(pyframe); }",
             40_000,
         ),

@@ -75,6 +75,7 @@ pub const fn builtin_name(builtin: Builtin) -> &'static str {
         Builtin::Pyexception => "pyexception",
         Builtin::Pyreturn => "pyreturn",
         Builtin::Pythread => "pythread",
+        Builtin::Pytask => "pytask",
         Builtin::Pytraceback => "pytraceback",
         Builtin::Pydepth => "pydepth",
         Builtin::Pyframe => "pyframe",

@@ -129,6 +129,7 @@ pub const TABLE: &[Name] = &[
     subroutine("pyself", ValueType::PythonObject, &[ANY], Ok(Subroutine::Pyself)),
     subroutine("pystack", ValueType::Stack, &[optional(FRAMES), optional(FRAMES)], Ok(Subroutine::Pystack)),
     subroutine("pystr", STRING, &[OBJECT], Ok(Subroutine::Pystr)),
+    variable("pytask", STRING, Builtin::Pytask),
     variable("pythread", STRING, Builtin::Pythread),
     variable("pytraceback", UINT64, Builtin::Pytraceback),
     subroutine("pytype", STRING, &[OBJECT], Ok(Subroutine::Pytype)),

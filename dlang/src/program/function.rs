@@ -62,6 +62,8 @@ pub enum Builtin {
     Pyreturn,
     /// `pythread`: the name that Python has for the thread, or else the kernel's.
     Pythread,
+    /// `pytask`: the name of the asyncio task that the thread is running; empty if it runs none.
+    Pytask,
     /// `pymodule`: the name of its module.
     Pymodule,
     /// `pyline`, `int`: its line; 0 if it is in none, -1 where the code has no line.

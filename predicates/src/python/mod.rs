@@ -4,7 +4,7 @@
 //! finds in read-only memory ([`layout`]). [`capture`], with [`table`], copies what `repr` shows of an object, for
 //! whoever prints it; [`value`] and [`text`] give numbers and strings for predicates and keys; [`locals`] finds the
 //! objects that a function has as arguments and variables, [`attribute`] those that an object has, [`thread`]
-//! the name of a thread.
+//! the name of a thread, [`task`] that of an asyncio task.
 
 mod attribute;
 mod capture;
@@ -14,6 +14,7 @@ mod locals;
 mod region;
 mod region_access;
 mod table;
+mod task;
 mod text;
 mod thread;
 mod value;
@@ -21,4 +22,3 @@ mod value;
 pub(crate) use self::capture::flags::{EXCEPTION, STR};
 pub use self::layout::{Python, PythonName};
 pub use self::region::{MOST_NAME, NODE_BYTES, ObjectRegion, kinds};
-pub(crate) use self::table::MOST_ENTRIES;

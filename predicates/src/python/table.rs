@@ -13,7 +13,7 @@ use crate::emit::{Emit, imm};
 use crate::insn::{Alu, Cond, Reg, Size};
 
 /// Of a table, so many entries are looked at.
-pub(crate) const MOST_ENTRIES: i32 = 512;
+pub(super) const MOST_ENTRIES: i32 = 512;
 
 // What has been read of a dict.
 const KEYS: i16 = READ + READ_MORE;

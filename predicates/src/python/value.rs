@@ -185,7 +185,7 @@ impl Emit<'_> {
     ///     if (count > 3 || digits[2] >= 8) value = largest;
     ///     if (negative) value = -value, or the least;
     /// ```
-    fn int_value(&mut self, head: Head) {
+    pub(super) fn int_value(&mut self, head: Head) {
         let Head {
             region,
             facts,

@@ -15,12 +15,14 @@
 //! All reads are of the traced program's own memory. Every loop has an end of its own, whatever is there.
 
 mod code;
+pub(crate) mod dict;
 pub(crate) mod exception;
 mod frame;
 mod lines;
 mod module;
 mod names;
 mod stack;
+mod task;
 mod thread;
 mod vars;
 

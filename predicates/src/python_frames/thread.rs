@@ -17,14 +17,14 @@ use super::Slots;
 use crate::asm::Label;
 use crate::emit::{Emit, Emitted};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
-use crate::python_layout::PythonFrames;
+use crate::python_layout::{PythonFrames, state_of_thread};
 
 /// How many states and interpreters are looked at: a list may be a trap, made to keep us busy.
 const MOST_STATES: i32 = 1 << 15;
 
 /// Offsets in a thread state, the same in all versions.
 const NEXT: i32 = 8;
-const INTERPRETER: i16 = 16;
+pub(super) const INTERPRETER: i16 = 16;
 
 /// How often a state is looked for that then is not what it should be.
 const ATTEMPTS: i32 = 2;
@@ -47,7 +47,8 @@ impl Emit<'_> {
         self.asm.store(Size::Double, Reg::FP, s.thread, Reg::R1);
         self.task_value(python.maps.threads, true);
         self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, walk);
-        self.asm.load(Size::Double, Reg::R1, Reg::R0, 0);
+        self.asm
+            .load(Size::Double, Reg::R1, Reg::R0, state_of_thread::STATE);
         self.asm.jump_if_imm(Cond::Eq, Reg::R1, 0, walk);
         self.asm.store(Size::Double, Reg::FP, s.state, Reg::R1);
 
@@ -71,7 +72,8 @@ impl Emit<'_> {
         self.task_value(python.maps.threads, true);
         self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, kept);
         self.asm.load(Size::Double, Reg::R1, Reg::FP, s.state);
-        self.asm.store(Size::Double, Reg::R0, 0, Reg::R1);
+        self.asm
+            .store(Size::Double, Reg::R0, state_of_thread::STATE, Reg::R1);
         self.asm.bind(kept);
         Ok(())
     }

@@ -32,6 +32,7 @@ use std::ops::RangeInclusive;
 
 use iced_x86::{Code, Instruction, Mnemonic, OpKind, Register as R};
 
+use super::asyncio::{RunningTask, running_task};
 use super::code::{decode, straight};
 use super::headers::offsets_of;
 use super::identify::{identify_soon, may_be_python};
@@ -60,6 +61,8 @@ pub struct Frames {
     pub code_type: u64,
     /// How its objects are laid out; `None` where its own types say that it is not as its version has them.
     pub objects: Option<Objects>,
+    /// How the asyncio task is found that a thread is running; `None` if that is not known.
+    pub task: Option<RunningTask>,
 }
 
 /// The way to a thread's state, and from there to its current frame.
@@ -148,6 +151,7 @@ pub(super) fn of_image(image: &Image<'_>) -> Result<Frames, Refusal> {
         threads,
         code_type: code_type.ok_or_else(|| unknown("PyCode_Type"))?.address,
         objects: objects::of_image(image, version, free_threaded).ok(),
+        task: running_task(image, version, offsets.string.length),
     })
 }
 
@@ -330,7 +334,7 @@ fn exception(image: &Image<'_>, start: u64, minor: u8) -> Option<u32> {
 const EXCEPTION_FIELDS: RangeInclusive<u32> = 0x48..=0xa0;
 
 /// A load of 64 bits at `[base + constant]`: the constant, and the register that it is loaded to.
-fn load_through(insn: &Instruction, base: R) -> Option<(u32, R)> {
+pub(super) fn load_through(insn: &Instruction, base: R) -> Option<(u32, R)> {
     let is_load = insn.code() == Code::Mov_r64_rm64 && takes_memory(insn);
     if !is_load || insn.memory_base() != base || insn.memory_index() != R::None {
         return None;
@@ -339,12 +343,12 @@ fn load_through(insn: &Instruction, base: R) -> Option<(u32, R)> {
     Some((at, insn.op0_register()))
 }
 
-fn takes_memory(insn: &Instruction) -> bool {
+pub(super) fn takes_memory(insn: &Instruction) -> bool {
     insn.op0_kind() == OpKind::Memory || insn.op1_kind() == OpKind::Memory
 }
 
 /// The instructions from `start` on, as they stand.
-fn body<'i>(image: &'i Image<'_>, start: u64) -> impl Iterator<Item = Instruction> + 'i {
+pub(super) fn body<'i>(image: &'i Image<'_>, start: u64) -> impl Iterator<Item = Instruction> + 'i {
     let mut next = start;
     let insns = std::iter::from_fn(move || {
         let insn = decode(image, next)?;

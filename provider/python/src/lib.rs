@@ -11,6 +11,7 @@
 //! does not understand fails.
 
 mod analyse;
+mod asyncio;
 mod audit;
 mod build;
 pub mod cache;
@@ -51,6 +52,7 @@ mod version;
 mod vote;
 
 pub use self::analyse::analyse;
+pub use self::asyncio::{RunningLoop, RunningTask};
 pub use self::audit::{AuditSite, Audits};
 pub use self::build::{Build, Method, Place};
 pub use self::code::Emulated;

@@ -64,6 +64,8 @@ pub struct Objects {
     pub exception_arguments: u16,
     /// A function's arguments and variables.
     pub variables: VariableOffsets,
+    /// In an asyncio task, as C has it: its name; 3.8 on.
+    pub task_name: Option<u16>,
 }
 
 /// Where a function's arguments and variables are, and their names.
@@ -248,6 +250,7 @@ pub fn objects_of(version: Version, free_threaded: bool) -> Option<Objects> {
         set_used: header + 8,
         exception_arguments: header + 8,
         variables: variables(minor, &offsets),
+        task_name: task_name(minor).map(|of_lock| of_lock - WITH_LOCK + header),
     })
 }
 
@@ -277,6 +280,19 @@ fn size_of_type(minor: u8) -> u64 {
         14 => 936,
         15.. => 944,
     }
+}
+
+/// `task_name` in `_asynciomodule.c`, where a task is a future with some more fields.
+fn task_name(minor: u8) -> Option<u16> {
+    Some(match minor {
+        8 => 120,
+        9 => 160,
+        10 => 168,
+        11 | 12 => 144,
+        13 => 128,
+        14 | 15 => 136,
+        _ => return None,
+    })
 }
 
 /// The fields stand at fixed distances from others that are known.

@@ -16,6 +16,12 @@ pub struct Version {
 }
 
 impl Version {
+    /// Whether tasks of asyncio have names.
+    #[must_use]
+    pub fn has_task_names(self) -> bool {
+        self.minor >= 8
+    }
+
     /// From `PY_VERSION_HEX`.
     pub(super) fn from_hex(hex: u32) -> Self {
         let [_, micro, minor, major] = hex.to_le_bytes();

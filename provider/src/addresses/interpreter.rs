@@ -6,7 +6,9 @@ use std::os::fd::AsRawFd as _;
 use std::path::PathBuf;
 
 use python_analysis::offsets::ByteCode;
-use python_analysis::{Frames, Refusal, ThreadStates, frames_of};
+use python_analysis::{
+    Frames, Refusal, RunningLoop, RunningTask, ThreadStates, Version, frames_of,
+};
 use unwind::python::{Fact, Facts, NO_FIELD};
 
 use crate::python_objects::layout;
@@ -33,6 +35,12 @@ impl Interpreter {
     /// Why no frames can be found in it, if so.
     pub(super) fn refusal(&self) -> Option<&Refusal> {
         self.frames.as_ref().err()
+    }
+
+    /// Its version, if the asyncio task that a thread is running is not found in it.
+    pub(super) fn without_tasks(&self) -> Option<Version> {
+        let frames = self.frames.as_ref().ok()?;
+        frames.task.is_none().then_some(frames.version)
     }
 
     /// The facts of a process that has the part of the file from `offset` on at `start`; `None` if nothing of it is
@@ -69,6 +77,25 @@ fn facts(frames: &Frames, base: u64) -> Facts {
         Fact::ExceptionValue,
         value.map_or(NO_FIELD, |class| u64::from(class) + 8),
     );
+    match frames.task {
+        Some(RunningTask::OfThread(task)) => set(Fact::RunningTask, task.into()),
+        Some(RunningTask::OfLoop {
+            running_loop,
+            modules,
+            interpreter_id,
+        }) => {
+            match running_loop {
+                RunningLoop::OfThread(of_thread) => set(Fact::RunningLoop, of_thread.into()),
+                RunningLoop::InDict { dict, holder } => {
+                    set(Fact::ThreadDict, dict.into());
+                    set(Fact::LoopHolder, holder.unwrap_or(0).into());
+                }
+            }
+            set(Fact::Modules, modules.into());
+            set(Fact::InterpreterId, interpreter_id.into());
+        }
+        None => {}
+    }
     set(Fact::Frame, threads.frame.into());
     let within = threads.frame_within.map_or(NO_FIELD, u64::from);
     set(Fact::FrameWithin, within);
@@ -155,7 +182,7 @@ fn facts(frames: &Frames, base: u64) -> Facts {
 mod tests {
     use python_analysis::lines::LineFormat;
     use python_analysis::objects::objects_of;
-    use python_analysis::{Version, offsets_of};
+    use python_analysis::offsets_of;
     use unwind::python::{CODE_BYTES, FRAME_BYTES};
 
     use super::*;
@@ -191,6 +218,7 @@ mod tests {
                 threads,
                 code_type: 0x20,
                 objects: objects_of(version, free_threaded),
+                task: None,
             };
             let facts = facts(&frames, 0x1000);
             let of = |fact: Fact| facts.words[fact as usize];

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use python_analysis::Refusal;
+use python_analysis::{Refusal, Version};
 
 use super::mapping::Mapping;
 use crate::map::Map;
@@ -17,11 +17,15 @@ pub struct Pythons {
     known: HashSet<u32>,
     /// Told of an interpreter in which no frames are found: a process that has it, its file, and why.
     on_refusal: Box<OnRefusal>,
+    /// Told of an interpreter in which a thread's running asyncio task is not found: a process that has it, its file,
+    /// and its version.
+    on_no_task: Option<Box<OnNoTask>>,
     /// The files that were told.
     refused: HashSet<Arc<str>>,
 }
 
 type OnRefusal = dyn Fn(u32, &str, &Refusal) + Send;
+type OnNoTask = dyn Fn(u32, &str, Version) -> bool + Send;
 
 impl fmt::Debug for Pythons {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -44,8 +48,17 @@ impl Pythons {
             facts,
             known: HashSet::new(),
             on_refusal,
+            on_no_task: None,
             refused: HashSet::new(),
         }
+    }
+
+    /// Calls `on_no_task` once for each file with an interpreter in which the asyncio task that a thread is running is
+    /// not found, or has no name; again, until it answers that the process matters.
+    #[must_use]
+    pub fn tell_of_tasks(mut self, on_no_task: Box<OnNoTask>) -> Self {
+        self.on_no_task = Some(on_no_task);
+        self
     }
 
     /// A process has these mappings now.
@@ -69,6 +82,13 @@ impl Pythons {
                 self.facts.update(&key, &facts.bytes()).is_ok()
             });
             if told {
+                if let Some(version) = interpreter.without_tasks()
+                    && let Some(tell) = &self.on_no_task
+                    && !self.refused.contains(&mapping.file.name)
+                    && tell(pid, &mapping.file.name, version)
+                {
+                    self.refused.insert(Arc::clone(&mapping.file.name));
+                }
                 self.known.insert(pid);
             }
         }

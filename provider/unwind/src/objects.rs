@@ -92,6 +92,8 @@ facts! {
         CodeKeywordOnly,
         /// In a code object: its flags.
         CodeFlags,
+        /// In an asyncio task, as C has it: its name; 0 if tasks have none.
+        TaskName,
     }
 }
 
@@ -115,7 +117,7 @@ pub struct Layout([u32; Fact::ALL.len()]);
 
 impl Layout {
     /// Bytes of it in memory.
-    pub const BYTES: u32 = 4 * (Fact::CodeFlags as u32 + 1);
+    pub const BYTES: u32 = 4 * (Fact::TaskName as u32 + 1);
 
     /// The facts as `of` has them.
     #[must_use]

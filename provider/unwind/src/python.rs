@@ -114,6 +114,19 @@ pub enum Fact {
     /// There, before 3.12: what belongs to that class, an exception or what one is to be made of; [`NO_FIELD`] from
     /// then on.
     ExceptionValue,
+    /// In a thread state, 3.14 on: the asyncio task that it is running; 0 if that is found by the event loop, or not
+    /// known.
+    RunningTask,
+    /// In a thread state, 3.13: the event loop that it is running; 0 if that is elsewhere.
+    RunningLoop,
+    /// In a thread state, before: the dict that has it; 0 if it is elsewhere.
+    ThreadDict,
+    /// In what the dict has: the loop; 0 if it is the loop.
+    LoopHolder,
+    /// In an interpreter: the dict of its modules.
+    Modules,
+    /// In an interpreter: its number, which no other of its process has.
+    InterpreterId,
     /// The format of line tables: [`LNOTAB`], [`LINE_TABLE`], [`LOCATIONS`].
     LineFormat,
 }
