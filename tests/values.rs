@@ -179,11 +179,7 @@ fn forged_objects_are_bounded_and_told() {
 /// How long a script waits until it is known as a Python in probes that are not Python's: one that another program
 /// becomes is known some moments after its start.
 fn seconds_to_be_known(python: &Python) -> u32 {
-    if python.root == std::path::Path::new("/") {
-        0
-    } else {
-        3
-    }
+    if python.root == Path::new("/") { 0 } else { 3 }
 }
 
 /// The same objects as those of made probes.
