@@ -19,13 +19,17 @@
 //! Behind a signal's handler all three come from what the kernel has put on the stack, and `before`
 //! is 0: that function was not calling anything.
 //!
+//! A CFA in a register other than `rsp` and `rbp` is found in the first turn only, while it is the thread's own.
+//!
 //! What cannot be found ends the stack with the frames that are sure. All that a turn leaves to the
 //! next is in stack slots, unknown to the verifier and to it no copy of anything else, so that it
 //! follows few turns; the searches have no branches but their end.
 
 use dlang::diag::Span;
 use unwind::memory::{MOST_RANGES_LOG2, MOST_ROWS_LOG2, RANGE, RANGES, ROW, ROWS_AT};
-use unwind::rule::{KIND_MASK, OFFSET_SHIFT, RBP_AT_RBP, RBP_MASK, RBP_SHIFT, RBP_UNKNOWN, kind};
+use unwind::rule::{
+    KIND_MASK, OFFSET_SHIFT, RBP_AT_RBP, RBP_MASK, RBP_SHIFT, RBP_UNKNOWN, REGISTER_BITS, kind,
+};
 
 use crate::asm::{Label, MapRef};
 use crate::emit::{Emit, Emitted, imm};
@@ -285,8 +289,7 @@ impl Emit<'_> {
 
     /// Computes the CFA. Leaves for `signal` where a handler was called.
     fn find_cfa(&mut self, slots: Slots, signal: Label, out: Label) {
-        let [rbp, plt, done] = [(); 3].map(|()| self.asm.label());
-        let kind_of = |value: u32| imm(value);
+        let [others, plt, in_memory, register, done] = [(); 5].map(|()| self.asm.label());
         self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.rule);
         // r2 = offset, with its sign.
         self.asm.mov(Reg::R2, Reg::R1);
@@ -296,25 +299,37 @@ impl Emit<'_> {
         self.asm.alu_imm(Alu::And, Reg::R1, imm(KIND_MASK));
         self.asm.load(Size::Double, Reg::R3, Reg::FP, slots.sp);
         self.asm
-            .jump_if_imm(Cond::Eq, Reg::R1, kind_of(kind::SIGNAL), signal);
-        self.asm
-            .jump_if_imm(Cond::Eq, Reg::R1, kind_of(kind::PLT), plt);
-        self.asm
-            .jump_if_imm(Cond::Ne, Reg::R1, kind_of(kind::RSP), rbp);
+            .jump_if_imm(Cond::Ne, Reg::R1, imm(kind::RSP), others);
         self.asm.alu(Alu::Add, Reg::R3, Reg::R2);
         self.asm.jump(done);
-        self.asm.bind(rbp);
-        let at_rbp = self.asm.label();
+        self.asm.bind(others);
+        for (kind, to) in [
+            (kind::SIGNAL, signal),
+            (kind::PLT, plt),
+            (kind::REGISTER, register),
+            (kind::AT_RSP, in_memory),
+            (kind::AT_RSP_AND_8, in_memory),
+        ] {
+            self.asm.jump_if_imm(Cond::Eq, Reg::R1, imm(kind), to);
+        }
         self.asm.load(Size::Double, Reg::R3, Reg::FP, slots.bp);
+        for kind in [kind::AT_RBP, kind::AT_RBP_AND_8] {
+            self.asm
+                .jump_if_imm(Cond::Eq, Reg::R1, imm(kind), in_memory);
+        }
+        self.asm.jump_if_imm(Cond::Ne, Reg::R1, imm(kind::RBP), out);
         self.asm.alu(Alu::Add, Reg::R3, Reg::R2);
-        self.asm
-            .jump_if_imm(Cond::Eq, Reg::R1, kind_of(kind::AT_RBP), at_rbp);
-        self.asm
-            .jump_if_imm(Cond::Ne, Reg::R1, kind_of(kind::RBP), out);
         self.asm.jump(done);
-        self.asm.bind(at_rbp);
+        self.asm.bind(in_memory);
+        self.asm.alu(Alu::Add, Reg::R3, Reg::R2);
         self.read_stack(slots.read, 8, out);
         self.asm.load(Size::Double, Reg::R3, Reg::FP, slots.read);
+        self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.rule);
+        self.asm.alu_imm(Alu::And, Reg::R1, imm(kind::AND_8));
+        self.asm.alu(Alu::Add, Reg::R3, Reg::R1);
+        self.asm.jump(done);
+        self.asm.bind(register);
+        self.add_register(slots, out);
         self.asm.jump(done);
         self.asm.bind(plt);
         // rsp + 8 + ((rip & 15) >= 11) * 8
@@ -329,6 +344,30 @@ impl Emit<'_> {
         self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.sp);
         self.asm.jump_if(Cond::Le, Reg::R3, Reg::R1, out);
         self.asm.store(Size::Double, Reg::FP, slots.cfa, Reg::R3);
+    }
+
+    /// `r3 = a register of the thread + offset`, by the words in `r2`; leaves for `out` behind the first turn.
+    fn add_register(&mut self, slots: Slots, out: Label) {
+        let of_register = (1 << (REGISTER_BITS + 3)) - 8;
+        self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.count);
+        self.asm.jump_if_imm(Cond::Ne, Reg::R1, 1, out);
+        self.asm.store(Size::Double, Reg::FP, slots.cfa, Reg::R2);
+        self.asm.call(Helper::GetCurrentTaskBtf);
+        self.asm.mov(Reg::R1, Reg::R0);
+        self.asm.call(Helper::TaskPtRegs);
+        self.asm.mov(Reg::R3, Reg::R0);
+        self.asm.load(Size::Double, Reg::R2, Reg::FP, slots.cfa);
+        self.asm.alu_imm(Alu::And, Reg::R2, of_register);
+        self.asm.alu(Alu::Add, Reg::R3, Reg::R2);
+        self.stack_address(Reg::R1, slots.read);
+        self.asm.mov_imm(Reg::R2, 8);
+        self.asm.call(Helper::ProbeReadKernel);
+        self.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, out);
+        self.asm.load(Size::Double, Reg::R3, Reg::FP, slots.read);
+        self.asm.load(Size::Double, Reg::R2, Reg::FP, slots.cfa);
+        self.asm.alu_imm(Alu::Arsh, Reg::R2, imm(REGISTER_BITS));
+        self.asm.alu_imm(Alu::And, Reg::R2, -8);
+        self.asm.alu(Alu::Add, Reg::R3, Reg::R2);
     }
 
     /// `bpf_probe_read_user(slot, bytes, r3)`.

@@ -57,6 +57,54 @@ fn stacks_without_frame_pointers_are_walked_to_their_ends() {
     );
 }
 
+/// At each instruction of two functions whose frame's address is in r10, in rax and in memory.
+#[test]
+fn frames_whose_address_is_in_other_registers_and_in_memory_are_found() {
+    if !can_trace() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("aligned");
+    let options = ["-O2", "-fomit-frame-pointer", "-mforce-drap"].map(str::to_owned);
+    compiled_as(&repository("tests/triggers/aligned.c"), &program, &options);
+    let source = "pid$target:a.out:aligned:,pid$target:a.out:kept: { printf(\"at %s %s\\n%k\", probefunc, probename, ustack()); }";
+    let output = run(rdtrace(["-qn", source, "-c", program.to_str().unwrap()])).clean();
+    let stacks: Vec<_> = output.split("at ").skip(1).collect();
+    let is_of = |stack: &&&str, function: &str| stack.starts_with(function);
+    let count = |function: &str| stacks.iter().filter(|stack| is_of(stack, function)).count();
+    assert!(count("aligned ") > 20 && count("kept ") > 5, "{output}");
+    for stack in stacks {
+        let frames: Vec<_> = stack
+            .lines()
+            .skip(1)
+            .filter(|line| line.contains('`'))
+            .collect();
+        assert!(frames[1].starts_with("aligned`main+"), "{stack}");
+        assert!(
+            frames.last().unwrap().starts_with("aligned`_start+"),
+            "{stack}"
+        );
+    }
+}
+
+/// Two stacks in the first firing of a timer, where a map that grows has room for one.
+#[test]
+fn the_first_stacks_of_a_timer_find_room() {
+    if !can_trace() {
+        return;
+    }
+    let source =
+        "profile-997 { @[stack(), ustack()] = count(); } tick-300ms { exit(0); } END { trunc(@); }";
+    let outcome = run(rdtrace(["-qn", source]));
+    assert_eq!(outcome.status, 0, "{}", outcome.stderr);
+    // What else is told is of other programs of the machine.
+    assert!(
+        !outcome.stderr.contains("stack dropped"),
+        "{}",
+        outcome.stderr
+    );
+}
+
 /// A linker without gaps between the parts of a file (lld) has made our own program: a page of the file is mapped twice.
 #[test]
 fn our_own_stacks_are_walked_to_their_ends() {

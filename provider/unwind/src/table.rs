@@ -136,7 +136,8 @@ fn based(register: Register, offset: i64) -> Cfa {
     match register {
         X86_64::RSP => Cfa::Rsp(offset),
         X86_64::RBP => Cfa::Rbp(offset),
-        _other => Cfa::Unknown,
+        Register(number) => rule::Register::of_dwarf(number)
+            .map_or(Cfa::Unknown, |register| Cfa::Register(register, offset)),
     }
 }
 
@@ -152,21 +153,35 @@ fn operations<'a>(
     operations
 }
 
-/// A CFA that is computed: the two expressions that compilers and linkers make.
+/// A CFA that is computed: the expressions that compilers, linkers and libcrypto's assembly have.
 fn computed(
     expression: gimli::Expression<Reader<'_>>,
     cie: &gimli::CommonInformationEntry<Reader<'_>>,
 ) -> Cfa {
     match operations(expression, cie).as_slice() {
-        // DW_OP_breg6 offset; DW_OP_deref
+        // DW_OP_breg offset; DW_OP_deref
         [
             Operation::RegisterOffset {
-                register: X86_64::RBP,
-                offset,
-                ..
+                register, offset, ..
             },
             Operation::Deref { size: 8, .. },
-        ] => Cfa::AtRbp(*offset),
+        ] => match *register {
+            X86_64::RSP => Cfa::AtRsp(*offset),
+            X86_64::RBP => Cfa::AtRbp(*offset),
+            _other => Cfa::Unknown,
+        },
+        // DW_OP_breg offset; DW_OP_deref; DW_OP_plus_uconst 8
+        [
+            Operation::RegisterOffset {
+                register, offset, ..
+            },
+            Operation::Deref { size: 8, .. },
+            Operation::PlusConstant { value: 8 },
+        ] => match *register {
+            X86_64::RSP => Cfa::AtRspAnd8(*offset),
+            X86_64::RBP => Cfa::AtRbpAnd8(*offset),
+            _other => Cfa::Unknown,
+        },
         // rsp + 8 + ((rip & 15) >= 11) * 8
         [
             Operation::RegisterOffset {
