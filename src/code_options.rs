@@ -1,11 +1,13 @@
 //! What the compiled programs depend on beside the D program: options, the kernel, and which probes may
 //! come.
 
+use std::collections::HashSet;
+
 use actions::consume::OutputFormat;
 use actions::follow::FollowFields;
 use actions::frames::FrameOptions;
 use actions::lower::{
-    Extras, LowerOptions, PART_LENGTH, finds_python, uses_ancestors, walks_processes,
+    Extras, LowerOptions, PART_LENGTH, finds_python, keeps_stacks, uses_ancestors, walks_processes,
     wants_may_goto,
 };
 use dlang::program::Program;
@@ -21,7 +23,7 @@ use crate::matching::Match;
 use crate::options::Options;
 
 /// Which kinds of probes a program means, as far as the code depends on it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Meant {
     /// Whether probes in files may be meant, found now or later.
     pub(crate) files: bool,
@@ -29,6 +31,8 @@ pub(crate) struct Meant {
     pub(crate) calls: bool,
     /// Whether the kernel's tracepoints or functions are, which may fire in the middle of other probes' clauses.
     pub(crate) kernel: bool,
+    /// The clauses of the text, by number, with probes that fire where interrupts may be off: timers and the kernel's.
+    pub(crate) in_interrupts: HashSet<usize>,
 }
 
 impl Meant {
@@ -39,8 +43,23 @@ impl Meant {
             files: means_files(parsed, catalog),
             calls: probes().any(|probe| matches!(probe.kind, ProbeKind::SystemCall(_))),
             kernel: probes().any(|probe| matches!(probe.kind, ProbeKind::Kernel(_))),
+            in_interrupts: matches
+                .iter()
+                .filter(|found| {
+                    found
+                        .probes
+                        .iter()
+                        .any(|probe| is_in_interrupts(&probe.kind))
+                })
+                .map(|found| found.spec.0)
+                .collect(),
         }
     }
+}
+
+/// Whether a probe of this kind may fire where interrupts are off.
+fn is_in_interrupts(kind: &ProbeKind) -> bool {
+    matches!(kind, ProbeKind::Timer(_) | ProbeKind::Kernel(_))
 }
 
 /// What the programs for a run depend on. `grows` says whether more probes may come while it runs.
@@ -83,6 +102,10 @@ pub(crate) fn code_options(
             kernel: options.stackframes,
             user: options.ustackframes,
             python: options.jstackframes,
+            in_interrupts: program
+                .clauses
+                .iter()
+                .any(|clause| meant.in_interrupts.contains(&clause.number) && keeps_stacks(clause)),
             ..FrameOptions::default()
         },
         nests: meant.kernel,

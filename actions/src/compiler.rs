@@ -154,7 +154,8 @@ impl Compiler {
             switches: SWITCHES,
         };
         let frames = frames::limits(&program, options.frames).map(|limits| {
-            own_maps.push(stacks_map(limits, frames::finds_python(&program)));
+            let has_places = options.frames.in_interrupts || frames::finds_python(&program);
+            own_maps.push(stacks_map(limits, has_places));
             next_map += 1;
             (MapRef(next_map - 1), limits)
         });

@@ -24,6 +24,8 @@ pub struct FrameOptions {
     pub python: u32,
     /// The most that the kernel finds: `kernel.perf_event_max_stack`.
     pub most: u32,
+    /// Whether stacks are found where a map that grows gets few new entries: in timers and in the kernel.
+    pub in_interrupts: bool,
 }
 
 impl Default for FrameOptions {
@@ -33,6 +35,7 @@ impl Default for FrameOptions {
             user: 100,
             python: 512,
             most: 127,
+            in_interrupts: false,
         }
     }
 }
@@ -43,10 +46,11 @@ const STACKS: u32 = 1 << 16;
 /// The most memory for stacks that have their place from the start.
 const STACK_BYTES: u32 = 64 << 20;
 
-/// The map with all stacks. Those of Python are long, and asked for in timers, which get few new entries of a map
-/// that grows: if it has some, all there may be have their place from the start.
-pub(crate) fn stacks_map(limits: FrameLimits, of_python: bool) -> MapSpec {
-    let (kind, most) = if of_python {
+/// The map with all stacks. Where interrupts are off, a map that grows gets few new entries, of this size one in the
+/// first firing on a CPU: `@[stack(), ustack()]` would lose one. So if any are found there, all that there may be have
+/// their place from the start; so have those of Python, which are long.
+pub(crate) fn stacks_map(limits: FrameLimits, has_places: bool) -> MapSpec {
+    let (kind, most) = if has_places {
         (MapKind::FixedHash, STACK_BYTES / limits.bytes())
     } else {
         (MapKind::Hash, STACKS)
@@ -196,6 +200,17 @@ pub(crate) fn python_names(program: &Program) -> Vec<PythonName> {
     }
     names.truncate(PYTHON_NAMES as usize);
     names
+}
+
+/// Whether a clause has stacks to be kept.
+#[must_use]
+pub fn keeps_stacks(clause: &Clause) -> bool {
+    clause_has(clause, &|expr| {
+        matches!(
+            expr.kind,
+            ExprKind::Call(Subroutine::Stack | Subroutine::Ustack, _)
+        )
+    })
 }
 
 fn has_expr(program: &Program, which: &dyn Fn(&Expr) -> bool) -> bool {
