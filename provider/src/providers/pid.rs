@@ -4,6 +4,7 @@
 //!     pid$target:libc.so.6:getenv:entry     its first instruction; arg0 to arg9 are its arguments
 //!     pid$target:libc:getenv:return         arg1 is its result
 //!     pid$target:a.out:main:4               the instruction 4 bytes in, a hexadecimal number
+//!     pid$target:a.out:main:                both, and each instruction
 //! ```
 //!
 //! The functions are those of the symbol tables (`usdt::symbols`). A probe description names a
@@ -68,15 +69,19 @@ impl Provider for Pid {
             return Vec::new();
         }
         let functions = matching(search.file.functions(), &desc.function);
-        let points = points(&desc.name);
         // What is named is not left out: the kernel says why it cannot be probed.
         let is_named = Glob::new(&desc.function).is_literal() && !desc.function.is_empty();
         let file = fs::File::open(&search.file.file.path).ok();
         let can_be_probed = |function: &&Function| is_named || begins_well(file.as_ref(), function);
         functions
             .filter(can_be_probed)
-            .flat_map(|function| points.iter().map(move |point| (function, *point)))
-            .filter_map(|(function, point)| offer(search, function, point))
+            .flat_map(|function| {
+                let starts = || instruction_starts(search.file, function);
+                let points = points(&desc.name, is_named, starts);
+                points
+                    .into_iter()
+                    .map(move |point| offer(search, function, point))
+            })
             .collect()
     }
 
@@ -118,16 +123,28 @@ enum Point {
     Offset(u64),
 }
 
-/// The places that a probe name means.
-fn points(name: &str) -> Vec<Point> {
+/// The places of a function that a probe name means. A glob means instructions, too, where the function is named: those
+/// of all functions of a module would be hundreds of thousands.
+///
+/// An instruction may be probed only where it is known to start: a probe in the middle of one changes what the program
+/// does.
+fn points(name: &str, is_named: bool, starts: impl Fn() -> Vec<u64>) -> Vec<Point> {
     let glob = Glob::new(name);
     if glob.is_literal()
         && let Some(offset) = offset(name)
     {
-        return vec![Point::Offset(offset)];
+        let is_start = starts().binary_search(&offset).is_ok();
+        let found = is_start.then_some(Point::Offset(offset));
+        return found.into_iter().collect();
     }
+    let offsets = if is_named && !glob.is_literal() {
+        starts()
+    } else {
+        Vec::new()
+    };
     [Point::Entry, Point::Return]
         .into_iter()
+        .chain(offsets.into_iter().map(Point::Offset))
         .filter(|point| glob.matches(&point.name()))
         .collect()
 }
@@ -175,25 +192,13 @@ fn matching<'f>(functions: &'f [Function], wanted: &str) -> impl Iterator<Item =
     })
 }
 
-fn offer<'f>(search: &Search<'f>, function: &'f Function, point: Point) -> Option<Offer<'f>> {
+fn offer<'f>(search: &Search<'f>, function: &'f Function, point: Point) -> Offer<'f> {
     let Search { file, scope, .. } = *search;
-    if let Point::Offset(offset) = point
-        && !starts_instruction(file, function, offset)
-    {
-        return None;
-    }
     let desc = full_name(scope, NAME, &file.module(), &function.name, &point.name());
-    Some(Offer {
+    Offer {
         key: search.key(desc, Origin::Function),
         make: Box::new(move || make(file, scope, function, point)),
-    })
-}
-
-/// Whether a probe may be put on this instruction: where that cannot be known, it may not, since one
-/// in the middle of an instruction changes what the program does.
-fn starts_instruction(file: &FileProbes, function: &Function, offset: u64) -> bool {
-    let code = read_code(file, function);
-    code.is_some_and(|code| code.starts.binary_search(&offset).is_ok())
+    }
 }
 
 /// Whether the kernel puts a probe on the first instruction of a function.
@@ -201,6 +206,11 @@ fn begins_well(file: Option<&fs::File>, function: &Function) -> bool {
     let mut bytes = [0; 16];
     let read = file.and_then(|file| file.read_at(&mut bytes, function.file_offset).ok());
     read.is_some_and(|length| machine_code::can_be_probed(&bytes[..length]))
+}
+
+/// Where the instructions of a function start; none if that cannot be known.
+fn instruction_starts(file: &FileProbes, function: &Function) -> Vec<u64> {
+    read_code(file, function).map_or_else(Vec::new, |code| code.starts)
 }
 
 fn read_code(file: &FileProbes, function: &Function) -> Option<Code> {
@@ -343,20 +353,26 @@ mod tests {
 
     #[test]
     fn a_probe_name_means_places_of_a_function() {
-        for (name, meant) in [
-            ("entry", &[Point::Entry][..]),
-            ("return", &[Point::Return]),
-            ("", &[Point::Entry, Point::Return]),
-            ("*", &[Point::Entry, Point::Return]),
-            ("e*", &[Point::Entry]),
-            ("0", &[Point::Offset(0)]),
-            ("1f", &[Point::Offset(31)]),
-            ("ent", &[]),
-            ("0x1f", &[]),
-            ("-1", &[]),
-            ("99999999999999999", &[]),
+        let starts = || vec![0, 4, 0x1e, 0x1f];
+        for (name, of_any, of_named) in [
+            ("entry", vec![Point::Entry], vec![]),
+            ("return", vec![Point::Return], vec![]),
+            ("", vec![Point::Entry, Point::Return], starts()),
+            ("*", vec![Point::Entry, Point::Return], starts()),
+            ("e*", vec![Point::Entry], vec![]),
+            ("1?", vec![], vec![0x1e, 0x1f]),
+            ("0", vec![Point::Offset(0)], vec![]),
+            ("1f", vec![Point::Offset(31)], vec![]),
+            ("1", vec![], vec![]),
+            ("ent", vec![], vec![]),
+            ("0x1f", vec![], vec![]),
+            ("-1", vec![], vec![]),
+            ("99999999999999999", vec![], vec![]),
         ] {
-            assert_eq!(points(name), meant, "{name}");
+            assert_eq!(points(name, false, starts), of_any, "{name}");
+            let offsets = of_named.into_iter().map(Point::Offset);
+            let of_named: Vec<_> = of_any.into_iter().chain(offsets).collect();
+            assert_eq!(points(name, true, starts), of_named, "{name}");
         }
     }
 
