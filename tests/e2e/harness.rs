@@ -25,7 +25,7 @@ pub(crate) const PYTHON: &str = "/usr/bin/python3";
 
 /// How long one run may take, on a machine that is busy with other tests: `RDTRACE_DEADLINE` seconds, or a
 /// minute.
-fn deadline() -> Duration {
+pub(crate) fn deadline() -> Duration {
     let seconds = std::env::var("RDTRACE_DEADLINE");
     let seconds = seconds.ok().and_then(|seconds| seconds.parse().ok());
     Duration::from_secs(seconds.unwrap_or(60))

@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 
 use crate::harness::{
     Background, Outcome, PYTHON, RDTRACE, Running, can_trace, can_trace_python, compiled_as,
-    install, rdtrace, repository, run, trigger, wait_for_text, wait_until,
+    deadline, install, rdtrace, repository, run, trigger, wait_for_text, wait_until,
 };
 
 /// A tracer that waits for programs, and the directory of what it traces.
@@ -284,7 +284,7 @@ fn a_signal_ends_the_run_whatever_is_being_enabled() {
         let mut command = Command::new(&copy);
         command.args(["-S", "-c", "import time; time.sleep(100)"]);
         pythons.push(Background::start(command));
-        let end = Instant::now() + Duration::from_secs(2);
+        let end = Instant::now() + deadline() / 30;
         std::iter::from_fn(|| (Instant::now() < end).then(|| children(tracer.running.pid())))
             .flatten()
             .find(|pid| is_let_go(*pid, &copy) && kill(*pid, Signal::SIGSTOP).is_ok())

@@ -13,5 +13,5 @@ rawtp:sched::sched_process_fork
 rawtp:::sched_process_exit
 /pid == $target && ppid != $target/
 {
-	@exits[execname == args[0]->comm, args[1]] = count();
+	@exits[execname == args[0]->comm, args[0]->tgid == pid] = count();
 }
