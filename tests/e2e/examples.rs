@@ -442,3 +442,23 @@ fn gil_shows_who_waits_for_whom() {
         );
     }
 }
+
+#[test]
+fn tasks_shows_who_computes_and_who_stops_the_loop() {
+    if !can_trace_python() {
+        return;
+    }
+    let output = example("tasks.d", &[], "tasks.py");
+    let (computing, waiting) = output.split_once("\n\n").unwrap();
+    let has = |table: &str, task: &str, what: &str| {
+        let mut lines = table.lines().map(|line| line.split_whitespace());
+        lines.any(|mut words| {
+            words.next() == Some(task) && words.next().is_some_and(|word| word.contains(what))
+        })
+    };
+    assert!(has(computing, "computing", "compute"), "{output}");
+    assert!(!has(computing, "sleeping", "compute"), "{output}");
+    assert!(has(waiting, "sleeping", "nanosleep"), "{output}");
+    assert!(!has(waiting, "waiting", "nanosleep"), "{output}");
+    assert!(!output.contains("epoll"), "{output}");
+}
