@@ -61,6 +61,8 @@ pub(crate) struct Cli {
     pub(crate) verbose: bool,
     /// `-V`.
     pub(crate) version: bool,
+    /// How many of `-G`, `-h`, `-l` and `-V` there are, of which there may be one.
+    pub(crate) modes: usize,
     /// `-h`.
     pub(crate) header: bool,
     /// `-e`.
@@ -375,6 +377,10 @@ pub(crate) fn from_matches(matches: &ArgMatches) -> Result<Cli, Wrong> {
         list: matches.get_count("list") > 0,
         verbose: matches.get_count("verbose") > 0,
         version: matches.get_count("version") > 0,
+        modes: ["version", "list", "header"]
+            .map(|mode| usize::from(matches.get_count(mode)))
+            .into_iter()
+            .sum(),
         header: matches.get_count("header") > 0,
         check_only: matches.get_count("check") > 0,
         show_code: matches.get_count("code") > 0,
@@ -416,6 +422,7 @@ pub(crate) fn from_matches(matches: &ArgMatches) -> Result<Cli, Wrong> {
         };
         if matches.get_count(name) > 0 {
             cli.unsupported.push(short);
+            cli.modes += usize::from(short == 'G');
         }
     }
     let mut inputs = Vec::new();

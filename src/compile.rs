@@ -179,8 +179,13 @@ fn read_source(input: &Input, options: &Options, catalog: &mut Catalog) -> Resul
             let id32 = u32::try_from(id).ok().map(ProbeId);
             let desc = id32.and_then(|id| probe_by_id(catalog, id));
             let desc = desc.with_context(|| {
+                let tag = if options.errtags {
+                    "[D_PDESC_INVAL] "
+                } else {
+                    ""
+                };
                 format!(
-                    "invalid probe specifier {text}: invalid probe identifier {id}: Unknown \
+                    "invalid probe specifier {text}: {tag}invalid probe identifier {id}: Unknown \
                      probe identifier"
                 )
             })?;

@@ -14,11 +14,17 @@ use crate::attributes::Attributes;
 use crate::cli::Cli;
 use crate::compile::Parsed;
 use crate::message::Messages;
+use crate::run::Output;
 use crate::stability;
 use crate::target::Target;
 
 /// Lists everything, or everything that the target has.
-pub(crate) fn everything(cli: &Cli, catalog: &mut Catalog, target: &mut Target) -> Result<i32> {
+pub(crate) fn everything(
+    cli: &Cli,
+    catalog: &mut Catalog,
+    target: &mut Target,
+    to: Output,
+) -> Result<i32> {
     target.next_image()?;
     let provider = target
         .pid()
@@ -28,7 +34,7 @@ pub(crate) fn everything(cli: &Cli, catalog: &mut Catalog, target: &mut Target) 
         provider,
         ..ProbeDesc::default()
     });
-    print(cli, catalog, &last_first(probes))?;
+    print(cli, catalog, &last_first(probes), to)?;
     Ok(0)
 }
 
@@ -45,6 +51,7 @@ pub(crate) fn matching(
     parsed: &Parsed,
     catalog: &mut Catalog,
     messages: &Messages,
+    to: Output,
 ) -> Result<i32> {
     let mut probes: Vec<Arc<Probe>> = Vec::new();
     for desc in parsed.descs() {
@@ -56,12 +63,12 @@ pub(crate) fn matching(
         }
         probes.extend(last_first(found));
     }
-    print(cli, catalog, &probes)?;
+    print(cli, catalog, &probes, to)?;
     Ok(0)
 }
 
-fn print(cli: &Cli, catalog: &Catalog, probes: &[Arc<Probe>]) -> io::Result<()> {
-    let mut out = io::BufWriter::new(io::stdout().lock());
+fn print(cli: &Cli, catalog: &Catalog, probes: &[Arc<Probe>], to: Output) -> io::Result<()> {
+    let mut out = io::BufWriter::new(to.into_writer());
     let header = ["ID", "PROVIDER", "MODULE", "FUNCTION", "NAME"];
     let [id, provider, module, function, name] = header;
     writeln!(

@@ -121,7 +121,8 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
     let mut target = prepare::open_target(cli, &mut catalog)?;
     if cli.list && cli.inputs.is_empty() {
         tell_hidden(target.pid().is_none(), messages);
-        return list::everything(cli, &mut catalog, &mut target);
+        let to = open_output(cli, OutputFormat::Text, messages)?;
+        return list::everything(cli, &mut catalog, &mut target, to);
     }
 
     let mut parsed = prepare::parse(cli, &options, sources, target.pid())?;
@@ -149,7 +150,8 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
     drop(progress);
     if cli.list {
         check(&parsed, &options, &KnownArgs::of(&parsed, &matches))?;
-        return list::matching(cli, &parsed, &mut catalog, messages);
+        let to = open_output(cli, OutputFormat::Text, messages)?;
+        return list::matching(cli, &parsed, &mut catalog, messages, to);
     }
     if let Some(check) = &check_before_use {
         self_test::before_use(&**check, &mut catalog, &parsed, &mut matches);
@@ -237,13 +239,7 @@ fn open_output(cli: &Cli, format: OutputFormat, messages: &Messages) -> Result<O
 
 /// What takes no probes, if that is what is asked for: the exit status.
 fn without_probes(cli: &Cli, messages: &Messages) -> Result<Option<i32>> {
-    let modes = [
-        cli.version,
-        cli.list,
-        cli.header,
-        cli.unsupported.contains(&'G'),
-    ];
-    let status = if modes.into_iter().filter(|mode| *mode).count() > 1 {
+    let status = if cli.modes > 1 {
         let text = "only one of the [-GhlV] options can be specified at a time";
         i32::from(usage(messages, text))
     } else if cli.version {

@@ -99,12 +99,15 @@ fn described<'m>(
 ) -> (Attributes, Attributes, Option<&'m Probe>) {
     let found = matches.iter().find(|found| found.desc(parsed) == desc);
     let mut probes = found.into_iter().flat_map(Match::all);
-    match (probes.next(), probes.next()) {
-        (Some(probe), None) => {
+    let first = probes.next();
+    // One that fires in more ways than one is several here.
+    let only = first.filter(|first| probes.all(|other| other.desc == first.desc));
+    match only {
+        Some(probe) => {
             let (described, arguments) = of_probe(desc);
             (described, arguments, Some(probe))
         }
-        (Some(_), Some(_)) | (None, _) => (UNSTABLE, UNSTABLE, None),
+        None => (UNSTABLE, UNSTABLE, None),
     }
 }
 

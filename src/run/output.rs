@@ -55,6 +55,11 @@ impl Output {
         })
     }
 
+    /// What takes it.
+    pub(crate) fn into_writer(self) -> Box<dyn Write + Send> {
+        self.writer
+    }
+
     /// What it is called.
     pub(crate) fn name(&self) -> &str {
         &self.name

@@ -72,6 +72,10 @@ impl Checker<'_> {
             None => return self.unknown_function(function),
         };
         if op.is_some() {
+            if !self.aggregations.contains_key(name) {
+                let message = format!("@{name} has not yet been declared or assigned");
+                return self.plain_error(Tag::VarUndef, target.span, &message);
+            }
             return self.not_aggregating(name, span);
         }
         let keys = if let ast::ExprKind::Index(_, keys) = &target.kind {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::checker::{Checked, Checker};
 use super::syntax::dynamic_words;
-use super::types::{Layout, is_incomplete, mixed_words, words_type};
+use super::types::{Layout, in_kernel, is_incomplete, mixed_words, words_type};
 use crate::ast::{
     BaseType, Declaration, Declarator, DeclaratorPart, Expr, Inline, MemberDecl, Name, Parameter,
     Specifiers, TypeName,
@@ -322,7 +322,10 @@ impl<'a> Checker<'a> {
             },
             BaseType::Named(name) => match self.types.typedef(name) {
                 Some(ty) => Ok(ty.clone()),
-                None => match self.types.of_kernel(NameKind::Typedef, name) {
+                None => match self
+                    .types
+                    .of_kernel(NameKind::Typedef, in_kernel(name).unwrap_or(name))
+                {
                     Some(ty) => Ok(ty),
                     None => self.unknown_type(name, span),
                 },
@@ -335,7 +338,10 @@ impl<'a> Checker<'a> {
                 union,
                 tag,
                 members: None,
-            } => Ok(Type::Struct(self.types.tag(tag, *union))),
+            } => {
+                let tag = in_kernel(tag).unwrap_or(tag);
+                Ok(Type::Struct(self.types.tag(tag, *union)))
+            }
             BaseType::Struct {
                 union,
                 tag,

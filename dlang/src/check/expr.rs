@@ -6,13 +6,13 @@ use super::member::is_in_variable;
 use super::operator::{aggregation_words, is_zero};
 use super::syntax::dynamic_words;
 use super::translate::pointers_agree;
-use super::types::is_incomplete;
+use super::types::{in_kernel, is_incomplete};
 use crate::ast::{self, IntSign};
 use crate::diag::{Diagnostic, Span};
 use crate::names::{self, Kind, Lack, Variable};
 use crate::program::{Expr, ExprKind, Scope};
 use crate::tags::Tag;
-use crate::types::{Int, Space, Type};
+use crate::types::{Int, NameKind, Space, Type};
 
 impl Checker<'_> {
     /// Checks an expression that must have a value: arrays have become pointers.
@@ -108,13 +108,19 @@ impl Checker<'_> {
             ast::ExprKind::SelfVar(name) => self.scoped_variable(Scope::ThreadLocal, name),
             ast::ExprKind::ThisVar(name) => self.scoped_variable(Scope::ClauseLocal, name),
             ast::ExprKind::Kernel(name) => {
+                let module = name.rsplit_once('`').map_or("", |(module, _)| module);
+                let why = if matches!(module, "" | "vmlinux") {
+                    "Unknown symbol name"
+                } else {
+                    "Module is no longer loaded"
+                };
                 let error = self
                     .diagnostic(
                         Tag::IdentUndef,
                         span,
-                        &format!("failed to resolve {name}: Unknown symbol name"),
+                        &format!("failed to resolve {name}: {why}"),
                     )
-                    .with_hint("rdtrace traces programs; kernel symbols are not supported yet");
+                    .with_hint("the kernel's type information (BTF) has no types of its variables");
                 self.reject(error)
             }
             ast::ExprKind::Aggregation(name) => self.stray_aggregation(name, span),
@@ -157,6 +163,11 @@ impl Checker<'_> {
                     && let Some(ty) = self.types.typedef(name)
                 {
                     ty.clone()
+                } else if let ast::ExprKind::Kernel(name) = &operand.kind
+                    && let Some(name) = in_kernel(name)
+                    && let Some(ty) = self.types.of_kernel(NameKind::Typedef, name)
+                {
+                    ty
                 } else if dynamic_words(operand).is_some() {
                     self.known_dynamic(operand)?;
                     let message = "cannot apply sizeof to an operand of unknown size";

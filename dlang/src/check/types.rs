@@ -96,7 +96,7 @@ impl<'k> TypeTable<'k> {
             .unwrap_or_else(|| Arc::new(Struct::declared(name, union)))
     }
 
-    /// A type of the running kernel.
+    /// A type of the running kernel, for which [`in_kernel`] has the name.
     pub(super) fn of_kernel(&self, kind: NameKind, name: &str) -> Option<Type> {
         self.kernel.find(kind, name)
     }
@@ -433,4 +433,9 @@ impl Layout {
             kernel: false,
         })
     }
+}
+
+/// The name of a type in ``vmlinux`name``: one of the kernel's own.
+pub(super) fn in_kernel(name: &str) -> Option<&str> {
+    name.strip_prefix("vmlinux`")
 }
