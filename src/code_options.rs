@@ -88,7 +88,12 @@ pub(crate) fn code_options(
         },
         task: TaskFields {
             call_flags: meant.calls.then(call_flags).flatten(),
-            ..task_fields(meant.files || uses_ancestors(program) || finds_python(program))
+            ..task_fields(
+                meant.files
+                    || uses_ancestors(program)
+                    || finds_python(program)
+                    || walks_processes(program),
+            )
         },
         part_length: PART_LENGTH,
         may_goto: (meant.files
@@ -106,6 +111,7 @@ pub(crate) fn code_options(
                 .clauses
                 .iter()
                 .any(|clause| meant.in_interrupts.contains(&clause.number) && keeps_stacks(clause)),
+            mixed: options.pystack,
             ..FrameOptions::default()
         },
         nests: meant.kernel,

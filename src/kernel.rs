@@ -255,6 +255,7 @@ impl RunMaps {
             counts.arguments += count(Counter::ArgumentDrops);
             counts.forks += count(Counter::FollowDrops);
             counts.stacks += count(Counter::StackDrops);
+            counts.mixed += count(Counter::MixedMismatches);
             counts.nested += count(Counter::NestedDrops);
         }
         Ok(counts)

@@ -116,7 +116,7 @@ const SPECIFIERS: &[&str] = &[
 ];
 
 /// What is ours among the options of `-x`.
-const TRACING_OPTIONS: [(&str, &str); 4] = [
+const TRACING_OPTIONS: [(&str, &str); 5] = [
     (
         "-x oformat=NAME",
         "What the output is, as --format: text (the default), json (one object a line), csv (a table of \
@@ -138,6 +138,10 @@ const TRACING_OPTIONS: [(&str, &str); 4] = [
         "-x pycheck=off",
         "Trace a Python that has no probes of its own without testing first that its functions are \
          seen as they are, and even if it has failed that test.",
+    ),
+    (
+        "-x pystack=off",
+        "Show ustack() in a Python as the interpreter's functions, not those of Python that they run.",
     ),
     (
         "-x pyusdt",

@@ -73,6 +73,8 @@ pub(crate) struct Options {
     pub(crate) ustackframes: u32,
     /// `jstackframes`: the same of `jstack()`.
     pub(crate) jstackframes: u32,
+    /// `pystack`: whether `ustack()` shows Python's functions in the place of the interpreter's.
+    pub(crate) pystack: bool,
     /// `demangle`: names of C++ and Rust as in their sources.
     pub(crate) demangle: bool,
     /// The options that were set and change nothing here.
@@ -109,6 +111,7 @@ impl Default for Options {
             stackframes: 20,
             ustackframes: 100,
             jstackframes: 512,
+            pystack: true,
             demangle: true,
             without_effect: Vec::new(),
         }
@@ -221,6 +224,7 @@ const WITH_EFFECT: &[&str] = &[
     "oformat",
     "printsize",
     "pycheck",
+    "pystack",
     "pyusdt",
     "quiet",
     "rawbytes",
@@ -262,6 +266,7 @@ const BEFORE_TRACING: &[&str] = &[
     "noresolve",
     "nspec",
     "oformat",
+    "pystack",
     "scratchsize",
     "specsize",
     "stackframes",
@@ -367,6 +372,7 @@ impl Options {
             "destructive" => self.destructive = switch()?,
             "childstatus" => self.childstatus = own_switch()?,
             "pycheck" => self.pycheck = own_switch()?,
+            "pystack" => self.pystack = own_switch()?,
             "pyusdt" => self.pyusdt = own_switch()?,
             "followfork" => self.followfork = own_switch()?,
             "statusrate" => self.statusrate = option_values::rate(value)?,

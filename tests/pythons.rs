@@ -110,6 +110,104 @@ fn each_has_its_frames_in_any_probe() {
     });
 }
 
+/// What a run of rdtrace prints that goes well and walks the stacks of processes. On a busy machine the memory for
+/// that may be full, which is said; then there is nothing to compare.
+fn walks(arguments: &[&str]) -> Result<String, &'static str> {
+    let output = bounded_rdtrace().args(arguments).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {errors}");
+    if errors.contains("the memory for walking the stacks of processes has no room") {
+        return Err("no room for walking stacks");
+    }
+    Ok(String::from_utf8(output.stdout).unwrap())
+}
+
+/// The stack of a program, in which functions of Python are between those of C where these call them.
+#[test]
+fn each_has_its_functions_between_those_of_c() {
+    each("mixed stacks", |python| {
+        let script = python.file("tests/triggers/mixed_stacks.py");
+        let place = format!("tmp/rdtrace-mixed-{}", std::process::id());
+        let said = python.root.join(&place);
+        // The libraries that it loads are known some moments later.
+        let command = format!("{} {script} /{place} 3", python.command.join(" "));
+        let program = "pid$target:libc.so.6:getppid:entry { printf(\"at\\n%k\", ustack(120)); }";
+        let text = walks(&["-qn", program, "-c", &command]);
+        let expected = fs::read_to_string(&said).unwrap();
+        fs::remove_file(&said).unwrap();
+        let text = match text {
+            Ok(text) => text,
+            Err(why) => return Some(why),
+        };
+        let expected: Vec<Vec<&str>> = expected
+            .trim_end()
+            .split("\n\n")
+            .map(|list| list.lines().collect())
+            .collect();
+        let found: Vec<Vec<&str>> = text
+            .split("at\n")
+            .skip(1)
+            .map(|list| list.lines().filter(|line| !line.is_empty()).collect())
+            .collect();
+        assert_eq!(found.len(), expected.len(), "{}: {text}", python.name());
+        let mut ended = false;
+        for (found, expected) in found.iter().zip(&expected) {
+            let mut frames = found.clone();
+            for frame in &mut frames {
+                if frame.contains('`') {
+                    *frame = "C";
+                }
+            }
+            frames.dedup_by(|a, b| *a == "C" && *b == "C");
+            if python.version < (3, 11, 0) {
+                assert_eq!(frames, ["C"], "{}", python.name());
+                continue;
+            }
+            // Where no table tells how to go on, as on a busy machine, the rest has functions of Python alone.
+            let end = frames.iter().position(|frame| *frame == "...");
+            ended |= end.is_some();
+            let end = end.unwrap_or(frames.len());
+            let of_python = |frames: &[&str]| -> Vec<String> {
+                let frames = frames.iter().filter(|frame| !["C", "..."].contains(*frame));
+                frames.map(|frame| (*frame).to_owned()).collect()
+            };
+            let rest = (&frames[end..], &expected[end..]);
+            assert_eq!(
+                frames[..end],
+                expected[..end],
+                "{}: {found:#?}",
+                python.name()
+            );
+            assert_eq!(of_python(rest.0), of_python(rest.1), "{}", python.name());
+            let eval = |frame: &&str| frame.contains("`_PyEval_EvalFrameDefault");
+            assert!(!found.iter().any(eval), "{}: {found:#?}", python.name());
+        }
+        ended.then_some("not all stacks were walked to their ends")
+    });
+}
+
+/// With `-x pystack=off`, a program's own frames.
+#[test]
+fn each_shows_its_own_frames_if_asked_to() {
+    each("stacks of C", |python| {
+        let script = python.file("tests/triggers/mixed_stacks.py");
+        let command = frames_command(python, &script, "/dev/null");
+        let program = "#pragma D option pystack=off
+            pid$target:libc.so.6:getppid:entry { @[ustack()] = count(); }";
+        let text = match walks(&["-qn", program, "-c", &command]) {
+            Ok(text) => text,
+            Err(why) => return Some(why),
+        };
+        assert!(text.contains("`getppid"), "{}: {text}", python.name());
+        assert!(
+            !text.contains("mixed_stacks.py"),
+            "{}: {text}",
+            python.name()
+        );
+        None
+    });
+}
+
 /// Line, module and depth of where a program says that it is.
 #[test]
 fn each_tells_line_module_and_depth() {

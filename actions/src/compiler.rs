@@ -168,7 +168,8 @@ impl Compiler {
                 processes: MapRef(next_map - 1),
             }
         });
-        let python = frames::finds_python(&program).then(|| {
+        let mixed = frames::mixes(&program, &options);
+        let python = (mixed || frames::finds_python(&program)).then(|| {
             own_maps.extend(python_maps());
             let first = next_map;
             next_map += PYTHON_MAPS;
@@ -185,6 +186,7 @@ impl Compiler {
             frames,
             unwind,
             python,
+            mixed,
             speculations: speculations(&program, options.speculations),
             strsize,
             record,

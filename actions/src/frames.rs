@@ -11,6 +11,7 @@ use unwind::memory::{PROCESSES, ROW, ROWS_AT};
 use unwind::python;
 
 use crate::compiler::reads_object;
+use crate::options::LowerOptions;
 use crate::plan::each_clause_expr;
 
 /// How many frames stacks have unless the program says.
@@ -26,6 +27,8 @@ pub struct FrameOptions {
     pub most: u32,
     /// Whether stacks are found where a map that grows gets few new entries: in timers and in the kernel.
     pub in_interrupts: bool,
+    /// `-x pystack`: whether `ustack()` shows Python's functions in the place of the interpreter's.
+    pub mixed: bool,
 }
 
 impl Default for FrameOptions {
@@ -36,6 +39,7 @@ impl Default for FrameOptions {
             python: 512,
             most: 127,
             in_interrupts: false,
+            mixed: true,
         }
     }
 }
@@ -120,6 +124,16 @@ pub fn walks_processes(program: &Program) -> bool {
                 | ExprKind::Call(Subroutine::Ustack, _)
         )
     })
+}
+
+/// Whether a program asks for stacks in which Python's functions may be beside those in C.
+pub(crate) fn mixes(program: &Program, options: &LowerOptions) -> bool {
+    let finds_python = options.may_goto && options.task.fs_base.is_some();
+    let mixed = |expr: &Expr| matches!(expr.kind, ExprKind::Call(Subroutine::Ustack, _));
+    finds_python
+        && cfg!(target_arch = "x86_64")
+        && options.frames.mixed
+        && has_expr(program, &mixed)
 }
 
 /// Whether a program asks for the Python functions that threads are in, or for Python's values where it takes the

@@ -13,6 +13,9 @@ pub struct Frames {
     pub map: MapRef,
     /// What it takes to walk the stacks of processes, if the program asks for them.
     pub unwind: Option<UnwindMaps>,
+    /// Where in the scratch the Python functions are listed that `ustack()` puts between the frames of a program;
+    /// `None` if it shows the program's own frames alone. [`FrameLimits::listed`] words.
+    pub mixed: Option<u32>,
 }
 
 /// How many frames stacks have.
@@ -43,6 +46,13 @@ impl FrameLimits {
     #[must_use]
     pub fn bytes(self) -> u32 {
         ADDRESSES + 8 * self.most
+    }
+
+    /// How many words the list of Python functions has that go between a program's own frames: as many functions as
+    /// a stack has frames, as many places on the stack of C, and a last one.
+    #[must_use]
+    pub fn listed(self) -> u32 {
+        2 * self.most + 2
     }
 }
 

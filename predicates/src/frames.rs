@@ -60,7 +60,7 @@ impl Emit<'_> {
             Some(Value::Int(wanted)) => u32::try_from(wanted).unwrap_or(u32::MAX),
             Some(Value::Str(_)) | None => limits.user,
         };
-        self.user_frames(wanted.min(limits.most), span)?;
+        self.user_frames(wanted.min(limits.most), true, span)?;
         self.number_of_frames(span)
     }
 
@@ -75,7 +75,8 @@ impl Emit<'_> {
         self.number_of_frames(span)
     }
 
-    fn user_frames(&mut self, wanted: u32, span: Span) -> Emitted<()> {
+    /// Finds the frames of the thread's program; if `mixed`, Python's functions in the place of the interpreter's.
+    fn user_frames(&mut self, wanted: u32, mixed: bool, span: Span) -> Emitted<()> {
         let refusal = |message: &str| Refusal {
             span,
             message: message.into(),
@@ -93,13 +94,17 @@ impl Emit<'_> {
         if !cfg!(target_arch = "x86_64") {
             return Err(refusal("the stacks of processes are walked on x86-64 only"));
         }
-        self.find_user_frames(frames, maps, wanted, span)
+        let mixed = frames.mixed.filter(|_| mixed);
+        if let Some(list) = mixed {
+            self.list_python_frames(frames.limits, list, wanted, span)?;
+        }
+        self.find_user_frames(frames, maps, (wanted, mixed), span)
     }
 
     /// `ustackdepth`.
     pub(crate) fn user_stack_depth(&mut self, span: Span) -> Emitted<()> {
         let frames = self.frames(span)?;
-        self.user_frames(frames.limits.most, span)?;
+        self.user_frames(frames.limits.most, false, span)?;
         self.scratch_known(Reg::R1);
         self.asm.alu_imm(Alu::Add, Reg::R1, imm(frames.at));
         self.asm.load(Size::Word, Reg::R0, Reg::R1, COUNT);
@@ -109,7 +114,7 @@ impl Emit<'_> {
     /// `ucaller`.
     pub(crate) fn user_caller(&mut self, span: Span) -> Emitted<()> {
         let frames = self.frames(span)?;
-        self.user_frames(2, span)?;
+        self.user_frames(2, false, span)?;
         self.second_frame(frames, span)
     }
 

@@ -18,6 +18,7 @@ mod letters;
 mod locals;
 mod machine;
 mod memory;
+mod mixed;
 mod null;
 mod number;
 pub mod part;

@@ -18,7 +18,7 @@
 //!   copied     what alloca() and copyin() gave
 //!   texts      arguments that were converted to UTF-8
 //!   element    an element that is made, a struct that is copied
-//!   frames     a stack
+//!   frames     a stack, and a list of Python functions
 //!   objects    a Python object that is read
 //!   key        one tuple
 //!   heap-fixed the record's fixed part, ending at
@@ -288,10 +288,12 @@ pub enum Counter {
     StackDrops = 10,
     /// Firings that interrupted another of the same thread.
     NestedDrops = 11,
+    /// Stacks of programs some of whose Python functions have no place among the frames in C.
+    MixedMismatches = 12,
 }
 
 /// Number of [`Counter`]s.
-pub const COUNTERS: u32 = 12;
+pub const COUNTERS: u32 = 13;
 
 /// The most names of Python variables that are told if no function has them.
 pub const PYTHON_NAMES: u32 = 64;
@@ -328,6 +330,8 @@ pub struct Sizes {
     pub frames: Option<(MapRef, FrameLimits)>,
     /// What it takes to walk the stacks of processes, if the program asks for them.
     pub unwind: Option<UnwindMaps>,
+    /// Whether `ustack()` shows Python's functions in the place of the interpreter's.
+    pub mixed: bool,
     /// Whether the program asks for the values of Python's objects.
     pub objects: bool,
     /// The maps by which Python's frames are found, if the program asks for them.
@@ -447,8 +451,13 @@ impl Storage {
             limits,
             map,
             unwind: sizes.unwind,
+            mixed: sizes
+                .mixed
+                .then_some(element.0 + 2 * element.1 + limits.bytes()),
         });
-        let after = element.0 + 2 * element.1 + frames.map_or(0, |frames| frames.limits.bytes());
+        let listed = |frames: &Frames| frames.mixed.map_or(0, |_| 8 * frames.limits.listed());
+        let frames_size = frames.map_or(0, |frames| frames.limits.bytes() + listed(&frames));
+        let after = element.0 + 2 * element.1 + frames_size;
         let objects = sizes.objects.then(|| ObjectRegion::new(after, strsize));
         let objects_size = objects.map_or(0, |region| region.bytes().next_multiple_of(8));
         let behind = after + objects_size;

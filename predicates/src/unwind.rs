@@ -21,6 +21,9 @@
 //!
 //! A CFA in a register other than `rsp` and `rbp` is found in the first turn only, while it is the thread's own.
 //!
+//! In a process that runs a Python some of these frames are calls of the interpreter; Python's functions take their
+//! place ([`crate::mixed`]).
+//!
 //! What cannot be found ends the stack with the frames that are sure. All that a turn leaves to the
 //! next is in stack slots, unknown to the verifier and to it no copy of anything else, so that it
 //! follows few turns; the searches have no branches but their end.
@@ -36,6 +39,7 @@ use crate::emit::{Emit, Emitted, imm};
 pub use crate::frame_layout::UnwindMaps;
 use crate::frame_layout::{ADDRESSES, COUNT, Frames, PROCESS};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
+use crate::mixed::MixedSlots;
 
 /// Offsets in the kernel's `struct pt_regs` of x86-64.
 mod registers {
@@ -59,11 +63,11 @@ const NO_CODE: i32 = 4096;
 
 /// The stack slots of a walk.
 #[derive(Clone, Copy)]
-struct Slots {
+pub(crate) struct Slots {
     pc: i16,
-    sp: i16,
+    pub(crate) sp: i16,
     bp: i16,
-    count: i16,
+    pub(crate) count: i16,
     /// 1 if `pc` is where a call returns to.
     before: i16,
     /// The address that is looked up.
@@ -71,27 +75,32 @@ struct Slots {
     /// The first range of the process, and how many it has.
     first: i16,
     ranges: i16,
-    cfa: i16,
-    rule: i16,
+    pub(crate) cfa: i16,
+    pub(crate) rule: i16,
     /// What is read of the stack.
-    read: i16,
+    pub(crate) read: i16,
 }
 
 impl Slots {
-    const READ: i16 = 56;
+    pub(crate) const READ: i16 = 56;
 }
 
 impl Emit<'_> {
-    /// Walks the stack of the thread's program, up to `wanted` frames, into the scratch.
+    /// Walks the stack of the thread's program, up to `wanted` frames, into the scratch. Python's functions are taken
+    /// from their list at `mixed`.
     pub(crate) fn find_user_frames(
         &mut self,
         frames: Frames,
         maps: UnwindMaps,
-        wanted: u32,
+        (wanted, mixed): (u32, Option<u32>),
         span: Span,
     ) -> Emitted<()> {
         let slots = self.walk_slots(span)?;
         self.scratch(Reg::R1, span)?;
+        let mixed = match mixed {
+            Some(list) => Some(self.start_mixing(frames, list, slots, span)?),
+            None => None,
+        };
         for slot in [slots.count, slots.before] {
             self.load_zero(Reg::R0, span)?;
             self.unlink(Reg::R0);
@@ -106,13 +115,19 @@ impl Emit<'_> {
         self.asm.store(Size::Double, Reg::FP, slots.at, Reg::R0);
         self.program_registers(slots, out);
         self.ranges_of_process(slots, maps);
-        self.walk(frames, maps, slots, wanted, out);
+        self.walk(frames, maps, (slots, mixed), wanted, out);
         self.asm.bind(out);
+        if let Some(mixed) = mixed {
+            self.put_python_beyond(mixed, slots, wanted, span)?;
+        }
         self.scratch_known(Reg::R1);
         self.asm.alu_imm(Alu::Add, Reg::R1, imm(frames.at));
         self.asm.load(Size::Double, Reg::R0, Reg::FP, slots.count);
         self.asm.store(Size::Word, Reg::R1, COUNT, Reg::R0);
         self.stack.give_buffer(slots.read, Slots::READ + 8 * 10);
+        if let Some(mixed) = mixed {
+            self.end_mixing(mixed);
+        }
         Ok(())
     }
 
@@ -175,13 +190,24 @@ impl Emit<'_> {
         self.asm.bind(done);
     }
 
-    fn walk(&mut self, frames: Frames, maps: UnwindMaps, slots: Slots, wanted: u32, out: Label) {
+    fn walk(
+        &mut self,
+        frames: Frames,
+        maps: UnwindMaps,
+        (slots, mixed): (Slots, Option<MixedSlots>),
+        wanted: u32,
+        out: Label,
+    ) {
         let (again, caller, signal) = (self.asm.label(), self.asm.label(), self.asm.label());
         self.asm.bind(again);
         self.asm.may_goto(out);
         // addresses[count++] = pc
         self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.count);
+        self.unlink(Reg::R1);
         self.asm.jump_if_imm(Cond::Ge, Reg::R1, imm(wanted), out);
+        if let Some(mixed) = mixed {
+            self.put_python_frame(mixed, slots, (again, caller, out));
+        }
         self.scratch_known(Reg::R2);
         self.asm
             .alu_imm(Alu::Add, Reg::R2, imm(frames.at + ADDRESSES));
@@ -198,6 +224,9 @@ impl Emit<'_> {
         self.find_range(maps, slots, out);
         self.find_rule(maps, slots, out);
         self.find_cfa(slots, signal, out);
+        if let Some(mixed) = mixed {
+            self.begin_python_call(mixed, slots, again);
+        }
         self.asm.bind(caller);
         self.find_caller(slots, out);
         self.asm.jump(again);

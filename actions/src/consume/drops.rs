@@ -31,6 +31,8 @@ pub struct DropCounts {
     pub stacks: u64,
     /// Firings in the middle of another one of the same thread.
     pub nested: u64,
+    /// Stacks of programs with Python functions that have no place there.
+    pub mixed: u64,
 }
 
 impl DropCounts {
@@ -50,6 +52,7 @@ impl DropCounts {
             self.forks,
             self.stacks,
             self.nested,
+            self.mixed,
         ];
         counts
             .chain(&rest)
@@ -158,6 +161,12 @@ impl DropReporter {
                 "stack dropped: too many different stacks",
                 counts.stacks,
                 old.stacks,
+            ),
+            (
+                "RDTRACEDROP_MIXED",
+                "stack not shown with all Python functions: some do not fit the frames of the program",
+                counts.mixed,
+                old.mixed,
             ),
             (
                 "RDTRACEDROP_NESTED",

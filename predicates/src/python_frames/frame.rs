@@ -16,12 +16,12 @@ use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::python_layout::{PythonFrames, area};
 
 /// Owners of frames (`enum _frameowner`): a thread, a generator; higher ones are no functions'.
-const GENERATOR: i32 = 1;
+pub(super) const GENERATOR: i32 = 1;
 
 /// The masks that keep offsets in what was read of a frame: of a word, of half a word, of a byte.
 const WORDS: i32 = 0x78;
 const HALVES: i32 = 0x7c;
-const BYTES: i32 = 0x7f;
+pub(super) const BYTES: i32 = 0x7f;
 const _: () = assert!(FRAME_BYTES == 0x80);
 
 /// The same in what was read of a code object, for which there is more room than is read.
@@ -45,7 +45,7 @@ impl Emit<'_> {
     }
 
     /// `r0 = a field` of the frame that was read; destroys `r5`.
-    fn frame_field(
+    pub(super) fn frame_field(
         &mut self,
         python: PythonFrames,
         s: Slots,

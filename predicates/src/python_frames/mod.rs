@@ -19,6 +19,7 @@ pub(crate) mod dict;
 pub(crate) mod exception;
 mod frame;
 mod lines;
+mod mixed;
 mod module;
 mod names;
 mod stack;

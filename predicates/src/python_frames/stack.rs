@@ -161,6 +161,17 @@ impl Emit<'_> {
         span: Span,
     ) -> Emitted<()> {
         self.find_python_facts(python, s, out, span)?;
+        self.find_python_frame(python, s, out, span)
+    }
+
+    /// The same where the facts of the process are known.
+    pub(super) fn find_python_frame(
+        &mut self,
+        python: PythonFrames,
+        s: Slots,
+        out: Label,
+        span: Span,
+    ) -> Emitted<()> {
         self.find_python_state(python, s, out, span)?;
         self.current_python_frame(s, out);
         self.asm.store(Size::Double, Reg::FP, s.frame, Reg::R0);
@@ -175,6 +186,12 @@ impl Emit<'_> {
         (skip, out): (Label, Label),
         span: Span,
     ) -> Emitted<()> {
+        self.read_next_python_frame(python, s, out);
+        self.name_python_frame(python, s, (skip, out), span)
+    }
+
+    /// Reads the next frame; on to `out` behind the last one.
+    pub(super) fn read_next_python_frame(&mut self, python: PythonFrames, s: Slots, out: Label) {
         self.asm.may_goto(out);
         self.asm.load(Size::Double, Reg::R1, Reg::FP, s.frame);
         self.asm.jump_if_imm(Cond::Eq, Reg::R1, 0, out);
@@ -183,7 +200,6 @@ impl Emit<'_> {
         self.asm.alu_imm(Alu::Add, Reg::R1, 1);
         self.asm.store(Size::Double, Reg::FP, s.visited, Reg::R1);
         self.read_python_frame(python, s, out);
-        self.name_python_frame(python, s, (skip, out), span)
     }
 
     /// `dst = the Python function that the thread is in`, as in a stack; 0 if it is in none.

@@ -303,6 +303,7 @@ pub fn make(program: &Program, rows: &[Row], options: Options) -> Emitted<Made> 
         speculations: 0,
         frames: None,
         unwind: None,
+        mixed: false,
         objects: false,
         python: None,
         strsize,

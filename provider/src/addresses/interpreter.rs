@@ -9,7 +9,7 @@ use python_analysis::offsets::ByteCode;
 use python_analysis::{
     Frames, Refusal, RunningLoop, RunningTask, ThreadStates, Version, frames_of,
 };
-use unwind::python::{Fact, Facts, NO_FIELD};
+use unwind::python::{EvalCalls, Fact, Facts, NO_FIELD};
 
 use crate::python_objects::layout;
 use crate::usdt::elf::Contents;
@@ -114,6 +114,16 @@ fn facts(frames: &Frames, base: u64) -> Facts {
         set(Fact::OwnerMask, 0xff);
         end = end.max(chain.owner + 1);
     }
+    let calls = match frames.version.minor {
+        ..=10 => EvalCalls::Unknown,
+        11 => EvalCalls::Structs,
+        12.. => EvalCalls::Frames,
+    };
+    set(Fact::EvalCalls, u64::from(calls as u32));
+    // `is_entry`, the byte before `owner`.
+    let entry = frame.chain.filter(|_| calls == EvalCalls::Structs);
+    let entry = entry.map_or(NO_FIELD, |chain| u64::from(chain.owner) - 1);
+    set(Fact::EntryFrame, entry);
     set(Fact::Previous, previous.into());
     set(Fact::Code, frame.code.into());
     set(Fact::CodeMask, i64::from(frame.code_mask).cast_unsigned());

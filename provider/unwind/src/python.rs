@@ -127,6 +127,11 @@ pub enum Fact {
     Modules,
     /// In an interpreter: its number, which no other of its process has.
     InterpreterId,
+    /// How the calls of the interpreter's function are told from each other on the stack of C: an [`EvalCalls`].
+    EvalCalls,
+    /// In a frame, where that is [`EvalCalls::Structs`]: a byte that is not 0 in the outermost one of each call; else
+    /// [`NO_FIELD`].
+    EntryFrame,
     /// The format of line tables: [`LNOTAB`], [`LINE_TABLE`], [`LOCATIONS`].
     LineFormat,
 }
@@ -148,6 +153,18 @@ impl Fact {
     pub const fn offset(self) -> i16 {
         8 * (self as i16)
     }
+}
+
+/// What calls of the interpreter's function leave on the stack of C.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum EvalCalls {
+    /// Nothing that could be found: before 3.11.
+    Unknown = 0,
+    /// 3.11: the struct in which the current frame is, and behind that the address of the one of the call before.
+    Structs = 1,
+    /// 3.12 on: a frame in front of those of the functions that they run.
+    Frames = 2,
 }
 
 /// What stands for the place of a field that there is not.
