@@ -1,5 +1,6 @@
 //! Descriptions that match nothing: which of them is an error, and what is said of it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -124,7 +125,10 @@ fn no_match(
     target: &Target,
 ) -> String {
     let spec = parsed.spec(missing.spec);
-    let error = compile::no_match(parsed, spec, options);
+    let error = match of_process(catalog, &spec.desc) {
+        Some((tag, text)) => compile::refusal(tag, spec.span, &text, &parsed.sources, options),
+        None => compile::no_match(parsed, spec, options),
+    };
     let pid = target.pid();
     let is_complete = pid.is_some_and(|pid| catalog.is_complete(&spec.desc, pid));
     let is_of_target = catalog.means_files(&spec.desc) && !catalog.means_all(&spec.desc);
@@ -142,4 +146,56 @@ fn no_match(
     } else {
         compile::explained(&error, catalog, &spec.desc)
     }
+}
+
+/// Why a description of functions in one process matches none, where libdtrace has words of its own for that.
+fn of_process(catalog: &mut Catalog, desc: &ProbeDesc) -> Option<(Tag, String)> {
+    let pid = desc.provider.strip_prefix("pid")?;
+    if pid.is_empty() || !pid.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    if pid.bytes().all(|byte| byte == b'0') {
+        let text = format!("{} does not contain a valid pid", desc.provider);
+        return Some((Tag::ProcBadpid, text));
+    }
+    if !Path::new("/proc").join(pid).exists() {
+        return Some((Tag::ProcGrab, format!("failed to grab process {pid}")));
+    }
+    let (module, function, name) = (&desc.module, &desc.function, &desc.name);
+    if function == "-" && module != "a.out" {
+        let text = "only the a.out module is valid with the '-' function";
+        return Some((Tag::ProcLib, text.into()));
+    }
+    let mut probes = |function: &str, name: &str| {
+        catalog.list(&ProbeDesc {
+            function: function.into(),
+            name: name.into(),
+            ..desc.clone()
+        })
+    };
+    if probes("", "entry").is_empty() {
+        return None;
+    }
+    if !is_pattern(function) && probes(function, "entry").is_empty() {
+        let text = format!("failed to lookup '{function}' in module '{module}'");
+        return (!is_pattern(module)).then_some((Tag::ProcFunc, text));
+    }
+    if is_pattern(name) || matches!(name.as_str(), "entry" | "return") {
+        return None;
+    }
+    let Ok(offset) = u64::from_str_radix(name.trim_start_matches("0x"), 16) else {
+        let text = format!("'{name}' is an invalid probe name");
+        return Some((Tag::ProcName, text));
+    };
+    let offsets = probes(function, "");
+    let offsets = offsets.iter();
+    let mut offsets = offsets.filter_map(|probe| u64::from_str_radix(&probe.desc.name, 16).ok());
+    let is_inside = is_pattern(function) || offsets.any(|inside| inside >= offset);
+    let text = format!("offset {offset:#x} outside of function '{function}'");
+    (!is_inside).then_some((Tag::ProcOff, text))
+}
+
+/// Whether a field of a description may mean more than one.
+fn is_pattern(field: &str) -> bool {
+    field.is_empty() || field.contains(['*', '?', '['])
 }

@@ -283,6 +283,18 @@ pub enum Tag {
     LlquantStepval,
     /// A probe description matches no probe (given by the command).
     PdescZero,
+    /// A probe description names no process (given by the command).
+    ProcBadpid,
+    /// A probe description names a process that there is not (given by the command).
+    ProcGrab,
+    /// A probe description names a function that a module of a process has not (given by the command).
+    ProcFunc,
+    /// A probe description names a module in which no instruction has a probe by address (given by the command).
+    ProcLib,
+    /// A probe of a function is no entry, return or offset (given by the command).
+    ProcName,
+    /// A probe of a function is behind its end (given by the command).
+    ProcOff,
     /// An enumerator's value is outside of an `int`.
     DeclEnoflow,
     /// A bit-field is of no integer type.
@@ -494,6 +506,12 @@ impl Tag {
             Self::LlquantSteptype => "D_LLQUANT_STEPTYPE",
             Self::LlquantStepval => "D_LLQUANT_STEPVAL",
             Self::PdescZero => "D_PDESC_ZERO",
+            Self::ProcBadpid => "D_PROC_BADPID",
+            Self::ProcGrab => "D_PROC_GRAB",
+            Self::ProcFunc => "D_PROC_FUNC",
+            Self::ProcLib => "D_PROC_LIB",
+            Self::ProcName => "D_PROC_NAME",
+            Self::ProcOff => "D_PROC_OFF",
             Self::DeclParmclass => "D_DECL_PARMCLASS",
             Self::DeclCharattr => "D_DECL_CHARATTR",
             Self::DeclSignint => "D_DECL_SIGNINT",
