@@ -184,6 +184,8 @@ impl Emit<'_> {
             self.asm.alu_imm(Alu::Lsh, Reg::R0, n);
             self.asm.alu(Alu::Or, Reg::R3, Reg::R0);
         }
+        // Older verifiers do not see that it has no more bits.
+        self.asm.alu_imm(Alu::And, Reg::R3, 0xff);
         self.asm.alu_imm(Alu::Lsh, Reg::R3, 2);
         self.asm.map_value(Reg::R5, rodata, layouts);
         self.asm.alu(Alu::Add, Reg::R5, Reg::R3);

@@ -7,8 +7,8 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 
 use crate::harness::{
-    Background, PYTHON, RDTRACE, Running, can_trace_python, python, rdtrace, repository, run,
-    skipped, wait_for_text,
+    Background, PYTHON, RDTRACE, Running, can_find_frames, can_trace_python, python, rdtrace,
+    repository, run, skipped, wait_for_text,
 };
 
 /// Runs an example as a program, as its first line says, on a Python script beside it.
@@ -124,7 +124,7 @@ fn line_shows_lines_as_they_run() {
 
 #[test]
 fn audit_shows_events() {
-    if can_trace_python() {
+    if can_find_frames() {
         assert_lines(
             &example("audit.d", &[], "audit_events.py"),
             &[
@@ -208,7 +208,7 @@ fn execsnoop_shows_programs_that_start_and_end() {
 
 #[test]
 fn locks_shows_who_waits_for_whom() {
-    if can_trace_python() {
+    if can_find_frames() {
         let output = example("locks.d", &[], "locks.py");
         assert_lines(
             &output,
@@ -220,7 +220,7 @@ fn locks_shows_who_waits_for_whom() {
 
 #[test]
 fn malloc_shows_who_asks_for_memory() {
-    if can_trace_python() {
+    if can_find_frames() {
         assert_lines(
             &example("malloc.d", &[], "slow.py"),
             &["importlib._bootstrap", " bytes in ", " calls"],
@@ -336,7 +336,7 @@ fn stacks(output: &str) -> Vec<(Vec<&str>, u64)> {
 
 #[test]
 fn flame_shows_no_stack_that_cannot_be() {
-    if !can_trace_python() {
+    if !can_find_frames() {
         return;
     }
     let output = example("flame.d", &[], "flame.py 2");
@@ -358,7 +358,7 @@ fn flame_shows_no_stack_that_cannot_be() {
 
 #[test]
 fn args_shows_the_arguments_of_one_function() {
-    if !can_trace_python() {
+    if !can_find_frames() {
         return;
     }
     let output = example("args.d", &["slow"], "slow.py");
@@ -368,7 +368,7 @@ fn args_shows_the_arguments_of_one_function() {
 
 #[test]
 fn whocalls_shows_the_callers_of_one_function() {
-    if !can_trace_python() {
+    if !can_find_frames() {
         return;
     }
     let output = example("whocalls.d", &["right_leaf"], "flame.py 0.2");
@@ -383,7 +383,7 @@ fn whocalls_shows_the_callers_of_one_function() {
 
 #[test]
 fn exceptions_shows_where_they_are_raised_and_pass() {
-    if !can_trace_python() {
+    if !can_find_frames() {
         return;
     }
     let output = example("exceptions.d", &[], "exceptions.py");
@@ -401,7 +401,7 @@ fn exceptions_shows_where_they_are_raised_and_pass() {
 
 #[test]
 fn allocs_shows_who_takes_memory() {
-    if !can_trace_python() {
+    if !can_find_frames() {
         return;
     }
     let output = example("allocs.d", &[], "allocs.py");
@@ -418,7 +418,7 @@ fn allocs_shows_who_takes_memory() {
 
 #[test]
 fn gil_shows_who_waits_for_whom() {
-    if !can_trace_python() {
+    if !can_find_frames() {
         return;
     }
     let output = example("gil.d", &[], "gil.py");
@@ -445,7 +445,7 @@ fn gil_shows_who_waits_for_whom() {
 
 #[test]
 fn tasks_shows_who_computes_and_who_stops_the_loop() {
-    if !can_trace_python() {
+    if !can_find_frames() {
         return;
     }
     let output = example("tasks.d", &[], "tasks.py");

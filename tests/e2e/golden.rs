@@ -14,6 +14,7 @@
 //! /* status: 3 */                 this exit status
 //! /* order: any */                lines may come in any order
 //! /* needs: sched:::on-cpu */      a probe that not every kernel has; skipped without it
+//! /* needs: frames (Linux 6.9) */  Python's frames and objects, as not every kernel finds them
 //! ```
 //!
 //! `BLESS=1 cargo test` writes what is printed into the `.out` and `.err` files.
@@ -21,6 +22,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use provider::features::KernelFeatures;
 
 use crate::harness::{
     Outcome, PYTHON, RDTRACE, can_trace_python, rdtrace, repository, run, skipped, trigger,
@@ -70,8 +73,7 @@ fn check_area(area: &str) {
         {
             continue;
         }
-        if let Some(probe) = missing_probe(&script) {
-            skipped(&format!("{name} needs {probe}, which this kernel lacks"));
+        if lacks_what_it_needs(&script) {
             continue;
         }
         let verdict = match name.split('.').collect::<Vec<_>>()[..] {
@@ -92,13 +94,22 @@ fn check_area(area: &str) {
     );
 }
 
-/// The probe that a script needs and this kernel has not.
-fn missing_probe(script: &Path) -> Option<String> {
+/// Whether a script needs what this kernel lacks; counts the test as skipped then.
+pub(crate) fn lacks_what_it_needs(script: &Path) -> bool {
     let source = fs::read_to_string(script).unwrap();
-    let probe = directive(&source, "needs")?;
-    let listed = run(rdtrace(["-ln", probe]));
-    (listed.stdout.lines().count() < 2).then(|| probe.to_owned())
+    let Some(need) = directive(&source, "needs") else {
+        return false;
+    };
+    let is_there = match need {
+        FRAMES => KernelFeatures::may_goto(),
+        probe => run(rdtrace(["-ln", probe])).stdout.lines().count() > 1,
+    };
+    let name = script.file_name().unwrap().to_str().unwrap();
+    !is_there && !skipped(&format!("{name} needs {need}, which this kernel lacks"))
 }
+
+/// What a script needs that uses Python's frames or objects.
+const FRAMES: &str = "frames (Linux 6.9)";
 
 fn run_program(script: &Path) -> Outcome {
     let source = fs::read_to_string(script).unwrap();

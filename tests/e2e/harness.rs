@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use provider::features::KernelFeatures;
 pub(crate) use test_support::skipped;
 
 /// The command under test.
@@ -329,4 +330,9 @@ pub(crate) fn can_trace() -> bool {
 /// As [`can_trace`], for tests of Python's probes.
 pub(crate) fn can_trace_python() -> bool {
     can_trace() && test_support::has(PYTHON)
+}
+
+/// As [`can_trace_python`], for tests of Python's frames and objects in any probe.
+pub(crate) fn can_find_frames() -> bool {
+    can_trace_python() && (KernelFeatures::may_goto() || skipped("needs Linux 6.9"))
 }

@@ -1,3 +1,4 @@
+/* needs: frames (Linux 6.9) */
 /* The arguments of an audit event are Python objects: shown as by repr, and of use in predicates and keys. */
 /* trigger: values.py */
 python$target:::audit

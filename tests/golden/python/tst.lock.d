@@ -1,3 +1,4 @@
+/* needs: frames (Linux 6.9) */
 /* A thread lets go of Python's lock where it may block, and asks for it behind that. */
 /* trigger: naps.py */
 python$target:::gil-wait, python$target:::gil-acquire, python$target:::gil-release
