@@ -137,6 +137,7 @@ mod tests {
             address: 0x1000,
             file_offset: 0x1000,
             size: bytes.len() as u64,
+            is_in_symtab: true,
         };
         read(&function, bytes)
     }

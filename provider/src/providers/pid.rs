@@ -77,7 +77,8 @@ impl Provider for Pid {
             .filter(can_be_probed)
             .flat_map(|function| {
                 let starts = || instruction_starts(search.file, function);
-                let points = points(&desc.name, is_named, starts);
+                let with_starts = is_named && function.is_in_symtab;
+                let points = points(&desc.name, with_starts, starts);
                 points
                     .into_iter()
                     .map(move |point| offer(search, function, point))
@@ -123,12 +124,13 @@ enum Point {
     Offset(u64),
 }
 
-/// The places of a function that a probe name means. A glob means instructions, too, where the function is named: those
-/// of all functions of a module would be hundreds of thousands.
+/// The places of a function that a probe name means. With `with_starts`, a glob means instructions, too: where the
+/// function is named (those of all functions of a module would be hundreds of thousands), and in `.symtab`, as
+/// in DTrace.
 ///
 /// An instruction may be probed only where it is known to start: a probe in the middle of one changes what the program
 /// does.
-fn points(name: &str, is_named: bool, starts: impl Fn() -> Vec<u64>) -> Vec<Point> {
+fn points(name: &str, with_starts: bool, starts: impl Fn() -> Vec<u64>) -> Vec<Point> {
     let glob = Glob::new(name);
     if glob.is_literal()
         && let Some(offset) = offset(name)
@@ -137,7 +139,7 @@ fn points(name: &str, is_named: bool, starts: impl Fn() -> Vec<u64>) -> Vec<Poin
         let found = is_start.then_some(Point::Offset(offset));
         return found.into_iter().collect();
     }
-    let offsets = if is_named && !glob.is_literal() {
+    let offsets = if with_starts && !glob.is_literal() {
         starts()
     } else {
         Vec::new()
@@ -409,6 +411,7 @@ mod tests {
             address,
             file_offset: address,
             size: 8,
+            is_in_symtab: true,
         };
         let functions = [
             function("malloc", 16),

@@ -52,6 +52,9 @@ pub(crate) struct Function {
     pub(crate) file_offset: u64,
     /// Bytes of code; 0 if the table does not say.
     pub(crate) size: u64,
+    /// Whether the file's `.symtab` has it. Where there is none, as in a distribution's libraries, DTrace means
+    /// no instructions by a glob.
+    pub(crate) is_in_symtab: bool,
 }
 
 /// The functions of a file, by address; of those at one address, the best-known name comes first: the
@@ -67,7 +70,7 @@ pub(crate) fn functions_in(path: &Path) -> Vec<Function> {
     let mut functions = Vec::new();
     for dynamic in [false, true] {
         if let Some(table) = file.symbols(dynamic) {
-            add_functions(&table, file.endian(), &file, &mut functions);
+            add_functions(&table, file.endian(), &file, !dynamic, &mut functions);
         }
     }
     if file.symbols(false).is_none()
@@ -76,7 +79,7 @@ pub(crate) fn functions_in(path: &Path) -> Vec<Function> {
         && let Ok(inner) = Elf::parse(&*unpacked)
         && let Some(table) = inner.symbols(false)
     {
-        add_functions(&table, inner.endian(), &file, &mut functions);
+        add_functions(&table, inner.endian(), &file, false, &mut functions);
     }
     let rank = |name: &str| (name.starts_with('_'), name.len());
     functions.sort_by(|a, b| {
@@ -106,6 +109,7 @@ fn add_functions<'a, 'f, H, R, F>(
     table: &SymbolTable<'a, H, R>,
     endian: H::Endian,
     file: &Elf<'f, F>,
+    is_in_symtab: bool,
     functions: &mut Vec<Function>,
 ) where
     H: FileHeader<Word = u64>,
@@ -132,6 +136,7 @@ fn add_functions<'a, 'f, H, R, F>(
                 address,
                 file_offset,
                 size: symbol.st_size(endian),
+                is_in_symtab,
             });
         }
     }
