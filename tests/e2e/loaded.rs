@@ -372,11 +372,14 @@ fn of_a_python_that_is_new_only_the_process_that_was_meant_is_told() {
     let tracer = Running::start(rdtrace(["-qo", out.to_str().unwrap(), "-n", &program]));
     wait_for_text(&out, "ready");
     let mut command = Command::new(&copy);
-    command.args(["-S", "-c", "pass"]);
-    run(command).clean();
+    let mut child = command.args(["-S", "-c", "pass"]).spawn().unwrap();
+    assert!(child.wait().unwrap().success());
     tracer.signal(Signal::SIGTERM);
     let outcome = tracer.finish();
-    assert_eq!(told(&outcome, "python-anywhere"), 1, "{outcome:?}");
+    // Another tracer of the machine, in a test beside this one, may try the new file, too.
+    let process = format!("process {} had", child.id());
+    assert_eq!(told(&outcome, &process), 1, "{outcome:?}");
+    assert!(told(&outcome, "python-anywhere") > 0, "{outcome:?}");
 }
 
 /// What is said of a process comes from one look at it.
