@@ -15,6 +15,7 @@ use predicates::storage::{COUNTERS, has_process};
 use provider::object::{
     self, Attachment, Called, Context, MapId, MapKind, MapSpec, ProgramId, Relocation, Target,
 };
+use provider::probe::ProbeKind;
 
 pub use crate::compiler::{Compiler, reads_objects, wants_may_goto};
 use crate::follow::Keeping;
@@ -51,6 +52,9 @@ const LARGEST_STATE: u32 = 60_000;
 /// The most that is set aside in a thread's state for probes that come later, unless one clause alone
 /// may need more: each thread that hits a probe has it.
 const LARGEST_ROOM: u32 = 32_760;
+
+/// What the kernel puts before each record in the ring buffer, in bytes.
+const RECORD_HEADER: u32 = 8;
 
 /// The largest value that the kernel allows in a per-CPU array.
 const LARGEST_TIMER_SCRATCH: u32 = 32_768;
@@ -240,7 +244,8 @@ impl Compiler {
                 needed
             };
             self.state_size = Some(room);
-            object.maps = self.common_maps(room, timers);
+            let ring = self.ring_bytes(&object.ecbs, room);
+            object.maps = self.common_maps(ring, room, timers);
             object.maps.append(&mut self.own_maps);
         }
         let mut bytes = rodata.bytes;
@@ -281,10 +286,38 @@ impl Compiler {
         all.min(most).next_multiple_of(8)
     }
 
+    /// Bytes of the ring buffer when records are made on the stack or in a state of so many bytes: what
+    /// was asked for, or less where that cannot be filled, since each clause runs once, in BEGIN or
+    /// END, and has at most one fault. The kernel takes 3 ms to make and free 8 MiB.
+    fn ring_bytes(&self, ecbs: &[Ecb], state_size: u32) -> u32 {
+        const LEAST: u32 = 64 << 10;
+        const STACK: u32 = 512;
+        let asked = self.options.ring_bytes;
+        let (mut once, mut on_faults) = (0, 0);
+        for ecb in ecbs {
+            match ecb.probe.kind {
+                ProbeKind::Begin | ProbeKind::End => once += 1,
+                ProbeKind::Error => on_faults += 1,
+                ProbeKind::Timer(_)
+                | ProbeKind::Sites(_)
+                | ProbeKind::Python(_)
+                | ProbeKind::SystemCall(_)
+                | ProbeKind::Kernel(_) => return asked,
+            }
+        }
+        if self.options.grows {
+            return asked;
+        }
+        let records = u32::saturating_mul(once, 1 + on_faults);
+        let filled = records.saturating_mul(state_size.max(STACK) + RECORD_HEADER);
+        let room = filled.max(LEAST).checked_next_power_of_two();
+        room.map_or(asked, |room| room.min(asked))
+    }
+
     /// The maps 0 to 5.
-    fn common_maps(&self, state_size: u32, timer_scratch: u32) -> Vec<MapSpec> {
+    fn common_maps(&self, ring: u32, state_size: u32, timer_scratch: u32) -> Vec<MapSpec> {
         vec![
-            MapSpec::new("principal", MapKind::RingBuf, 0, 0, self.options.ring_bytes),
+            MapSpec::new("principal", MapKind::RingBuf, 0, 0, ring),
             MapSpec::new("globals", MapKind::Array, 4, self.storage.globals_size, 1),
             MapSpec::new("thread", MapKind::TaskStorage, 4, state_size, 0),
             MapSpec::new("timer_scratch", MapKind::PerCpuArray, 4, timer_scratch, 1),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::harness::{PYTHON, can_trace_python, rdtrace, repository, run, trigger};
+use crate::harness::{PYTHON, can_trace, can_trace_python, rdtrace, repository, run, trigger};
 
 /// Runs shell commands side by side.
 fn all_at_once(commands: impl IntoIterator<Item = String>) -> String {
@@ -130,4 +130,42 @@ fn no_record_of_two_hundred_thousand_calls_is_lost() {
         ],
         [66667, 66667, 133_334, 133_334]
     );
+}
+
+/// Clauses, a third of each kind.
+const CLAUSES: usize = 300;
+
+/// The ring buffer of a program that runs only once is smaller than `bufsize`.
+#[test]
+fn all_records_of_clauses_that_run_once_have_room() {
+    if !can_trace() {
+        return;
+    }
+    // On the stack, on the heap, and one that ends in a fault.
+    let clause = |n: usize| {
+        let text = "x".repeat(60 + n % 3);
+        match n % 3 {
+            0 => format!("BEGIN {{ trace({n}); trace(\"{text}\"); }}"),
+            1 => format!(
+                "END {{ s = strjoin(\"{text}\", probename); trace(s); trace(s); trace({n}); }}"
+            ),
+            _ => format!("BEGIN {{ trace(\"{text}\"); trace({n}); trace(*(int *)0); }}"),
+        }
+    };
+    let on_faults =
+        "ERROR { trace(\"fault\"); } ERROR { s = strjoin(\"again \", probename); trace(s); }";
+    let clauses: String = (0..CLAUSES).map(clause).collect();
+    let program = format!("string s; {on_faults} {clauses} BEGIN {{ exit(0); }}");
+    let outcome = run(rdtrace(["-qn", &program]));
+    assert_eq!(outcome.status, 0, "{}", outcome.stderr);
+    let count = |text: &str| outcome.stdout.matches(text).count();
+    let third = CLAUSES / 3;
+    assert_eq!(
+        [count(&"x".repeat(60)), count("fault"), count("again ERROR")],
+        [third + 2 * third, third, third],
+        "{}",
+        outcome.stdout
+    );
+    assert!(!outcome.stderr.contains("drop"), "{}", outcome.stderr);
+    assert_eq!(outcome.stderr.matches("invalid address").count(), third);
 }
