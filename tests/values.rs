@@ -241,6 +241,55 @@ fn what_functions_return_is_shown() {
     });
 }
 
+/// With entries alone, which are seen at other places, and with returns.
+#[test]
+fn entries_say_whether_they_go_on() {
+    const ENTRIES: &str = r#"python$target:::function-entry
+        /basename(copyinstr(arg0)) == "resumes.py" && copyinstr(arg1) != "<module>"/
+        { @[copyinstr(arg1)] = count(); @goes_on[copyinstr(arg1)] = sum(pyresumed); }
+        END { printa("%s %@d %@d\n", @, @goes_on); }"#;
+    const NUMBER: &str = r#"python$target:::function-entry
+        /pyresumed && basename(copyinstr(arg0)) == "resumes.py"/ { @[copyinstr(arg1)] = count(); }
+        python$target:::function-return { } END { printa("%s %@d\n", @); }"#;
+    each("resumed", |python| {
+        let (shown, expected) = shown_and_written(python, ENTRIES, "resumes.py", 0);
+        let count = |line: &str| {
+            let words: Vec<&str> = line.split(' ').collect();
+            let [name, starts, resumes] = words[..] else {
+                panic!("{line}");
+            };
+            let all = starts.parse::<u32>().unwrap() + resumes.parse::<u32>().unwrap();
+            format!("{name} {all} {resumes}")
+        };
+        let own = |name: &str| !["main", "run", "expect", "<lambda>", "<listcomp>"].contains(&name);
+        let lines = |text: &str| {
+            let lines = text.lines().filter(|line| !line.is_empty());
+            let lines = lines.filter(|line| own(line.split(' ').next().unwrap()));
+            let mut lines: Vec<String> = lines.map(str::to_owned).collect();
+            lines.sort();
+            lines
+        };
+        let wanted: Vec<String> = expected.lines().map(count).collect();
+        assert_eq!(
+            lines(&shown),
+            lines(&wanted.join("\n")),
+            "{}",
+            python.name()
+        );
+
+        let (shown, _) = shown_and_written(python, NUMBER, "resumes.py", 0);
+        for line in expected.lines() {
+            let (name, numbers) = line.split_once(' ').unwrap();
+            let resumes = numbers.split_once(' ').unwrap().1;
+            let found = shown
+                .lines()
+                .find_map(|line| line.strip_prefix(&format!("{name} ")));
+            assert_eq!(found.unwrap_or("0"), resumes, "{name}: {}", python.name());
+        }
+        None
+    });
+}
+
 #[test]
 fn threads_have_the_names_that_python_has_for_them() {
     const PROGRAM: &str = r#"syscall::getppid:entry /pid == $target && pyfunc == "work"/

@@ -41,7 +41,9 @@ use crate::pieces::{Piece, pieces};
 use crate::plan::{each_clause_expr, each_expr, each_statement};
 use crate::program::{Unit, count};
 use crate::record::{Ecb, Epid, RecordLayout};
-use crate::trampoline::{self, AUDIT_TUPLE, FRAME, Firing, RETURNED, SharedFiring, Source};
+use crate::trampoline::{
+    self, AUDIT_TUPLE, FRAME, Firing, RESUMED, RETURNED, SharedFiring, Source,
+};
 
 /// A program that was made.
 pub(crate) struct Made {
@@ -293,6 +295,11 @@ impl Unit<'_> {
                     && matches!(piece.first().kind, ProbeKind::Python(_))
                 {
                     used.insert(RETURNED);
+                }
+                if part.kind == ExprKind::Builtin(Builtin::Pyresumed)
+                    && matches!(piece.first().kind, ProbeKind::Python(_))
+                {
+                    used.insert(RESUMED);
                 }
                 if part.kind == ExprKind::Builtin(Builtin::Errno) {
                     used.extend(error);

@@ -249,6 +249,7 @@ impl Emit<'_> {
             Builtin::Pyexception => self.python_raised(Raised::Exception, span)?,
             Builtin::Pytraceback => self.python_raised(Raised::Traceback, span)?,
             Builtin::Pyreturn => self.python_returned(span)?,
+            Builtin::Pyresumed => self.python_resumed(span)?,
             Builtin::Pydepth => self.python_depth(span)?,
             Builtin::Pyframe => self.python_frame(span)?,
             Builtin::Id => self.shared_id(Reg::R0),

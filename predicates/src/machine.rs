@@ -106,6 +106,7 @@ impl MachineState {
             | Builtin::Pyexception
             | Builtin::Pytraceback
             | Builtin::Pyreturn
+            | Builtin::Pyresumed
             | Builtin::Pythread
             | Builtin::Pytask
             | Builtin::Pyqualname

@@ -113,7 +113,7 @@ impl Emit<'_> {
         );
         slots.extend(self.machine.shared.as_ref().map(|shared| shared.slot));
         let python = self.machine.python.as_ref();
-        let places = python.map(|python| [&python.frame, &python.returned]);
+        let places = python.map(|python| [&python.frame, &python.returned, &python.resumed]);
         slots.extend(places.into_iter().flatten().flatten().copied());
         slots
     }

@@ -81,6 +81,7 @@ impl Field {
             | Builtin::Pyexception
             | Builtin::Pytraceback
             | Builtin::Pyreturn
+            | Builtin::Pyresumed
             | Builtin::Pythread
             | Builtin::Pytask
             | Builtin::Pyqualname

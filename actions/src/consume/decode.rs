@@ -174,6 +174,7 @@ pub(super) fn known(ecb: &Ecb, builtin: Builtin) -> Option<Value<'_>> {
         | Builtin::Pyexception
         | Builtin::Pytraceback
         | Builtin::Pyreturn
+        | Builtin::Pyresumed
         | Builtin::Pythread
         | Builtin::Pytask
         | Builtin::Pyqualname

@@ -16,6 +16,9 @@ pub(crate) const FRAME: u8 = 9;
 /// Where what the function returns that fires is put.
 pub(crate) const RETURNED: u8 = 8;
 
+/// Where it is put whether the function that fires is a generator or coroutine that goes on.
+pub(crate) const RESUMED: u8 = 7;
+
 /// What is known of the Python that fires a probe; `None` if it may be any program.
 pub(super) fn python(probe: &Probe) -> Option<Python> {
     let objects = probe.python.as_ref()?;
@@ -35,6 +38,15 @@ pub(super) fn python(probe: &Probe) -> Option<Python> {
             "what a Python function returns is known in function-return that is made from the interpreter's code, and not \
              in {}",
             probe.desc.name
+        )),
+        resumed: Err(format!(
+            "whether a function goes on is known in function-entry that is made from the interpreter's code, and not in \
+             {}",
+            if let ProbeKind::Sites(_) = &probe.kind {
+                format!("this file's own marker {}", probe.desc.name)
+            } else {
+                probe.desc.name.clone()
+            }
         )),
     })
 }

@@ -74,6 +74,7 @@ pub const fn builtin_name(builtin: Builtin) -> &'static str {
         Builtin::Pymodule => "pymodule",
         Builtin::Pyexception => "pyexception",
         Builtin::Pyreturn => "pyreturn",
+        Builtin::Pyresumed => "pyresumed",
         Builtin::Pythread => "pythread",
         Builtin::Pytask => "pytask",
         Builtin::Pytraceback => "pytraceback",

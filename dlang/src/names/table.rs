@@ -125,6 +125,7 @@ pub const TABLE: &[Name] = &[
     variable("pymodule", STRING, Builtin::Pymodule),
     variable("pyqualname", STRING, Builtin::Pyqualname),
     subroutine("pyrepr", STRING, &[OBJECT], Ok(Subroutine::Pyrepr)),
+    variable("pyresumed", INT, Builtin::Pyresumed),
     variable("pyreturn", ValueType::PythonObject, Builtin::Pyreturn),
     subroutine("pyself", ValueType::PythonObject, &[ANY], Ok(Subroutine::Pyself)),
     subroutine("pystack", ValueType::Stack, &[optional(FRAMES), optional(FRAMES)], Ok(Subroutine::Pystack)),

@@ -60,6 +60,9 @@ pub enum Builtin {
     Pytraceback,
     /// `pyreturn`: what the function returns whose end fires, a Python object.
     Pyreturn,
+    /// `pyresumed`, `int`: 1 if the function-entry that fires is of a generator or coroutine that goes on, 0 if a function
+    /// starts.
+    Pyresumed,
     /// `pythread`: the name that Python has for the thread, or else the kernel's.
     Pythread,
     /// `pytask`: the name of the asyncio task that the thread is running; empty if it runs none.

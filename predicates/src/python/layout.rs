@@ -17,6 +17,8 @@ pub struct Python {
     pub frame: Result<i16, String>,
     /// The slot with what that function returns; or why there is none.
     pub returned: Result<i16, String>,
+    /// The slot with whether it is a generator or coroutine that goes on; or why that is not known.
+    pub resumed: Result<i16, String>,
 }
 
 /// A variable of Python's functions that a program names.

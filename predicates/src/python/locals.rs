@@ -177,6 +177,22 @@ impl Emit<'_> {
         Ok(())
     }
 
+    /// `r0 = pyresumed`.
+    pub(crate) fn python_resumed(&mut self, span: Span) -> Emitted<()> {
+        const FUNCTION: &str = "pyresumed";
+        let refusal = |message| Refusal { span, message };
+        let python = self.machine.python.as_ref().ok_or_else(|| {
+            refusal(format!(
+                "{FUNCTION} is for probes of the python provider, and {} is of {}",
+                self.machine.name, self.machine.provider
+            ))
+        })?;
+        let known = python.resumed.as_ref();
+        let slot = *known.map_err(|why| refusal(format!("{FUNCTION}: {why}")))?;
+        self.asm.load(Size::Double, Reg::R0, Reg::FP, slot);
+        Ok(())
+    }
+
     /// `[word] = what is at r3`, on to `bad` if it cannot be read; it is in `r0`, too.
     fn follow(&mut self, search: Search, bytes: i64) {
         self.object_region(Reg::R1, search.region);

@@ -51,6 +51,8 @@ pub(in crate::trampoline) struct Dispatch<'p> {
     pub(super) frame: Option<i16>,
     /// The slot of what the function returns, where a probe uses it.
     pub(super) returned: Option<i16>,
+    /// The slot of whether the function goes on, where a probe uses it.
+    pub(super) resumed: Option<i16>,
     /// function-entry and function-return, where they are enabled.
     pub(super) firings: [Option<Firing>; 2],
     pub(super) scratch: Scratch,

@@ -78,6 +78,9 @@ impl Dispatch<'_> {
         if let Some(slot) = self.returned_at(site) {
             self.find_returned(emit, slot);
         }
+        if let Some(slot) = self.resumed_at(site) {
+            self.find_resumed(emit, site, slot);
+        }
         if self.gives_arguments(site) {
             emit.asm
                 .store(Size::Double, Reg::FP, self.scratch.code(), Reg::R7);

@@ -35,6 +35,7 @@ mod lines;
 pub(crate) mod maps;
 mod places;
 mod read;
+mod resumed;
 mod returned;
 mod text;
 
@@ -58,7 +59,7 @@ pub(super) use self::imports::{ImportHit, Imports};
 use self::maps::{ARGUMENTS, CODE_BYTES, PythonMaps};
 use self::places::{place_argument, plan_text};
 use self::read::signed;
-use super::objects::{FRAME, RETURNED};
+use super::objects::{FRAME, RESUMED, RETURNED};
 
 /// Why there is no arg2 on a kernel without `may_goto`.
 const NO_LINE: &str = "the line of a Python that has no probes in it takes Linux 6.9 or later";
@@ -81,7 +82,7 @@ pub(super) fn place_arguments(
             emit.plan_thread_state(Span::default())?;
             emit.converted_text = true;
         }
-        let own = [FRAME, RETURNED].map(|n| (n, slots[usize::from(n)]));
+        let own = [FRAME, RETURNED, RESUMED].map(|n| (n, slots[usize::from(n)]));
         for (n, slot) in (0..3).zip(slots.iter_mut()) {
             if n == 2 && !loops {
                 let why = Argument::Unreadable(NO_LINE.to_owned());
@@ -100,10 +101,14 @@ pub(super) fn place_arguments(
             };
             slots[usize::from(n)] = Some(place);
             let returns = sites.event == PythonEvent::FunctionReturn;
-            match &mut emit.machine.python {
-                Some(python) if n == FRAME => python.frame = Ok(place),
-                Some(python) if returns => python.returned = Ok(place),
-                Some(_) | None => {}
+            let Some(python) = &mut emit.machine.python else {
+                continue;
+            };
+            match n {
+                FRAME => python.frame = Ok(place),
+                RETURNED if returns => python.returned = Ok(place),
+                RESUMED if !returns => python.resumed = Ok(place),
+                _ => {}
             }
         }
         return Ok(());
@@ -183,6 +188,7 @@ impl<'p> Dispatch<'p> {
             slots: [slots[0], slots[1], slots[2]],
             frame: slots[usize::from(FRAME)],
             returned: slots[usize::from(RETURNED)],
+            resumed: slots[usize::from(RESUMED)],
             firings,
             scratch,
             enter: emit.asm.label(),
@@ -235,6 +241,7 @@ impl<'p> Dispatch<'p> {
     fn gives_arguments(&self, site: &Site) -> bool {
         let firing = self.firings[usize::from(!starts(site.event))];
         firing.is_some_and(|firing| firing.arguments || firing.frame || firing.returned)
+            || self.resumed_at(site).is_some()
     }
 
     /// Emits what all hits lead to.
