@@ -7,8 +7,8 @@ use actions::consume::OutputFormat;
 use actions::follow::FollowFields;
 use actions::frames::FrameOptions;
 use actions::lower::{
-    Extras, LowerOptions, PART_LENGTH, finds_python, keeps_stacks, uses_ancestors, walks_processes,
-    wants_may_goto,
+    Extras, LowerOptions, PART_LENGTH, finds_python, keeps_stacks, mixes, uses_ancestors,
+    walks_processes, wants_may_goto,
 };
 use dlang::program::Program;
 use predicates::storage::TaskFields;
@@ -92,7 +92,7 @@ pub(crate) fn code_options(
                 meant.files
                     || uses_ancestors(program)
                     || finds_python(program)
-                    || walks_processes(program),
+                    || mixes(program, options.pystack),
             )
         },
         part_length: PART_LENGTH,

@@ -168,9 +168,9 @@ impl Compiler {
                 processes: MapRef(next_map - 1),
             }
         });
-        let mixed = frames::mixes(&program, &options);
+        let mixed = frames::can_mix(&program, &options);
         let python = (mixed || frames::finds_python(&program)).then(|| {
-            own_maps.extend(python_maps());
+            own_maps.extend(python_maps(&program, options.frames.in_interrupts));
             let first = next_map;
             next_map += PYTHON_MAPS;
             PythonMaps {

@@ -74,39 +74,31 @@ pub(crate) const PYTHON_MAPS: u32 = 5;
 
 /// The maps by which Python's frames are found: the facts of processes, the numbers of code objects, what is
 /// known of these, and the states of threads.
-pub(crate) fn python_maps() -> [MapSpec; PYTHON_MAPS as usize] {
+///
+/// Where a program finds frames that may well be of no Python, the maps are small at first; but not in interrupts, where
+/// they could hardly grow.
+pub(crate) fn python_maps(
+    program: &Program,
+    in_interrupts: bool,
+) -> [MapSpec; PYTHON_MAPS as usize] {
+    let kind = if finds_python(program) || in_interrupts {
+        MapKind::FixedHash
+    } else {
+        MapKind::Hash
+    };
+    let state = if names_tasks(program) {
+        state_of_thread::WITH_TASKS
+    } else {
+        state_of_thread::BYTES
+    };
     let facts = python::Facts::BYTES;
     let (key, value) = (python::CODE_KEY, python::CODE_VALUE);
     [
         MapSpec::new("python_pids", MapKind::Hash, 8, facts, python::PROCESSES),
-        MapSpec::new(
-            "python_codes",
-            MapKind::FixedHash,
-            key,
-            value,
-            python::CODES,
-        ),
-        MapSpec::new(
-            "python_texts",
-            MapKind::FixedHash,
-            8,
-            python::TEXT,
-            4 * python::CODES,
-        ),
-        MapSpec::new(
-            "python_lines",
-            MapKind::FixedHash,
-            8,
-            python::PIECE,
-            python::ALL_PIECES,
-        ),
-        MapSpec::new(
-            "python_states",
-            MapKind::TaskStorage,
-            4,
-            state_of_thread::BYTES,
-            0,
-        ),
+        MapSpec::new("python_codes", kind, key, value, python::CODES),
+        MapSpec::new("python_texts", kind, 8, python::TEXT, 4 * python::CODES),
+        MapSpec::new("python_lines", kind, 8, python::PIECE, python::ALL_PIECES),
+        MapSpec::new("python_states", MapKind::TaskStorage, 4, state, 0),
     ]
 }
 
@@ -127,13 +119,18 @@ pub fn walks_processes(program: &Program) -> bool {
 }
 
 /// Whether a program asks for stacks in which Python's functions may be beside those in C.
-pub(crate) fn mixes(program: &Program, options: &LowerOptions) -> bool {
+#[must_use]
+pub fn mixes(program: &Program, pystack: bool) -> bool {
+    pystack
+        && has_expr(program, &|expr| {
+            matches!(expr.kind, ExprKind::Call(Subroutine::Ustack, _))
+        })
+}
+
+/// Whether they are found here.
+pub(crate) fn can_mix(program: &Program, options: &LowerOptions) -> bool {
     let finds_python = options.may_goto && options.task.fs_base.is_some();
-    let mixed = |expr: &Expr| matches!(expr.kind, ExprKind::Call(Subroutine::Ustack, _));
-    finds_python
-        && cfg!(target_arch = "x86_64")
-        && options.frames.mixed
-        && has_expr(program, &mixed)
+    finds_python && cfg!(target_arch = "x86_64") && mixes(program, options.frames.mixed)
 }
 
 /// Whether a program asks for the Python functions that threads are in, or for Python's values where it takes the

@@ -1,6 +1,7 @@
 //! How a stack of frames is laid out in memory, and the maps that keep stacks and the tables to walk them by.
 
 use crate::asm::MapRef;
+use crate::words::Words;
 
 /// Where stacks are built, and where they are put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +15,7 @@ pub struct Frames {
     /// What it takes to walk the stacks of processes, if the program asks for them.
     pub unwind: Option<UnwindMaps>,
     /// Where in the scratch the Python functions are listed that `ustack()` puts between the frames of a program;
-    /// `None` if it shows the program's own frames alone. [`FrameLimits::listed`] words.
+    /// `None` if it shows the program's own frames alone. [`Frames::listed`] has how many words.
     pub mixed: Option<u32>,
 }
 
@@ -40,6 +41,24 @@ pub const PROCESS: i16 = 0;
 pub const COUNT: i16 = 4;
 /// Where the first address is.
 pub const ADDRESSES: u32 = 8;
+
+impl Frames {
+    /// The frames of a stack.
+    pub(crate) fn addresses(self) -> Words {
+        Words {
+            at: self.at + ADDRESSES,
+            room: self.limits.most,
+        }
+    }
+
+    /// The list of Python functions, if there is one.
+    pub(crate) fn listed(self) -> Option<Words> {
+        self.mixed.map(|at| Words {
+            at,
+            room: self.limits.listed(),
+        })
+    }
+}
 
 impl FrameLimits {
     /// Bytes of a stack in memory.

@@ -94,11 +94,11 @@ impl Emit<'_> {
         if !cfg!(target_arch = "x86_64") {
             return Err(refusal("the stacks of processes are walked on x86-64 only"));
         }
-        let mixed = frames.mixed.filter(|_| mixed);
-        if let Some(list) = mixed {
-            self.list_python_frames(frames.limits, list, wanted, span)?;
+        let listed = frames.listed().filter(|_| mixed);
+        if let Some(words) = listed {
+            self.list_python_frames(words, wanted, span)?;
         }
-        self.find_user_frames(frames, maps, (wanted, mixed), span)
+        self.find_user_frames(frames, maps, (wanted, listed), span)
     }
 
     /// `ustackdepth`.

@@ -44,3 +44,4 @@ mod target;
 pub mod tuple;
 pub mod unwind;
 mod variable;
+mod words;

@@ -38,17 +38,16 @@ use unwind::python::AND_MORE;
 
 use crate::asm::Label;
 use crate::emit::{Emit, Emitted, imm};
-use crate::frame_layout::{ADDRESSES, Frames};
 use crate::insn::{Alu, Cond, Reg, Size};
 use crate::storage::Counter;
 use crate::unwind::Slots;
+use crate::words::Words;
 
 /// Where the two stacks are put together, and the stack slots that takes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MixedSlots {
-    frames: Frames,
-    /// Where the list is in the scratch.
-    list: u32,
+    addresses: Words,
+    list: Words,
     /// The next place.
     place: i16,
     /// The number of the word in the list that comes next.
@@ -65,14 +64,13 @@ impl Emit<'_> {
     /// Before a walk: takes the first place. The scratch has been fetched.
     pub(crate) fn start_mixing(
         &mut self,
-        frames: Frames,
-        list: u32,
+        (addresses, list): (Words, Words),
         slots: Slots,
         span: Span,
     ) -> Emitted<MixedSlots> {
         let place = self.buffer(MixedSlots::BYTES, span)?;
         let mixed = MixedSlots {
-            frames,
+            addresses,
             list,
             place,
             next: place + 8,
@@ -89,7 +87,7 @@ impl Emit<'_> {
                 .store(Size::Word, Reg::FP, slots.read + at, Reg::R0);
         }
         self.scratch_known(Reg::R1);
-        self.asm.alu_imm(Alu::Add, Reg::R1, imm(list));
+        self.asm.alu_imm(Alu::Add, Reg::R1, imm(list.at));
         self.asm.load(Size::Double, Reg::R0, Reg::R1, 0);
         self.asm.store(Size::Double, Reg::FP, place, Reg::R0);
         self.load_zero(Reg::R0, span)?;
@@ -115,13 +113,13 @@ impl Emit<'_> {
         self.asm.load(Size::Double, Reg::R0, Reg::FP, mixed.copying);
         self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, native);
         self.listed_word(mixed, out);
-        self.count_up_slot(mixed.next);
+        self.count_up(mixed.next);
         self.asm.jump_if_imm(Cond::SLt, Reg::R4, 0, function);
         self.asm.store(Size::Double, Reg::FP, mixed.place, Reg::R4);
         self.zero_slot(mixed.copying);
         self.asm.jump(caller);
         self.asm.bind(function);
-        self.put_word(mixed, slots);
+        self.add_word(mixed.addresses, slots.count, Reg::R4);
         self.asm.jump(again);
         self.asm.bind(native);
     }
@@ -197,12 +195,12 @@ impl Emit<'_> {
         self.asm.bind(further);
         self.asm.store(Size::Double, Reg::FP, tells, Reg::R0);
         self.asm.mov_imm(Reg::R4, AND_MORE.cast_signed());
-        self.put_word(mixed, slots);
+        self.add_word(mixed.addresses, slots.count, Reg::R4);
         self.asm.jump(again);
         self.asm.bind(told);
-        self.put_word(mixed, slots);
+        self.add_word(mixed.addresses, slots.count, Reg::R4);
         self.asm.bind(next);
-        self.count_up_slot(mixed.next);
+        self.count_up(mixed.next);
         self.asm.jump(again);
         self.asm.bind(done);
         Ok(())
@@ -211,41 +209,8 @@ impl Emit<'_> {
     /// `r4 = list[next]`; on to `out` behind what the list has room for. Destroys `r2` and `r3`.
     fn listed_word(&mut self, mixed: MixedSlots, out: Label) {
         self.asm.load(Size::Double, Reg::R3, Reg::FP, mixed.next);
-        self.unlink(Reg::R3);
-        let words = mixed.frames.limits.listed();
-        self.asm.jump_if_imm(Cond::Ge, Reg::R3, imm(words), out);
-        self.scratch_known(Reg::R2);
-        self.asm.alu_imm(Alu::Add, Reg::R2, imm(mixed.list));
-        self.asm.alu_imm(Alu::Lsh, Reg::R3, 3);
-        self.asm.alu(Alu::Add, Reg::R2, Reg::R3);
+        self.word_of(mixed.list, out);
         self.asm.load(Size::Double, Reg::R4, Reg::R2, 0);
-    }
-
-    /// `addresses[count++] = r4`, with the count in `r1`, below as many as are wanted.
-    fn put_word(&mut self, mixed: MixedSlots, slots: Slots) {
-        let at = mixed.frames.at + ADDRESSES;
-        self.scratch_known(Reg::R2);
-        self.asm.alu_imm(Alu::Add, Reg::R2, imm(at));
-        self.asm.mov(Reg::R3, Reg::R1);
-        self.asm.alu_imm(Alu::Lsh, Reg::R3, 3);
-        self.asm.alu(Alu::Add, Reg::R2, Reg::R3);
-        self.asm.store(Size::Double, Reg::R2, 0, Reg::R4);
-        self.asm.alu_imm(Alu::Add, Reg::R1, 1);
-        self.asm.store(Size::Double, Reg::FP, slots.count, Reg::R1);
-    }
-
-    fn count_up_slot(&mut self, slot: i16) {
-        self.asm.load(Size::Double, Reg::R0, Reg::FP, slot);
-        self.asm.alu_imm(Alu::Add, Reg::R0, 1);
-        self.asm.store(Size::Double, Reg::FP, slot, Reg::R0);
-    }
-
-    /// `*slot = 0`, which the verifier does not know.
-    fn clear_slot(&mut self, slot: i16, span: Span) -> Emitted<()> {
-        self.load_zero(Reg::R0, span)?;
-        self.unlink(Reg::R0);
-        self.asm.store(Size::Double, Reg::FP, slot, Reg::R0);
-        Ok(())
     }
 
     /// The same within a walk, which has no other zero: what is in the slot less itself.

@@ -41,8 +41,10 @@ pub mod state_of_thread {
     pub(crate) const INTERPRETER: i16 = 16;
     /// The address of the dict with these.
     pub(crate) const TASKS: i16 = 24;
-    /// Bytes of it.
-    pub const BYTES: u32 = 32;
+    /// Bytes of it where tasks are asked for, and where they are not.
+    pub const WITH_TASKS: u32 = 32;
+    /// See [`WITH_TASKS`].
+    pub const BYTES: u32 = 8;
 }
 
 /// Offsets in the memory of [`PythonFrames`].

@@ -37,9 +37,10 @@ use unwind::rule::{
 use crate::asm::{Label, MapRef};
 use crate::emit::{Emit, Emitted, imm};
 pub use crate::frame_layout::UnwindMaps;
-use crate::frame_layout::{ADDRESSES, COUNT, Frames, PROCESS};
+use crate::frame_layout::{COUNT, Frames, PROCESS};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::mixed::MixedSlots;
+use crate::words::Words;
 
 /// Offsets in the kernel's `struct pt_regs` of x86-64.
 mod registers {
@@ -87,24 +88,22 @@ impl Slots {
 
 impl Emit<'_> {
     /// Walks the stack of the thread's program, up to `wanted` frames, into the scratch. Python's functions are taken
-    /// from their list at `mixed`.
+    /// from the list of them, if there is one.
     pub(crate) fn find_user_frames(
         &mut self,
         frames: Frames,
         maps: UnwindMaps,
-        (wanted, mixed): (u32, Option<u32>),
+        (wanted, listed): (u32, Option<Words>),
         span: Span,
     ) -> Emitted<()> {
         let slots = self.walk_slots(span)?;
         self.scratch(Reg::R1, span)?;
-        let mixed = match mixed {
-            Some(list) => Some(self.start_mixing(frames, list, slots, span)?),
+        let mixed = match listed {
+            Some(list) => Some(self.start_mixing((frames.addresses(), list), slots, span)?),
             None => None,
         };
         for slot in [slots.count, slots.before] {
-            self.load_zero(Reg::R0, span)?;
-            self.unlink(Reg::R0);
-            self.asm.store(Size::Double, Reg::FP, slot, Reg::R0);
+            self.clear_slot(slot, span)?;
         }
         let out = self.asm.label();
         self.pid_tgid(Reg::R0, span)?;
@@ -208,16 +207,8 @@ impl Emit<'_> {
         if let Some(mixed) = mixed {
             self.put_python_frame(mixed, slots, (again, caller, out));
         }
-        self.scratch_known(Reg::R2);
-        self.asm
-            .alu_imm(Alu::Add, Reg::R2, imm(frames.at + ADDRESSES));
-        self.asm.mov(Reg::R3, Reg::R1);
-        self.asm.alu_imm(Alu::Lsh, Reg::R3, 3);
-        self.asm.alu(Alu::Add, Reg::R2, Reg::R3);
         self.asm.load(Size::Double, Reg::R4, Reg::FP, slots.pc);
-        self.asm.store(Size::Double, Reg::R2, 0, Reg::R4);
-        self.asm.alu_imm(Alu::Add, Reg::R1, 1);
-        self.asm.store(Size::Double, Reg::FP, slots.count, Reg::R1);
+        self.add_word(frames.addresses(), slots.count, Reg::R4);
         self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.before);
         self.asm.alu(Alu::Sub, Reg::R4, Reg::R1);
         self.asm.store(Size::Double, Reg::FP, slots.at, Reg::R4);

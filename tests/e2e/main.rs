@@ -20,6 +20,7 @@ mod json;
 mod kernel;
 mod late;
 mod loaded;
+mod mixed;
 mod otlp;
 mod outputs;
 mod parts;

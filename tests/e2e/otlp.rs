@@ -74,7 +74,8 @@ print(port, flush=True)
 sys.stdin.read()
 
 def value(any):
-    return getattr(any, any.WhichOneof("value"))
+    kind = any.WhichOneof("value")
+    return tuple(map(value, any.array_value.values)) if kind == "array_value" else getattr(any, kind)
 def attributes(of):
     return {attribute.key: value(attribute.value) for attribute in of.attributes}
 assert headers == {"a b"}, headers
@@ -118,6 +119,13 @@ at = list(histogram.explicit_bounds).index(3)
 print("metrics", point.as_int, counts[at], points["rdtrace.least", None][1].as_int < -6,
       points["rdtrace.faults", None][1].as_int)
 
+stacks = [(key, point.as_int) for (name, key), (_, point) in points.items() if name == "rdtrace.stacks"]
+for stack, _ in stacks:
+    of_python = [at for at, frame in enumerate(stack) if ".py:" in frame]
+    names = [stack[at].rpartition(" ")[2] for at in of_python]
+    assert names == ["<lambda>", "<module>"] and of_python[1] > of_python[0] + 1, stack
+print("stacks", sum(count for _, count in stacks))
+
 logs = [(record, attributes(resource.resource)) for request in received["logs"] for resource in request.resource_logs
         for scope in resource.scope_logs for record in scope.log_records]
 began = [record for record, _ in logs if record.event_name == "dtrace:::BEGIN"]
@@ -144,8 +152,9 @@ def work(n):
         leaf()
 for _ in range(20):
     work(3)
-import time
+import os, time
 time.sleep(1)
+sorted([1, 2], key=lambda _: os.getppid())
 ";
 
 const CLAUSES: &str = r#"
@@ -154,6 +163,7 @@ python$target:::function-entry,python$target:::function-return {}
 python$target:::function-entry /copyinstr(arg1) == "leaf"/ { trace(arg2); @lines = quantize(arg2); }
 python$target:::function-entry { @calls[copyinstr(arg1)] = count(); @least = min(-arg2); }
 python$target:::function-entry /copyinstr(arg1) == "fails"/ { trace(*(char *)8); }
+pid$target:libc.so.6:getppid:entry { @stacks[ustack()] = count(); }
 "#;
 
 struct Collector {
@@ -231,7 +241,7 @@ fn send(protocol: &str, compression: &str) {
     );
     assert_eq!(
         collector.received(),
-        "spans 40 80\nmetrics 40 40 True 20\nlogs ['began 7'] 9\ninside 40 {2}\nfaults 20\n"
+        "spans 40 80\nmetrics 40 40 True 20\nstacks 2\nlogs ['began 7'] 9\ninside 40 {2}\nfaults 20\n"
     );
 }
 

@@ -51,7 +51,7 @@ fn traced(format: &str, clauses: &str) -> (tempfile::TempDir, PathBuf) {
 }
 
 /// What a Python program prints that reads a file.
-fn read_by_python(program: &str, file: &Path) -> String {
+pub(crate) fn read_by_python(program: &str, file: &Path) -> String {
     let mut command = Command::new("/usr/bin/python3");
     command.args(["-X", "utf8", "-c", program]).arg(file);
     command.env("PYTHONPATH", readers().join("python"));

@@ -253,12 +253,6 @@ impl Emit<'_> {
         self.add_fact(Reg::R3, Fact::CodeFields, Reg::R1, s);
     }
 
-    pub(super) fn count_up(&mut self, slot: i16) {
-        self.asm.load(Size::Double, Reg::R0, Reg::FP, slot);
-        self.asm.alu_imm(Alu::Add, Reg::R0, 1);
-        self.asm.store(Size::Double, Reg::FP, slot, Reg::R0);
-    }
-
     /// `map[number | piece << 32] = what has been put together`. What finds no room is counted.
     fn put_piece(
         &mut self,

@@ -20,17 +20,15 @@ use super::frame::{BYTES, GENERATOR};
 use super::thread::NO_FIELD_IMM;
 use crate::asm::Label;
 use crate::emit::{Emit, Emitted, imm};
-use crate::frame_layout::FrameLimits;
 use crate::insn::{Alu, Cond, Reg, Size};
 use crate::python_layout::PythonFrames;
+use crate::words::Words;
 
 /// Where the list is, and the stack slots that it takes to make it.
 #[derive(Clone, Copy)]
 struct List {
-    /// Where it is in the scratch.
-    at: u32,
-    /// How many words there is room for.
-    room: u32,
+    /// All but the last word, which ends it.
+    words: Words,
     /// How many there are.
     count: i16,
     /// The number of the word with the place of the functions that are being listed.
@@ -46,11 +44,10 @@ impl List {
 }
 
 impl Emit<'_> {
-    /// Lists the Python functions that the thread is in, up to `wanted` of them, at `at` in the scratch.
+    /// Lists the Python functions that the thread is in, up to `wanted` of them.
     pub(crate) fn list_python_frames(
         &mut self,
-        limits: FrameLimits,
-        at: u32,
+        words: Words,
         wanted: u32,
         span: Span,
     ) -> Emitted<()> {
@@ -59,8 +56,10 @@ impl Emit<'_> {
         let s = self.python_slots(span)?;
         let count = self.buffer(List::BYTES, span)?;
         let list = List {
-            at,
-            room: limits.listed(),
+            words: Words {
+                room: words.room - 1,
+                ..words
+            },
             count,
             place: count + 8,
             functions: count + 16,
@@ -71,7 +70,7 @@ impl Emit<'_> {
         // No place, for there may be none.
         self.asm.mov_imm(Reg::R4, 0);
         self.scratch_known(Reg::R2);
-        self.asm.alu_imm(Alu::Add, Reg::R2, imm(at));
+        self.asm.alu_imm(Alu::Add, Reg::R2, imm(words.at));
         self.asm.store(Size::Double, Reg::R2, 0, Reg::R4);
         let [again, skip, next, out, none] = [(); 5].map(|()| self.asm.label());
         self.find_python_facts(python, s, none, span)?;
@@ -133,7 +132,7 @@ impl Emit<'_> {
         self.asm.alu(Alu::And, Reg::R0, Reg::R1);
         self.asm.jump_if_imm(Cond::Le, Reg::R0, GENERATOR, function);
         self.asm.load(Size::Double, Reg::R3, Reg::FP, list.place);
-        self.word_of_list(list, out);
+        self.word_of(list.words, out);
         self.asm.load(Size::Double, Reg::R4, Reg::FP, s.frame);
         self.asm.store(Size::Double, Reg::R2, 0, Reg::R4);
         self.begin_call(list, wanted, out);
@@ -180,7 +179,7 @@ impl Emit<'_> {
     /// `list[count++] = r4`; on to `out` without room for it and the last word.
     fn add_to_list(&mut self, list: List, out: Label) {
         self.asm.load(Size::Double, Reg::R3, Reg::FP, list.count);
-        self.word_of_list(list, out);
+        self.word_of(list.words, out);
         self.asm.store(Size::Double, Reg::R2, 0, Reg::R4);
         self.count_up(list.count);
     }
@@ -189,24 +188,13 @@ impl Emit<'_> {
     fn end_list(&mut self, list: List) {
         let full = self.asm.label();
         self.asm.load(Size::Double, Reg::R3, Reg::FP, list.count);
-        let whole = List {
-            room: list.room + 1,
-            ..list
+        let with_last = Words {
+            room: list.words.room + 1,
+            ..list.words
         };
-        self.word_of_list(whole, full);
+        self.word_of(with_last, full);
         self.asm.mov_imm(Reg::R4, 0);
         self.asm.store(Size::Double, Reg::R2, 0, Reg::R4);
         self.asm.bind(full);
-    }
-
-    /// `r2 = address of word number r3`; on to `out` if there is no room for it and the last word.
-    fn word_of_list(&mut self, list: List, out: Label) {
-        self.unlink(Reg::R3);
-        self.asm
-            .jump_if_imm(Cond::Ge, Reg::R3, imm(list.room - 1), out);
-        self.scratch_known(Reg::R2);
-        self.asm.alu_imm(Alu::Add, Reg::R2, imm(list.at));
-        self.asm.alu_imm(Alu::Lsh, Reg::R3, 3);
-        self.asm.alu(Alu::Add, Reg::R2, Reg::R3);
     }
 }

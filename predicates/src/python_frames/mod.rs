@@ -221,9 +221,7 @@ impl Emit<'_> {
     /// Sets slots to 0, which the verifier does not know.
     fn clear_python(&mut self, slots: &[i16], span: Span) -> Emitted<()> {
         for slot in slots {
-            self.load_zero(Reg::R0, span)?;
-            self.unlink(Reg::R0);
-            self.asm.store(Size::Double, Reg::FP, *slot, Reg::R0);
+            self.clear_slot(*slot, span)?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use unwind::python::{AND_MORE, NUMBER_SHIFT};
 use super::Slots;
 use crate::asm::Label;
 use crate::emit::{Emit, Emitted, Fetched, imm};
-use crate::frames::{ADDRESSES, COUNT, Frames, PROCESS};
+use crate::frames::{COUNT, Frames, PROCESS};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::python_layout::{PythonFrames, PythonText, area};
 
@@ -42,14 +42,15 @@ impl Emit<'_> {
         self.asm.load(Size::Double, Reg::R1, Reg::FP, count);
         self.unlink(Reg::R1);
         self.asm.jump_if_imm(Cond::Ge, Reg::R1, imm(wanted), more);
-        self.put_frame(frames, count);
+        self.add_word(frames.addresses(), count, Reg::R0);
         self.asm.bind(skip);
         self.go_to_python_caller(python, s);
         self.asm.jump(again);
         self.asm.bind(more);
         if marks {
             self.asm.mov_imm(Reg::R0, AND_MORE.cast_signed());
-            self.put_frame(frames, count);
+            self.bound(Reg::R1, frames.limits.most);
+            self.add_word(frames.addresses(), count, Reg::R0);
         }
         self.asm.bind(out);
         self.scratch_known(Reg::R1);
@@ -136,20 +137,6 @@ impl Emit<'_> {
         self.python_at(Reg::R1, python, area::WORK);
         self.asm.load(Size::Double, Reg::R0, Reg::R1, FRAME);
         Ok(())
-    }
-
-    /// `addresses[count++] = r0`, where `r1` is the count, and below what there is room for.
-    fn put_frame(&mut self, frames: Frames, count: i16) {
-        self.scratch_known(Reg::R2);
-        self.asm
-            .alu_imm(Alu::Add, Reg::R2, imm(frames.at + ADDRESSES));
-        self.asm.mov(Reg::R3, Reg::R1);
-        self.bound(Reg::R3, frames.limits.most);
-        self.asm.alu_imm(Alu::Lsh, Reg::R3, 3);
-        self.asm.alu(Alu::Add, Reg::R2, Reg::R3);
-        self.asm.store(Size::Double, Reg::R2, 0, Reg::R0);
-        self.asm.alu_imm(Alu::Add, Reg::R1, 1);
-        self.asm.store(Size::Double, Reg::FP, count, Reg::R1);
     }
 
     /// Finds the thread's current frame; on to `out` if there is none.
