@@ -3,13 +3,18 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use crate::harness::{can_trace_python, rdtrace, run};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::harness::{can_trace_python, rdtrace, run, wait_until};
 use crate::outputs::{has_reader, readers};
 
-/// A collector: prints its port, receives until its input ends, then prints what it has received. It turns
-/// the first request away.
+/// A collector, of the protocol that its first argument names: prints its port, receives until its input
+/// ends, then prints what it has received. It turns the first request away, unless its second argument is
+/// `patient`.
 const COLLECTOR: &str = r#"
 import gzip, http.server, importlib, sys, threading
 from concurrent import futures
@@ -21,7 +26,7 @@ def kind(signal, what):
     name = SIGNALS[signal].capitalize()
     return getattr(module(signal, ""), f"Export{name}Service{what}")
 received = {signal: [] for signal in SIGNALS}
-turned_away = []
+turned_away = [503] if sys.argv[2] == "patient" else []
 headers = set()
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -174,9 +179,9 @@ struct Collector {
 }
 
 impl Collector {
-    fn start(protocol: &str) -> Self {
+    fn start(protocol: &str, manner: &str) -> Self {
         let mut command = Command::new("/usr/bin/python3");
-        command.args(["-c", COLLECTOR, protocol]);
+        command.args(["-c", COLLECTOR, protocol, manner]);
         command.env("PYTHONPATH", readers().join("python"));
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -209,17 +214,22 @@ impl Collector {
     }
 }
 
-fn send(protocol: &str, compression: &str) {
-    if !can_trace_python() || !has_reader("python/opentelemetry") || !has_reader("python/grpc") {
-        return;
-    }
-    let collector = Collector::start(protocol);
+/// Whether the collector can be run, and a Python traced.
+fn can_receive() -> bool {
+    can_trace_python() && has_reader("python/opentelemetry") && has_reader("python/grpc")
+}
+
+/// What it should have received.
+const RECEIVED: &str =
+    "spans 40 80\nmetrics 40 40 True 20\nstacks 2\nlogs ['began 7'] 9\ninside 40 {2}\nfaults 20\n";
+
+/// Traces the program, and sends what came of it; gives what was told of the way there.
+fn send(endpoint: &str, protocol: &str, compression: &str) -> Vec<String> {
     let dir = tempfile::tempdir().unwrap();
     let program = dir.path().join("program.py");
     fs::write(&program, PROGRAM).unwrap();
-    let endpoint = format!("http://127.0.0.1:{}", collector.port);
     let mut command = rdtrace([
-        "-q", "--format", "otlp", "-n", CLAUSES, "-o", &endpoint, "-c",
+        "-q", "--format", "otlp", "-n", CLAUSES, "-o", endpoint, "-c",
     ]);
     command.arg(format!("/usr/bin/python3 -S {}", program.display()));
     command.env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol);
@@ -229,36 +239,115 @@ fn send(protocol: &str, compression: &str) {
     command.env("OTEL_EXPORTER_OTLP_TIMEOUT", "50000");
     let outcome = run(command);
     assert_eq!((outcome.status, outcome.stdout.as_str()), (0, ""));
-    let told: Vec<_> = outcome.stderr.lines().collect();
-    let told: Vec<_> = told
-        .iter()
-        .filter(|line| line.contains(&endpoint))
-        .collect();
-    assert_eq!(told.len(), 2, "{}", outcome.stderr);
+    let told = outcome.stderr.lines().map(String::from);
+    told.filter(|line| line.contains(endpoint)).collect()
+}
+
+fn is_turned_away_and_comes_again(protocol: &str, compression: &str) {
+    if !can_receive() {
+        return;
+    }
+    let collector = Collector::start(protocol, "hasty");
+    let endpoint = format!("http://127.0.0.1:{}", collector.port);
+    let told = send(&endpoint, protocol, compression);
+    assert_eq!(told.len(), 2, "{told:?}");
     assert!(
         told[0].contains("it is tried again") && told[1].contains("again"),
         "{told:?}"
     );
-    assert_eq!(
-        collector.received(),
-        "spans 40 80\nmetrics 40 40 True 20\nstacks 2\nlogs ['began 7'] 9\ninside 40 {2}\nfaults 20\n"
-    );
+    assert_eq!(collector.received(), RECEIVED);
 }
 
 #[test]
 fn a_collector_gets_all_by_http() {
-    send("http/protobuf", "none");
+    is_turned_away_and_comes_again("http/protobuf", "none");
 }
 
 #[test]
 fn a_collector_gets_all_by_grpc_compressed() {
-    send("grpc", "gzip");
+    is_turned_away_and_comes_again("grpc", "gzip");
+}
+
+/// A collector of other people's, which hands on what it receives.
+struct Rotel {
+    child: Child,
+    grpc: String,
+    http: String,
+}
+
+impl Rotel {
+    /// One that sends to a port.
+    fn start(to: u16) -> Self {
+        // It takes no port 0.
+        let free = || {
+            TcpListener::bind("127.0.0.1:0")
+                .unwrap()
+                .local_addr()
+                .unwrap()
+                .to_string()
+        };
+        let (grpc, http) = (free(), free());
+        let mut command = Command::new(readers().join("python/rotel/rotel-agent"));
+        command.args([
+            "start",
+            "--otlp-grpc-endpoint",
+            &grpc,
+            "--otlp-http-endpoint",
+            &http,
+        ]);
+        command.args(["--exporter", "otlp", "--otlp-exporter-protocol", "http"]);
+        command.args(["--otlp-exporter-custom-headers", "X-Tenant=a b"]);
+        command
+            .arg("--otlp-exporter-endpoint")
+            .arg(format!("http://127.0.0.1:{to}"));
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().unwrap();
+        wait_until("rotel listens", || {
+            [&grpc, &http]
+                .iter()
+                .all(|at| TcpStream::connect(at).is_ok())
+        });
+        Self { child, grpc, http }
+    }
+
+    /// Ends it, when it has sent what it has.
+    fn finish(mut self) {
+        let pid = Pid::from_raw(self.child.id().cast_signed());
+        kill(pid, Signal::SIGTERM).unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Rotel {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+    }
+}
+
+#[test]
+fn a_collector_of_other_people_takes_all() {
+    if !can_receive() || !has_reader("python/rotel/rotel-agent") {
+        return;
+    }
+    for protocol in ["http/protobuf", "grpc"] {
+        let collector = Collector::start("http/protobuf", "patient");
+        let rotel = Rotel::start(collector.port);
+        let address = if protocol == "grpc" {
+            &rotel.grpc
+        } else {
+            &rotel.http
+        };
+        let told = send(&format!("http://{address}"), protocol, "gzip");
+        assert_eq!(told, [""; 0]);
+        rotel.finish();
+        assert_eq!(collector.received(), RECEIVED, "{protocol}");
+    }
 }
 
 #[test]
 fn a_collector_that_is_not_there_is_told_and_holds_nothing_up() {
     // A port that was free a moment ago.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = port.local_addr().unwrap();
     drop(port);
     if !can_trace_python() {

