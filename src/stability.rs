@@ -50,7 +50,7 @@ impl OfProvider {
         match name {
             "dtrace" => all(STABLE),
             "profile" | "cpc" => all(EVOLVING),
-            "fbt" => Self {
+            "fbt" | "rawfbt" => Self {
                 arguments: PRIVATE_ISA,
                 ..all(EVOLVING)
             },

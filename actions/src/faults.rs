@@ -92,6 +92,7 @@ impl Unit<'_> {
             let mut machine = trampoline::error_machine(&enabled.probe, Some(slots));
             machine.epid = epid;
             machine.timer = outer.timer;
+            machine.kernel_stack = outer.kernel_stack;
             let plan = compiler.plan(clause, &enabled.probe, &machine);
             emit.enter_error(machine);
             let mut ways = Ways {

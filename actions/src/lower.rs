@@ -335,6 +335,7 @@ fn maps_of_parts(parts: usize, context: Context) -> [MapSpec; PartMaps::COUNT as
         | Context::TracepointArguments
         | Context::EventRecord
         | Context::FunctionArguments(..)
+        | Context::KernelRegisters
         | Context::Nothing => (MapKind::TaskStorage, 0),
     };
     [

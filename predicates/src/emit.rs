@@ -18,7 +18,7 @@ use dlang::program::Expr;
 use crate::asm::{Asm, Code, JumpTooFar, Label};
 use crate::heap_level::Heap;
 use crate::insn::{Alu, Cond, Helper, Insn, Reg, Size};
-pub use crate::machine::{Argument, MachineState};
+pub use crate::machine::{Argument, KernelStack, MachineState};
 pub use crate::rodata::Rodata;
 use crate::stack::{Stack, Val};
 use crate::storage::{Counter, Storage, own_globals};

@@ -16,7 +16,7 @@ use dlang::diag::Span;
 use dlang::eval::Value;
 use dlang::program::Expr;
 
-use crate::emit::{Emit, Emitted, Refusal, imm};
+use crate::emit::{Emit, Emitted, KernelStack, Refusal, imm};
 pub use crate::frame_layout::{ADDRESSES, COUNT, FrameLimits, Frames, MOST_PYTHON_FRAMES, PROCESS};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::stack::Val;
@@ -158,17 +158,21 @@ impl Emit<'_> {
     /// ```
     fn find_kernel_frames(&mut self, wanted: u32, span: Span) -> Emitted<()> {
         let frames = self.frames(span)?;
-        if self.machine.run_by_us {
+        let innermost = match self.machine.kernel_stack {
+            KernelStack::Ours => None,
+            KernelStack::Calling => Some(1),
+            KernelStack::Interrupted => Some(0),
+        };
+        let Some(ours) = innermost else {
             self.scratch_at(Reg::R1, frames.at, span)?;
             self.asm.store_imm(Size::Word, Reg::R1, PROCESS, 0);
             self.asm.store_imm(Size::Word, Reg::R1, COUNT, 0);
             return Ok(());
-        }
+        };
         self.scratch_at(Reg::R2, frames.at + ADDRESSES, span)?;
         self.asm.load(Size::Double, Reg::R1, Reg::FP, Self::CONTEXT);
         self.asm.mov_imm(Reg::R3, i64::from(8 * wanted));
-        // Our own program is the innermost frame, but for a timer's, which is not called.
-        self.asm.mov_imm(Reg::R4, i64::from(!self.machine.timer));
+        self.asm.mov_imm(Reg::R4, ours);
         self.asm.call(Helper::GetStack);
         let found = self.asm.label();
         self.asm.jump_if_imm(Cond::SGe, Reg::R0, 0, found);

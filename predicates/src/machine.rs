@@ -52,9 +52,20 @@ pub struct MachineState {
     pub python: Option<Python>,
     /// Whether a timer may have interrupted the thread in the middle of its own scratch.
     pub timer: bool,
-    /// Whether rdtrace itself has the kernel run the program: the kernel's stack is then of no interest, and
-    /// empty, as in libdtrace, whose own functions these probes are in.
-    pub run_by_us: bool,
+    /// What is on the kernel's stack beside what it shows.
+    pub kernel_stack: KernelStack,
+}
+
+/// What the kernel's stack is where a program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KernelStack {
+    /// rdtrace itself has the kernel run the program: the stack is of no interest, and empty, as in libdtrace,
+    /// whose own functions these probes are in.
+    Ours,
+    /// The program has been called: it is the innermost frame itself.
+    Calling,
+    /// The program is given the registers of what was interrupted for it: the stack starts there.
+    Interrupted,
 }
 
 impl MachineState {

@@ -133,6 +133,14 @@ pub enum Error {
         /// The system's answer.
         source: io::Error,
     },
+    /// A program could not be attached to a function of the kernel by its symbol.
+    #[error("cannot attach to the kernel's function {name}: {}{}", refused_kprobe(.source), Remedy::of(Wanted::Perf, .source))]
+    Kprobe {
+        /// Its symbol.
+        name: String,
+        /// The system's answer.
+        source: io::Error,
+    },
     /// A file is not one that can be probed.
     #[error("cannot probe {path}: {why}")]
     Elf {
@@ -174,6 +182,16 @@ impl LoadError {
             Some(libc::EACCES | libc::EINVAL | libc::EPERM) => !self.log.trim().is_empty(),
             _ => false,
         }
+    }
+}
+
+/// The kernel's answer to a kprobe that it does not make.
+fn refused_kprobe(source: &io::Error) -> String {
+    match source.raw_os_error() {
+        Some(libc::EINVAL) => {
+            "the kernel allows no kprobe there; it may be one that kprobes themselves need".into()
+        }
+        _ => errno_text(source),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 pub use crate::place::UprobeSite;
 use crate::place::{File, Scope};
-use crate::probe::{KernelFunction, Timer, TraceEvent, Way};
+use crate::probe::{KernelFunction, KernelSymbol, Timer, TraceEvent, Way};
 
 /// Index into the list of maps of one enabling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -137,6 +137,8 @@ pub enum Context {
     /// The words that a function of the kernel is given, and where it returns the result behind them. The
     /// function's id in the kernel's BTF.
     FunctionArguments(u32, Way),
+    /// The registers at a function of the kernel's, `struct pt_regs`.
+    KernelRegisters,
     /// The record of an event, behind one word that a program may not read.
     EventRecord,
     /// The registers of what a timer interrupted, at the start of a `struct bpf_perf_event_data`.
@@ -198,6 +200,8 @@ pub enum Target {
     Tracepoint(Arc<str>),
     /// A function of the kernel.
     Function(KernelFunction, Way),
+    /// A function of the kernel, by its symbol.
+    Symbol(KernelSymbol, Way),
     /// What a kernel tracepoint writes for those who read traces.
     Event(TraceEvent),
     /// Run once by rdtrace before anything else is attached.
@@ -215,6 +219,7 @@ impl Target {
             Self::Timer(_) => Context::PerfData,
             Self::Tracepoint(_) => Context::TracepointArguments,
             Self::Function(function, way) => Context::FunctionArguments(function.id, *way),
+            Self::Symbol(..) => Context::KernelRegisters,
             Self::Event(_) => Context::EventRecord,
             Self::Begin | Self::End => Context::Nothing,
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::features::KernelFeatures;
 use crate::object::{Attachment, ProgramId, Target, UprobeSite};
-use crate::probe::{Counted, Cpus, File, Scope, Timer, TraceEvent};
+use crate::probe::{Counted, Cpus, File, KernelSymbol, Scope, Timer, TraceEvent, Way};
 
 /// The links to make, in order.
 #[derive(Clone, Debug, Default)]
@@ -60,6 +60,15 @@ pub enum PlannedLink {
         program: ProgramId,
         /// The function's name.
         name: Arc<str>,
+    },
+    /// A function of the kernel by its symbol (a perf event of the `kprobe` type).
+    Kprobe {
+        /// The program.
+        program: ProgramId,
+        /// The function.
+        symbol: KernelSymbol,
+        /// Whether its return is meant.
+        returns: bool,
     },
     /// An event of a kernel tracepoint (a perf event).
     Event {
@@ -147,6 +156,11 @@ pub fn plan(attachments: &[Attachment], features: &KernelFeatures) -> Plan {
                 program,
                 name: Arc::clone(&function.name),
             }),
+            Target::Symbol(symbol, way) => links.push(PlannedLink::Kprobe {
+                program,
+                symbol: symbol.clone(),
+                returns: *way == Way::Return,
+            }),
             Target::Event(event) => links.push(PlannedLink::Event {
                 program,
                 event: event.clone(),
@@ -223,6 +237,11 @@ mod tests {
                 }
                 PlannedLink::Function { program, name } => {
                     format!("function {} {name}", program.0)
+                }
+                PlannedLink::Kprobe {
+                    program, symbol, ..
+                } => {
+                    format!("kprobe {} {}", program.0, symbol.name)
                 }
                 PlannedLink::Event { program, event } => {
                     format!("event {} {}", program.0, event.name)

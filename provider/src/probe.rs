@@ -233,6 +233,8 @@ pub enum KernelHook {
     Tracepoint(Arc<str>),
     /// A function.
     Function(KernelFunction, Way),
+    /// A function by its symbol: the registers are all that is known of it.
+    Symbol(KernelSymbol, Way),
     /// What a tracepoint writes for those who read the kernel's traces.
     Event(TraceEvent),
 }
@@ -291,6 +293,16 @@ pub struct KernelFunction {
     pub name: Arc<str>,
     /// Its id in the kernel's BTF.
     pub id: u32,
+}
+
+/// A function of the kernel, or of one of its modules, as the list of symbols has it (`/proc/kallsyms`): also one that
+/// the compiler has changed and named anew (`finish_task_switch.isra.0`).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KernelSymbol {
+    /// The symbol.
+    pub name: Arc<str>,
+    /// The address of the first instruction; several symbols may have one name.
+    pub address: u64,
 }
 
 /// What a timer's probe asks for: to fire whenever something has been counted so often.

@@ -134,6 +134,7 @@ impl Session {
             Context::TracepointArguments | Context::Nothing => {
                 (bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT, None)
             }
+            Context::KernelRegisters => (bpf_prog_type::BPF_PROG_TYPE_KPROBE, None),
             Context::EventRecord => (bpf_prog_type::BPF_PROG_TYPE_TRACEPOINT, None),
             Context::PerfData => (bpf_prog_type::BPF_PROG_TYPE_PERF_EVENT, None),
         };
@@ -143,6 +144,7 @@ impl Session {
             function: match program.context {
                 Context::FunctionArguments(id, _) => Some(id),
                 Context::Registers
+                | Context::KernelRegisters
                 | Context::TracepointArguments
                 | Context::EventRecord
                 | Context::PerfData
@@ -373,6 +375,7 @@ impl Session {
             | PlannedLink::UprobeEvent { program: id, .. }
             | PlannedLink::Tracepoint { program: id, .. }
             | PlannedLink::Function { program: id, .. }
+            | PlannedLink::Kprobe { program: id, .. }
             | PlannedLink::Event { program: id, .. }
             | PlannedLink::Timer { program: id, .. }) = link;
             let made = program(*id).and_then(|program| make_link(&self.features, link, program));

@@ -18,7 +18,6 @@ use crate::features::{EXIT, mov};
 use crate::sys::prog::{self, NewProgram};
 
 /// What the program is given and gives: the address, the first bytes, the name.
-const ADDRESS: usize = 0;
 const CODE: usize = 8;
 const NAME: usize = 24;
 const SIZE: usize = 152;
@@ -40,6 +39,23 @@ static PROGRAM: LazyLock<Option<OwnedFd>> = LazyLock::new(|| {
 
 /// Whether the function of this name can be traced; `None` if that cannot be told.
 pub(crate) fn is_traceable(name: &str) -> Option<bool> {
+    match find(name)? {
+        Found::At(_) => Some(true),
+        Found::Not => Some(false),
+    }
+}
+
+/// Whether there is a function that can be traced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// There is, at this address.
+    At(u64),
+    /// There is none.
+    Not,
+}
+
+/// The function of this name; `None` if it cannot be told whether there is one.
+pub(crate) fn find(name: &str) -> Option<Found> {
     if !cfg!(target_arch = "x86_64") {
         return None;
     }
@@ -50,10 +66,12 @@ pub(crate) fn is_traceable(name: &str) -> Option<bool> {
     }
     place.copy_from_slice(name.as_bytes());
     prog::run_with(PROGRAM.as_ref()?.as_fd(), &mut context).ok()?;
-    if context[ADDRESS..CODE].iter().all(|byte| *byte == 0) {
-        return Some(false); // it has no address of its own
-    }
-    Some(has_room(&context[CODE..NAME]))
+    let address = context
+        .first_chunk()
+        .map(|bytes| u64::from_ne_bytes(*bytes));
+    let address = address.filter(|address| *address != 0); // else it has none of its own
+    let traceable = address.filter(|_| has_room(&context[CODE..NAME]));
+    Some(traceable.map_or(Found::Not, Found::At))
 }
 
 /// Whether there is room for a call at the start of a function.

@@ -169,7 +169,7 @@ fn syscalls_shows_how_many_and_which_failed() {
 
 #[test]
 fn offcpu_shows_where_a_program_waits() {
-    if !can_trace_python() || !has_probe("sched:::on-cpu") {
+    if !can_find_frames() || !has_probe("sched:::on-cpu") {
         return;
     }
     let output = example("offcpu.d", &[], "slow.py");

@@ -70,3 +70,73 @@ fn probes_with_other_arguments_do_not_run_the_clause() {
     assert!(output.stderr.contains("trace(args[2]"), "{}", output.stderr);
     assert!(output.stdout.contains("write"), "{}", output.stdout);
 }
+
+#[test]
+fn functions_without_a_type_have_words() {
+    const TEXT: &str = r#"
+        rawfbt::do_filp_open:entry
+        /pid == $target && stringof(((struct filename *)arg1)->name) == "/nonexistent/file"/
+        {
+            self->opens = 1;
+            printf("%s:%s:%s(%d)\n", probeprov, probemod, probefunc, (int)arg0);
+            printf("called by %s\n", stackdepth > 1 ? "somebody" : "nobody");
+        }
+
+        rawfbt::do_filp_open:return
+        /self->opens/
+        {
+            self->opens = 0;
+            printf("= %d, from %d\n", (int)arg1, (int)arg0);
+        }
+    "#;
+    if !can_trace_python() {
+        return;
+    }
+    let listed = run(rdtrace(["-ln", "rawfbt::do_filp_open:entry"]));
+    if !listed.stdout.contains("do_filp_open") {
+        let refused = run(rdtrace(["-n", "rawfbt::do_filp_open:entry"]));
+        assert!(
+            refused.stderr.contains("this kernel has no kprobes"),
+            "{}",
+            refused.stderr
+        );
+        skipped("this kernel has no kprobes");
+        return;
+    }
+    let program = trigger("system_calls.c");
+    let output = run(rdtrace(["-qn", TEXT, "-c", &program[0]])).clean();
+    let expected = "rawfbt:vmlinux:do_filp_open(-100)\ncalled by somebody\n= -2, from -1\n\n";
+    assert_eq!(output.trim_end(), expected.trim_end());
+}
+
+#[test]
+fn who_waits_for_a_disk_goes_on() {
+    const TEXT: &str = "io:::wait-start { self->request = arg0; @[\"waits\"] = count(); } \
+                        io:::wait-done /self->request/ { @[self->request == arg0 ? \"goes on\" : \"?\"] = count(); }";
+    if !can_trace_python() {
+        return;
+    }
+    let listed = run(rdtrace(["-ln", "io:::wait-done"]));
+    if !listed.stdout.contains("wait-done") {
+        skipped("this machine allows no programs at the kernel's functions");
+        return;
+    }
+    // The file system's own thread is the one that waits.
+    let file = tempfile::NamedTempFile::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let dd = format!(
+        "dd if=/dev/zero of={} bs=4k count=2 oflag=sync status=none",
+        file.path().display()
+    );
+    let command = format!("sh -c '{dd}; sync'");
+    let output = run(rdtrace(["-qn", TEXT, "-c", &command])).clean();
+    let counts: Vec<(&str, u32)> = output
+        .lines()
+        .filter_map(|line| line.trim().rsplit_once(' '))
+        .map(|(what, count)| (what.trim(), count.parse().unwrap()))
+        .collect();
+    let [(first, done), (second, waits)] = counts[..] else {
+        panic!("{output}");
+    };
+    assert_eq!((first, second), ("goes on", "waits"));
+    assert_eq!(done, waits);
+}

@@ -17,9 +17,9 @@ mod system_call;
 use std::collections::BTreeSet;
 
 use predicates::asm::{Label, MapRef};
-use predicates::emit::{Argument, Emit, Emitted, MachineState};
+use predicates::emit::{Argument, Emit, Emitted, KernelStack, MachineState};
 use provider::object::{MapSpec, Target};
-use provider::probe::{Probe, ProbeKind, Scope, SystemCall, Way};
+use provider::probe::{KernelHook, Probe, ProbeKind, Scope, SystemCall, Way};
 
 pub(crate) use self::objects::{AUDIT_TUPLE, FRAME, RESUMED, RETURNED};
 pub(crate) use self::python::maps;
@@ -75,7 +75,22 @@ pub(crate) fn machine(probe: &Probe, timer: bool) -> MachineState {
         shared: None,
         python: objects::python(probe),
         timer,
-        run_by_us: matches!(probe.kind, ProbeKind::Begin | ProbeKind::End),
+        kernel_stack: kernel_stack(&probe.kind),
+    }
+}
+
+/// What the kernel's stack is where a probe of this kind fires.
+fn kernel_stack(kind: &ProbeKind) -> KernelStack {
+    match kind {
+        ProbeKind::Begin | ProbeKind::End => KernelStack::Ours,
+        ProbeKind::Timer(_) | ProbeKind::Kernel(KernelHook::Symbol(..)) => KernelStack::Interrupted,
+        ProbeKind::Error
+        | ProbeKind::Sites(_)
+        | ProbeKind::Python(_)
+        | ProbeKind::SystemCall(_)
+        | ProbeKind::Kernel(
+            KernelHook::Tracepoint(_) | KernelHook::Function(..) | KernelHook::Event(_),
+        ) => KernelStack::Calling,
     }
 }
 

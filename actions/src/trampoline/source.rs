@@ -82,6 +82,7 @@ impl Source {
                 Context::TracepointArguments
             }
             Self::Kernel(_, KernelHook::Event(_)) => Context::EventRecord,
+            Self::Kernel(_, KernelHook::Symbol(..)) => Context::KernelRegisters,
             Self::Kernel(_, KernelHook::Function(function, way)) => {
                 Context::FunctionArguments(function.id, *way)
             }

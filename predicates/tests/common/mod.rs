@@ -26,7 +26,7 @@ use dlang::diag::Span;
 use dlang::program::{Expr, ExprKind, Program, Scope, StmtKind, Subroutine};
 use dlang::types::Type;
 use predicates::asm::{Code, MapRef};
-use predicates::emit::{Argument, Emit, Emitted, MachineState, Rodata};
+use predicates::emit::{Argument, Emit, Emitted, KernelStack, MachineState, Rodata};
 use predicates::insn::{Insn, Reg, Size};
 use predicates::storage::{
     COUNTERS, CommonMaps, Shape, Sizes, Storage, TaskFields, TupleMaps, count_strings, key_sizes,
@@ -348,7 +348,11 @@ pub fn make(program: &Program, rows: &[Row], options: Options) -> Emitted<Made> 
         epid: 2,
         shared: None,
         timer: options.timer,
-        run_by_us: false,
+        kernel_stack: if options.timer {
+            KernelStack::Interrupted
+        } else {
+            KernelStack::Calling
+        },
     };
     let out_size = 24 + strsize.next_multiple_of(8);
     let mut e = Emit::new(&storage, &mut rodata, machine);

@@ -1,20 +1,10 @@
-//! The kernel's symbols, from `/proc/kallsyms`: a hundred thousand lines, read when the first
-//! address is looked up.
-//!
-//! ```text
-//!     ffffffff81000000 T _text
-//!     ffffffffc0201000 t nf_conntrack_init   [nf_conntrack]
-//! ```
-//!
-//! They have no sizes: a symbol reaches to the next one.
+//! The kernel's symbols, read when the first address is looked up. They have no sizes: a symbol reaches to the next
+//! one.
 
-use std::fs;
 use std::sync::Arc;
 
 use super::symbol::{Function, Symbol};
-
-/// The module of what is in no module, as DTrace calls it.
-const KERNEL: &str = "vmlinux";
+use crate::kallsyms::{self, KERNEL};
 
 /// The kernel's symbols by address.
 #[derive(Debug, Default)]
@@ -36,7 +26,7 @@ struct Entry {
 impl KernelSymbols {
     /// Those of the running kernel; none if we may not know them.
     pub(super) fn read() -> Self {
-        Self::parse(fs::read_to_string("/proc/kallsyms").unwrap_or_default())
+        Self::parse(kallsyms::read())
     }
 
     fn parse(text: String) -> Self {
@@ -99,25 +89,15 @@ fn name_of(text: &str, entry: Entry) -> &str {
 
 /// Reads a line that starts at `at`: a symbol in memory, and its module.
 fn parse_line(line: &str, at: usize) -> Option<(Entry, &str)> {
-    let (address, rest) = line.split_once(' ')?;
-    let (kind, rest) = rest.split_once(' ')?;
-    let (name, module) = match rest.trim_end().split_once('\t') {
-        Some((name, module)) => (name, module.trim_matches(['[', ']'])),
-        None => (rest.trim_end(), KERNEL),
-    };
-    let address = u64::from_str_radix(address, 16).ok()?;
-    // Absolute symbols are numbers, and all are 0 for those who may not know them.
-    if address == 0 || matches!(kind, "a" | "A") {
-        return None;
-    }
-    let start = at + line.len() - rest.len();
+    let symbol = kallsyms::parse(line)?;
+    let start = at + (symbol.name.as_ptr().addr() - line.as_ptr().addr());
     let entry = Entry {
-        address,
+        address: symbol.address,
         start: u32::try_from(start).ok()?,
-        len: u16::try_from(name.len()).ok()?,
+        len: u16::try_from(symbol.name.len()).ok()?,
         module: 0,
     };
-    Some((entry, module))
+    Some((entry, symbol.module))
 }
 
 #[cfg(test)]

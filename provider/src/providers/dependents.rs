@@ -11,7 +11,7 @@ use dlang::program::{Dependent, ProbeDesc};
 
 use super::names::{description, fits};
 use super::part::{Key, Made, Offer, Provider};
-use super::{fbt, rawtp, syscall};
+use super::{fbt, rawfbt, rawtp, syscall};
 use crate::diagnosis::Diagnosis;
 use crate::glob::Glob;
 use crate::probe::Way;
@@ -43,6 +43,8 @@ pub(super) struct Row {
 #[derive(Debug)]
 pub(super) struct On {
     pub(super) place: Place,
+    /// The tracepoint in whose place it is: where the kernel has that one, this is not needed.
+    pub(super) instead_of: Option<&'static str>,
     /// On which condition, in D; always if it is empty.
     pub(super) when: &'static str,
     /// `arg0` and so on, in D.
@@ -58,6 +60,9 @@ pub(super) enum Place {
     Call(&'static str, Way),
     /// A function.
     Function(&'static str, Way),
+    /// The entry of a function that the kernel may have under a name of the compiler's, with nothing known of its
+    /// arguments.
+    Code(&'static str),
 }
 
 /// The module of all dependent probes.
@@ -70,6 +75,7 @@ impl Place {
             Self::Tracepoint(name) => rawtp::exists(name).then(|| rawtp::make(&name.into())),
             Self::Call(name, way) => syscall::find(name, way),
             Self::Function(name, way) => fbt::find(name, way),
+            Self::Code(name) => rawfbt::code_of(name),
         }
     }
 }
@@ -77,7 +83,8 @@ impl Place {
 impl Row {
     /// What makes it fire on this kernel.
     fn found(&'static self) -> impl Iterator<Item = Made> {
-        self.on.iter().filter_map(|on| {
+        let is_needed = |on: &&On| !on.instead_of.is_some_and(rawtp::exists);
+        self.on.iter().filter(is_needed).filter_map(|on| {
             let dependent = Dependent {
                 when: on.when,
                 inputs: on.inputs,
@@ -105,13 +112,19 @@ impl Dependents {
 
     fn lacks(&self, row: &Row) -> Diagnosis {
         let needs_function = |on: &On| matches!(on.place, Place::Function(..));
+        let needs_code = |on: &On| matches!(on.place, Place::Code(..));
         let forbidden = row.on.iter().any(needs_function).then(fbt::refusal);
+        let no_kprobes = row.on.iter().any(needs_code).then(rawfbt::lacks_kprobes);
         Diagnosis {
             reason: format!(
                 "this kernel has nothing that would make `{}:::{}` fire: {}",
                 self.name, row.name, row.lack
             ),
-            advice: forbidden.flatten().into_iter().collect(),
+            advice: [forbidden, no_kprobes]
+                .into_iter()
+                .flatten()
+                .flatten()
+                .collect(),
             ..Diagnosis::default()
         }
     }
@@ -192,8 +205,37 @@ pub(super) const fn tracepoint(
 ) -> On {
     On {
         place: Place::Tracepoint(name),
+        instead_of: None,
         when,
         inputs,
+    }
+}
+
+/// An `on` of the return of a function of the kernel: `args[1]` is its result, `args[2]` its first argument.
+pub(super) const fn function_return(
+    name: &'static str,
+    when: &'static str,
+    inputs: &'static [&'static str],
+) -> On {
+    On {
+        place: Place::Function(name, Way::Return),
+        instead_of: None,
+        when,
+        inputs,
+    }
+}
+
+/// An `on` of the entry of a function without arguments, for kernels that lack a tracepoint.
+pub(super) const fn without(
+    tracepoint: &'static str,
+    function: &'static str,
+    when: &'static str,
+) -> On {
+    On {
+        place: Place::Code(function),
+        instead_of: Some(tracepoint),
+        when,
+        inputs: &[],
     }
 }
 
@@ -201,6 +243,7 @@ pub(super) const fn tracepoint(
 pub(super) const fn entry(name: &'static str, inputs: &'static [&'static str]) -> On {
     On {
         place: Place::Call(name, Way::Entry),
+        instead_of: None,
         when: "",
         inputs,
     }
@@ -214,6 +257,7 @@ pub(super) const fn return_of(
 ) -> On {
     On {
         place: Place::Call(name, Way::Return),
+        instead_of: None,
         when,
         inputs,
     }
@@ -221,9 +265,19 @@ pub(super) const fn return_of(
 
 /// An `on` of a function of the kernel.
 pub(super) const fn function(name: &'static str, inputs: &'static [&'static str]) -> On {
+    function_if(name, "", inputs)
+}
+
+/// The same on a condition.
+pub(super) const fn function_if(
+    name: &'static str,
+    when: &'static str,
+    inputs: &'static [&'static str],
+) -> On {
     On {
         place: Place::Function(name, Way::Entry),
-        when: "",
+        instead_of: None,
+        when,
         inputs,
     }
 }

@@ -18,7 +18,7 @@ use crate::diagnosis::Diagnosis;
 use crate::features::forbids_functions;
 use crate::glob::Glob;
 use crate::kernel_types::{FunctionType, KernelArg, Signatures, with_signatures};
-use crate::probe::{KernelFunction, KernelHook, ProbeKind, Way};
+use crate::probe::{KernelFunction, KernelHook, ProbeArg, ProbeKind, Way};
 use crate::remedy::errno_text;
 use crate::spelling::near;
 use crate::traceable::is_traceable;
@@ -134,14 +134,24 @@ impl Provider for Fbt {
     }
 }
 
-/// A function of the kernel as what makes a probe fire, if it can be traced.
+/// A function of the kernel as what makes a probe fire, if it can be traced. On return, its arguments follow the two that
+/// the probes of this provider have: what it was called with is still known then.
 pub(super) fn find(name: &str, way: Way) -> Option<Made> {
     let ty = with_signatures(|signatures| {
         let may = forbidden(signatures).is_none();
         signatures.function(name).filter(|_| may)
     })??;
     let can = is_traceable(name) != Some(false);
-    can.then(|| make(&name.into(), &ty, way))
+    can.then(|| {
+        let made = make(&name.into(), &ty, way);
+        match way {
+            Way::Entry => made,
+            Way::Return => Made {
+                args: returned(&ty).into(),
+                ..made
+            },
+        }
+    })
 }
 
 /// What there is to say of this machine, if it allows no programs at the kernel's functions.
@@ -170,16 +180,29 @@ fn functions<'s>(signatures: &'s Signatures, field: &'s str) -> Vec<&'s str> {
     names
 }
 
+/// What is known when a function returns: where, which is not, its result (a number that means nothing, if it has
+/// none), and its arguments.
+fn returned(ty: &FunctionType) -> Vec<ProbeArg> {
+    let result = ty.result.clone().unwrap_or_else(unknown);
+    let all = [unknown(), result].into_iter().chain(ty.args.clone());
+    all.map(probe_arg).collect()
+}
+
+fn unknown() -> KernelArg {
+    KernelArg {
+        ty: Type::Int(Int::U64),
+        shown: "uint64_t".into(),
+    }
+}
+
 fn make(name: &Arc<str>, ty: &FunctionType, way: Way) -> Made {
     let args = match way {
         Way::Entry => ty.args.clone(),
         Way::Return => {
             // Where it returned is not known.
-            let place = KernelArg {
-                ty: Type::Int(Int::U64),
-                shown: "uint64_t".into(),
-            };
-            std::iter::once(place).chain(ty.result.clone()).collect()
+            std::iter::once(unknown())
+                .chain(ty.result.clone())
+                .collect()
         }
     };
     let function = KernelFunction {

@@ -1,6 +1,6 @@
 //! The `io` provider: what is asked of disks and other block devices, and what they have done.
 
-use super::dependents::{Dependents, Row, function, tracepoint};
+use super::dependents::{Dependents, Row, function, function_return, tracepoint};
 
 /// The arguments of all probes. Which file a request is for is not known where it is made, as in DTrace.
 const REQUEST: &[(u8, &str)] = &[(0, "bufinfo_t *"), (0, "devinfo_t *"), (1, "fileinfo_t *")];
@@ -35,9 +35,13 @@ pub(super) const IO: Dependents = Dependents {
         Row {
             name: "wait-done",
             args: REQUEST,
-            on: &[],
-            lack: "there is no tracepoint where a thread has waited for a request; io:::done fires when it is done, \
-                   sched:::on-cpu when the thread goes on",
+            on: &[function_return(
+                "submit_bio_wait",
+                "",
+                &["args[2]", NO_FILE],
+            )],
+            lack: "there is no tracepoint where a thread has waited for a request, and the function `submit_bio_wait` \
+                   cannot be traced; io:::done fires when it is done, sched:::on-cpu when the thread goes on",
         },
         Row {
             name: "wait-start",

@@ -19,6 +19,7 @@ mod pid;
 mod proc;
 mod profile;
 pub(crate) mod python;
+mod rawfbt;
 mod rawtp;
 mod sched;
 mod sdt;
@@ -28,7 +29,7 @@ mod usdt;
 use self::part::Provider;
 
 /// All providers, in the order in which their probes get ids.
-pub(crate) const PROVIDERS: [&dyn Provider; 16] = [
+pub(crate) const PROVIDERS: [&dyn Provider; 17] = [
     &dtrace::Dtrace,
     &profile::Profile,
     &syscall::Syscall,
@@ -38,6 +39,7 @@ pub(crate) const PROVIDERS: [&dyn Provider; 16] = [
     &rawtp::RawTp,
     &sdt::Sdt,
     &fbt::Fbt,
+    &rawfbt::RawFbt,
     &proc::PROC,
     &sched::SCHED,
     &io::IO,
@@ -54,12 +56,11 @@ pub(crate) fn of_interpreter(name: &str) -> Option<&'static dyn Provider> {
 }
 
 /// Providers of DTrace's that rdtrace does not have.
-pub(crate) const OTHER_PROVIDERS: [&str; 8] = [
+pub(crate) const OTHER_PROVIDERS: [&str; 7] = [
     "fpuinfo",
     "lockstat",
     "mib",
     "plockstat",
-    "rawfbt",
     "sysinfo",
     "ustack",
     "vminfo",

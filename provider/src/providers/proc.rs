@@ -4,13 +4,25 @@
 //! both in the same way. A thread that has just started is one that comes to a CPU without ever having left
 //! one.
 
-use super::dependents::{Dependents, Row, entry, return_of, tracepoint};
+use super::dependents::{Dependents, On, Row, entry, return_of, tracepoint, without};
+use super::sched::SWITCHED;
 
-/// The condition under which a thread that comes to a CPU does so for the first time.
-const STARTS: &str = "args[0] && curthread->nvcsw + curthread->nivcsw == 0";
+/// A thread comes to a CPU for the first time.
+const STARTS: &[On] = &[
+    tracepoint(
+        "sched_exit_tp",
+        "args[0] && curthread->nvcsw + curthread->nivcsw == 0",
+        &[],
+    ),
+    without(
+        "sched_exit_tp",
+        SWITCHED,
+        "curthread->nvcsw + curthread->nivcsw == 0",
+    ),
+];
 
-/// Why there is none of these on older kernels.
-const NO_START: &str = "it takes the tracepoint `sched_exit_tp`, which came with Linux 6.16";
+/// Why there is none of these on a kernel that has neither.
+const NO_START: &str = "it takes the tracepoint `sched_exit_tp`, which came with Linux 6.16, or a kprobe at `finish_task_switch`";
 
 const NO_TRACEPOINT: &str = "a tracepoint that all kernels since Linux 5.15 have is missing";
 
@@ -91,7 +103,7 @@ pub(super) const PROC: Dependents = Dependents {
         Row {
             name: "lwp-start",
             args: &[],
-            on: &[tracepoint("sched_exit_tp", STARTS, &[])],
+            on: STARTS,
             lack: NO_START,
         },
         Row {
@@ -141,7 +153,7 @@ pub(super) const PROC: Dependents = Dependents {
         Row {
             name: "start",
             args: &[],
-            on: &[tracepoint("sched_exit_tp", STARTS, &[])],
+            on: STARTS,
             lack: NO_START,
         },
     ],

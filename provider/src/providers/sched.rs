@@ -2,14 +2,23 @@
 //!
 //! `off-cpu` fires on the thread that leaves, `on-cpu` on the one that comes: the kernel passes its tracepoint
 //! `sched_exit_tp` when the change is done, in the name of the thread that runs now. So `pid`, `self->` and
-//! stacks are those of that thread.
+//! stacks are those of that thread. Kernels before 6.16 lack the tracepoint; there it is the function that ends a
+//! change ([`SWITCHED`]), which a thread that runs for the first time calls as well. Nothing tells there that a thread
+//! stays on its CPU.
 
-use super::dependents::{Dependents, Row, entry, function, tracepoint};
+use super::dependents::{
+    Dependents, Row, entry, function, function_if, function_return, tracepoint, without,
+};
 
 /// The arguments of probes about one thread, which is their only input.
 const THREAD: &[(u8, &str)] = &[(0, "lwpsinfo_t *"), (0, "psinfo_t *")];
 
-const NO_SWITCH: &str = "it takes the tracepoint `sched_exit_tp`, which came with Linux 6.16";
+/// The function in which a thread finds itself when it has come to a CPU.
+pub(super) const SWITCHED: &str = "finish_task_switch";
+
+const NO_SWITCH: &str = "it takes the tracepoint `sched_exit_tp`, which came with Linux 6.16, or a kprobe at `finish_task_switch`";
+
+const NO_STAY: &str = "it takes the tracepoint `sched_exit_tp`, which came with Linux 6.16";
 
 const NO_TRACEPOINT: &str = "a tracepoint that all kernels since Linux 5.15 have is missing";
 
@@ -32,9 +41,22 @@ pub(super) const SCHED: Dependents = Dependents {
         Row {
             name: "change-pri",
             args: &[(0, "lwpsinfo_t *"), (0, "psinfo_t *"), (1, "int")],
-            on: &[],
-            lack: "there is no tracepoint where a thread's priority changes (DTrace has no such probe either); \
-                   syscall::setpriority:, syscall::sched_setscheduler: and their like see who asks for it",
+            // By setpriority() and its like, and by sched_setscheduler() and its like.
+            on: &[
+                function_if(
+                    "set_user_nice",
+                    "args[0]->static_prio != args[1] + 120",
+                    &["args[0]", "(int)(args[1] + 120)"],
+                ),
+                function_return(
+                    "__sched_setscheduler",
+                    "(int)args[1] == 0",
+                    &["args[2]", "args[2]->normal_prio"],
+                ),
+            ],
+            lack: "there is no tracepoint where a thread's priority changes, and the functions `set_user_nice` and \
+                   `__sched_setscheduler` cannot be traced (DTrace has no such probe at all); syscall::setpriority:, \
+                   syscall::sched_setscheduler: and their like see who asks for it",
         },
         Row {
             name: "dequeue",
@@ -65,7 +87,10 @@ pub(super) const SCHED: Dependents = Dependents {
         Row {
             name: "on-cpu",
             args: &[],
-            on: &[tracepoint("sched_exit_tp", "args[0]", &[])],
+            on: &[
+                tracepoint("sched_exit_tp", "args[0]", &[]),
+                without("sched_exit_tp", SWITCHED, ""),
+            ],
             lack: NO_SWITCH,
         },
         Row {
@@ -78,7 +103,7 @@ pub(super) const SCHED: Dependents = Dependents {
             name: "remain-cpu",
             args: &[],
             on: &[tracepoint("sched_exit_tp", "!args[0]", &[])],
-            lack: NO_SWITCH,
+            lack: NO_STAY,
         },
         Row {
             name: "sleep",

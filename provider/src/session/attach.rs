@@ -9,9 +9,10 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use super::links::Link;
 use crate::error::Error;
 use crate::features::KernelFeatures;
+use crate::kprobes;
 use crate::object::UprobeSite;
 use crate::plan::PlannedLink;
-use crate::probe::{Counted, File, Scope, TraceEvent};
+use crate::probe::{Counted, File, KernelSymbol, Scope, TraceEvent};
 use crate::sys;
 use crate::tracefs;
 
@@ -50,6 +51,12 @@ pub(super) fn make_link(
                 source,
             })
         }
+        PlannedLink::Kprobe {
+            symbol, returns, ..
+        } => kprobe(program, symbol, *returns).map_err(|source| Error::Kprobe {
+            name: symbol.name.to_string(),
+            source,
+        }),
         PlannedLink::Event { event, .. } => {
             trace_event(program, event).map_err(|source| Error::Tracepoint {
                 name: event.name.to_string(),
@@ -153,6 +160,18 @@ fn tracepoint(program: BorrowedFd<'_>, name: Option<&str>) -> io::Result<Link> {
 fn trace_event(program: BorrowedFd<'_>, event: &TraceEvent) -> io::Result<Link> {
     let id = tracefs::id_of(&event.group, &event.name).ok_or(io::ErrorKind::NotFound)?;
     let event = sys::perf::trace_event(id)?;
+    sys::perf::set_bpf(event.as_fd(), program)?;
+    sys::perf::enable(event.as_fd())?;
+    Ok(Link {
+        _attached: None,
+        _event: Some(event),
+        parts: None,
+    })
+}
+
+fn kprobe(program: BorrowedFd<'_>, symbol: &KernelSymbol, returns: bool) -> io::Result<Link> {
+    let kind = kprobes::event_type().ok_or(io::ErrorKind::Unsupported)?;
+    let event = sys::perf::kprobe(kind, symbol.address, returns)?;
     sys::perf::set_bpf(event.as_fd(), program)?;
     sys::perf::enable(event.as_fd())?;
     Ok(Link {

@@ -128,6 +128,20 @@ pub(crate) fn uprobe(
     unsafe { open(&attr, pid, cpu) }
 }
 
+/// An event for a function of the kernel, whoever calls it, by the address of its first instruction. `kind` is the
+/// number of the `kprobe` event type, from `/sys/bus/event_source/devices/kprobe/type`.
+pub(crate) fn kprobe(kind: u32, address: u64, returns: bool) -> io::Result<OwnedFd> {
+    let mut attr = attr();
+    attr.type_ = kind;
+    // Bit 0 means the return, in every kernel so far.
+    attr.config = u64::from(returns);
+    // No name: the other half of the attributes is the address then.
+    attr.__bindgen_anon_3.kprobe_func = 0;
+    attr.__bindgen_anon_4.kprobe_addr = address;
+    // SAFETY: the only pointer in the attributes is null, which this type of event allows.
+    unsafe { open(&attr, -1, 0) }
+}
+
 /// Has a program run at each overflow or hit of an event: the way of kernels before 5.15, which
 /// knows no cookie.
 #[doc(alias = "PERF_EVENT_IOC_SET_BPF")]

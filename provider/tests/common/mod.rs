@@ -76,6 +76,7 @@ pub fn reporter(context: Context, ring: MapId) -> Program {
         Context::TracepointArguments
         | Context::EventRecord
         | Context::FunctionArguments(..)
+        | Context::KernelRegisters
         | Context::PerfData
         | Context::Nothing => insn(0xb7, 0, 0, 0, 42),
     };

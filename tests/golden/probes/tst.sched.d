@@ -28,7 +28,7 @@ sched:::on-cpu
 /self->left/
 {
 	@back = max(pid == $target && self->sleeps && timestamp > self->left);
-	@mine[execname, ustackdepth > 0] = max(1);
+	@mine[execname] = max(1);
 	self->left = 0;
 }
 
@@ -48,7 +48,7 @@ END
 {
 	printa("%s %s %s %d %d: %@d\n", @yields);
 	printa("another thread: %@d, back: %@d\n", @others, @back);
-	printa("%s %d: %@d\n", @mine);
+	printa("%s: %@d\n", @mine);
 	clear(@slept);
 	clear(@woken);
 	printa("%s\n", @slept);
