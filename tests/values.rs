@@ -304,8 +304,9 @@ fn threads_have_the_names_that_python_has_for_them() {
 
 /// In a system call, where no probe of Python's has anything to do with it.
 #[test]
-fn tasks_have_the_names_that_asyncio_has_for_them() {
-    const PROGRAM: &str = r#"syscall::getppid:entry /pid == $target && pyfunc == "say"/ { printf("[%s]\n", pytask); }"#;
+fn tasks_have_the_names_that_asyncio_has_for_them_and_variables() {
+    const PROGRAM: &str = r#"syscall::getppid:entry /pid == $target && pyfunc == "say"/
+        { task->count++; task->in[pyfunc] = 2 * task->count; printf("[%s] ", pytask); printf("%d %d\n", task->count, task->in["say"]); }"#;
     each("names of tasks", |python| {
         if python.version < (3, 8, 0) {
             return Some("tasks have names from 3.8 on");

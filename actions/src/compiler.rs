@@ -73,13 +73,13 @@ pub fn wants_may_goto(program: &Program, strsize: u32) -> bool {
     all > CLOSED_LOOPS || all > 0 && strsize > 1024
 }
 
-/// Whether a program asks for the values of Python's objects.
+/// Whether a program asks for the values of Python's objects, or for tasks, which takes the same facts.
 #[must_use]
 pub fn reads_objects(program: &Program) -> bool {
     fn reads(expr: &Expr) -> bool {
         reads_object(expr) || expr.operands().into_iter().any(reads)
     }
-    let mut found = false;
+    let mut found = program.has_task_variables();
     for clause in &program.clauses {
         each_clause_expr(clause, &mut |expr| found = found || reads(expr));
     }

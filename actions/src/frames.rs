@@ -137,15 +137,18 @@ pub(crate) fn can_mix(program: &Program, options: &LowerOptions) -> bool {
 /// same to find them.
 #[must_use]
 pub fn finds_python(program: &Program) -> bool {
-    has_expr(program, &is_of_frame) || program.clauses.iter().any(reads_values_elsewhere)
+    program.has_task_variables()
+        || has_expr(program, &is_of_frame)
+        || program.clauses.iter().any(reads_values_elsewhere)
 }
 
-/// Whether a program asks for the asyncio task that a thread is running.
+/// Whether a program asks for the asyncio task that a thread is running, or has variables of one.
 #[must_use]
 pub fn names_tasks(program: &Program) -> bool {
-    has_expr(program, &|expr| {
-        matches!(expr.kind, ExprKind::Builtin(Builtin::Pytask))
-    })
+    program.has_task_variables()
+        || has_expr(program, &|expr| {
+            matches!(expr.kind, ExprKind::Builtin(Builtin::Pytask))
+        })
 }
 
 fn is_of_frame(expr: &Expr) -> bool {

@@ -187,7 +187,7 @@ fn demands<'p>(program: &'p Program, options: &LowerOptions) -> (Vec<AggId>, Vec
         let place = restarted.iter().position(|other| *other == id);
         demands.push(Demand {
             name: &agg.name,
-            shape: Shape::of(&agg.key, false),
+            shape: Shape::of(&agg.key, None),
             kind,
             is_variable: false,
             value,
@@ -287,7 +287,7 @@ impl Planner<'_> {
         TupleMaps {
             ints: shape.ints,
             strings: shape.strings,
-            thread: shape.thread,
+            owner: shape.owner,
             is_array: !demand.is_keyed(),
             selector,
             value,

@@ -47,8 +47,11 @@ impl Printer<'_> {
             self.provider(provider);
         }
         for variable in &self.program.variables {
-            let text = Self::variable(variable);
-            self.line(&text);
+            // Those of a task are made by their first assignment.
+            if variable.scope != Scope::TaskLocal {
+                let text = Self::variable(variable);
+                self.line(&text);
+            }
         }
         for clause in &self.program.clauses {
             self.clause(clause);
@@ -76,7 +79,7 @@ impl Printer<'_> {
 
     fn variable(variable: &Variable) -> String {
         let scope = match variable.scope {
-            Scope::Global => "",
+            Scope::Global | Scope::TaskLocal => "",
             Scope::ThreadLocal => "self ",
             Scope::ClauseLocal => "this ",
         };
@@ -260,6 +263,7 @@ impl Printer<'_> {
         match variable.scope {
             Scope::Global => variable.name.clone(),
             Scope::ThreadLocal => format!("self->{}", variable.name),
+            Scope::TaskLocal => format!("task->{}", variable.name),
             Scope::ClauseLocal => format!("this->{}", variable.name),
         }
     }
@@ -278,6 +282,7 @@ impl Printer<'_> {
             ExprKind::Int(value) => constant(*value, &e.ty),
             ExprKind::Str(text) => quote(text),
             ExprKind::Var(id) => self.var(*id),
+            ExprKind::Element(id, keys) if keys.is_empty() => self.var(*id),
             ExprKind::Element(id, keys) => format!("{}[{}]", self.var(*id), self.list(keys)),
             ExprKind::Builtin(builtin) => builtin_name(*builtin).to_owned(),
             ExprKind::Arg(n) => format!("arg{n}"),

@@ -112,6 +112,9 @@ fn scripts_that_people_run_check() {
         "typedef enum color { RED, GREEN = 5, BLUE } color_t; color_t c; BEGIN { c = BLUE; trace(c == GREEN ? \"g\" : \"b\"); }",
         "inline string shown[int n] = n == 0 ? \"zero\" : n == 1 ? \"one\" : \"many\"; BEGIN { trace(shown[pid]); trace(shown[1]); }",
         "dtrace:::ERROR { trace(arg4); }",
+        "BEGIN { task->x = 1; task->a[pid, execname] = \"s\"; task->x++; trace(task->x + strlen(task->a[1, \"\"])); }",
+        "BEGIN { task = curthread; trace((uint64_t)task); trace((uint64_t)task); }",
+        "struct s { int x; }; inline struct s *task = (struct s *)arg0; BEGIN { trace(task->x); }",
     ] {
         check_ok(text);
     }
@@ -123,6 +126,12 @@ fn names_must_be_known() {
         ("BEGIN { trace(nosuch); }", Tag::IdentUndef, "nosuch"),
         ("BEGIN { trace(self->y); }", Tag::VarUndef, "self->y"),
         ("BEGIN { trace(this->y); }", Tag::VarUndef, "this->y"),
+        ("BEGIN { trace(task->y); }", Tag::VarUndef, "task->y"),
+        (
+            "BEGIN { task->y[1] = 1; trace(task->y); }",
+            Tag::IdentBadref,
+            "task->y",
+        ),
         ("BEGIN { x += 1; }", Tag::VarUndef, "x"),
         ("BEGIN { nosuch(); }", Tag::FuncUndef, "nosuch"),
         ("BEGIN { @a = foo(); }", Tag::FuncUndef, "foo"),

@@ -52,6 +52,8 @@ pub(crate) enum Fetched {
     Python,
     /// Its line, which may be 0, in the lower half.
     PythonLine,
+    /// The address of the running task of asyncio, which may be 0.
+    Task,
     /// A user string: length with NUL, and its start in the heap; an index into `strings`.
     Length(usize),
     /// The start that goes with `Length`.
@@ -72,6 +74,7 @@ impl Fetched {
             | Self::Timestamp
             | Self::Python
             | Self::PythonLine
+            | Self::Task
             | Self::Length(_)
             | Self::Start(_)
             | Self::TokenStart

@@ -7,6 +7,7 @@
 //!   therefore never see each other's bytes, which per-CPU scratch cannot promise. Timer programs
 //!   interrupt threads in the middle of their own scratch, so they have per-CPU scratch instead;
 //!   timers of one CPU do not interrupt each other.
+//! * `task->` variables are elements of associative arrays, with the running task as the first part of the key.
 //! * Associative arrays are hash maps, one for each length class of their keys.
 //!
 //! ```text
@@ -60,12 +61,12 @@ pub enum Place {
 /// map look-up costs by the key's size, so each length class has a map of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TupleMaps {
-    /// Number of integers, the selector and the thread's serial included.
+    /// Number of integers, the selector and the owner's included.
     pub ints: u32,
     /// Number of strings.
     pub strings: u32,
-    /// Whether the first integer of the tuple is the thread's serial (`self->` arrays).
-    pub thread: bool,
+    /// Whose the elements are: its integers are the first of the tuple.
+    pub owner: Option<Owner>,
     /// Whether there is no key, and the map is an array.
     pub is_array: bool,
     /// The number that is the first integer, or the index into the array, if there is one.
@@ -86,37 +87,60 @@ pub struct Selector {
     pub epoch: Option<Epoch>,
 }
 
+/// To whom an element belongs besides its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// The thread (`self->` arrays), known by its serial.
+    Thread,
+    /// The running task of asyncio (`task->`), known by its process and its address, which is 0 where none is running.
+    Task,
+}
+
+impl Owner {
+    /// How many integers it is known by.
+    const fn ints(self) -> u32 {
+        match self {
+            Self::Thread => 1,
+            Self::Task => 2,
+        }
+    }
+}
+
 /// What a tuple consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// Number of integers, the thread's serial included.
+    /// Number of integers, the owner's included.
     pub ints: u32,
     /// Number of strings.
     pub strings: u32,
-    /// Whether the thread's serial is one of the integers.
-    pub thread: bool,
+    /// Whose the elements are.
+    pub owner: Option<Owner>,
 }
 
 impl Shape {
     /// The shape of tuples with these members.
     #[must_use]
-    pub fn of(key: &[Type], thread: bool) -> Self {
+    pub fn of(key: &[Type], owner: Option<Owner>) -> Self {
         let strings = count_strings(key);
         let all = u32::try_from(key.len()).expect("a tuple has few members");
         let processes = key.iter().filter(|ty| has_process(ty)).count();
         let processes = u32::try_from(processes).expect("a tuple has few members");
         Self {
-            ints: all - strings + processes + u32::from(thread),
+            ints: all - strings + processes + owner.map_or(0, Owner::ints),
             strings,
-            thread,
+            owner,
         }
     }
 
     /// The shape of an array's index; `None` for a variable that is no array.
     #[must_use]
     pub fn of_array(variable: &Variable) -> Option<Self> {
-        let thread = variable.scope == Scope::ThreadLocal;
-        variable.key.as_ref().map(|key| Self::of(key, thread))
+        let owner = match variable.scope {
+            Scope::ThreadLocal => Some(Owner::Thread),
+            Scope::TaskLocal => Some(Owner::Task),
+            Scope::Global | Scope::ClauseLocal => None,
+        };
+        variable.key.as_ref().map(|key| Self::of(key, owner))
     }
 }
 
@@ -163,7 +187,7 @@ impl NullMark {
 
     fn of(scope: Scope) -> Self {
         let (null, empty) = match scope {
-            Scope::ThreadLocal => (Self::ZEROS, Self::MARKED),
+            Scope::ThreadLocal | Scope::TaskLocal => (Self::ZEROS, Self::MARKED),
             Scope::Global | Scope::ClauseLocal => (Self::MARKED, Self::ZEROS),
         };
         Self { null, empty }
@@ -409,21 +433,19 @@ impl Storage {
                 *end += size;
                 *end - size
             };
-            places.push(if variable.key.is_some() {
-                let id = VarId(u32::try_from(index).expect("a program has few variables"));
-                Place::Array(array(id))
-            } else {
-                match variable.scope {
-                    Scope::Global => Place::Global(allot(&mut globals_size)),
-                    Scope::ThreadLocal => Place::State(allot(&mut state)),
-                    Scope::ClauseLocal if variable.ty.is_scalar() && locals < STACK_LOCALS => {
-                        locals += 1;
-                        Place::Local(locals - 1)
-                    }
-                    Scope::ClauseLocal => {
-                        spilled.push((index, size));
-                        Place::Scratch(0)
-                    }
+            let id = VarId(u32::try_from(index).expect("a program has few variables"));
+            places.push(match variable.scope {
+                _ if variable.key.is_some() => Place::Array(array(id)),
+                Scope::TaskLocal => Place::Array(array(id)),
+                Scope::Global => Place::Global(allot(&mut globals_size)),
+                Scope::ThreadLocal => Place::State(allot(&mut state)),
+                Scope::ClauseLocal if variable.ty.is_scalar() && locals < STACK_LOCALS => {
+                    locals += 1;
+                    Place::Local(locals - 1)
+                }
+                Scope::ClauseLocal => {
+                    spilled.push((index, size));
+                    Place::Scratch(0)
                 }
             });
         }

@@ -15,7 +15,7 @@ use dlang::types::Type;
 use crate::emit::{Emit, Emitted, Fault, imm};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::stack::Val;
-use crate::storage::{Selector, TupleMaps, has_process};
+use crate::storage::{Owner, Selector, TupleMaps, has_process};
 use crate::string::Str;
 
 /// The largest key that is built on the stack.
@@ -71,9 +71,19 @@ impl Emit<'_> {
             Some(Selector { base, epoch: None }) => ints.push(Val::Const(base.into())),
             None => {}
         }
-        if maps.thread {
-            self.thread_serial(Reg::R0, span)?;
-            ints.push(self.keep(Reg::R0, span)?);
+        match maps.owner {
+            Some(Owner::Thread) => {
+                self.thread_serial(Reg::R0, span)?;
+                ints.push(self.keep(Reg::R0, span)?);
+            }
+            Some(Owner::Task) => {
+                self.running_task_once(Reg::R0, span)?;
+                let task = self.keep(Reg::R0, span)?;
+                self.pid_tgid(Reg::R0, span)?;
+                self.asm.alu_imm(Alu::Rsh, Reg::R0, 32);
+                ints.extend([self.keep(Reg::R0, span)?, task]);
+            }
+            None => {}
         }
         for member in members {
             if has_process(&member.ty) {

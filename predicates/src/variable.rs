@@ -14,7 +14,7 @@ use crate::insn::{Alu, Cond, Helper, Insn, Reg, Size};
 use crate::int::internal;
 use crate::null::OnNull;
 use crate::stack::Val;
-use crate::storage::{Counter, Place, TupleMaps, own_globals, own_state};
+use crate::storage::{Counter, Owner, Place, TupleMaps, own_globals, own_state};
 use crate::string::Str;
 use crate::target::Target;
 use crate::tuple::Tuple;
@@ -312,9 +312,15 @@ impl Emit<'_> {
         span: Span,
         mut value: impl FnMut(&mut Self),
     ) -> Emitted<()> {
+        let no_task = self.asm.label();
         self.each_class(maps, tuple, |e, map, size| {
             e.asm.map(Reg::R1, map);
             e.tuple_address(Reg::R2, tuple, size);
+            if maps.owner == Some(Owner::Task) {
+                let task = 8 * (i16::from(maps.selector.is_some()) + 1);
+                e.asm.load(Size::Double, Reg::R0, Reg::R2, task);
+                e.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, no_task);
+            }
             value(e);
             e.asm.mov_imm(Reg::R4, 0); // BPF_ANY
             e.asm.call(Helper::MapUpdateElem);
@@ -323,6 +329,7 @@ impl Emit<'_> {
         self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, stored);
         self.count(Counter::DynamicDrops, span)?;
         self.asm.bind(stored);
+        self.asm.bind(no_task);
         Ok(())
     }
 

@@ -10,15 +10,19 @@ import threading
 import time
 
 said = []
+counts = {}
 
 
 def say():
+    """Says which task is running, and how often it has said so."""
     os.getppid()
     try:
         task = asyncio.current_task()
     except RuntimeError:
         task = None
-    said.append(task.get_name() if task else "")
+    if task:
+        counts[task] = counts.get(task, 0) + 1
+    said.append((task.get_name() if task else "", counts.get(task, 0)))
 
 
 async def work(turns):
@@ -95,4 +99,4 @@ thread.start()
 asyncio.run(wait())
 thread.join()
 with open(sys.argv[1], "w", encoding="utf-8") as out:
-    out.write("".join("[%s]\n" % name[:255] for name in said))
+    out.write("".join("[%s] %d %d\n" % (name[:255], count, 2 * count) for name, count in said))

@@ -127,6 +127,9 @@ impl Checker<'_> {
             ast::ExprKind::Call(name, args) => self.call(name, args, span),
             ast::ExprKind::Index(base, args) => self.index(base, args, span),
             ast::ExprKind::Member(base, name, arrow) => {
+                if let Some(name) = self.task_variable(expr) {
+                    return self.scoped_variable(Scope::TaskLocal, name);
+                }
                 self.member_access(base, name, *arrow, span)
             }
             ast::ExprKind::Unary(op, operand) => self.unary(*op, operand, span),

@@ -50,7 +50,7 @@ impl Checker<'_> {
         }
         if let Some((scope, name)) = self.variable_name(base) {
             let known = self.variables.get(&(scope, name.clone()));
-            if known.is_none_or(|id| self.program.variables[id.0 as usize].key.is_some()) {
+            if known.is_none_or(|id| self.program.variables[id.0 as usize].is_array()) {
                 return self.element(scope, &name, args, None, span);
             }
         }

@@ -37,7 +37,7 @@ mod variable;
 
 use crate::ast::{self, Ast, Item};
 use crate::diag::Diagnostic;
-use crate::program::{Program, Scope};
+use crate::program::Program;
 use crate::tags::Tag;
 use crate::types::{KernelTypes, NoKernelTypes};
 
@@ -149,7 +149,7 @@ impl<'a> Checker<'a> {
             Item::Clause(_) | Item::Translator(_) | Item::Provider(_) => Vec::new(),
         };
         for name in names {
-            for scope in [Scope::Global, Scope::ThreadLocal, Scope::ClauseLocal] {
+            for scope in variable::SCOPES {
                 self.spoiled.insert(variable::shown_name(scope, &name.text));
             }
         }

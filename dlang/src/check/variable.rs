@@ -34,12 +34,12 @@ impl Checker<'_> {
             return self.unknown_variable(scope, name, span);
         };
         let variable = &self.program.variables[id.0 as usize];
-        if variable.key.is_some() {
+        if variable.is_array() {
             let shown = shown_name(scope, name);
             let message = format!("associative array '{shown}' may not be referenced as scalar");
             return self.error(Tag::IdentBadref, span, &message);
         }
-        Ok(node(ExprKind::Var(id), variable.ty.clone(), span))
+        Ok(node(scalar(id, variable), variable.ty.clone(), span))
     }
 
     pub(super) fn scoped_variable(&mut self, scope: Scope, name: &Name) -> Checked<Expr> {
@@ -73,7 +73,7 @@ impl Checker<'_> {
     }
 
     fn variable_hint(&self, scope: Scope, name: &str) -> Option<String> {
-        let elsewhere = [Scope::ThreadLocal, Scope::ClauseLocal, Scope::Global]
+        let elsewhere = SCOPES
             .into_iter()
             .find(|other| self.variables.contains_key(&(*other, name.to_owned())));
         if let Some(other) = elsewhere {
@@ -108,12 +108,33 @@ impl Checker<'_> {
             })
     }
 
+    /// The name in `task->name`, a variable of the running task. Where the program has something of its own that is called
+    /// `task`, it is a member of what that points to.
+    pub(super) fn task_variable<'e>(&self, expr: &'e ast::Expr) -> Option<&'e Name> {
+        const TASK: &str = "task";
+        let ast::ExprKind::Member(base, name, true) = &expr.kind else {
+            return None;
+        };
+        let is_task = matches!(&base.kind, ast::ExprKind::Ident(name) if name == TASK);
+        let own = || {
+            let parameters = self.parameters.last();
+            parameters.is_some_and(|frame| frame.contains_key(TASK))
+                || self.inlines.contains_key(TASK)
+                || self
+                    .variables
+                    .contains_key(&(Scope::Global, TASK.to_owned()))
+        };
+        (is_task && !own()).then_some(name)
+    }
+
     /// The scope and name, when an expression is a variable that a program may make.
     pub(super) fn variable_name(&self, expr: &ast::Expr) -> Option<(Scope, String)> {
         let (scope, name) = if let ast::ExprKind::SelfVar(name) = &expr.kind {
             (Scope::ThreadLocal, &name.text)
         } else if let ast::ExprKind::ThisVar(name) = &expr.kind {
             (Scope::ClauseLocal, &name.text)
+        } else if let Some(name) = self.task_variable(expr) {
+            (Scope::TaskLocal, &name.text)
         } else if let ast::ExprKind::Ident(name) = &expr.kind
             && !matches!(name.as_str(), "self" | "this")
         {
@@ -140,8 +161,7 @@ impl Checker<'_> {
             && let Some((scope, name)) = self.variable_name(base)
         {
             let known = self.variables.get(&(scope, name.clone())).copied();
-            let is_array =
-                known.is_none_or(|id| self.program.variables[id.0 as usize].key.is_some());
+            let is_array = known.is_none_or(|id| self.program.variables[id.0 as usize].is_array());
             if is_array {
                 return self.element(scope, &name, keys, Some(ty), expr.span);
             }
@@ -150,16 +170,15 @@ impl Checker<'_> {
             && !self.variables.contains_key(&(scope, name.clone()))
         {
             let ty = self.storable(ty, expr.span)?;
-            let id = self.new_variable(
-                Variable {
-                    name,
-                    scope,
-                    ty: ty.clone(),
-                    key: None,
-                },
-                expr.span,
-            );
-            return Ok(node(ExprKind::Var(id), ty, expr.span));
+            let variable = Variable {
+                name,
+                scope,
+                ty: ty.clone(),
+                key: (scope == Scope::TaskLocal).then(Vec::new),
+            };
+            let id = self.new_variable(variable, expr.span);
+            let kind = scalar(id, &self.program.variables[id.0 as usize]);
+            return Ok(node(kind, ty, expr.span));
         }
         let target = self.place(expr)?;
         let stored = if let ExprKind::BitField { of, .. } = &target.kind {
@@ -259,7 +278,7 @@ impl Checker<'_> {
             }
         };
         let variable = &self.program.variables[id.0 as usize];
-        let Some(prototype) = variable.key.clone() else {
+        let Some(prototype) = variable.key.clone().filter(|key| !key.is_empty()) else {
             let message = "cannot dereference non-pointer type";
             return self.error(Tag::DerefNonptr, span, message);
         };
@@ -433,11 +452,28 @@ pub(super) fn may_be_ours(address: &Expr) -> bool {
     }
 }
 
+/// Where variables may live.
+pub(super) const SCOPES: [Scope; 4] = [
+    Scope::ThreadLocal,
+    Scope::ClauseLocal,
+    Scope::TaskLocal,
+    Scope::Global,
+];
+
+/// A variable that needs no index.
+fn scalar(id: VarId, variable: &Variable) -> ExprKind {
+    match variable.key {
+        Some(_) => ExprKind::Element(id, Vec::new()),
+        None => ExprKind::Var(id),
+    }
+}
+
 /// How a program writes a variable.
 pub(super) fn shown_name(scope: Scope, name: &str) -> String {
     match scope {
         Scope::Global => name.to_owned(),
         Scope::ThreadLocal => format!("self->{name}"),
+        Scope::TaskLocal => format!("task->{name}"),
         Scope::ClauseLocal => format!("this->{name}"),
     }
 }

@@ -111,6 +111,13 @@ pub struct Unfit {
 pub type Given<'p> = (&'p dyn Fn(u8) -> Option<Type>, Option<Dependent>);
 
 impl Program {
+    /// Whether the program has variables of asyncio's tasks (`task->x`).
+    #[must_use]
+    pub fn has_task_variables(&self) -> bool {
+        let mut variables = self.variables.iter();
+        variables.any(|variable| variable.scope == Scope::TaskLocal)
+    }
+
     /// The clause that a probe runs: of those that the clause `number` of the text has become and that
     /// have the description, the one that was checked with these types of `args[]`.
     #[must_use]

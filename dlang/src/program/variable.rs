@@ -15,14 +15,23 @@ pub struct AggId(pub u32);
 /// A variable, scalar or associative array, of any scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variable {
-    /// The name without `self->` or `this->`.
+    /// The name without `self->`, `this->` or `task->`.
     pub name: String,
     /// Where it lives.
     pub scope: Scope,
     /// The type of the value (of an element, for an associative array).
     pub ty: Type,
-    /// The key types of an associative array; `None` for a scalar.
+    /// The key types of an associative array; `None` for a scalar. A scalar of a task is kept as an element with no
+    /// keys but the task itself, and has an empty list.
     pub key: Option<Vec<Type>>,
+}
+
+impl Variable {
+    /// Whether a program must write an index behind its name.
+    #[must_use]
+    pub fn is_array(&self) -> bool {
+        self.key.as_ref().is_some_and(|key| !key.is_empty())
+    }
 }
 
 /// Where a variable lives.
@@ -32,6 +41,8 @@ pub enum Scope {
     Global,
     /// `self->x`: one for each thread, zero until assigned.
     ThreadLocal,
+    /// `task->x`: one for each running task of asyncio, zero until assigned, and always where no task is running.
+    TaskLocal,
     /// `this->x`: lives through all clauses of one firing; undefined before it is assigned.
     ClauseLocal,
 }

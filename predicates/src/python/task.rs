@@ -9,7 +9,7 @@ use super::capture::{READ_MORE, READ_TYPE, flags};
 use super::layout::Fact;
 use super::region::{NODES, OBJECT, READ, RESULT, SCAN_INDEX, SCAN_LEFT};
 use super::value::Head;
-use crate::emit::{Emit, Emitted, Refusal};
+use crate::emit::{Emit, Emitted, Fetched, Refusal};
 use crate::insn::{Alu, Cond, Reg, Size};
 use crate::python_frames::dict::words_of;
 use crate::stack::Val;
@@ -81,6 +81,21 @@ impl Emit<'_> {
         });
         self.stack.give_buffer(slots, 16);
         string
+    }
+
+    /// `dst = address of the running task`, looked for at most once where there is one; 0 if there is none. For `task->`
+    /// variables.
+    pub(crate) fn running_task_once(&mut self, dst: Reg, span: Span) -> Emitted<()> {
+        if let Some(python) = &self.machine.python {
+            python.task.as_ref().map_err(|why| Refusal {
+                span,
+                message: format!("variables of tasks: {why}"),
+            })?;
+        }
+        // Where the task is known already, these need not be.
+        self.scratch(Reg::R1, span)?;
+        self.pid_tgid(Reg::R0, span)?;
+        self.fetch_once(dst, Fetched::Task, span, |e| e.running_python_task(span))
     }
 
     /// Leaves the address of a task's name in [`RESULT`].

@@ -327,7 +327,7 @@ pub fn make(program: &Program, rows: &[Row], options: Options) -> Emitted<Made> 
         TupleMaps {
             ints: shape.ints,
             strings: shape.strings,
-            thread: shape.thread,
+            owner: shape.owner,
             is_array: false,
             selector: None,
             value,
