@@ -17,7 +17,7 @@ use dlang::diag::Source;
 use dlang::tags::Tag;
 use predicates::asm::Code;
 use predicates::storage::own_globals;
-use provider::addresses::{Addresses, NoRoom, Pythons, Tables};
+use provider::addresses::{Addresses, Missing, Pythons, Tables};
 use provider::features::KernelFeatures;
 use provider::object::{Attachment, ProgramId, Target};
 use provider::probe::Probe;
@@ -147,10 +147,12 @@ impl Enabling {
         if let Some([tables, processes]) = self.compiler.unwind() {
             let tables = self.session.map(tables)?;
             let processes = self.session.map(processes)?;
-            let messages = self.messages.clone();
-            let tell = move |what: &NoRoom| messages.say(&what.to_string());
-            addresses.keep(Tables::new(&tables, processes)?, Box::new(tell));
+            addresses.keep(Tables::new(&tables, processes)?);
         }
+        let messages = self.messages.clone();
+        addresses.tell(Box::new(move |what: &Missing| {
+            messages.say(&what.to_string());
+        }));
         if let Some(processes) = self.compiler.python_processes() {
             let messages = self.messages.clone();
             let tell = move |pid, file: &str, why: &Refusal| {

@@ -3,7 +3,8 @@
 use nix::sys::signal::Signal;
 
 use crate::harness::{
-    Running, can_trace, can_trace_python, compiled_as, rdtrace, repository, run, wait_for_text,
+    Running, can_find_frames, can_trace, can_trace_python, compiled_as, rdtrace, repository, run,
+    wait_for_text,
 };
 
 /// The frames below `probed()`: once as `ustack()` shows them, once as the program has found them.
@@ -180,4 +181,44 @@ fn what_was_counted_by_stacks_is_printed_after_a_signal() {
         tracer.finish().clean();
         wait_for_text(&out, "ended");
     }
+}
+
+/// Counts stacks of a program that is gone when they are shown, and whose file has met with something by then; gives the
+/// output and what was said.
+fn stacks_after(what_happens: &str) -> (String, String) {
+    const TEXT: &str =
+        "syscall::getppid:entry /execname == \"victim\"/ { @[ustack(2)] = count(); }";
+    let dir = tempfile::tempdir().unwrap();
+    // It is known by the time it makes its call.
+    let source = "#include <unistd.h>\nint main(void) { usleep(500000); return getppid() == 0; }\n";
+    std::fs::write(dir.path().join("victim.c"), source).unwrap();
+    for (name, source) in [
+        ("victim", dir.path().join("victim.c")),
+        ("other", repository("tests/triggers/stacks.c")),
+    ] {
+        let options = ["-O1", "-pthread"].map(str::to_owned);
+        compiled_as(&source, &dir.path().join(name), &options);
+    }
+    let command = format!(
+        "sh -c 'cd {}; ./victim; {what_happens}'",
+        dir.path().display()
+    );
+    let output = run(rdtrace(["-qn", TEXT, "-c", &command]));
+    assert_eq!(output.status, 0, "{}", output.stderr);
+    (output.stdout, output.stderr)
+}
+
+#[test]
+fn functions_never_have_the_names_of_the_file_that_has_taken_the_place_of_theirs() {
+    if !can_find_frames() {
+        return;
+    }
+    // Renamed over, the old file can still be read; written over, it cannot.
+    let (shown, told) = stacks_after("mv other victim");
+    assert!(shown.contains("victim`main+"), "{shown}{told}");
+    assert_eq!(told, "");
+    let (shown, told) = stacks_after("cp other victim");
+    assert!(shown.contains("victim`0x"), "{shown}{told}");
+    let why = "victim has been replaced or written over since process ";
+    assert!(told.contains(why), "{shown}{told}");
 }

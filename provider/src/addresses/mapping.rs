@@ -1,8 +1,8 @@
 //! What a process has mapped, and the files there.
 
-use std::fs;
 use std::sync::{Arc, OnceLock};
 
+use super::contents::Contents;
 use super::image::Image;
 use super::interpreter::Interpreter;
 use super::table::Table;
@@ -30,16 +30,6 @@ pub(super) struct MappedFile {
     interpreter: OnceLock<Option<Interpreter>>,
 }
 
-/// What is read of it.
-#[derive(Debug)]
-pub(super) enum Contents {
-    File(fs::File),
-    /// The kernel's code in every process.
-    Vdso(Vec<u8>),
-    /// Nothing can be read of it.
-    Nothing,
-}
-
 impl MappedFile {
     /// A file of which nothing is known yet but its name, and how it is read.
     pub(super) fn new(name: Arc<str>, contents: Contents) -> Self {
@@ -55,9 +45,9 @@ impl MappedFile {
     /// By what its functions' stacks are walked.
     pub(super) fn table(&self) -> Option<&Table> {
         let made = self.table.get_or_init(|| match &self.contents {
-            Contents::File(file) => Table::of_file(file),
+            Contents::File(opened) => opened.read(Table::of_file).flatten(),
             Contents::Vdso(bytes) => Table::of_bytes(bytes),
-            Contents::Nothing => None,
+            Contents::Replaced | Contents::Nothing => None,
         });
         made.as_ref()
     }
@@ -65,8 +55,8 @@ impl MappedFile {
     /// The Python in it.
     pub(super) fn interpreter(&self) -> Option<&Interpreter> {
         let found = self.interpreter.get_or_init(|| match &self.contents {
-            Contents::File(file) => Interpreter::of_file(file),
-            Contents::Vdso(_) | Contents::Nothing => None,
+            Contents::File(opened) => opened.read(Interpreter::of_file).flatten(),
+            Contents::Vdso(_) | Contents::Replaced | Contents::Nothing => None,
         });
         found.as_ref()
     }
@@ -74,9 +64,19 @@ impl MappedFile {
     /// Its symbols.
     pub(super) fn image(&self) -> &Image {
         self.image.get_or_init(|| match &self.contents {
-            Contents::File(file) => Image::of_file(file),
+            Contents::File(opened) => opened.read(Image::of_file).unwrap_or_default(),
             Contents::Vdso(bytes) => Image::of_bytes(bytes),
-            Contents::Nothing => Image::default(),
+            Contents::Replaced | Contents::Nothing => Image::default(),
         })
+    }
+
+    /// Whether what is mapped now under the same name and number is the same.
+    pub(super) fn is_current(&self) -> bool {
+        self.contents.is_current()
+    }
+
+    /// Whether something else has taken its place before it was read.
+    pub(super) fn is_lost(&self) -> bool {
+        self.contents.is_lost()
     }
 }

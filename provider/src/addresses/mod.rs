@@ -4,6 +4,7 @@
 //! file that has an address to be named. What processes map is followed from the start, if the
 //! program may ask for it ([`Addresses::follow`]), since a process that has ended tells nothing.
 
+mod contents;
 mod demangle;
 mod image;
 mod interpreter;
@@ -40,12 +41,45 @@ pub struct Addresses {
     watch: Option<Watch>,
     /// Whether names stay as the linker has them.
     raw_names: bool,
-    /// Who is told that stacks end early, and of what kind that has been told.
-    on_no_room: Option<Box<OnNoRoom>>,
-    told: Mutex<HashSet<Discriminant<NoRoom>>>,
+    /// Who is told of what is missing, and what has been told.
+    on_missing: Option<Box<OnMissing>>,
+    told: Mutex<HashSet<Told>>,
 }
 
-type OnNoRoom = dyn Fn(&NoRoom) + Send + Sync;
+type OnMissing = dyn Fn(&Missing) + Send + Sync;
+
+/// Why what is shown of stacks and functions is less than there is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// Stacks end early.
+    Room(NoRoom),
+    /// A file is no longer what a process has mapped.
+    Replaced {
+        /// Its name.
+        file: Arc<str>,
+        /// The process.
+        pid: u32,
+    },
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Room(why) => why.fmt(f),
+            Self::Replaced { file, pid } => write!(
+                f,
+                "{file} has been replaced or written over since process {pid} mapped it; its functions there have no names"
+            ),
+        }
+    }
+}
+
+/// What is told once.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Told {
+    Room(Discriminant<NoRoom>),
+    Replaced(Arc<str>),
+}
 
 impl fmt::Debug for Addresses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -64,11 +98,15 @@ impl Addresses {
         }
     }
 
-    /// Keeps tables for walking stacks up to date, from [`follow`](Self::follow) on. Where the stack of a process
-    /// that is shown has ended for lack of room there, `on_no_room` is told: of each kind the first.
-    pub fn keep(&mut self, tables: Tables, on_no_room: Box<OnNoRoom>) {
+    /// Keeps tables for walking stacks up to date, from [`follow`](Self::follow) on.
+    pub fn keep(&mut self, tables: Tables) {
         self.spaces.keep(tables);
-        self.on_no_room = Some(on_no_room);
+    }
+
+    /// Has somebody told of what is missing in what is shown: that stacks have ended for lack of room, the first of
+    /// each kind; that a file has been replaced, each once.
+    pub fn tell(&mut self, on_missing: Box<OnMissing>) {
+        self.on_missing = Some(on_missing);
     }
 
     /// Keeps what is to be known of processes that run a Python up to date, from [`follow`](Self::follow) on.
@@ -102,9 +140,9 @@ impl Addresses {
         let Some(mapping) = self.spaces.find(pid, address).or_else(caught_up) else {
             return Symbol::unknown(address);
         };
-        self.tell_no_room(pid, &mapping);
         let place = address - mapping.start + mapping.offset;
         let found = mapping.file.image().find(place);
+        self.tell_missing(pid, &mapping);
         let function = found.map(|(name, offset)| Function {
             name: if self.raw_names {
                 name.into()
@@ -120,13 +158,24 @@ impl Addresses {
         }
     }
 
-    fn tell_no_room(&self, pid: u32, mapping: &Mapping) {
-        if let Some(on_no_room) = &self.on_no_room
-            && let Some(what) = self.spaces.no_room(pid, &mapping.file)
-            && let Ok(mut told) = self.told.lock()
-            && told.insert(std::mem::discriminant(&what))
-        {
-            on_no_room(&what);
+    fn tell_missing(&self, pid: u32, mapping: &Mapping) {
+        let Some(on_missing) = &self.on_missing else {
+            return;
+        };
+        let file = &mapping.file;
+        let replaced = file.is_lost().then(|| Missing::Replaced {
+            file: Arc::clone(&file.name),
+            pid,
+        });
+        let no_room = self.spaces.no_room(pid, file).map(Missing::Room);
+        for what in [replaced, no_room].into_iter().flatten() {
+            let told = match &what {
+                Missing::Room(why) => Told::Room(std::mem::discriminant(why)),
+                Missing::Replaced { file, .. } => Told::Replaced(Arc::clone(file)),
+            };
+            if self.told.lock().is_ok_and(|mut all| all.insert(told)) {
+                on_missing(&what);
+            }
         }
     }
 }

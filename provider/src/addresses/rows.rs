@@ -150,7 +150,7 @@ pub(super) fn id_of(file: &Arc<MappedFile>) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::mapping::Contents;
+    use super::super::contents::Contents;
     use super::*;
 
     /// Puts a file's rows where [`Rows::take`] says; who has it mapped is left to the test.

@@ -1,22 +1,21 @@
 //! The address spaces of processes: which file is mapped where.
 //!
 //! What is known of a process stays known when it has ended, since what it did is often shown only
-//! then; until a new process or program has its number. Files are opened when they are met, so
-//! that a file that is replaced, deleted or in a container that is gone can still be read.
+//! then; until a new process or program has its number. Files are opened when they are met
+//! (`contents`), so that a file that is deleted or in a container that is gone can still be read.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStringExt as _;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use super::mapping::{Contents, MappedFile, Mapping};
+use super::contents::{Contents, VDSO};
+use super::mapping::{MappedFile, Mapping};
 use super::pythons::Pythons;
 use super::tables::{NoRoom, Tables};
-use crate::process::files::same_mounts;
 use crate::text::escaped;
 
 /// A mapping as `/proc/PID/maps` or the kernel's report of it has it.
@@ -26,9 +25,13 @@ pub(crate) struct NewMapping {
     pub(crate) end: u64,
     pub(crate) offset: u64,
     pub(crate) executable: bool,
+    /// The file system's device, and the file's number in it.
+    pub(crate) device: (u32, u32),
     pub(crate) inode: u64,
     /// The file, or `[vdso]`.
     pub(crate) path: PathBuf,
+    /// When it was mapped; `None` if it is known only that it is now.
+    pub(crate) when: Option<SystemTime>,
 }
 
 /// How often a process is looked at again for addresses that are in no mapping.
@@ -59,8 +62,8 @@ struct Known {
     /// The processes that run a Python, if its frames are asked for.
     pythons: Option<Pythons>,
     spaces: HashMap<u32, Space>,
-    /// By inode and name.
-    files: HashMap<(u64, PathBuf), Arc<MappedFile>>,
+    /// By device, inode and name.
+    files: HashMap<((u32, u32), u64, PathBuf), Arc<MappedFile>>,
 }
 
 impl Spaces {
@@ -193,58 +196,18 @@ impl Known {
     }
 
     fn file(&mut self, pid: u32, mapping: &NewMapping) -> Arc<MappedFile> {
-        let key = (mapping.inode, mapping.path.clone());
-        if let Some(known) = self.files.get(&key) {
+        let key = (mapping.device, mapping.inode, mapping.path.clone());
+        // What is not executed is not read: it may be what it likes.
+        let is_current = |known: &&Arc<MappedFile>| !mapping.executable || known.is_current();
+        if let Some(known) = self.files.get(&key).filter(is_current) {
             return Arc::clone(known);
         }
         let name = mapping.path.file_name().unwrap_or(mapping.path.as_os_str());
-        let contents = contents(pid, mapping);
+        let contents = Contents::of(pid, mapping);
         let file = Arc::new(MappedFile::new(escaped(name).into(), contents));
         self.files.insert(key, Arc::clone(&file));
         file
     }
-}
-
-/// Opens what is mapped, in one of the ways that there are.
-fn contents(pid: u32, mapping: &NewMapping) -> Contents {
-    if mapping.path == Path::new(VDSO) {
-        return own_vdso().map_or(Contents::Nothing, Contents::Vdso);
-    }
-    let inside = mapping.path.strip_prefix("/").unwrap_or(&mapping.path);
-    let near = same_mounts(pid).then(|| mapping.path.clone());
-    let range = format!("{:x}-{:x}", mapping.start, mapping.end);
-    let ways = [
-        near,
-        Some(PathBuf::from(format!("/proc/{pid}/root")).join(inside)),
-        Some(PathBuf::from(format!("/proc/{pid}/map_files/{range}"))),
-        // Once the process is gone, its mounts are not known: try ours.
-        Some(mapping.path.clone()),
-    ];
-    let found = ways.into_iter().flatten().find_map(|path| {
-        // A device or a pipe might wait for us.
-        fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
-        let file = fs::File::open(path).ok()?;
-        let meta = file.metadata().ok()?;
-        (meta.is_file() && meta.ino() == mapping.inode).then_some(file)
-    });
-    found.map_or(Contents::Nothing, Contents::File)
-}
-
-/// What `/proc/PID/maps` calls the kernel's code in every process.
-const VDSO: &str = "[vdso]";
-
-/// The vDSO, which is the same in every process: ours.
-fn own_vdso() -> Option<Vec<u8>> {
-    use std::os::unix::fs::FileExt as _;
-    let maps = fs::read("/proc/self/maps").ok()?;
-    let mut mappings = maps
-        .split(|byte| *byte == b'\n')
-        .filter_map(NewMapping::parse);
-    let vdso = mappings.find(|mapping| mapping.path == Path::new(VDSO))?;
-    let mut bytes = vec![0; usize::try_from(vdso.end - vdso.start).ok()?];
-    let memory = fs::File::open("/proc/self/mem").ok()?;
-    memory.read_exact_at(&mut bytes, vdso.start).ok()?;
-    Some(bytes)
 }
 
 impl Space {
@@ -294,7 +257,7 @@ impl Space {
 
 impl NewMapping {
     /// Reads a line of `/proc/PID/maps`; `None` unless it maps a file, or is the vDSO.
-    fn parse(line: &[u8]) -> Option<Self> {
+    pub(super) fn parse(line: &[u8]) -> Option<Self> {
         let mut rest = line;
         let mut word = || {
             let end = rest.iter().position(|byte| *byte == b' ')?;
@@ -302,9 +265,11 @@ impl NewMapping {
             rest = after.trim_ascii_start();
             std::str::from_utf8(word).ok()
         };
-        let (range, may, offset, _device, inode) = (word()?, word()?, word()?, word()?, word()?);
+        let (range, may, offset, device, inode) = (word()?, word()?, word()?, word()?, word()?);
         let (start, end) = range.split_once('-')?;
         let hex = |digits: &str| u64::from_str_radix(digits, 16).ok();
+        let (major, minor) = device.split_once(':')?;
+        let half = |digits: &str| u32::from_str_radix(digits, 16).ok();
         let inode = inode.parse().ok()?;
         if inode == 0 && rest != VDSO.as_bytes() {
             return None;
@@ -315,14 +280,17 @@ impl NewMapping {
             end: hex(end)?,
             offset: hex(offset)?,
             executable: may.contains('x'),
+            device: (half(major)?, half(minor)?),
             inode,
             path: OsString::from_vec(path.to_vec()).into(),
+            when: None,
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::contents::own_vdso;
     use super::super::image::Image;
     use super::*;
 
@@ -332,8 +300,10 @@ mod tests {
             end,
             offset: 0x10,
             executable: true,
+            device: (8, 1),
             inode: 1,
             path: path.into(),
+            when: None,
         }
     }
 

@@ -279,7 +279,7 @@ mod tests {
 
     use unwind::memory::ROW;
 
-    use super::super::mapping::Contents;
+    use super::super::contents::{Contents, Opened};
     use super::*;
     use crate::object::{MapKind, MapSpec};
 
@@ -294,7 +294,9 @@ mod tests {
     /// Our own program, mapped.
     fn own() -> Mapping {
         let exe = fs::File::open("/proc/self/exe").unwrap();
-        let file = MappedFile::new("own".into(), Contents::File(exe));
+        let meta = exe.metadata().unwrap();
+        let opened = Opened::new(exe, &meta);
+        let file = MappedFile::new("own".into(), Contents::File(opened));
         let maps = fs::read_to_string("/proc/self/maps").unwrap();
         let line = maps.lines().find(|line| line.contains("r-xp")).unwrap();
         let offset = line.split_whitespace().nth(2).unwrap();

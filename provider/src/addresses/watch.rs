@@ -5,10 +5,11 @@ use std::os::fd::AsFd as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::time::{ClockId, clock_gettime};
 
 use super::spaces::{NewMapping, Spaces};
 use crate::error::Error;
@@ -137,7 +138,16 @@ fn new_mapping(record: Record) -> NewMapping {
         end: record.address.wrapping_add(record.length),
         offset: record.offset,
         executable: true,
+        device: (record.key.0, record.key.1),
         inode: record.key.2,
         path: record.path,
+        when: since_boot(record.time),
     }
+}
+
+/// A time of the monotonic clock as one of the calendar.
+fn since_boot(time: Duration) -> Option<SystemTime> {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).ok()?;
+    let ago = Duration::from(now).checked_sub(time)?;
+    SystemTime::now().checked_sub(ago)
 }
