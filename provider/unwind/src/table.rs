@@ -27,7 +27,8 @@ pub struct Section<'a> {
 
 type Reader<'a> = EndianSlice<'a, LittleEndian>;
 
-/// The rows of a file's `.eh_frame`, by address; between functions there are rows without a rule.
+/// The rows of a file's `.eh_frame`, by address; between functions there are rows without a rule, but not for what
+/// fills the place up to where the next function may start: nothing is executed there.
 /// What is damaged is left out, and what is beyond 32 bits of address.
 #[must_use]
 pub fn rows(eh_frame: Section<'_>, text: Option<u64>) -> Vec<Row> {
@@ -66,6 +67,9 @@ pub fn rows(eh_frame: Section<'_>, text: Option<u64>) -> Vec<Row> {
     joined(found)
 }
 
+/// Where compilers let functions start.
+const ALIGNED: u32 = 16;
+
 /// Sorts ranges of addresses with their rules, and joins neighbours that are alike.
 fn joined(mut found: Vec<(u32, u32, u32)>) -> Vec<Row> {
     found.sort_unstable_by_key(|(start, ..)| *start);
@@ -75,12 +79,14 @@ fn joined(mut found: Vec<(u32, u32, u32)>) -> Vec<Row> {
         Some(last) if last.address == address => last.rule = rule,
         _ => rows.push(Row { address, rule }),
     };
-    let mut behind = 0;
+    let (mut behind, mut first) = (0, true);
     for (start, end, rule) in found {
-        if start > behind {
+        let fills = start % ALIGNED == 0 && start - start.min(behind) < ALIGNED && !first;
+        if start > behind && !fills {
             push(behind, 0);
         }
-        push(start.max(behind), rule);
+        push(if fills { behind } else { start.max(behind) }, rule);
+        first = false;
         behind = behind.max(end);
     }
     push(behind, 0);
@@ -212,9 +218,25 @@ mod tests {
 
     #[test]
     fn between_functions_there_is_no_rule() {
-        let rows = joined(vec![(0x20, 0x30, 7), (0x10, 0x18, 5), (0x18, 0x1c, 5)]);
-        let rows: Vec<_> = rows.iter().map(|row| (row.address, row.rule)).collect();
-        assert_eq!(rows, [(0, 0), (0x10, 5), (0x1c, 0), (0x20, 7), (0x30, 0)]);
+        let of = |found: &[(u32, u32, u32)]| -> Vec<(u32, u32)> {
+            let rows = joined(found.to_vec());
+            rows.iter().map(|row| (row.address, row.rule)).collect()
+        };
+        // It could be another function's: too long, or up to where none starts of its own accord.
+        let long = of(&[(0x40, 0x50, 7), (0x10, 0x18, 5), (0x18, 0x1c, 5)]);
+        assert_eq!(long, [(0, 0), (0x10, 5), (0x1c, 0), (0x40, 7), (0x50, 0)]);
+        let odd = of(&[(0x10, 0x1c, 5), (0x24, 0x30, 7)]);
+        assert_eq!(odd, [(0, 0), (0x10, 5), (0x1c, 0), (0x24, 7), (0x30, 0)]);
+        // What fills up to the next function needs no row, and functions with one rule are one.
+        let filled = of(&[
+            (0x10, 0x1c, 5),
+            (0x20, 0x30, 7),
+            (0x30, 0x34, 5),
+            (0x40, 0x44, 5),
+        ]);
+        assert_eq!(filled, [(0, 0), (0x10, 5), (0x1c, 7), (0x30, 5), (0x44, 0)]);
+        // What is before the first is no filling.
+        assert_eq!(of(&[(0x0, 8, 5)]), [(0, 5), (8, 0)]);
     }
 
     #[test]
