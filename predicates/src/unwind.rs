@@ -6,11 +6,12 @@
 //!     pc, sp, bp = registers of the program; before = 0
 //!     while (count < wanted) {
 //!         addresses[count++] = pc;
+//!         if (rule found not long ago for pc - before) goto found;
 //!         range = the last one of the process with range.start <= pc - before;
 //!         if (pc - before >= range.end) break;                  // no table
 //!         row = the last one of the range with row.address <= pc - before - range.base;
-//!         cfa = by row.rule from sp or bp; if (cfa <= sp) break;
-//!         bp = by row.rule from memory; pc = *(cfa - 8); sp = cfa;
+//! found:  cfa = by the rule from sp or bp; if (cfa <= sp) break;
+//!         bp = by the rule from memory; pc = *(cfa - 8); sp = cfa;
 //!         before = 1;                                           // pc is behind the call
 //!         if (pc < 4096) break;                                 // nothing is ever mapped there
 //!     }
@@ -29,7 +30,10 @@
 //! follows few turns; the searches have no branches but their end.
 
 use dlang::diag::Span;
-use unwind::memory::{MOST_RANGES_LOG2, MOST_ROWS_LOG2, RANGE, RANGES, ROW, ROWS_AT};
+use unwind::memory::{
+    FOUND, FOUND_AT, FOUND_LOG2, MOST_RANGES_LOG2, MOST_ROWS_LOG2, RANGE, RANGES, ROW, ROWS_AT,
+    SPREAD,
+};
 use unwind::rule::{
     KIND_MASK, OFFSET_SHIFT, RBP_AT_RBP, RBP_MASK, RBP_SHIFT, RBP_UNKNOWN, REGISTER_BITS, kind,
 };
@@ -212,8 +216,12 @@ impl Emit<'_> {
         self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.before);
         self.asm.alu(Alu::Sub, Reg::R4, Reg::R1);
         self.asm.store(Size::Double, Reg::FP, slots.at, Reg::R4);
+        let found = self.asm.label();
+        self.find_again(maps, slots, (found, out));
         self.find_range(maps, slots, out);
         self.find_rule(maps, slots, out);
+        self.keep_found(maps, slots, out);
+        self.asm.bind(found);
         self.find_cfa(slots, signal, out);
         if let Some(mixed) = mixed {
             self.begin_python_call(mixed, slots, again);
@@ -224,6 +232,54 @@ impl Emit<'_> {
         self.asm.bind(signal);
         self.find_interrupted(slots, out);
         self.asm.jump(again);
+    }
+
+    /// Takes the rule that was found not long ago for the address in `r4`, and goes on at `found`, if there is one.
+    fn find_again(&mut self, maps: UnwindMaps, slots: Slots, (found, out): (Label, Label)) {
+        let none = self.asm.label();
+        self.place_found(maps, slots, out);
+        self.asm.load(Size::Double, Reg::R1, Reg::R5, 0);
+        self.asm.load(Size::Double, Reg::R2, Reg::R5, 8);
+        self.asm.alu(Alu::Xor, Reg::R1, Reg::R2);
+        self.asm.jump_if(Cond::Ne, Reg::R1, Reg::R4, none);
+        self.asm.mov(Reg::R1, Reg::R2);
+        self.asm.alu_imm(Alu::Rsh, Reg::R1, 32);
+        self.asm.load(Size::Double, Reg::R3, Reg::FP, slots.first);
+        self.asm.jump_if(Cond::Ne, Reg::R1, Reg::R3, none);
+        self.asm.alu_imm(Alu::Lsh, Reg::R2, 32);
+        self.asm.alu_imm(Alu::Rsh, Reg::R2, 32);
+        self.asm.store(Size::Double, Reg::FP, slots.rule, Reg::R2);
+        self.asm.jump(found);
+        self.asm.bind(none);
+    }
+
+    /// Keeps the rule that has been found for the address that was looked up.
+    fn keep_found(&mut self, maps: UnwindMaps, slots: Slots, out: Label) {
+        self.asm.load(Size::Double, Reg::R4, Reg::FP, slots.at);
+        self.unlink(Reg::R4);
+        self.place_found(maps, slots, out);
+        self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.first);
+        self.asm.alu_imm(Alu::Lsh, Reg::R1, 32);
+        self.asm.load(Size::Double, Reg::R2, Reg::FP, slots.rule);
+        self.asm.alu(Alu::Or, Reg::R1, Reg::R2);
+        self.asm.alu(Alu::Xor, Reg::R4, Reg::R1);
+        self.asm.store(Size::Double, Reg::R5, 0, Reg::R4);
+        self.asm.store(Size::Double, Reg::R5, 8, Reg::R1);
+    }
+
+    /// `r5 = where a found rule is kept for the address in r4` (`unwind::memory::place_found`).
+    fn place_found(&mut self, maps: UnwindMaps, slots: Slots, out: Label) {
+        self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.first);
+        self.asm.alu(Alu::Add, Reg::R1, Reg::R4);
+        self.asm.mov_imm(Reg::R2, SPREAD.cast_signed());
+        self.asm.alu(Alu::Mul, Reg::R1, Reg::R2);
+        self.asm.alu_imm(Alu::Rsh, Reg::R1, imm(64 - FOUND_LOG2));
+        self.element(
+            (maps.tables, FOUND_AT, FOUND, 1 << FOUND_LOG2),
+            Reg::R5,
+            Reg::R1,
+            out,
+        );
     }
 
     /// `r5 = address of the range that holds the address in r4`.

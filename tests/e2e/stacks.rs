@@ -189,8 +189,9 @@ fn stacks_after(what_happens: &str) -> (String, String) {
     const TEXT: &str =
         "syscall::getppid:entry /execname == \"victim\"/ { @[ustack(2)] = count(); }";
     let dir = tempfile::tempdir().unwrap();
-    // It is known by the time it makes its call.
-    let source = "#include <unistd.h>\nint main(void) { usleep(500000); return getppid() == 0; }\n";
+    // It is known by the time it makes its last calls.
+    let source = "#include <unistd.h>\n\
+                  int main(void) { for (int i = 0; i < 20; i++) { usleep(100000); getppid(); } return 0; }\n";
     std::fs::write(dir.path().join("victim.c"), source).unwrap();
     for (name, source) in [
         ("victim", dir.path().join("victim.c")),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use unwind::memory::{MOST_RANGES_LOG2, MOST_ROWS_LOG2, RANGE, RANGES, ROWS_AT, Range};
+use unwind::memory::{FOUND_AT, MOST_RANGES_LOG2, MOST_ROWS_LOG2, RANGE, RANGES, ROWS_AT, Range};
 
 use super::mapping::{MappedFile, Mapping};
 use super::rows::{QUARANTINE, Rows, id_of};
@@ -50,6 +50,9 @@ impl fmt::Display for NoRoom {
         }
     }
 }
+
+/// Where the rules are in the memory that were found not long ago.
+const FOUND_WORDS: std::ops::Range<usize> = (FOUND_AT / 8) as usize..(ROWS_AT / 8) as usize;
 
 /// The memory of the generated code, as far as it is in use.
 #[derive(Debug)]
@@ -251,16 +254,30 @@ impl Tables {
             && since.elapsed() >= QUARANTINE
         {
             free.pop_front();
+            self.take_found_away(first);
             return Some((first, log2));
         }
         let first = self.ranges;
         let behind = first.checked_add(1 << log2)?;
         if behind > RANGES {
             // None is old enough, but there is no other.
-            return free.pop_front().map(|(_, first)| (first, log2));
+            let (_, first) = free.pop_front()?;
+            self.take_found_away(first);
+            return Some((first, log2));
         }
         self.ranges = behind;
         Some((first, log2))
+    }
+
+    /// Takes the rules away that were found by the ranges from this one on: they are those of another process now.
+    fn take_found_away(&self, first: u32) {
+        let words = self.memory.as_slice().get(FOUND_WORDS).unwrap_or_default();
+        for [address, what] in words.as_chunks().0 {
+            if what.load(Ordering::Relaxed) >> 32 == u64::from(first) {
+                what.store(0, Ordering::Relaxed);
+                address.store(0, Ordering::Relaxed);
+            }
+        }
     }
 
     fn give(&mut self, first: u32, log2: u32) {
@@ -277,7 +294,7 @@ fn key(pid: u32) -> [u8; 8] {
 mod tests {
     use std::fs;
 
-    use unwind::memory::ROW;
+    use unwind::memory::{ROW, found, place_found};
 
     use super::super::contents::{Contents, Opened};
     use super::*;
@@ -355,6 +372,43 @@ mod tests {
         let found = tables.no_room(1, &mapping.file);
         assert_eq!(found, Some(NoRoom::Ranges { pid: 1 }));
     }
+
+    #[test]
+    fn a_place_that_is_given_to_another_process_has_no_rules_that_were_found_by_it() {
+        if !test_support::root() {
+            return;
+        }
+        let (mut tables, _) = tables(3 << 20, 4);
+        let mapping = own();
+        tables.update(1, [&mapping].into_iter());
+        tables.update(2, [&mapping].into_iter());
+        let first = tables.places[&1].first;
+        let kept = |tables: &Tables, first| {
+            let place = usize::try_from(place_found(0x1234, first)).unwrap();
+            let at = FOUND_WORDS.start + 2 * place;
+            let words = tables.memory.as_slice()[at..at + 2].iter();
+            words
+                .map(|word| word.load(Ordering::Relaxed))
+                .collect::<Vec<_>>()
+        };
+        let other = tables.places[&2].first;
+        for first in [first, other] {
+            let place = usize::try_from(place_found(0x1234, first)).unwrap();
+            let bytes: Vec<u8> = found(0x1234, first, 7)
+                .iter()
+                .flat_map(|word| word.to_ne_bytes())
+                .collect();
+            tables.write(FOUND_WORDS.start + 2 * place, &bytes);
+        }
+        tables.forget(1);
+        std::thread::sleep(QUARANTINE);
+        assert_eq!(kept(&tables, first), found(0x1234, first, 7));
+        tables.update(3, [&mapping].into_iter());
+        assert_eq!(tables.places[&3].first, first);
+        assert_eq!(kept(&tables, first), [0, 0]);
+        assert_eq!(kept(&tables, other), found(0x1234, other, 7));
+    }
+
     #[test]
     fn the_rows_of_a_file_that_nobody_maps_are_given_to_another() {
         if !test_support::root() {

@@ -79,6 +79,8 @@ impl Watch {
         let run = move || {
             for pid in all_processes() {
                 spaces.look(pid);
+                // A large program takes a while, and what starts now may be gone by then.
+                note(reports.take(), &spaces);
             }
             loop {
                 let events = [own.stop.as_fd(), own.wake.as_fd()];

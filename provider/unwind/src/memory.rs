@@ -2,13 +2,17 @@
 //!
 //! ```text
 //!     0                    ranges    which table holds, in the address spaces of processes
-//!     32 * RANGES          rows      the tables, one behind the other
+//!     FOUND_AT             found     rules that were found for addresses not long ago
+//!     ROWS_AT              rows      the tables, one behind the other
 //!
 //!     a range   0  u64     the first address
 //!               8  u64     the first behind it
 //!              16  u64     where address 0 of the file is: what is subtracted before rows are searched
 //!              24  u32     its first row
 //!              28  u32     how many rows it has
+//!
+//!     found     0  u64     the address, with the other word as a mask over it (exclusive or)
+//!               8  u64     below the rule, above the first range of the process
 //!
 //!     a row     0  u32     the first address in the file
 //!               4  u32     the rule, up to the next row
@@ -17,13 +21,27 @@
 //! A hash map has for each process the number of its first range and how many there are, both `u32`,
 //! sorted by address. Ranges and rows are complete before a process is told to have them, and are
 //! not changed then.
+//!
+//! The searches for a range and for a row touch some twenty places in memory, which are rarely in the processor's
+//! caches when a timer fires. So what they have found is kept by the address and the first range of the process, in the
+//! place that [`place_found`] says. Programs on several CPUs write there at the same time, and one may interrupt
+//! another: words of two writers do not belong together by the mask, and are no rule of any address that is looked for.
+//! Before the place of a process's ranges is given to another, all that was found by it is taken away.
 
 /// The most ranges of all processes together.
 pub const RANGES: u32 = 1 << 16;
 /// Bytes of a range.
 pub const RANGE: u32 = 32;
+/// Where the rules start that were found.
+pub const FOUND_AT: u32 = RANGES * RANGE;
+/// How many there are at most, as a power of two.
+pub const FOUND_LOG2: u32 = 13;
+/// Bytes of one.
+pub const FOUND: u32 = 16;
+/// What spreads addresses over the places of found rules: a multiplier whose upper bits depend on all of the address.
+pub const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Where the rows start.
-pub const ROWS_AT: u32 = RANGES * RANGE;
+pub const ROWS_AT: u32 = FOUND_AT + (FOUND << FOUND_LOG2);
 /// Bytes of a row.
 pub const ROW: u32 = 8;
 /// The most ranges of one process, as a power of two.
@@ -32,6 +50,19 @@ pub const MOST_RANGES_LOG2: u32 = 12;
 pub const MOST_ROWS_LOG2: u32 = 21;
 /// The most processes.
 pub const PROCESSES: u32 = 1 << 14;
+
+/// Which found rule is kept for an address of the process whose ranges start with this one.
+#[must_use]
+pub fn place_found(address: u64, first: u32) -> u64 {
+    address.wrapping_add(first.into()).wrapping_mul(SPREAD) >> (64 - FOUND_LOG2)
+}
+
+/// The words of a rule that was found.
+#[must_use]
+pub fn found(address: u64, first: u32, rule: u32) -> [u64; 2] {
+    let what = u64::from(first) << 32 | u64::from(rule);
+    [address ^ what, what]
+}
 
 /// Which table holds at some addresses of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
