@@ -260,7 +260,7 @@ pub(crate) fn command() -> Command {
         ))
         .arg(flag('e', "check", "Compile only, do not trace"))
         .arg(flag('S', "code", "Show the generated code"))
-        .arg(one('o', "output", "FILE", "Append the output to a file"))
+        .arg(one('o', "output", "FILE", "Append the output to a file").overrides_with("output"))
         .arg(many('x', "option", "NAME[=VALUE]", "Set an option"))
         .arg(
             many(

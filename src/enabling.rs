@@ -103,6 +103,10 @@ impl Enabling {
         let enabled = self.checked.on(found);
         let object = self.compile(&enabled)?;
         buffers::check(&self.checked.program, &object.ecbs, &self.options)?;
+        if let Some(bytes) = buffers::increased_bufsize(self.options.bufsize) {
+            self.messages
+                .say_unnamed(&format!("bufsize increased to {bytes}"));
+        }
         let mut maps = object.maps.clone();
         if let Some(globals) = maps.get_mut(self.compiler.globals().0 as usize) {
             let mut value = vec![0; globals.value_size as usize];

@@ -69,7 +69,9 @@ use crate::options::Options;
 use crate::prepare::{check, check_early};
 use crate::run::{Output, Run, SignalsFor};
 use crate::self_test::SelfTest;
-use crate::unmatched::{check_matched, check_number, missing_anywhere, tell_never_matching};
+use crate::unmatched::{
+    check_matched, check_number, check_processes, missing_anywhere, tell_never_matching,
+};
 
 fn main() -> ExitCode {
     provider::limits::raise();
@@ -132,6 +134,7 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
     }
     compile::set_program_options(&parsed, &mut options)?;
     depends::check(&parsed, &options, &mut catalog)?;
+    check_processes(&parsed, &options)?;
     prepare::choose_markers_for(&parsed, &options, &mut catalog);
     if cli.check_only && !cli.list || cli.dump == Some(Dump::Typed) {
         return check_only(cli, &parsed, &options, &mut catalog, messages);

@@ -70,6 +70,19 @@ impl Messages {
         };
     }
 
+    /// A line without the command's name, as libdtrace itself writes it.
+    pub(crate) fn say_unnamed(&self, text: &str) {
+        let mut shared = self.shared();
+        if let Some(held) = &mut shared.held {
+            held.push(text.to_owned());
+            return;
+        }
+        if std::mem::take(&mut shared.progress) {
+            let _ = write!(std::io::stderr(), "{ERASED}");
+        }
+        let _ = writeln!(std::io::stderr(), "{}", escaped_lines(text));
+    }
+
     fn shared(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }

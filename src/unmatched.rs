@@ -64,6 +64,31 @@ pub(crate) fn missing_anywhere<'p>(
         .map(|found| found.desc(parsed))
 }
 
+/// Refuses descriptions whose provider ends with the id of a process that there is not, as libdtrace does, whether or
+/// not they have to match something.
+pub(crate) fn check_processes(parsed: &Parsed, options: &Options) -> Result<()> {
+    for (_, spec) in parsed.specs() {
+        let Some(pid) = gone_process(&spec.desc.provider) else {
+            continue;
+        };
+        let text = format!("failed to grab process {pid}");
+        let text = compile::refusal(Tag::ProcGrab, spec.span, &text, &parsed.sources, options);
+        return Err(anyhow::Error::msg(text));
+    }
+    Ok(())
+}
+
+/// The process that a provider's name ends with, if there is none of that id.
+fn gone_process(provider: &str) -> Option<u32> {
+    if provider.contains(['*', '?', '[', '\\']) {
+        return None;
+    }
+    let name = provider.trim_end_matches(|c: char| c.is_ascii_digit());
+    let pid: u32 = provider[name.len()..].parse().ok()?;
+    let is_there = || Path::new("/proc").join(pid.to_string()).exists();
+    (!name.is_empty() && pid != 0 && !is_there()).then_some(pid)
+}
+
 /// A description that has found nothing and will not: one that no other program of the command could
 /// have matched either, if there is such a one, else the first.
 fn first_missing<'m>(
@@ -158,9 +183,6 @@ fn of_process(catalog: &mut Catalog, desc: &ProbeDesc) -> Option<(Tag, String)> 
         let text = format!("{} does not contain a valid pid", desc.provider);
         return Some((Tag::ProcBadpid, text));
     }
-    if !Path::new("/proc").join(pid).exists() {
-        return Some((Tag::ProcGrab, format!("failed to grab process {pid}")));
-    }
     let (module, function, name) = (&desc.module, &desc.function, &desc.name);
     if function == "-" && module != "a.out" {
         let text = "only the a.out module is valid with the '-' function";
@@ -198,4 +220,18 @@ fn of_process(catalog: &mut Catalog, desc: &ProbeDesc) -> Option<(Tag, String)> 
 /// Whether a field of a description may mean more than one.
 fn is_pattern(field: &str) -> bool {
     field.is_empty() || field.contains(['*', '?', '['])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_that_are_gone_are_seen_in_the_provider() {
+        assert_eq!(gone_process("python4294967295"), Some(u32::MAX));
+        let own = format!("python{}", std::process::id());
+        for provider in [&own, "python", "4294967295", "pid0", "python*4294967295"] {
+            assert_eq!(gone_process(provider), None, "{provider}");
+        }
+    }
 }

@@ -274,6 +274,9 @@ pub trait KernelTypes: fmt::Debug {
     /// Structs that are behind a pointer may have only their tag, and are asked for when their
     /// members are wanted. Pointers are to kernel memory.
     fn find(&self, kind: NameKind, name: &str) -> Option<Type>;
+
+    /// The address of a symbol; `module` is "vmlinux" for the kernel itself, and empty for wherever it is.
+    fn symbol(&self, module: &str, name: &str) -> Option<u64>;
 }
 
 /// No kernel type is known.
@@ -282,6 +285,10 @@ pub struct NoKernelTypes;
 
 impl KernelTypes for NoKernelTypes {
     fn find(&self, _kind: NameKind, _name: &str) -> Option<Type> {
+        None
+    }
+
+    fn symbol(&self, _module: &str, _name: &str) -> Option<u64> {
         None
     }
 }

@@ -1,10 +1,10 @@
 //! Programs that check, and the errors of those that do not.
 
-use dlang::check::UnknownArgs;
+use dlang::check::{UnknownArgs, check_with};
 use dlang::diag::{Diagnostic, Origin, Source};
 use dlang::program::{ProbeDesc, Program};
 use dlang::tags::Tag;
-use dlang::types::{Int, Space, Type};
+use dlang::types::{Int, KernelTypes, NameKind, Space, Type};
 use dlang::{ArgKind, ArgTypes, CheckOptions, Macros, Matched, ProbeArgs, check, parse};
 
 fn try_check(text: &str) -> Result<Program, Vec<Diagnostic>> {
@@ -1006,4 +1006,44 @@ fn python_objects_show_as_text_and_are_addresses_otherwise() {
     check_ok(&format!(
         "{audit} {{ @[pystr(pyaudit(0)), pyint(pyaudit(1))] = count(); }}"
     ));
+}
+
+/// A kernel with one symbol, in a module.
+#[derive(Debug)]
+struct OneSymbol;
+
+impl KernelTypes for OneSymbol {
+    fn find(&self, _kind: NameKind, _name: &str) -> Option<Type> {
+        None
+    }
+
+    fn symbol(&self, module: &str, name: &str) -> Option<u64> {
+        (matches!(module, "" | "m") && name == "sym").then_some(0xffff_8000_0000_1000)
+    }
+}
+
+#[test]
+fn symbols_of_the_kernel_are_unsigned_longs_in_its_memory() {
+    let tag_of = |text: &str| {
+        let source = Source {
+            origin: Origin::Script("x.d".into()),
+            text: text.into(),
+        };
+        let ast = parse(&[source], &Macros::default()).map_err(|errors| errors[0].tag)?;
+        let options = CheckOptions::default();
+        let program = check_with(&ast, &UnknownArgs, &OneSymbol, &options);
+        program.map(|_| ()).map_err(|errors| errors[0].tag)
+    };
+    assert_eq!(tag_of("BEGIN { x = `sym; y = &m`sym; trace(*y); }"), Ok(()));
+    for (text, tag) in [
+        ("BEGIN { trace(`symbol); }", Tag::IdentUndef),
+        ("BEGIN { trace(vmlinux`sym); }", Tag::IdentUndef),
+        ("BEGIN { trace(`); }", Tag::IdentUndef),
+        ("BEGIN { `sym = 1; }", Tag::OpWrite),
+        ("BEGIN { trace(*`sym); }", Tag::DerefNonptr),
+        ("BEGIN { trace(`sym()); }", Tag::FuncUndef),
+        ("BEGIN { m`f(); }", Tag::FuncUndef),
+    ] {
+        assert_eq!(tag_of(text), Err(tag), "{text}");
+    }
 }

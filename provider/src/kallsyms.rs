@@ -43,6 +43,15 @@ pub(crate) fn parse(line: &str) -> Option<Line<'_>> {
     })
 }
 
+/// The address of the first symbol of this name in the list; `module` may be empty for wherever it is.
+pub(crate) fn address_in(list: &str, module: &str, name: &str) -> Option<u64> {
+    // Most lines cannot be it, and are not read.
+    let mut lines = list.lines().filter(|line| line.contains(name));
+    let is_it = |line: &Line<'_>| line.name == name && (module.is_empty() || module == line.module);
+    let found = lines.find_map(|line| parse(line).filter(is_it));
+    found.map(|line| line.address)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,5 +73,18 @@ mod tests {
         assert_eq!(parse("0000000000000000 A fixed_percpu_data\n"), None);
         assert_eq!(parse("0000000000000000 t hidden\n"), None);
         assert_eq!(parse("nonsense"), None);
+    }
+
+    #[test]
+    fn symbols_are_found_by_name() {
+        let list = "0000000000000000 A fixed\nffffffff81000100 t first_2\nffffffff81000200 t first\n\
+                    ffffffffc0201000 t other\t[a_module]\n";
+        let found = |module, name| address_in(list, module, name);
+        assert_eq!(found("", "first"), Some(0xffff_ffff_8100_0200));
+        assert_eq!(found("vmlinux", "first"), Some(0xffff_ffff_8100_0200));
+        assert_eq!(found("a_module", "other"), Some(0xffff_ffff_c020_1000));
+        for (module, name) in [("a_module", "first"), ("", "fixed"), ("", "fir"), ("", "")] {
+            assert_eq!(found(module, name), None, "{module}`{name}");
+        }
     }
 }

@@ -14,6 +14,7 @@ use dlang::types::{KernelTypes, NameKind, Type};
 
 use self::records::Types;
 pub(crate) use self::signatures::{FunctionType, KernelArg, Signatures, with_signatures};
+use crate::kallsyms;
 
 /// The types that a file of BTF describes, read when the first is asked for.
 #[derive(Debug)]
@@ -51,6 +52,10 @@ impl KernelTypes for BtfTypes {
             .read
             .get_or_init(|| Types::parse(std::fs::read(&self.path).ok()?));
         types.as_ref()?.find(kind, name)
+    }
+
+    fn symbol(&self, module: &str, name: &str) -> Option<u64> {
+        kallsyms::address_in(&kallsyms::read(), module, name)
     }
 }
 

@@ -107,22 +107,7 @@ impl Checker<'_> {
             ast::ExprKind::Ident(name) => self.ident(name, span),
             ast::ExprKind::SelfVar(name) => self.scoped_variable(Scope::ThreadLocal, name),
             ast::ExprKind::ThisVar(name) => self.scoped_variable(Scope::ClauseLocal, name),
-            ast::ExprKind::Kernel(name) => {
-                let module = name.rsplit_once('`').map_or("", |(module, _)| module);
-                let why = if matches!(module, "" | "vmlinux") {
-                    "Unknown symbol name"
-                } else {
-                    "Module is no longer loaded"
-                };
-                let error = self
-                    .diagnostic(
-                        Tag::IdentUndef,
-                        span,
-                        &format!("failed to resolve {name}: {why}"),
-                    )
-                    .with_hint("the kernel's type information (BTF) has no types of its variables");
-                self.reject(error)
-            }
+            ast::ExprKind::Kernel(name) => self.kernel_symbol(name, span),
             ast::ExprKind::Aggregation(name) => self.stray_aggregation(name, span),
             ast::ExprKind::Call(name, args) => self.call(name, args, span),
             ast::ExprKind::Index(base, args) => self.index(base, args, span),

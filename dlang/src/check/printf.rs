@@ -403,6 +403,10 @@ impl Checker<'_> {
         let mut ids = Vec::with_capacity(aggs.len());
         let first_argument = args.len() - aggs.len();
         for (n, arg) in aggs.iter().enumerate() {
+            if let Some(format) = format.as_ref().filter(|_| n > 0 && !is_agg(arg)) {
+                // As in libdtrace, a format whose keys do not fit is told first.
+                self.match_keys_with_format(format, &ids, args[0].span)?;
+            }
             ids.push(self.aggregation_argument(
                 "printa",
                 first_argument + n + 1,

@@ -1,14 +1,14 @@
 //! Symbols and stacks: what `sym()`, its relatives and `stack()` give, and where they may stand.
 
 use super::checker::{Checked, Checker};
-use super::convert::node;
+use super::convert::{int_node, node};
 use crate::ast::{self, Name};
 use crate::diag::Span;
 use crate::names::{self, ActionName, Kind};
 use crate::program::{Expr, ExprKind, Subroutine};
 use crate::symbol::Symbol;
 use crate::tags::Tag;
-use crate::types::Type;
+use crate::types::{Int, Space, Type};
 
 /// What an expression says if it is a call of `sym()` or one of its relatives.
 pub(super) fn symbol_call(expr: &ast::Expr) -> Option<(Symbol, &Name, &[ast::Expr])> {
@@ -23,6 +23,36 @@ pub(super) fn symbol_call(expr: &ast::Expr) -> Option<(Symbol, &Name, &[ast::Exp
 }
 
 impl Checker<'_> {
+    /// What is in the kernel at a symbol, which is written with a backquote before it, perhaps behind the module's
+    /// name. The kernel's type information (BTF)
+    /// has no types of its symbols, so each is an `unsigned long`, as in libdtrace where it has none.
+    pub(super) fn kernel_symbol(&mut self, name: &str, span: Span) -> Checked<Expr> {
+        let (module, symbol) = name.rsplit_once('`').unwrap_or(("", name));
+        let module = if module == "genunix" {
+            "vmlinux"
+        } else {
+            module
+        };
+        if let Some(address) = self.types.kernel_symbol(module, symbol) {
+            let address = int_node(address.cast_signed(), Int::U64, span);
+            let ty = Type::pointer_in(Space::Kernel, Type::Int(Int::U64));
+            let pointer = node(ExprKind::Cast(Box::new(address)), ty, span);
+            let value = ExprKind::Deref(Box::new(pointer));
+            return Ok(node(value, Type::Int(Int::U64), span));
+        }
+        let why = if matches!(module, "" | "vmlinux") {
+            "Unknown symbol name"
+        } else {
+            "Module is no longer loaded"
+        };
+        let message = format!("failed to resolve {name}: {why}");
+        let error = self.diagnostic(Tag::IdentUndef, span, &message);
+        self.reject(error.with_hint(
+            "/proc/kallsyms has the kernel's symbols; those of variables are there only if the kernel was built with \
+             them",
+        ))
+    }
+
     /// An address that shows as a name.
     pub(super) fn symbol(
         &mut self,

@@ -101,6 +101,11 @@ impl<'k> TypeTable<'k> {
         self.kernel.find(kind, name)
     }
 
+    /// The address of a symbol of the running kernel.
+    pub(super) fn kernel_symbol(&self, module: &str, name: &str) -> Option<u64> {
+        self.kernel.symbol(module, name)
+    }
+
     /// A tag for a struct that has none.
     pub(super) fn fresh_tag(&self) -> String {
         Struct::anonymous_name(self.tags.len())

@@ -412,6 +412,12 @@ impl Checker<'_> {
             probes.named.push((n, ty.clone()));
         }
         let ty = if probes.beneath { of_kernel(ty) } else { ty };
+        if let Type::Array(..) = ty {
+            // What the probe gives is where in the kernel it is.
+            let pointer = Type::pointer_in(Space::Kernel, ty.clone());
+            let address = node(ExprKind::TypedArg(n), pointer, span);
+            return Ok(node(ExprKind::Deref(Box::new(address)), ty, span));
+        }
         Ok(node(ExprKind::TypedArg(n), ty, span))
     }
 }

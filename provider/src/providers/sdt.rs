@@ -74,13 +74,18 @@ fn make(event: TraceEvent) -> Made {
     }
 }
 
-/// A field as an argument: an array is the address of its first element.
+/// A field as an argument. The argument of an array is its address.
 fn argument(field: &Field) -> ProbeArg {
     let length = field.name.find('[').map_or("", |at| &field.name[at..]);
     let ty = c_type::parse(&field.ty, Space::Unknown);
     let ty = match (ty, field.size) {
         (ty, _) if field.is_array() => {
-            Type::pointer_in(Space::Kernel, ty.unwrap_or(Type::Int(Int::U8)))
+            let element = ty.unwrap_or(Type::Int(Int::U8));
+            let count = length.trim_matches(['[', ']']).parse();
+            match count {
+                Ok(count) => Type::Array(element.into(), count),
+                Err(_no_number) => Type::pointer_in(Space::Kernel, element),
+            }
         }
         (Some(ty), _) => ty,
         (None, 1) => Type::Int(Int::U8),
@@ -111,6 +116,7 @@ mod tests {
         assert_eq!(made.len(), 1);
         let shown = |n: usize| made[0].args[n].meaning.clone().unwrap_or_default();
         assert_eq!((&*shown(0), &*shown(1)), ("char [16]", "pid_t"));
+        assert!(matches!(made[0].args[0].ty, Type::Array(_, 16)));
         assert_eq!(made[0].args[1].ty, Type::INT);
         assert!(Sdt.own(&desc(":::BEGIN")).is_empty());
         let told = Sdt.why_not(&desc("sdt:::sched_swich")).unwrap().to_string();

@@ -6,6 +6,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -107,7 +108,8 @@ impl Writer {
     /// goes, if that is standard output or took its place.
     fn system(&mut self, command: Vec<u8>) {
         let mut shell = Command::new("/bin/sh");
-        shell.arg("-c").arg(OsString::from_vec(command));
+        // Its messages begin with this name, as after system(3).
+        shell.arg0("sh").arg("-c").arg(OsString::from_vec(command));
         if let (Some(file), true) = (&self.file, self.sinks.to_stdout)
             && let Ok(file) = file.try_clone()
         {
