@@ -85,6 +85,7 @@ pub(crate) fn code_options(
             flow: output.format.shows_calls()
                 || output.flow_indent && output.format == OutputFormat::Text,
             origin: output.format.shows_origin(),
+            tasks: output.format.shows_tracks(),
         },
         task: TaskFields {
             call_flags: meant.calls.then(call_flags).flatten(),

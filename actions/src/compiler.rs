@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use dlang::diag::Span;
 use dlang::program::{
     Action, AggFunc, AggId, Builtin, Clause, Expr, ExprKind, Program, StmtKind, Subroutine,
 };
@@ -9,7 +10,7 @@ use dlang::types::Type;
 use dlang::walk::each_part;
 use predicates::asm::MapRef;
 use predicates::emit::MachineState;
-use predicates::python::PythonName;
+use predicates::python::{Python, PythonName};
 use predicates::python_layout::PythonMaps;
 use predicates::scratch::allocates;
 use predicates::storage::{CommonMaps, Sizes, Storage, TupleMaps};
@@ -20,7 +21,7 @@ use provider::probe::Probe;
 use crate::exit::exits;
 use crate::flow::{flow_name, flow_of};
 use crate::follow::followed_map;
-use crate::frames::{self, PYTHON_MAPS, ROWS, python_maps, stacks_map, unwind_maps};
+use crate::frames::{self, PYTHON_MAPS, ROWS, names_tasks, python_maps, stacks_map, unwind_maps};
 use crate::maps::{COUNTERS_MAP, FIRST_OWN, GLOBALS, RING, SWITCHES, THREAD, TIMER_SCRATCH};
 use crate::options::{Enabled, LowerOptions};
 use crate::plan::{each_clause_expr, each_statement, most_fixed, plan_record};
@@ -358,6 +359,20 @@ impl Compiler {
         found
     }
 
+    /// What says in which task a record was made, where the output has a track for each and the program asks for tasks
+    /// anyway.
+    fn task_name(&self, machine: &MachineState) -> Option<Expr> {
+        let has_names = |python: &Python| python.layout.is_ok() && python.task.is_ok();
+        let wanted = self.options.extras.tasks
+            && machine.python.as_ref().is_none_or(has_names)
+            && names_tasks(&self.program);
+        wanted.then(|| Expr {
+            kind: ExprKind::Builtin(Builtin::Pytask),
+            ty: Type::String,
+            span: Span::default(),
+        })
+    }
+
     pub(crate) fn plan(
         &self,
         clause: &Clause,
@@ -365,8 +380,8 @@ impl Compiler {
         machine: &MachineState,
     ) -> crate::plan::RecordPlan {
         let constant = |builtin: Builtin| machine.of_ecb(builtin).is_some();
-        let flow = flow_name(probe);
-        let mut plan = plan_record(&clause.body, flow, self.options.extras, &constant);
+        let texts = (flow_name(probe), self.task_name(machine));
+        let mut plan = plan_record(&clause.body, texts, self.options.extras, &constant);
         plan.layout.flow = flow_of(probe);
         plan
     }

@@ -50,12 +50,14 @@ pub struct Extras {
     pub flow: bool,
     /// When it was made, and in which process and thread.
     pub origin: bool,
+    /// In which task of asyncio, if the program asks for tasks at all.
+    pub tasks: bool,
 }
 
 /// Plans the record of a clause. `constant` tells which built-ins the consumer knows for it.
 pub(crate) fn plan_record(
     body: &[Stmt],
-    flow: Option<Expr>,
+    (flow, task): (Option<Expr>, Option<Expr>),
     extras: Extras,
     constant: &dyn Fn(Builtin) -> bool,
 ) -> RecordPlan {
@@ -75,6 +77,7 @@ pub(crate) fn plan_record(
         if extras.flow {
             let first = planner.plan.sources.len();
             planner.plan.layout.flow_name = flow.map(|expr| planner.defer(&expr));
+            planner.plan.layout.task = task.map(|expr| planner.defer(&expr));
             planner.plan.flow = first..planner.plan.sources.len();
         }
         if extras.origin || uses_aggregation(body) {

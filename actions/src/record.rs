@@ -79,6 +79,8 @@ pub struct RecordLayout {
     /// The field with the firing's `timestamp`, present when the clause does something with an
     /// aggregation (what one firing prints and clears must be the same), or the output shows it.
     pub time: Option<u16>,
+    /// The name of the running task of asyncio, an expression over the fields, present when the output has a track for each.
+    pub task: Option<Expr>,
     /// The aggregations that the clauses on this probe add to.
     pub adds: Vec<AggId>,
     /// Whether flow indentation takes this record as an entry, a return, or neither.

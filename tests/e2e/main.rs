@@ -28,3 +28,4 @@ mod python;
 mod stacks;
 mod stress;
 mod top;
+mod tracks;

@@ -65,6 +65,22 @@ impl OutputFormat {
         }
     }
 
+    /// Whether it shows calls on tracks, each with times of its own: of threads, and of tasks.
+    #[must_use]
+    pub fn shows_tracks(self) -> bool {
+        match self {
+            Self::Speedscope | Self::Chrome | Self::Otlp => true,
+            Self::Text
+            | Self::Json
+            | Self::Csv
+            | Self::Prometheus
+            | Self::Folded
+            | Self::Flamegraph
+            | Self::Pprof
+            | Self::Top => false,
+        }
+    }
+
     /// Whether all that a run has to show is one document, to whose end nothing can be added: it takes
     /// the place of what a file had before.
     #[must_use]

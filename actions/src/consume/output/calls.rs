@@ -1,4 +1,5 @@
-//! Calls: the records of entry and return probes, put together thread by thread.
+//! Calls: the records of entry and return probes, put together track by track: thread by thread, and for records that
+//! say which task of asyncio was running, task by task.
 //!
 //! Which probes are entries and returns is told by their names, as for `-F`, whatever their provider:
 //! `python*:::function-entry`, `syscall::read:entry`, a program's own `query-entry`. Several records of
@@ -52,23 +53,16 @@ impl Frames {
     }
 }
 
-/// A thread, as far as records tell.
+/// Where calls nest: a thread, or a task of asyncio that it runs, as far as records tell. Tasks are told by their names;
+/// of two with one name in one thread, one is suspended while the other runs, and so their calls nest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct ThreadId {
+pub(super) struct Track {
     /// Its process; 0 if it is not known.
     pub(super) process: u32,
     /// Its own number; the CPU where it is not known, and for the idle tasks, which all are 0.
     pub(super) thread: u32,
-}
-
-impl ThreadId {
-    pub(super) fn of(record: &Record<'_>) -> Self {
-        let thread = record.thread().filter(|thread| *thread != 0);
-        Self {
-            process: record.process().unwrap_or(0),
-            thread: thread.unwrap_or(record.cpu),
-        }
-    }
+    /// The name of the task: [`Calls::task`].
+    pub(super) task: Option<Frame>,
 }
 
 /// What a record means for the calls of its thread.
@@ -96,13 +90,15 @@ const MAX_DEPTH: usize = 1 << 16;
 /// The calls of all threads that have begun and not ended.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    threads: HashMap<ThreadId, Thread>,
+    threads: HashMap<Track, Thread>,
     /// What is called, with the place where it begins.
     pub(super) frames: Frames,
     /// The calls that the last [`Step::Leave`] has ended, the innermost first.
     pub(super) ended: Vec<Frame>,
     /// What is called, without the place, which differs between its entry and its returns.
     callees: Frames,
+    /// The names of tasks.
+    tasks: Frames,
 }
 
 #[derive(Debug, Default)]
@@ -119,6 +115,29 @@ struct Call {
 }
 
 impl Calls {
+    /// Where a record belongs.
+    pub(super) fn track(&mut self, record: &Record<'_>) -> Track {
+        let thread = record.thread().filter(|thread| *thread != 0);
+        let task = record.ecb.layout.task.as_ref();
+        let task = match task.map(|task| eval::eval(task, record)) {
+            Some(Ok(Value::Str(name))) => {
+                let name = Text(until_nul(&name)).to_string();
+                (!name.is_empty()).then(|| self.tasks.number(&name))
+            }
+            Some(Ok(Value::Int(_)) | Err(_)) | None => None,
+        };
+        Track {
+            process: record.process().unwrap_or(0),
+            thread: thread.unwrap_or(record.cpu),
+            task,
+        }
+    }
+
+    /// The name of a track's task.
+    pub(super) fn task(&self, track: Track) -> Option<&str> {
+        track.task.map(|task| self.tasks.text(task))
+    }
+
     /// Takes the next record.
     pub(super) fn step(&mut self, record: &Record<'_>) -> Step {
         let (flow, Some(time)) = (record.ecb.layout.flow, record.time()) else {
@@ -127,7 +146,7 @@ impl Calls {
         if flow == Flow::None {
             return Step::Nothing;
         }
-        let id = ThreadId::of(record);
+        let id = self.track(record);
         if self.threads.len() >= MAX_THREADS && !self.threads.contains_key(&id) {
             self.threads.retain(|_, thread| !thread.open.is_empty());
             if self.threads.len() >= MAX_THREADS {
@@ -161,8 +180,8 @@ impl Calls {
         }
     }
 
-    /// The calls that have not ended, by thread, the outermost first.
-    pub(super) fn open(&self) -> impl Iterator<Item = (ThreadId, impl Iterator<Item = Frame>)> {
+    /// The calls that have not ended, by track, the outermost first.
+    pub(super) fn open(&self) -> impl Iterator<Item = (Track, impl Iterator<Item = Frame>)> {
         let threads = self.threads.iter();
         threads.map(|(id, thread)| (*id, thread.open.iter().map(|call| call.frame)))
     }

@@ -5,6 +5,7 @@
 //! not ended. What is in a file is one JSON object whenever the run ends ([`Output::closing`] is for an
 //! output that takes no more).
 
+use std::collections::HashMap;
 use std::io::Write as _;
 
 use dlang::eval::{EvalError, Value};
@@ -17,7 +18,7 @@ use super::super::event::{Closing, Data, Drops, Output};
 use super::super::fault::Fault;
 use super::super::options::OutputOptions;
 use super::super::stats::ConsumerStats;
-use super::calls::{Calls, Step, ThreadId};
+use super::calls::{Calls, Step, Track};
 use super::values::{Elements, Text, put};
 
 /// What stands before all events.
@@ -31,6 +32,9 @@ pub(super) const BETWEEN: &[u8] = b",\n";
 
 /// The most series of a counter: the largest of an aggregation's keys.
 const MOST_SERIES: usize = 100;
+
+/// The number of the first track of a task: more than any thread has (`PID_MAX_LIMIT`).
+const FIRST_TASK: u32 = 1 << 24;
 
 /// Writes trace events.
 #[derive(Debug)]
@@ -46,6 +50,8 @@ pub(super) struct Chrome {
     counters: Vec<Json>,
     /// The last time that a record says.
     time: u64,
+    /// The tracks of tasks, with the numbers that they have in the place of a thread's.
+    tasks: HashMap<Track, u32>,
 }
 
 /// One event, but for its arguments.
@@ -57,7 +63,7 @@ struct Event<'a> {
     /// calls that an exception has left may be another provider's.
     category: Option<&'a str>,
     time: u64,
-    thread: ThreadId,
+    track: Track,
 }
 
 impl Chrome {
@@ -70,6 +76,7 @@ impl Chrome {
             shown: Vec::new(),
             counters: Vec::new(),
             time: 0,
+            tasks: HashMap::new(),
         }
     }
 
@@ -88,17 +95,34 @@ impl Chrome {
         self.has_event = true;
     }
 
+    /// The number of a track: a thread's own, or one that no thread has, with a name, for a task.
+    fn number(&mut self, track: Track, out: &mut Vec<u8>) -> u32 {
+        let Some(task) = self.calls.task(track) else {
+            return track.thread;
+        };
+        if let Some(number) = self.tasks.get(&track) {
+            return *number;
+        }
+        let count = u32::try_from(self.tasks.len()).unwrap_or(u32::MAX);
+        let number = FIRST_TASK.saturating_add(count);
+        let name = format!("task {task} of thread {}", track.thread);
+        self.tasks.insert(track, number);
+        let event = json!({
+            "ph": "M", "pid": track.process, "tid": number, "name": "thread_name", "args": { "name": name },
+        });
+        self.other(&event, out);
+        number
+    }
+
     /// Writes an event with what its record has shown.
     fn event(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
+        let thread = self.number(event.track, out);
         self.separate(out);
         let Event {
-            phase,
-            time,
-            thread,
-            ..
+            phase, time, track, ..
         } = event;
         let (micros, nanos) = (time / 1000, time % 1000);
-        let ThreadId { process, thread } = thread;
+        let process = track.process;
         let written = write!(
             out,
             r#"{{"ph":"{phase}","ts":{micros}.{nanos:03},"pid":{process},"tid":{thread}"#
@@ -235,14 +259,14 @@ impl Output for Chrome {
     }
 
     fn end_record(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
-        let (thread, time) = (ThreadId::of(record), record.time().unwrap_or(self.time));
+        let (track, time) = (self.calls.track(record), record.time().unwrap_or(self.time));
         let probe = &record.ecb.probe.desc;
         let event = Event {
             phase: 'i',
             name: "",
             category: Some(&probe.provider),
             time,
-            thread,
+            track,
         };
         match self.calls.step(record) {
             Step::Enter(frame) => {
@@ -306,19 +330,19 @@ impl Output for Chrome {
     fn finish(&mut self, out: &mut Vec<u8>) {
         self.start(out);
         let time = self.time;
-        let open = self.calls.open().flat_map(|(thread, calls)| {
-            let calls: Vec<_> = calls.map(|call| (thread, call)).collect();
+        let open = self.calls.open().flat_map(|(track, calls)| {
+            let calls: Vec<_> = calls.map(|call| (track, call)).collect();
             calls.into_iter().rev()
         });
         let open: Vec<_> = open.collect();
-        for (thread, frame) in open {
+        for (track, frame) in open {
             let name = self.calls.frames.text(frame).to_owned();
             let event = Event {
                 phase: 'E',
                 name: &name,
                 category: None,
                 time,
-                thread,
+                track,
             };
             self.event(&event, out);
         }

@@ -15,7 +15,7 @@ use super::stacks::{NOTHING, Profile, Stacks};
 /// A file's form.
 pub(super) trait Form: fmt::Debug + Send {
     /// A record is complete, which means this for the calls of its thread.
-    fn record(&mut self, _record: &Record<'_>, _step: Step) {}
+    fn record(&mut self, _record: &Record<'_>, _step: Step, _stacks: &mut Stacks) {}
 
     /// Writes the file. `time` is that of the last record.
     fn write(&mut self, stacks: &Stacks, profiles: &[Profile], time: u64, out: &mut Vec<u8>);
@@ -57,7 +57,7 @@ impl<F: Form> Output for OfStacks<F> {
 
     fn end_record(&mut self, record: &Record<'_>, _out: &mut Vec<u8>) {
         let step = self.stacks.end_record(record);
-        self.form.record(record, step);
+        self.form.record(record, step, &mut self.stacks);
     }
 
     fn cleared(&mut self, id: AggId) {

@@ -34,7 +34,7 @@ impl Pprof {
 }
 
 impl Form for Pprof {
-    fn record(&mut self, record: &Record<'_>, _step: Step) {
+    fn record(&mut self, record: &Record<'_>, _step: Step, _stacks: &mut Stacks) {
         self.start = self.start.or(record.time());
     }
 

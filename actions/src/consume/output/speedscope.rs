@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::super::decode::Record;
-use super::calls::{Frame, Step, ThreadId};
+use super::calls::{Frame, Step, Track};
 use super::of_stacks::Form;
 use super::stacks::{Profile, Stacks, Unit};
 use super::values::put_line;
@@ -23,7 +23,7 @@ const TOO_MANY: &str = "the file for speedscope has only the first 8388608 begin
 /// Collects what speedscope shows.
 #[derive(Debug, Default)]
 pub(super) struct Speedscope {
-    threads: BTreeMap<ThreadId, Thread>,
+    threads: BTreeMap<Track, Thread>,
     events: usize,
 }
 
@@ -85,13 +85,13 @@ impl Thread {
 }
 
 impl Form for Speedscope {
-    fn record(&mut self, record: &Record<'_>, step: Step) {
+    fn record(&mut self, record: &Record<'_>, step: Step, stacks: &mut Stacks) {
         let Some(time) = record.time() else {
             return;
         };
         // Room is left for the ends of what has begun.
         let has_room = self.events < MOST_EVENTS;
-        let thread = self.threads.entry(ThreadId::of(record));
+        let thread = self.threads.entry(stacks.track(record));
         match step {
             Step::Enter(frame) if has_room => {
                 self.events += 2;
@@ -116,7 +116,7 @@ impl Form for Speedscope {
         let evented = self
             .threads
             .iter()
-            .map(|(id, thread)| Shown::Evented(Evented::new(*id, thread)));
+            .map(|(id, thread)| Shown::Evented(Evented::new(*id, thread, stacks.task(*id))));
         let frames = stacks.frames().texts();
         let file = File {
             schema: "https://www.speedscope.app/file-format-schema.json",
@@ -172,10 +172,11 @@ struct Evented<'a> {
 }
 
 impl<'a> Evented<'a> {
-    fn new(id: ThreadId, thread: &'a Thread) -> Self {
+    fn new(id: Track, thread: &'a Thread, task: Option<&str>) -> Self {
         let events = &thread.events;
+        let place = format!("thread {} of process {}", id.thread, id.process);
         Self {
-            name: format!("thread {} of process {}", id.thread, id.process),
+            name: task.map_or(place.clone(), |task| format!("task {task} of {place}")),
             unit: "nanoseconds",
             start_value: events.first().map_or(0, |event| event.at),
             end_value: events.last().map_or(0, |event| event.at),

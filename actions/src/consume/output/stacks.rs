@@ -17,7 +17,7 @@ use super::super::aggregate::{Keyed, Result as Aggregated, Table};
 use super::super::decode::Record;
 use super::super::event::Data;
 pub(super) use super::super::snapshot::Unit;
-use super::calls::{Calls, Frame, Frames, Step, ThreadId};
+use super::calls::{Calls, Frame, Frames, Step, Track};
 use super::values::Text;
 
 /// A stack: a node of the tree of all stacks, in which a parent is the caller.
@@ -121,7 +121,7 @@ pub(super) struct Stacks {
     pub(super) tree: Tree,
     calls: Calls,
     /// In which call each thread is, and since when.
-    now: HashMap<ThreadId, (Node, u64)>,
+    now: HashMap<Track, (Node, u64)>,
     time: u64,
     own: Option<Profile>,
     traced: Option<Profile>,
@@ -132,6 +132,16 @@ impl Stacks {
     /// The texts of frames.
     pub(super) fn frames(&self) -> &Frames {
         &self.calls.frames
+    }
+
+    /// Where a record belongs.
+    pub(super) fn track(&mut self, record: &Record<'_>) -> Track {
+        self.calls.track(record)
+    }
+
+    /// The name of a track's task.
+    pub(super) fn task(&self, track: Track) -> Option<&str> {
+        self.calls.task(track)
     }
 
     /// The time of the last record.
@@ -149,7 +159,7 @@ impl Stacks {
         if matches!(step, Step::Nothing | Step::Unknown) {
             return step;
         }
-        let id = ThreadId::of(record);
+        let id = self.calls.track(record);
         let (node, since) = *self.now.entry(id).or_insert((ROOT, time));
         self.spent(node, time.saturating_sub(since));
         let node = match step {

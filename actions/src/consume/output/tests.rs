@@ -1,5 +1,7 @@
 //! Calls, stacks, and what the formats make of them, from records that are made here.
 
+mod tasks;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 

@@ -24,7 +24,7 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 
 use self::metrics::{Interval, counter, of_aggregation};
 use self::resource::{OfProcess, Resources, scope};
-use self::spans::{Place, Spans, of_thread};
+use self::spans::{Place, Spans, of_track};
 use self::value::{all, attribute, bytes, number, of, text};
 use super::super::aggregate::Table;
 use super::super::convert::Dates;
@@ -34,7 +34,7 @@ use super::super::fault::Fault;
 use super::super::options::OutputOptions;
 use super::super::otlp::{Request, Signal};
 use super::super::stats::ConsumerStats;
-use super::calls::{Calls, Step, ThreadId};
+use super::calls::{Calls, Step};
 use super::values::Text;
 use crate::record::Flow;
 
@@ -270,12 +270,12 @@ impl Otlp {
         shown: Option<AnyValue>,
         out: &mut Vec<u8>,
     ) {
-        let thread = ThreadId::of(record);
-        let place = self.spans.now(thread);
+        let track = self.calls.track(record);
+        let place = self.spans.now(track);
         let (trace_id, span_id) = place
             .map(|Place { trace, span }| (trace.to_vec(), span.to_vec()))
             .unwrap_or_default();
-        let mut attributes = of_thread(thread);
+        let mut attributes = of_track(track, self.calls.task(track));
         attributes.push(attribute("cpu.logical_number", number(record.cpu.into())));
         let record_of_log = LogRecord {
             time_unix_nano: time,
@@ -346,7 +346,7 @@ impl Output for Otlp {
 
     fn end_record(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
         self.records += 1;
-        let thread = ThreadId::of(record);
+        let track = self.calls.track(record);
         let process = record.process();
         self.resources.meet(process);
         let time = record.time().map_or(self.time, |time| self.wall(time));
@@ -354,15 +354,15 @@ impl Output for Otlp {
         let nothing_but_metrics = self.shown.is_empty() && (is_call || !self.printed.is_empty());
         let mut shown = all(std::mem::take(&mut self.shown));
         match self.calls.step(record) {
-            Step::Enter(_) => self.spans.enter(thread, time, shown),
+            Step::Enter(_) => self.spans.enter(track, time, shown),
             Step::Leave(_) => {
                 let ended = std::mem::take(&mut self.calls.ended);
                 let outermost = ended.len().saturating_sub(1);
                 for (at, frame) in ended.into_iter().enumerate() {
-                    let frame = self.calls.frames.text(frame);
+                    let frame = (self.calls.frames.text(frame), self.calls.task(track));
                     // Those inside have no return of their own.
                     let shown = shown.take_if(|_| at == outermost);
-                    let span = self.spans.leave(thread, time, frame, shown);
+                    let span = self.spans.leave(track, time, frame, shown);
                     self.span(span, process, out);
                 }
             }
@@ -407,15 +407,15 @@ impl Output for Otlp {
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {
-        let open = self.calls.open().flat_map(|(thread, calls)| {
-            let calls: Vec<_> = calls.map(|call| (thread, call)).collect();
+        let open = self.calls.open().flat_map(|(track, calls)| {
+            let calls: Vec<_> = calls.map(|call| (track, call)).collect();
             calls.into_iter().rev()
         });
         let open: Vec<_> = open.collect();
-        for (thread, frame) in open {
-            let frame = self.calls.frames.text(frame);
-            let span = self.spans.leave(thread, self.time, frame, None);
-            let process = Some(thread.process).filter(|process| *process != 0);
+        for (track, frame) in open {
+            let frame = (self.calls.frames.text(frame), self.calls.task(track));
+            let span = self.spans.leave(track, self.time, frame, None);
+            let process = Some(track.process).filter(|process| *process != 0);
             self.span(span, process, out);
         }
     }

@@ -1,4 +1,4 @@
-//! Calls as spans: which span each thread is in, and the spans that have ended.
+//! Calls as spans: which span each track is in, and the spans that have ended.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -7,7 +7,7 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 
-use super::super::calls::{ThreadId, source};
+use super::super::calls::{Track, source};
 use super::value::{attribute, number, text};
 
 /// Makes ids that no other run makes.
@@ -51,11 +51,11 @@ struct Open {
     shown: Option<AnyValue>,
 }
 
-/// The spans of all threads that have not ended.
+/// The spans of all tracks that have not ended.
 #[derive(Debug)]
 pub(super) struct Spans {
     ids: Ids,
-    open: HashMap<ThreadId, Vec<Open>>,
+    open: HashMap<Track, Vec<Open>>,
 }
 
 impl Spans {
@@ -66,44 +66,44 @@ impl Spans {
         }
     }
 
-    /// The span that a thread is in.
-    pub(super) fn now(&self, thread: ThreadId) -> Option<Place> {
-        Some(self.open.get(&thread)?.last()?.place)
+    /// The span that a track is in.
+    pub(super) fn now(&self, track: Track) -> Option<Place> {
+        Some(self.open.get(&track)?.last()?.place)
     }
 
-    /// A call begins. The outermost of a thread begins a trace.
-    pub(super) fn enter(&mut self, thread: ThreadId, start: u64, shown: Option<AnyValue>) {
+    /// A call begins. The outermost of a track begins a trace.
+    pub(super) fn enter(&mut self, track: Track, start: u64, shown: Option<AnyValue>) {
         let span = self.ids.next().to_be_bytes();
-        let trace = self.now(thread).map_or_else(
+        let trace = self.now(track).map_or_else(
             || {
                 let (high, low) = (self.ids.next(), self.ids.next());
                 (u128::from(high) << 64 | u128::from(low)).to_be_bytes()
             },
             |outer| outer.trace,
         );
-        self.open.entry(thread).or_default().push(Open {
+        self.open.entry(track).or_default().push(Open {
             place: Place { trace, span },
             start,
             shown,
         });
     }
 
-    /// The innermost call of a thread ends.
+    /// The innermost call of a track ends.
     pub(super) fn leave(
         &mut self,
-        thread: ThreadId,
+        track: Track,
         end: u64,
-        frame: &str,
+        (frame, task): (&str, Option<&str>),
         shown: Option<AnyValue>,
     ) -> Option<Span> {
-        let open = self.open.get_mut(&thread)?;
+        let open = self.open.get_mut(&track)?;
         let call = open.pop()?;
         let outer = open.last().map(|outer| outer.place.span);
         if open.is_empty() {
-            self.open.remove(&thread);
+            self.open.remove(&track);
         }
         let (name, place) = source(frame).unwrap_or((frame, ("", 0)));
-        let mut attributes = of_thread(thread);
+        let mut attributes = of_track(track, task);
         if !place.0.is_empty() {
             attributes.push(attribute("code.function.name", text(name)));
             attributes.push(attribute("code.file.path", text(place.0)));
@@ -127,7 +127,9 @@ impl Spans {
     }
 }
 
-/// The attributes that name a thread.
-pub(super) fn of_thread(thread: ThreadId) -> Vec<KeyValue> {
-    vec![attribute("thread.id", number(thread.thread.into()))]
+/// The attributes that name a thread, and the task of asyncio that it runs.
+pub(super) fn of_track(track: Track, task: Option<&str>) -> Vec<KeyValue> {
+    let thread = attribute("thread.id", number(track.thread.into()));
+    let task = task.map(|task| attribute("asyncio.task.name", text(task)));
+    [Some(thread), task].into_iter().flatten().collect()
 }
