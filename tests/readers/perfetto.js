@@ -107,8 +107,14 @@ const columns = [];
 const values = [];
 
 setTimeout(() => {
-  ask(APPEND, bytes(101, fs.readFileSync(trace)));
-  ask(FINISH);
-  ask(QUERY, bytes(103, bytes(1, Buffer.from(sql))));
-  while (values.length) console.log(values.splice(0, columns.length).join('\t'));
+  try {
+    ask(APPEND, bytes(101, fs.readFileSync(trace)));
+    ask(FINISH);
+    ask(QUERY, bytes(103, bytes(1, Buffer.from(sql))));
+    while (values.length) console.log(values.splice(0, columns.length).join('\t'));
+  } catch (error) {
+    // Node would show the line of the worker, which has all of it.
+    console.error(error.message);
+    process.exitCode = 1;
+  }
 }, 0);
