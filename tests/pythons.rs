@@ -58,6 +58,49 @@ fn frames_command(python: &Python, script: &str, file: &str) -> String {
     format!("{} {script} {file} {wait}", python.command.join(" "))
 }
 
+/// What is made in no version is refused with the reason, and what there is instead; a misspelt name is answered with all that
+/// the process has.
+#[test]
+fn each_says_what_it_has_and_why_not() {
+    each("refusals", |python| {
+        if python.root != Path::new("/") {
+            return Some("another program starts it, and what it lacks is told at the end");
+        }
+        let command = format!("{} -c pass", python.command.join(" "));
+        let refused = |name: &str| {
+            let program = format!("python$target:::{name} {{}}");
+            let mut rdtrace = bounded_rdtrace();
+            let output = rdtrace.args(["-qn", &program, "-c", &command]).output();
+            let output = output.unwrap();
+            assert!(!output.status.success(), "{name}: {}", python.name());
+            String::from_utf8(output.stderr).unwrap()
+        };
+        for (name, instead) in [
+            ("exception-caught", "PyTraceBack_Here"),
+            ("cfunction-entry", "builtin_len"),
+        ] {
+            let said = refused(name);
+            for part in ["why: ", "version", instead] {
+                assert!(said.contains(part), "{said}");
+            }
+        }
+        let said = refused("gil-wiat");
+        for name in [
+            "exception-raise",
+            "function-entry",
+            "gil-acquire",
+            "gil-wait",
+        ] {
+            assert!(
+                said.contains(&format!("{name}, ")) || said.contains(&format!("{name}\n")),
+                "{said}"
+            );
+        }
+        assert!(said.contains("did you mean `gil-wait`?"), "{said}");
+        None
+    });
+}
+
 /// Each exception is raised once, whatever it passes through, with its class, its message and its place.
 #[test]
 fn each_tells_what_is_raised() {

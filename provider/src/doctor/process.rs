@@ -49,8 +49,20 @@ pub(super) fn diagnose(
             ..Diagnosis::default()
         };
     }
-    let own = all(catalog, format!("{provider}{pid}"));
     let part = of_interpreter(provider);
+    let mut own = all(catalog, format!("{provider}{pid}"));
+    // Some are meant by their names only.
+    if let Some(part) = part {
+        for name in part.known_names() {
+            if own.iter().all(|probe| probe.desc.name != name) {
+                own.extend(catalog.list(&ProbeDesc {
+                    provider: format!("{provider}{pid}"),
+                    name: name.to_owned(),
+                    ..ProbeDesc::default()
+                }));
+            }
+        }
+    }
     let files = catalog.files_of(pid);
     let lacking = Lacking {
         pid,

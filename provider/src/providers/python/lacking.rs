@@ -68,6 +68,7 @@ pub(super) fn why_lacking(process: &Lacking<'_>) -> Why {
         }
         (None, _) => Vec::new(),
     };
+    let lines = never_made(process.name).map_or(lines, |never| never.map(str::to_owned).into());
     Why {
         runs: python.map(|python| python.to_string()),
         lines,
@@ -92,6 +93,25 @@ pub(super) fn python_children(pid: u32, is_python: impl Fn(u32) -> bool) -> Opti
         "it has started Python: {}{more}; `-p {first}` traces that process, -x followfork all of them",
         names.join(", ")
     ))
+}
+
+/// Why a probe that one may look for is made in no version, and what there is instead.
+fn never_made(name: &str) -> Option<[&'static str; 2]> {
+    match name {
+        "exception-caught" => Some([
+            "why: where an exception is caught the interpreter calls nothing, and no place in its code was found that is passed \
+             exactly then, in any version",
+            "instead: `exception-raise` tells where one is raised; pid$target::PyTraceBack_Here:entry fires for each function \
+             that it comes to (examples/exceptions.d)",
+        ]),
+        "cfunction-entry" | "cfunction-return" => Some([
+            "why: functions written in C are called by their addresses from many places of the interpreter, which differ from \
+             version to version, and some of which one call passes twice",
+            "instead: a function of a library or of the interpreter itself is traced by its own name, \
+             pid$target::builtin_len:entry, where the file has symbols; ustack() shows which Python function has called it",
+        ]),
+        _ => None,
+    }
 }
 
 /// Why this version lacks a marker, why none can be made in its place, and what to do.
