@@ -61,6 +61,11 @@ impl Checker<'_> {
                 let message = format!("{} '{word}' may not be referenced as scalar", kind.words());
                 return self.plain_error(Tag::IdentBadref, value.span, &message);
             }
+            if op.is_some() {
+                self.known_for(name, target.span)?;
+            } else if let ast::ExprKind::Aggregation(other) = &base_of(value).kind {
+                self.stray_aggregation(other, value.span)?;
+            }
             return self.not_aggregating(name, value.span);
         };
         let (prototype, kind) = match names::function(&function.text) {
@@ -72,10 +77,7 @@ impl Checker<'_> {
             None => return self.unknown_function(function),
         };
         if op.is_some() {
-            if !self.aggregations.contains_key(name) {
-                let message = format!("@{name} has not yet been declared or assigned");
-                return self.plain_error(Tag::VarUndef, target.span, &message);
-            }
+            self.known_for(name, target.span)?;
             return self.not_aggregating(name, span);
         }
         let keys = if let ast::ExprKind::Index(_, keys) = &target.kind {
@@ -91,6 +93,15 @@ impl Checker<'_> {
             value: call.value,
             increment: call.increment,
         })
+    }
+
+    /// An aggregation that `+=` and its like need.
+    fn known_for(&mut self, name: &str, span: Span) -> Checked<()> {
+        if self.aggregations.contains_key(name) {
+            return Ok(());
+        }
+        let message = format!("@{name} has not yet been declared or assigned");
+        self.plain_error(Tag::VarUndef, span, &message)
     }
 
     fn not_aggregating<T>(&mut self, name: &str, span: Span) -> Checked<T> {
@@ -472,6 +483,10 @@ impl Checker<'_> {
         }
         if steps > factor && steps % factor != 0 {
             let message = "llquantize() argument #4 (steps) must be a multiple of argument #1 (factor) when steps>factor";
+            return self.plain_error(Tag::LlquantStepval, args[3].span, message);
+        }
+        if steps > factor && low == 0 && u32::from(factor).pow(2) % u32::from(steps) != 0 {
+            let message = "llquantize() argument #4 (steps) must evenly divide the square of argument #1 (factor) when steps>factor and lmag==0";
             return self.plain_error(Tag::LlquantStepval, args[3].span, message);
         }
         Ok(AggFunc::Llquantize {

@@ -46,6 +46,9 @@ pub fn parse_format(text: &[u8]) -> Result<Format, String> {
             BadConversion::Percent => format!(
                 "format conversion #{number} cannot be combined with other format flags: %%"
             ),
+            BadConversion::Positional => {
+                format!("format conversion #{number} uses unsupported positional format (%n$)")
+            }
             BadConversion::Cut => {
                 format!("format conversion #{number} name expected before end of format string")
             }
@@ -72,6 +75,8 @@ enum BadConversion {
     Unsupported(String),
     /// `%5%`.
     Percent,
+    /// `%2$d`.
+    Positional,
     /// The format ends in it.
     Cut,
 }
@@ -97,6 +102,9 @@ fn parse_conversion(text: &str) -> Result<(Conversion, usize), BadConversion> {
         at += 1;
     }
     let width = amount(text, &mut at);
+    if matches!(width, Some(Amount::Fixed(_))) && peek(at) == Some('$') {
+        return Err(BadConversion::Positional);
+    }
     let precision = if peek(at) == Some('.') {
         at += 1;
         Some(amount(text, &mut at).unwrap_or(Amount::Fixed(0)))
