@@ -18,6 +18,8 @@ pub(crate) struct Faulting {
     /// Where all of them lead.
     pub(crate) handler: Label,
     pub(crate) epid: u32,
+    /// Its number, which is `arg2` of ERROR.
+    pub(crate) number: usize,
     /// The probes that share the clause, if there are several.
     pub(crate) shared: Option<Shared>,
     pub(crate) end: Label,
@@ -65,7 +67,7 @@ impl Unit<'_> {
             }
             emit_fault_record(emit, RING, &slots)?;
             let start = emit.asm.here();
-            self.error_clauses(emit, &slots)?;
+            self.error_clauses(emit, &slots, clause.number)?;
             longest = longest.max(emit.asm.here() - start);
             if may_exit && self.source != Source::End {
                 leave_if_exited(emit, leave);
@@ -79,8 +81,13 @@ impl Unit<'_> {
         Ok(longest)
     }
 
-    /// Emits the clauses of ERROR; what faults in them is only counted.
-    fn error_clauses(&self, emit: &mut Emit<'_>, slots: &FaultSlots) -> Emitted<()> {
+    /// Emits the clauses of ERROR for the faults of a clause; what faults in them is only counted.
+    fn error_clauses(
+        &self,
+        emit: &mut Emit<'_>,
+        slots: &FaultSlots,
+        faulting: usize,
+    ) -> Emitted<()> {
         let compiler = self.compiler;
         if compiler.error_clauses.is_empty() {
             return Ok(());
@@ -89,7 +96,7 @@ impl Unit<'_> {
         let heap = emit.save_heap(Span::default())?;
         for (enabled, &epid) in compiler.error_clauses.iter().zip(self.error_epids) {
             let clause = &compiler.program.clauses[enabled.clause];
-            let mut machine = trampoline::error_machine(&enabled.probe, Some(slots));
+            let mut machine = trampoline::error_machine(&enabled.probe, Some((slots, faulting)));
             machine.epid = epid;
             machine.timer = outer.timer;
             machine.kernel_stack = outer.kernel_stack;

@@ -177,7 +177,7 @@ impl<'u> Parts<'u> {
         emit: &mut Emit<'_>,
         ways: &mut Ways,
         held: Option<Held>,
-        (epid, before): (u32, &FetchedValues),
+        (clause, before): ((u32, usize), &FetchedValues),
     ) -> Emitted<()> {
         if !self.is_full(emit) {
             return Ok(());
@@ -191,7 +191,7 @@ impl<'u> Parts<'u> {
         emit.asm.bind(ways.end);
         emit.fetched_only(before);
         emit.go_on_in(self.maps(), (next, 1), &slots)?;
-        self.clause_faults(emit, ways, epid, 0);
+        self.clause_faults(emit, ways, clause, 0);
         self.next(emit)?;
         emit.fetched_only(&here);
         self.enter(emit, with_record);
@@ -207,7 +207,7 @@ impl<'u> Parts<'u> {
         &mut self,
         emit: &mut Emit<'_>,
         ways: &Ways,
-        epid: u32,
+        (epid, number): (u32, usize),
         start: usize,
     ) {
         let faults = emit.take_faults();
@@ -216,6 +216,7 @@ impl<'u> Parts<'u> {
                 faults,
                 handler: ways.fault,
                 epid,
+                number,
                 shared: emit.machine.shared.clone(),
                 end: ways.end,
             });

@@ -369,7 +369,9 @@ impl Unit<'_> {
             clause,
             &plan,
             &mut ways,
-            &mut |emit, ways, held| parts.between_statements(emit, ways, held, (epid, &before)),
+            &mut |emit, ways, held| {
+                parts.between_statements(emit, ways, held, ((epid, number), &before))
+            },
         )?;
         if parts.number() != start.0 {
             start.1 = 0;
@@ -377,7 +379,7 @@ impl Unit<'_> {
         emit.asm.bind(ways.end);
         parts.after_clause(emit, &before);
         debug_assert!(emit.stack.idle(), "a clause gives its registers back");
-        parts.clause_faults(emit, &ways, epid, start.1);
+        parts.clause_faults(emit, &ways, (epid, number), start.1);
         Ok(plan.layout)
     }
 }

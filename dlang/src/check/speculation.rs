@@ -42,15 +42,11 @@ impl Checker<'_> {
                 self.done.commit = true;
                 [
                     (
-                        done.commit,
-                        Tag::DrecComm,
-                        "data-recording actions may not follow commit( )",
-                    ),
-                    (
                         done.data,
                         Tag::CommDrec,
                         "commit( ) may not follow data-recording action(s)",
                     ),
+                    NOTHING,
                     NOTHING,
                 ]
             }
