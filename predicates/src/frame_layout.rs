@@ -17,6 +17,8 @@ pub struct Frames {
     /// Where in the scratch the Python functions are listed that `ustack()` puts between the frames of a program;
     /// `None` if it shows the program's own frames alone. [`Frames::listed`] has how many words.
     pub mixed: Option<u32>,
+    /// Where in the scratch the part of a program's stack is that has been read, if stacks of programs are asked for.
+    pub window: u32,
 }
 
 /// How many frames stacks have.
@@ -31,6 +33,10 @@ pub struct FrameLimits {
     /// The same of `jstack()`.
     pub python: u32,
 }
+
+/// How much of a program's stack is read at once: a read costs as much as a hundred instructions, however little it
+/// reads, and frames are small.
+pub(crate) const WINDOW: u32 = 512;
 
 /// The most frames that `jstack()` gives.
 pub const MOST_PYTHON_FRAMES: u32 = 4096;

@@ -49,7 +49,7 @@ pub(crate) struct MixedSlots {
     addresses: Words,
     list: Words,
     /// The next place.
-    place: i16,
+    pub(crate) place: i16,
     /// The number of the word in the list that comes next.
     next: i16,
     /// Not 0 while functions are put in the place of a frame.

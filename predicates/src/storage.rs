@@ -31,7 +31,7 @@ use dlang::program::{Program, Scope, VarId, Variable};
 use dlang::types::Type;
 
 use crate::asm::MapRef;
-use crate::frame_layout::{FrameLimits, Frames, UnwindMaps};
+use crate::frame_layout::{FrameLimits, Frames, UnwindMaps, WINDOW};
 use crate::python::{ObjectRegion, PythonName};
 use crate::python_layout::{PythonFrames, PythonMaps};
 
@@ -468,6 +468,9 @@ impl Storage {
             strsize.clamp(8, LONGEST_TEXT).next_multiple_of(8),
         );
         let element = (texts.0 + TEXTS * texts.1, largest_struct(program, strsize));
+        let listed = |limits: FrameLimits| {
+            if sizes.mixed { 8 * limits.listed() } else { 0 }
+        };
         let frames = sizes.frames.map(|(map, limits)| Frames {
             at: element.0 + 2 * element.1,
             limits,
@@ -476,10 +479,11 @@ impl Storage {
             mixed: sizes
                 .mixed
                 .then_some(element.0 + 2 * element.1 + limits.bytes()),
+            window: element.0 + 2 * element.1 + limits.bytes() + listed(limits),
         });
-        let listed = |frames: &Frames| frames.mixed.map_or(0, |_| 8 * frames.limits.listed());
-        let frames_size = frames.map_or(0, |frames| frames.limits.bytes() + listed(&frames));
-        let after = element.0 + 2 * element.1 + frames_size;
+        let after = frames.map_or(element.0 + 2 * element.1, |frames| {
+            frames.window + frames.unwind.map_or(0, |_| WINDOW)
+        });
         let objects = sizes.objects.then(|| ObjectRegion::new(after, strsize));
         let objects_size = objects.map_or(0, |region| region.bytes().next_multiple_of(8));
         let behind = after + objects_size;

@@ -41,7 +41,7 @@ use unwind::rule::{
 use crate::asm::{Label, MapRef};
 use crate::emit::{Emit, Emitted, imm};
 pub use crate::frame_layout::UnwindMaps;
-use crate::frame_layout::{COUNT, Frames, PROCESS};
+use crate::frame_layout::{COUNT, Frames, PROCESS, WINDOW};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::mixed::MixedSlots;
 use crate::words::Words;
@@ -82,12 +82,18 @@ pub(crate) struct Slots {
     ranges: i16,
     pub(crate) cfa: i16,
     pub(crate) rule: i16,
-    /// What is read of the stack.
+    /// What is read of the stack; to the verifier the first two words are numbers in every turn, and the rest bytes.
     pub(crate) read: i16,
+    /// Where the part of the stack starts that is in the window; 0 if none is, -1 if too little of the stack is there.
+    window: i16,
 }
 
 impl Slots {
     pub(crate) const READ: i16 = 56;
+    /// The words of it that are numbers.
+    pub(crate) const NUMBERS: i16 = 16;
+    /// All of them.
+    const BYTES: i16 = Self::READ + 8 * 11;
 }
 
 impl Emit<'_> {
@@ -106,7 +112,7 @@ impl Emit<'_> {
             Some(list) => Some(self.start_mixing((frames.addresses(), list), slots, span)?),
             None => None,
         };
-        for slot in [slots.count, slots.before] {
+        for slot in [slots.count, slots.before, slots.window] {
             self.clear_slot(slot, span)?;
         }
         let out = self.asm.label();
@@ -118,7 +124,18 @@ impl Emit<'_> {
         self.asm.store(Size::Double, Reg::FP, slots.at, Reg::R0);
         self.program_registers(slots, out);
         self.ranges_of_process(slots, maps);
-        self.walk(frames, maps, (slots, mixed), wanted, out);
+        if let Some(mixed) = mixed {
+            let python = self.asm.label();
+            self.asm.load(Size::Double, Reg::R1, Reg::FP, mixed.place);
+            self.unlink(Reg::R1);
+            self.asm.jump_if_imm(Cond::Ne, Reg::R1, 0, python);
+            self.walk_alone(frames, maps, slots, wanted, out, span)?;
+            self.asm.jump(out);
+            self.asm.bind(python);
+            self.walk(frames, maps, (slots, Some(mixed)), wanted, out);
+        } else {
+            self.walk_alone(frames, maps, slots, wanted, out, span)?;
+        }
         self.asm.bind(out);
         if let Some(mixed) = mixed {
             self.put_python_beyond(mixed, slots, wanted, span)?;
@@ -127,7 +144,7 @@ impl Emit<'_> {
         self.asm.alu_imm(Alu::Add, Reg::R1, imm(frames.at));
         self.asm.load(Size::Double, Reg::R0, Reg::FP, slots.count);
         self.asm.store(Size::Word, Reg::R1, COUNT, Reg::R0);
-        self.stack.give_buffer(slots.read, Slots::READ + 8 * 10);
+        self.stack.give_buffer(slots.read, Slots::BYTES);
         if let Some(mixed) = mixed {
             self.end_mixing(mixed);
         }
@@ -135,7 +152,7 @@ impl Emit<'_> {
     }
 
     fn walk_slots(&mut self, span: Span) -> Emitted<Slots> {
-        let read = self.buffer(Slots::READ + 8 * 10, span)?;
+        let read = self.buffer(Slots::BYTES, span)?;
         let word = |n: i16| read + Slots::READ + 8 * n;
         Ok(Slots {
             pc: word(0),
@@ -148,6 +165,7 @@ impl Emit<'_> {
             ranges: word(7),
             cfa: word(8),
             rule: word(9),
+            window: word(10),
             read,
         })
     }
@@ -193,6 +211,24 @@ impl Emit<'_> {
         self.asm.bind(done);
     }
 
+    /// Walks the stack of a program in which there is no Python function: what is read of it is read through the window.
+    fn walk_alone(
+        &mut self,
+        frames: Frames,
+        maps: UnwindMaps,
+        slots: Slots,
+        wanted: u32,
+        out: Label,
+        span: Span,
+    ) -> Emitted<()> {
+        // As in the turns that follow.
+        for at in (0..Slots::NUMBERS).step_by(8) {
+            self.clear_slot(slots.read + at, span)?;
+        }
+        self.walk(frames, maps, (slots, None), wanted, out);
+        Ok(())
+    }
+
     fn walk(
         &mut self,
         frames: Frames,
@@ -222,15 +258,16 @@ impl Emit<'_> {
         self.find_rule(maps, slots, out);
         self.keep_found(maps, slots, out);
         self.asm.bind(found);
-        self.find_cfa(slots, signal, out);
+        let alone = mixed.is_none();
+        self.find_cfa(slots, alone, signal, out);
         if let Some(mixed) = mixed {
             self.begin_python_call(mixed, slots, again);
         }
         self.asm.bind(caller);
-        self.find_caller(slots, out);
+        self.find_caller(alone.then_some(frames), slots, out);
         self.asm.jump(again);
         self.asm.bind(signal);
-        self.find_interrupted(slots, out);
+        self.find_interrupted(slots, alone, out);
         self.asm.jump(again);
     }
 
@@ -364,7 +401,7 @@ impl Emit<'_> {
     }
 
     /// Computes the CFA. Leaves for `signal` where a handler was called.
-    fn find_cfa(&mut self, slots: Slots, signal: Label, out: Label) {
+    fn find_cfa(&mut self, slots: Slots, alone: bool, signal: Label, out: Label) {
         let [others, plt, in_memory, register, done] = [(); 5].map(|()| self.asm.label());
         self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.rule);
         // r2 = offset, with its sign.
@@ -399,6 +436,9 @@ impl Emit<'_> {
         self.asm.bind(in_memory);
         self.asm.alu(Alu::Add, Reg::R3, Reg::R2);
         self.read_stack(slots.read, 8, out);
+        if alone {
+            self.read_as_numbers(slots);
+        }
         self.asm.load(Size::Double, Reg::R3, Reg::FP, slots.read);
         self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.rule);
         self.asm.alu_imm(Alu::And, Reg::R1, imm(kind::AND_8));
@@ -454,12 +494,110 @@ impl Emit<'_> {
         self.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, out);
     }
 
-    /// The registers of the caller, by CFA and rule.
-    fn find_caller(&mut self, slots: Slots, out: Label) {
-        let [same, near, unknown, failed, have] = [(); 5].map(|()| self.asm.label());
-        self.asm.load(Size::Double, Reg::R3, Reg::FP, slots.cfa);
-        self.asm.alu_imm(Alu::Add, Reg::R3, -16);
+    /// Reads the last two words of the frame, those below the CFA: from the window, which is filled anew if they are not in
+    /// it. Where less of the stack is there than the window takes, as at its start, they are read by themselves from then on.
+    ///
+    /// ```text
+    ///     if (window == -1) goto direct;
+    ///     if (window == 0 || cfa - 16 - window > WINDOW - 16) {
+    ///         window = min(max(sp, cfa - 64), cfa - 16);     // with the registers that are saved there
+    ///         if (bpf_probe_read_user(bytes, WINDOW, window) != 0) { window = -1; goto direct; }
+    ///     }
+    ///     read = bytes[cfa - 16 - window .. +16];
+    /// ```
+    fn read_end_of_frame(&mut self, frames: Frames, slots: Slots, out: Label) {
+        /// So many bytes are looked at of what a frame has saved.
+        const SAVED: i32 = 64;
+        let last = imm(WINDOW - 16);
+        let [direct, fill, not_below, not_above, within, failed, done] =
+            [(); 7].map(|()| self.asm.label());
+        self.end_of_frame(Reg::R3, slots);
+        self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.window);
+        self.unlink(Reg::R1);
+        self.asm.jump_if_imm(Cond::Eq, Reg::R1, 0, fill);
+        self.asm.jump_if_imm(Cond::Eq, Reg::R1, -1, direct);
+        self.asm.mov(Reg::R2, Reg::R3);
+        self.asm.alu(Alu::Sub, Reg::R2, Reg::R1);
+        self.through_memory(Reg::R2, Reg::R1);
+        self.asm.jump_if_imm(Cond::Le, Reg::R2, last, within);
+        self.asm.bind(fill);
+        self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.cfa);
+        self.asm.alu_imm(Alu::Add, Reg::R1, -SAVED);
+        self.asm.load(Size::Double, Reg::R2, Reg::FP, slots.sp);
+        self.asm.jump_if(Cond::Ge, Reg::R1, Reg::R2, not_below);
+        self.asm.mov(Reg::R1, Reg::R2);
+        self.asm.bind(not_below);
+        self.asm.jump_if(Cond::Le, Reg::R1, Reg::R3, not_above);
+        self.asm.mov(Reg::R1, Reg::R3);
+        self.asm.bind(not_above);
+        self.through_memory(Reg::R1, Reg::R2);
+        self.asm.store(Size::Double, Reg::FP, slots.window, Reg::R1);
+        self.asm.mov(Reg::R3, Reg::R1);
+        self.scratch_known(Reg::R1);
+        self.asm.alu_imm(Alu::Add, Reg::R1, imm(frames.window));
+        self.asm.mov_imm(Reg::R2, WINDOW.into());
+        self.asm.call(Helper::ProbeReadUser);
+        self.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, failed);
+        self.end_of_frame(Reg::R2, slots);
+        self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.window);
+        self.asm.alu(Alu::Sub, Reg::R2, Reg::R1);
+        self.through_memory(Reg::R2, Reg::R1);
+        // It is within now; the verifier does not know.
+        self.asm.jump_if_imm(Cond::Gt, Reg::R2, last, failed);
+        self.asm.bind(within);
+        self.in_window(frames);
+        for at in [0, 8] {
+            self.asm.load(Size::Double, Reg::R0, Reg::R1, at);
+            self.asm
+                .store(Size::Double, Reg::FP, slots.read + at, Reg::R0);
+        }
+        self.asm.jump(done);
+        self.asm.bind(failed);
+        // -1, which the verifier does not know.
+        self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.count);
+        self.asm.mov(Reg::R2, Reg::R1);
+        self.asm.alu_imm(Alu::Add, Reg::R2, 1);
+        self.asm.alu(Alu::Sub, Reg::R1, Reg::R2);
+        self.asm.store(Size::Double, Reg::FP, slots.window, Reg::R1);
+        self.asm.bind(direct);
+        self.end_of_frame(Reg::R3, slots);
         self.read_stack(slots.read, 16, out);
+        self.read_as_numbers(slots);
+        self.asm.bind(done);
+    }
+
+    /// `dst = cfa - 16`.
+    fn end_of_frame(&mut self, dst: Reg, slots: Slots) {
+        self.asm.load(Size::Double, dst, Reg::FP, slots.cfa);
+        self.asm.alu_imm(Alu::Add, dst, -16);
+    }
+
+    /// `r1 = address in the window`, of the byte `r2`, which the verifier knows to be in it.
+    fn in_window(&mut self, frames: Frames) {
+        self.scratch_known(Reg::R1);
+        self.asm.alu_imm(Alu::Add, Reg::R1, imm(frames.window));
+        self.asm.alu(Alu::Add, Reg::R1, Reg::R2);
+    }
+
+    /// Has the verifier take what a helper has read for numbers, as it is in the turns in which none has. Destroys `r0`.
+    fn read_as_numbers(&mut self, slots: Slots) {
+        for at in (0..Slots::NUMBERS).step_by(8) {
+            self.asm
+                .load(Size::Double, Reg::R0, Reg::FP, slots.read + at);
+            self.asm
+                .store(Size::Double, Reg::FP, slots.read + at, Reg::R0);
+        }
+    }
+
+    /// The registers of the caller, by CFA and rule; with `frames` read through the window in their scratch.
+    fn find_caller(&mut self, frames: Option<Frames>, slots: Slots, out: Label) {
+        let [same, near, unknown, failed, have] = [(); 5].map(|()| self.asm.label());
+        if let Some(frames) = frames {
+            self.read_end_of_frame(frames, slots, out);
+        } else {
+            self.end_of_frame(Reg::R3, slots);
+            self.read_stack(slots.read, 16, out);
+        }
         self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.rule);
         self.asm.alu_imm(Alu::Rsh, Reg::R1, imm(RBP_SHIFT));
         self.asm.alu_imm(Alu::And, Reg::R1, imm(RBP_MASK));
@@ -475,6 +613,19 @@ impl Emit<'_> {
         self.asm.alu_imm(Alu::Lsh, Reg::R1, 3);
         self.asm.alu(Alu::Sub, Reg::R3, Reg::R1);
         self.asm.bind(at_rbp);
+        if let Some(frames) = frames {
+            let outside = self.asm.label();
+            self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.window);
+            self.asm.mov(Reg::R2, Reg::R3);
+            self.asm.alu(Alu::Sub, Reg::R2, Reg::R1);
+            self.through_memory(Reg::R2, Reg::R1);
+            self.asm
+                .jump_if_imm(Cond::Gt, Reg::R2, imm(WINDOW - 8), outside);
+            self.in_window(frames);
+            self.asm.load(Size::Double, Reg::R1, Reg::R1, 0);
+            self.asm.jump(have);
+            self.asm.bind(outside);
+        }
         self.read_stack(slots.read + 16, 8, failed);
         self.asm
             .load(Size::Double, Reg::R1, Reg::FP, slots.read + 16);
@@ -493,6 +644,7 @@ impl Emit<'_> {
         self.asm.store(Size::Double, Reg::FP, slots.sp, Reg::R1);
         self.asm
             .load(Size::Double, Reg::R1, Reg::FP, slots.read + 8);
+        self.unlink(Reg::R1);
         self.asm.jump_if_imm(Cond::Lt, Reg::R1, NO_CODE, out);
         self.asm.store(Size::Double, Reg::FP, slots.pc, Reg::R1);
         // 1, which the verifier does not know: r1 is not 0.
@@ -504,7 +656,7 @@ impl Emit<'_> {
     }
 
     /// The registers that a signal's handler interrupted.
-    fn find_interrupted(&mut self, slots: Slots, out: Label) {
+    fn find_interrupted(&mut self, slots: Slots, alone: bool, out: Label) {
         self.asm.load(Size::Double, Reg::R3, Reg::FP, slots.sp);
         self.asm.alu_imm(Alu::Add, Reg::R3, ucontext::BP);
         self.read_stack(slots.read, ucontext::BYTES, out);
@@ -517,6 +669,10 @@ impl Emit<'_> {
                 .load(Size::Double, Reg::R1, Reg::FP, slots.read + offset);
             self.asm.store(Size::Double, Reg::FP, slot, Reg::R1);
         }
+        if alone {
+            self.read_as_numbers(slots);
+        }
+        self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.pc);
         self.asm.jump_if_imm(Cond::Lt, Reg::R1, NO_CODE, out);
         // 0, which the verifier does not know.
         self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.count);
