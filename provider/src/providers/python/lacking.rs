@@ -99,14 +99,14 @@ pub(super) fn python_children(pid: u32, is_python: impl Fn(u32) -> bool) -> Opti
 fn never_made(name: &str) -> Option<[&'static str; 2]> {
     match name {
         "exception-caught" => Some([
-            "why: where an exception is caught the interpreter calls nothing, and no place in its code was found that is passed \
-             exactly then, in any version",
+            "why: where an exception is caught the interpreter calls no function; the place in its own code is not looked for yet, \
+             in any version",
             "instead: `exception-raise` tells where one is raised; pid$target::PyTraceBack_Here:entry fires for each function \
              that it comes to (examples/exceptions.d)",
         ]),
         "cfunction-entry" | "cfunction-return" => Some([
             "why: functions written in C are called by their addresses from many places of the interpreter, which differ from \
-             version to version, and some of which one call passes twice",
+             version to version; they are not looked for yet",
             "instead: a function of a library or of the interpreter itself is traced by its own name, \
              pid$target::builtin_len:entry, where the file has symbols; ustack() shows which Python function has called it",
         ]),
