@@ -384,6 +384,7 @@ impl Subject {
                 called: None,
                 insns: vec![0xb7, 0x95], // r0 = 0; exit
                 relocations: Vec::new(),
+                functions: Vec::new(),
             };
             session.load(&program).expect("an empty program loads");
             session

@@ -8,12 +8,13 @@ use actions::follow::FollowFields;
 use actions::frames::FrameOptions;
 use actions::lower::{
     Extras, LowerOptions, PART_LENGTH, finds_python, keeps_stacks, mixes, uses_ancestors,
-    walks_processes, wants_may_goto,
+    walks_processes, wants_open_loops,
 };
 use dlang::program::Program;
+use predicates::asm::OpenLoops;
 use predicates::storage::TaskFields;
 use provider::catalog::Catalog;
-use provider::features::KernelFeatures;
+use provider::features::{self, KernelFeatures};
 use provider::probe::ProbeKind;
 
 use crate::buffers::aggregated_bytes;
@@ -97,11 +98,12 @@ pub(crate) fn code_options(
             )
         },
         part_length: PART_LENGTH,
-        may_goto: (meant.files
+        open_loops: (meant.files
             || walks_processes(program)
             || finds_python(program)
-            || wants_may_goto(program, output.strsize))
-            && KernelFeatures::may_goto(),
+            || wants_open_loops(program, output.strsize))
+        .then(open_loops)
+        .flatten(),
         follow,
         grows,
         frames: FrameOptions {
@@ -117,6 +119,14 @@ pub(crate) fn code_options(
         },
         nests: meant.kernel,
     }
+}
+
+/// How the kernel has loops without a bound.
+fn open_loops() -> Option<OpenLoops> {
+    KernelFeatures::open_loops().map(|loops| match loops {
+        features::OpenLoops::MayGoto => OpenLoops::MayGoto,
+        features::OpenLoops::Calls => OpenLoops::Calls,
+    })
 }
 
 /// Whether any description may mean probes in files, found now or later.

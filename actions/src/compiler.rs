@@ -8,7 +8,7 @@ use dlang::program::{
 };
 use dlang::types::Type;
 use dlang::walk::each_part;
-use predicates::asm::MapRef;
+use predicates::asm::{MapRef, OpenLoops};
 use predicates::emit::MachineState;
 use predicates::python::{Python, PythonName};
 use predicates::python_layout::PythonMaps;
@@ -39,9 +39,10 @@ fn record_size(program: &Program) -> u32 {
 /// instructions each.
 const CLOSED_LOOPS: u32 = 2;
 
-/// Whether a program may have loops that need `may_goto`: it goes through many strings, or long ones.
+/// Whether a program may have loops that the verifier should not follow turn by turn: it goes through many strings, or
+/// long ones.
 #[must_use]
-pub fn wants_may_goto(program: &Program, strsize: u32) -> bool {
+pub fn wants_open_loops(program: &Program, strsize: u32) -> bool {
     fn loops(expr: &Expr) -> u32 {
         if reads_object(expr) {
             return CLOSED_LOOPS + 1;
@@ -192,7 +193,12 @@ impl Compiler {
             strsize,
             record,
             key: tables.largest_key,
-            open_loops_after: options.may_goto.then_some(CLOSED_LOOPS),
+            open_loops: options.open_loops,
+            closed_loops: match options.open_loops {
+                Some(OpenLoops::MayGoto) | None => CLOSED_LOOPS,
+                // An open loop is a call for each character.
+                Some(OpenLoops::Calls) => u32::MAX,
+            },
             copied: if asks { options.scratchsize } else { 0 },
             nests: options.nests,
             task: options.task,

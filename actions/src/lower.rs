@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use dlang::diag::Span;
 use dlang::format::{Format, Piece, Spec};
 use dlang::program::{Action, Builtin, Expr, ExprKind, Program, StmtKind, Subroutine};
-use predicates::asm::{Code, MapRef};
+use predicates::asm::{Code, MapRef, OpenLoops};
 use predicates::emit::{Refusal, Rodata};
 use predicates::part::PartMaps;
 use predicates::storage::{COUNTERS, has_process};
@@ -17,7 +17,7 @@ use provider::object::{
 };
 use provider::probe::ProbeKind;
 
-pub use crate::compiler::{Compiler, reads_objects, wants_may_goto};
+pub use crate::compiler::{Compiler, reads_objects, wants_open_loops};
 use crate::follow::Keeping;
 pub use crate::frames::{finds_python, keeps_stacks, mixes, names_tasks, walks_processes};
 use crate::maps::{COUNTERS_MAP, program_name};
@@ -154,8 +154,9 @@ impl Compiler {
     /// The maps that the trampolines of these probes need, if they are not there yet.
     fn trampolines_maps(&mut self, enabled: &[Enabled]) -> Vec<MapSpec> {
         let probes = enabled.iter().map(|enabled| &*enabled.probe);
-        let may_goto = self.options.may_goto;
-        let maps = self.kind_maps.add(probes, self.next_map, may_goto);
+        // Those of the older kind were tried with stacks of programs only.
+        let loops = self.options.open_loops == Some(OpenLoops::MayGoto);
+        let maps = self.kind_maps.add(probes, self.next_map, loops);
         self.next_map += u32::try_from(maps.len()).expect("there are few maps");
         maps
     }
@@ -446,6 +447,7 @@ fn encode(code: &Code, name: String, context: Context) -> object::Program {
         context,
         called: None,
         insns: code.insns.iter().map(|insn| insn.encode()).collect(),
+        functions: code.functions.clone(),
         relocations: code
             .maps
             .iter()

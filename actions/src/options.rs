@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use predicates::asm::OpenLoops;
 use predicates::storage::TaskFields;
 use provider::probe::Probe;
 
@@ -28,8 +29,8 @@ pub struct LowerOptions {
     pub extras: Extras,
     /// What is known of the kernel's tasks.
     pub task: TaskFields,
-    /// Whether the kernel has the instruction `may_goto` (Linux 6.9).
-    pub may_goto: bool,
+    /// How the kernel has loops without a bound, if the program may need some and it has any.
+    pub open_loops: Option<OpenLoops>,
     /// How many instructions a program has at which it is cut into parts:
     /// [`PART_LENGTH`](crate::lower::PART_LENGTH), or less in tests.
     pub part_length: usize,

@@ -20,7 +20,7 @@
 use std::collections::BTreeSet;
 
 use dlang::diag::Span;
-use predicates::asm::{Code, JumpTooFar, Label};
+use predicates::asm::{Code, Label, Unfinished};
 use predicates::emit::{Emit, Emitted, FetchedValues};
 use predicates::insn::{Reg, Size};
 use predicates::part::{Part, PartMaps, Slot};
@@ -262,7 +262,7 @@ impl<'u> Parts<'u> {
     }
 
     /// The finished code of all parts but part 0.
-    pub(crate) fn finish(self, emit: &mut Emit<'_>) -> Result<Vec<Code>, JumpTooFar> {
+    pub(crate) fn finish(self, emit: &mut Emit<'_>) -> Result<Vec<Code>, Unfinished> {
         let parts = self.done.into_iter();
         parts.map(|part| emit.finish_part(part)).collect()
     }

@@ -382,7 +382,7 @@ mod tests {
             extras: crate::plan::Extras::default(),
             task: TaskFields::default(),
             part_length: crate::parts::PART_LENGTH,
-            may_goto: false,
+            open_loops: None,
             grows: false,
             frames: crate::frames::FrameOptions::default(),
             follow: None,

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use dlang::diag::Span;
 use dlang::program::{AggId, Builtin, Clause, Expr, ExprKind, StmtKind, Subroutine};
 use dlang::walk::each_part;
-use predicates::asm::{Code, JumpTooFar};
+use predicates::asm::{Code, Unfinished};
 use predicates::emit::{Emit, Emitted, Refusal, Rodata};
 use predicates::shared::{Names, Shared};
 use predicates::tuple::direct_string;
@@ -213,7 +213,7 @@ impl Unit<'_> {
         let targets =
             trampoline::emit_dispatch(&mut emit, &self.source, &firing, compiler.kind_maps)?;
         let heap_max = emit.heap_max();
-        let too_far = |error: JumpTooFar| Refusal {
+        let too_far = |error: Unfinished| Refusal {
             span: compiler.program.clauses[self.members[0].clause].span,
             message: error.to_string(),
         };

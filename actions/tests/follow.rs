@@ -50,7 +50,7 @@ impl Following {
             extras: Extras::default(),
             task: TaskFields::default(),
             part_length: actions::lower::PART_LENGTH,
-            may_goto: false,
+            open_loops: None,
             grows: true,
             frames: actions::frames::FrameOptions::default(),
             nests: false,

@@ -1,5 +1,5 @@
 //! Programs for CPythons without probes, through the kernel's verifier: every interpreter that is
-//! found on the machine, with `may_goto` and without. Needs root.
+//! found on the machine, with loops of either kind and without. Needs root.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::print_stderr, reason = "tests say what was covered")]
@@ -15,9 +15,10 @@ use dlang::check::UnknownArgs;
 use dlang::diag::{Origin, Source};
 use dlang::program::ProbeDesc;
 use dlang::{CheckOptions, Macros};
+use predicates::asm::OpenLoops;
 use predicates::storage::TaskFields;
 use provider::btf::Btf;
-use provider::features::KernelFeatures;
+use provider::features::{self, KernelFeatures};
 use provider::object::{MapId, Target};
 use provider::probe::{File, Probe, ProbeId, ProbeKind, PythonEvent, PythonSites, Scope};
 use provider::python::{self, Build, Event, Method};
@@ -102,8 +103,14 @@ fn without_lock(path: &Path, build: &Build) -> Option<(PathBuf, Arc<Build>)> {
 }
 
 /// Compiles clauses on the synthesised probes of a build; those that it lacks are left out.
-fn lower(text: &str, path: &Path, build: &Arc<Build>, scope: Scope, may_goto: bool) -> Object {
-    compile(text, path, build, scope, may_goto).1
+fn lower(
+    text: &str,
+    path: &Path,
+    build: &Arc<Build>,
+    scope: Scope,
+    open_loops: Option<OpenLoops>,
+) -> Object {
+    compile(text, path, build, scope, open_loops).1
 }
 
 /// The same, and gives the compiler too.
@@ -112,7 +119,7 @@ fn compile(
     path: &Path,
     build: &Arc<Build>,
     scope: Scope,
-    may_goto: bool,
+    open_loops: Option<OpenLoops>,
 ) -> (Compiler, Object) {
     let source = Source {
         origin: Origin::Script("test.d".into()),
@@ -188,7 +195,7 @@ fn compile(
         extras: Extras::default(),
         task: task_fields(),
         part_length: actions::lower::PART_LENGTH,
-        may_goto,
+        open_loops,
         grows: false,
         frames: actions::frames::FrameOptions::default(),
         nests: false,
@@ -222,24 +229,27 @@ fn every_program_passes_the_verifier() {
         return;
     }
     for (path, build) in builds() {
-        for may_goto in [true, false] {
-            if may_goto && !KernelFeatures::may_goto() {
+        for open_loops in [Some(OpenLoops::MayGoto), Some(OpenLoops::Calls), None] {
+            let found = KernelFeatures::open_loops();
+            if open_loops == Some(OpenLoops::MayGoto) && found != Some(features::OpenLoops::MayGoto)
+                || open_loops.is_some() && found.is_none()
+            {
                 continue;
             }
             for text in std::iter::once(ALL).chain(SOME) {
                 // Lines take `may_goto`.
-                if !may_goto && text.contains("arg2") {
+                if open_loops != Some(OpenLoops::MayGoto) && text.contains("arg2") {
                     continue;
                 }
                 let scopes = [Scope::System, Scope::Tree(1)];
                 for scope in &scopes[..if text == ALL { 2 } else { 1 }] {
-                    let object = lower(text, &path, &build, *scope, may_goto);
+                    let object = lower(text, &path, &build, *scope, open_loops);
                     let mut session = Session::new(features.clone());
                     session.create_maps(&object.maps).unwrap();
                     for program in &object.programs {
                         if let Err(error) = session.load(program) {
                             let path = path.display();
-                            panic!("{path}, {scope:?}, may_goto {may_goto}: {text}: {error}");
+                            panic!("{path}, {scope:?}, {open_loops:?}: {text}: {error}");
                         }
                     }
                 }
@@ -267,7 +277,7 @@ fn imports_are_attached_ends_first_and_cost_functions_nothing() {
                 [ends, starts].concat(),
             ),
         ] {
-            let object = lower(text, &path, &build, Scope::System, true);
+            let object = lower(text, &path, &build, Scope::System, Some(OpenLoops::MayGoto));
             let [attachment] = object.attachments.as_slice() else {
                 panic!("one attachment: {:?}", object.attachments);
             };
@@ -298,7 +308,13 @@ fn sites_are_attached_ends_first_and_all_where_they_pair() {
     let starts = |event| matches!(event, Event::Entry | Event::Throw);
     for (path, build) in builds() {
         for text in [ENTRY, RETURN, &format!("{ENTRY}\n{RETURN}")] {
-            let mut sites = attached(&lower(text, &path, &build, Scope::System, true));
+            let mut sites = attached(&lower(
+                text,
+                &path,
+                &build,
+                Scope::System,
+                Some(OpenLoops::MayGoto),
+            ));
             let (entry, exit) = (text.contains("-entry"), text.contains("-return"));
             let all = build.sites.iter();
             let mut expected: Vec<u64> = match (build.method, &build.entries) {
@@ -342,7 +358,7 @@ fn frames_of_dead_processes_are_taken_out() {
         return;
     };
     let text = "function-return { this->x = 0; }";
-    let (compiler, object) = compile(text, path, build, Scope::System, true);
+    let (compiler, object) = compile(text, path, build, Scope::System, Some(OpenLoops::MayGoto));
     let mut session = Session::new(KernelFeatures::detect());
     session.create_maps(&object.maps).unwrap();
     let map = |name: &str| {
@@ -396,7 +412,7 @@ fn collections_end_where_the_collector_returns() {
             &path,
             &build,
             Scope::System,
-            true,
+            Some(OpenLoops::MayGoto),
         );
         let returns = object.attachments.iter().find_map(|a| {
             if let Target::Returns { sites, .. } = &a.target {

@@ -11,6 +11,8 @@ use dlang::diag::Span;
 use crate::insn::{Alu, Cond, Helper, Insn, PSEUDO_MAP_FD, PSEUDO_MAP_VALUE, Reg, Size};
 pub use crate::layout::JumpTooFar;
 use crate::layout::{Jump, Layout, lay_out};
+use crate::loops::outline;
+pub use crate::loops::{NoRegister, OpenLoops};
 
 /// A place to jump to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +40,8 @@ pub struct Code {
     pub insns: Vec<Insn>,
     /// Where maps are named.
     pub maps: Vec<MapUse>,
+    /// Where functions start that the program hands to helpers; they are behind it.
+    pub functions: Vec<usize>,
     /// What the code from an instruction on computes, for listings.
     pub notes: Vec<(usize, String)>,
     /// From which instruction on the code belongs to a statement or predicate, and where that stands
@@ -57,9 +61,31 @@ pub struct Asm {
     ending: HashSet<Label>,
     /// Instructions whose immediate is the index of another one.
     indexes: Vec<(usize, usize)>,
+    /// How loops without a bound are made.
+    open_loops: OpenLoops,
+}
+
+/// Why there is no finished code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unfinished {
+    /// It is too long.
+    #[error(transparent)]
+    TooLong(#[from] JumpTooFar),
+    /// A loop cannot be made as this kernel wants it.
+    #[error(transparent)]
+    Loop(#[from] NoRegister),
 }
 
 impl Asm {
+    /// Code with loops as the kernel has them.
+    #[must_use]
+    pub(crate) fn with_loops(open_loops: OpenLoops) -> Self {
+        Self {
+            open_loops,
+            ..Self::default()
+        }
+    }
+
     /// The index of the next instruction.
     #[must_use]
     pub fn here(&self) -> usize {
@@ -216,7 +242,7 @@ impl Asm {
     }
 
     /// Leaves out what is never reached, which the verifier would refuse, and resolves the jumps.
-    pub fn finish(self) -> Result<Code, JumpTooFar> {
+    pub fn finish(self) -> Result<Code, Unfinished> {
         let targets: HashMap<usize, usize> = self
             .jumps
             .iter()
@@ -234,7 +260,64 @@ impl Asm {
                 (*at, Jump { target, ends })
             })
             .collect();
+        if self.open_loops == OpenLoops::Calls
+            && self.live_insns(&live).any(|insn| insn.is_may_goto())
+        {
+            return self.finish_with_functions(&live, &jumps);
+        }
         let Layout { insns, moved } = lay_out(&self.code.insns, &live, &jumps)?;
+        Ok(self.in_places(insns, &live, &moved))
+    }
+
+    fn live_insns(&self, live: &[bool]) -> impl Iterator<Item = &Insn> {
+        let insns = self.code.insns.iter().zip(live);
+        insns.filter_map(|(insn, live)| live.then_some(insn))
+    }
+
+    /// The same with a function for each loop.
+    fn finish_with_functions(
+        self,
+        live: &[bool],
+        jumps: &BTreeMap<usize, Jump>,
+    ) -> Result<Code, Unfinished> {
+        let outlined = outline(&self.code.insns, live, jumps)?;
+        let all = vec![true; outlined.insns.len()];
+        let Layout { mut insns, moved } = lay_out(&outlined.insns, &all, &outlined.jumps)?;
+        for (at, function) in outlined.uses {
+            // From the next instruction.
+            let [to, from] = [moved[function], moved[at] + 1].map(i32::try_from);
+            let far_below = "programs are far below 2 billion instructions";
+            insns[moved[at]].imm = to.expect(far_below) - from.expect(far_below);
+        }
+        let functions = outlined.functions.iter().map(|&at| moved[at]);
+        let functions = functions.collect();
+        let end = insns.len();
+        // Where each instruction is that there is still; what was left out is where the next one is.
+        let mut places = vec![end; self.code.insns.len() + 1];
+        let origins = outlined.origins.iter().enumerate();
+        for (at, origin) in origins.rev() {
+            if let Some(origin) = *origin {
+                places[origin] = moved[at];
+            }
+        }
+        let mut following = end;
+        for (at, place) in places.iter_mut().enumerate().rev() {
+            let is_second = at > 0 && self.code.insns[at - 1].is_wide();
+            if is_second || live.get(at) != Some(&true) {
+                *place = following;
+            }
+            following = *place;
+        }
+        let spans = places_of(&outlined.origins, &moved, &self.code);
+        let mut code = self.in_places(insns, live, &places);
+        code.places = spans;
+        code.notes.sort_by_key(|(at, _)| *at);
+        code.functions = functions;
+        Ok(code)
+    }
+
+    /// The code whose instructions are at the places `moved`.
+    fn in_places(self, insns: Vec<Insn>, live: &[bool], moved: &[usize]) -> Code {
         let mut code = Code {
             insns,
             ..Code::default()
@@ -257,8 +340,21 @@ impl Asm {
         code.places = places.map(|(at, span)| (moved[at], span)).collect();
         let notes = self.code.notes.into_iter();
         code.notes = notes.map(|(at, text)| (moved[at], text)).collect();
-        Ok(code)
+        code
     }
+}
+
+/// Where what each instruction belongs to stands in the D program, if they are in another order than before.
+fn places_of(origins: &[Option<usize>], moved: &[usize], code: &Code) -> Vec<(usize, Span)> {
+    let mut places: Vec<(usize, Span)> = Vec::new();
+    for (&at, origin) in moved.iter().zip(origins) {
+        let span = origin.and_then(|origin| code.place_of(origin));
+        let span = span.unwrap_or_default();
+        if places.last().is_none_or(|(_, last)| *last != span) {
+            places.push((at, span));
+        }
+    }
+    places
 }
 
 /// Which instructions can be reached from the first.

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dlang::diag::Span;
 use dlang::program::Expr;
 
-use crate::asm::{Asm, Code, JumpTooFar, Label};
+use crate::asm::{Asm, Code, Label, Unfinished};
 use crate::heap_level::Heap;
 use crate::insn::{Alu, Cond, Helper, Insn, Reg, Size};
 pub use crate::machine::{Argument, KernelStack, MachineState};
@@ -191,7 +191,7 @@ pub struct Interrupted {
 impl<'a> Emit<'a> {
     /// Starts a program; the context is in `r1`.
     pub fn new(storage: &'a Storage, rodata: &'a mut Rodata, machine: MachineState) -> Self {
-        let mut asm = Asm::default();
+        let mut asm = Asm::with_loops(storage.loops());
         let (give_up, nested) = (asm.label(), asm.label());
         asm.ends(give_up);
         asm.ends(nested);
@@ -218,15 +218,17 @@ impl<'a> Emit<'a> {
             may_nest: false,
         };
         let context = emit.stack.buffer(8).expect("the stack is empty");
-        if storage.open_loops_after.is_some() {
-            emit.stack.reserve_end(Self::LOOP_STACK);
+        if storage.open_loops.is_some() {
+            emit.reserve_for_loops();
         }
         debug_assert_eq!(context, Self::CONTEXT, "the context has the first slot");
         emit
     }
 
-    /// The stack that the kernel needs for `may_goto` beyond the program's own, in bytes.
-    pub const LOOP_STACK: i16 = 16;
+    /// Keeps the stack free that loops without a bound need beside the program's own.
+    pub fn reserve_for_loops(&mut self) {
+        self.stack.reserve_end(self.storage.loops().stack());
+    }
 
     /// The slot that holds the context.
     pub const CONTEXT: i16 = -8;
@@ -499,7 +501,7 @@ impl<'a> Emit<'a> {
     }
 
     /// The finished code of the program.
-    pub fn finish(&mut self) -> Result<Code, JumpTooFar> {
+    pub fn finish(&mut self) -> Result<Code, Unfinished> {
         self.fill_in_heap_checks();
         std::mem::take(&mut self.asm).finish()
     }

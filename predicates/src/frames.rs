@@ -85,10 +85,10 @@ impl Emit<'_> {
         let maps = frames
             .unwind
             .ok_or_else(|| refusal("the tables for walking stacks have no place"))?;
-        if self.storage.open_loops_after.is_none() {
+        if self.storage.open_loops.is_none() {
             return Err(refusal(
                 "the stacks of processes are walked by loops without a bound, which this kernel does \
-                 not know: they take Linux 6.9",
+                 not know: they take Linux 5.17",
             ));
         }
         if !cfg!(target_arch = "x86_64") {

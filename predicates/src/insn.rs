@@ -32,6 +32,24 @@ impl Reg {
     pub const R8: Self = Self(8);
     pub const R9: Self = Self(9);
     pub const FP: Self = Self(10);
+
+    /// All but the frame pointer.
+    pub(crate) const GENERAL: [Self; 10] = [
+        Self::R0,
+        Self::R1,
+        Self::R2,
+        Self::R3,
+        Self::R4,
+        Self::R5,
+        Self::R6,
+        Self::R7,
+        Self::R8,
+        Self::R9,
+    ];
+
+    pub(crate) const fn number(self) -> u8 {
+        self.0
+    }
 }
 
 impl fmt::Display for Reg {
@@ -285,29 +303,33 @@ pub struct Insn {
     pub imm: i32,
 }
 
-const CLASS_LD: u8 = 0x00;
-const CLASS_LDX: u8 = 0x01;
-const CLASS_ST: u8 = 0x02;
-const CLASS_STX: u8 = 0x03;
+pub(crate) const CLASS_LD: u8 = 0x00;
+pub(crate) const CLASS_LDX: u8 = 0x01;
+pub(crate) const CLASS_ST: u8 = 0x02;
+pub(crate) const CLASS_STX: u8 = 0x03;
 const CLASS_ALU: u8 = 0x04;
-const CLASS_JMP: u8 = 0x05;
-const CLASS_ALU64: u8 = 0x07;
-const SOURCE_REG: u8 = 0x08;
+pub(crate) const CLASS_JMP: u8 = 0x05;
+pub(crate) const CLASS_ALU64: u8 = 0x07;
+pub(crate) const SOURCE_REG: u8 = 0x08;
 const MODE_MEM: u8 = 0x60;
-const MODE_ATOMIC: u8 = 0xc0;
+pub(crate) const MODE_ATOMIC: u8 = 0xc0;
 const LD_IMM64: u8 = 0x18;
-const CALL: u8 = 0x85;
-const EXIT: u8 = 0x95;
-const JA: u8 = 0x05;
-const TO_BIG_ENDIAN: u8 = CLASS_ALU | SOURCE_REG | 0xd0;
-const MAY_GOTO: u8 = 0xe5;
-const ATOMIC_FETCH: i32 = 0x01;
-const ATOMIC_CMPXCHG: i32 = 0xf1;
+pub(crate) const CALL: u8 = 0x85;
+pub(crate) const EXIT: u8 = 0x95;
+pub(crate) const JA: u8 = 0x05;
+pub(crate) const TO_BIG_ENDIAN: u8 = CLASS_ALU | SOURCE_REG | 0xd0;
+pub(crate) const MAY_GOTO: u8 = 0xe5;
+/// The helper `bpf_loop`.
+const BPF_LOOP: i32 = 181;
+pub(crate) const ATOMIC_FETCH: i32 = 0x01;
+pub(crate) const ATOMIC_CMPXCHG: i32 = 0xf1;
 
 /// `src` of an `ld_imm64` that loads a map.
 pub const PSEUDO_MAP_FD: u8 = 1;
 /// `src` of an `ld_imm64` that loads an address in a map's first value.
 pub const PSEUDO_MAP_VALUE: u8 = 2;
+/// `src` of an `ld_imm64` that loads a function of the program, by how far it is from the next instruction.
+pub const PSEUDO_FUNC: u8 = 4;
 
 impl Insn {
     const fn new(code: u8, dst: Reg, src: Reg, offset: i16, imm: i32) -> Self {
@@ -420,6 +442,11 @@ impl Insn {
         Self::new(CALL, Reg::R0, Reg::R0, 0, helper as i32)
     }
 
+    /// `r0 = bpf_loop(r1, r2, r3, r4)`: calls a function of the program again and again.
+    pub(crate) const fn call_loop() -> Self {
+        Self::new(CALL, Reg::R0, Reg::R0, 0, BPF_LOOP)
+    }
+
     /// Return `r0`.
     #[must_use]
     pub const fn exit() -> Self {
@@ -471,6 +498,11 @@ impl Insn {
         self.code == LD_IMM64
     }
 
+    /// Whether this is a `may_goto`.
+    pub(crate) const fn is_may_goto(self) -> bool {
+        self.code == MAY_GOTO
+    }
+
     /// Whether the next instruction may run after this one.
     #[must_use]
     pub const fn falls_through(self) -> bool {
@@ -509,6 +541,7 @@ impl fmt::Display for Insn {
         match (code, class) {
             (LD_IMM64, _) if src.0 == PSEUDO_MAP_FD => write!(f, "{dst} = map[{imm}]"),
             (LD_IMM64, _) if src.0 == PSEUDO_MAP_VALUE => write!(f, "{dst} = &map[{imm}] + ..."),
+            (LD_IMM64, _) if src.0 == PSEUDO_FUNC => write!(f, "{dst} = function {imm:+}"),
             (LD_IMM64, _) => write!(f, "{dst} = {:#x} ll", imm.cast_unsigned()),
             (CLASS_LD, _) => write!(f, "            ... {:#x}", imm.cast_unsigned()),
             (CALL, _) => write!(f, "call {imm}"),

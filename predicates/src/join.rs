@@ -33,7 +33,8 @@
 //! * A loop over a string is followed turn by turn: 256 turns or, with a larger `strsize`, many more.
 //!   The first few loops of a program are left so, since that is the quickest code. In all others
 //!   ([`Emit::turn`]) what counts the turns is made unknown in each, so that the third turn is to the verifier
-//!   what the second was, and the instruction `may_goto` (Linux 6.9) vouches for the end. Everything
+//!   what the second was, and the instruction `may_goto` (Linux 6.9) vouches for the end. (On older kernels an open
+//!   loop is a function that is called for each turn, see `loops`; there, most loops over strings are closed.) Everything
 //!   else in such a loop must be the same in each turn, too: addresses are a start that does not
 //!   change plus the count.
 //! * In a loop the way out is the branch that falls through (to a `goto`), and going on is the one
@@ -148,8 +149,10 @@ impl Emit<'_> {
 
     /// How the next loop over a string is made.
     pub(crate) fn next_loop(&mut self) -> Loop {
-        let open = match self.storage.open_loops_after {
-            Some(closed) => self.loops >= closed || self.storage.strsize > LONG_STRING,
+        let open = match self.storage.open_loops {
+            Some(_) => {
+                self.loops >= self.storage.closed_loops || self.storage.strsize > LONG_STRING
+            }
             None => false,
         };
         self.loops += 1;
@@ -158,7 +161,7 @@ impl Emit<'_> {
 
     /// How a loop is made whose turns branch so much that following each takes long.
     pub(crate) fn next_branching_loop(&mut self) -> Loop {
-        match (self.next_loop(), self.storage.open_loops_after) {
+        match (self.next_loop(), self.storage.open_loops) {
             (_, Some(_)) => Loop::Open,
             (kind, None) => kind,
         }

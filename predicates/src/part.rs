@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 use dlang::diag::Span;
 
-use crate::asm::{Asm, Code, JumpTooFar, Label, MapRef};
+use crate::asm::{Asm, Code, Label, MapRef, Unfinished};
 use crate::emit::{Emit, Emitted};
 use crate::insn::{Cond, Helper, Reg, Size};
 use crate::machine::Argument;
@@ -56,7 +56,7 @@ const ENTRY: Slot = Emit::CONTEXT;
 impl Emit<'_> {
     /// Puts the part that is being made aside and starts another one.
     pub fn start_part(&mut self) -> Part {
-        let mut asm = Asm::default();
+        let mut asm = Asm::with_loops(self.storage.loops());
         let (give_up, nested) = (asm.label(), asm.label());
         asm.ends(give_up);
         asm.ends(nested);
@@ -85,7 +85,7 @@ impl Emit<'_> {
 
     /// The finished code of a part. All parts have been made: only then it is known how full the
     /// heap may get.
-    pub fn finish_part(&mut self, part: Part) -> Result<Code, JumpTooFar> {
+    pub fn finish_part(&mut self, part: Part) -> Result<Code, Unfinished> {
         let current = self.switch_part(part);
         let code = self.finish();
         self.switch_part(current);

@@ -108,7 +108,7 @@ impl Stack {
         Ok(-end)
     }
 
-    /// Keeps the last `size` bytes free for the kernel, which needs some for `may_goto`.
+    /// Keeps the last `size` bytes free, which loops without a bound need.
     pub fn reserve_end(&mut self, size: i16) {
         let words = usize::from(size.unsigned_abs()).div_ceil(8);
         let start = self.used.len() - words.min(self.used.len());

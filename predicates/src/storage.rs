@@ -30,7 +30,7 @@
 use dlang::program::{Program, Scope, VarId, Variable};
 use dlang::types::Type;
 
-use crate::asm::MapRef;
+use crate::asm::{MapRef, OpenLoops};
 use crate::frame_layout::{FrameLimits, Frames, UnwindMaps, WINDOW};
 use crate::python::{ObjectRegion, PythonName};
 use crate::python_layout::{PythonFrames, PythonMaps};
@@ -216,9 +216,10 @@ pub struct Storage {
     /// Per-CPU: when this CPU last changed threads, in monotonic nanoseconds; kept by a program
     /// on `sched_switch` while `vtimestamp` is in use.
     pub switches: MapRef,
-    /// How many loops of a program the verifier is to follow turn by turn, where the kernel knows
-    /// `may_goto` for the others; see [`crate::join`].
-    pub open_loops_after: Option<u32>,
+    /// How the kernel has loops without a bound, if it has any.
+    pub open_loops: Option<OpenLoops>,
+    /// How many loops over strings the verifier is to follow turn by turn all the same; see [`crate::join`].
+    pub closed_loops: u32,
     /// Whether a firing may interrupt another of the same thread, as those of the kernel's own functions
     /// may: then it must not use the thread's scratch.
     pub nests: bool,
@@ -342,8 +343,10 @@ pub struct Sizes {
     pub key: u32,
     /// Bytes for `alloca` and `copyin` in one clause.
     pub copied: u32,
-    /// See [`Storage::open_loops_after`].
-    pub open_loops_after: Option<u32>,
+    /// See [`Storage::open_loops`].
+    pub open_loops: Option<OpenLoops>,
+    /// See [`Storage::closed_loops`].
+    pub closed_loops: u32,
     /// See [`Storage::nests`].
     pub nests: bool,
     /// What is known of the kernel's tasks.
@@ -414,6 +417,11 @@ pub mod own_state {
 }
 
 impl Storage {
+    /// How loops without a bound are made.
+    pub(crate) fn loops(&self) -> OpenLoops {
+        self.open_loops.unwrap_or_default()
+    }
+
     /// Gives every variable a place. `array` gives the maps of an associative array.
     pub fn plan(
         program: &Program,
@@ -500,7 +508,8 @@ impl Storage {
             rodata: maps.rodata,
             counters: maps.counters,
             switches: maps.switches,
-            open_loops_after: sizes.open_loops_after,
+            open_loops: sizes.open_loops,
+            closed_loops: sizes.closed_loops,
             nests: sizes.nests,
             task: sizes.task,
             places,

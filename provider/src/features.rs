@@ -26,6 +26,15 @@ pub struct KernelFeatures {
     online_cpus: OnceLock<Vec<u32>>,
 }
 
+/// How a kernel has loops without a bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenLoops {
+    /// By the instruction `may_goto` (6.9).
+    MayGoto,
+    /// By the helper `bpf_loop` (5.17), which calls a function for each turn.
+    Calls,
+}
+
 impl KernelFeatures {
     /// Those of the running kernel, which is asked when they are needed.
     #[must_use]
@@ -92,10 +101,23 @@ impl KernelFeatures {
         load(&NOTHING, None).is_ok()
     }
 
-    /// Whether the kernel has the instruction `may_goto` (6.9), with which a loop needs no bound.
+    /// How the kernel has loops without a bound; `None` if it has none, or lets us load no program.
+    #[must_use]
+    pub fn open_loops() -> Option<OpenLoops> {
+        if Self::may_goto() {
+            Some(OpenLoops::MayGoto)
+        } else {
+            loop_of_calls().then_some(OpenLoops::Calls)
+        }
+    }
+
+    /// Whether the kernel has the instruction `may_goto` (6.9). `RDTRACE_WITHOUT=may_goto` says that it is not to be
+    /// used.
     #[must_use]
     pub fn may_goto() -> bool {
-        load(&[mov(0, 0), MAY_GOTO, mov(0, 0), EXIT], None).is_ok()
+        let without = std::env::var("RDTRACE_WITHOUT");
+        without.as_deref() != Ok("may_goto")
+            && load(&[mov(0, 0), MAY_GOTO, mov(0, 0), EXIT], None).is_ok()
     }
 
     /// Whether the kernel would load a program if it had no `may_goto` in it.
@@ -114,6 +136,7 @@ pub(crate) fn forbids_functions(id: u32) -> Option<io::Error> {
         function: Some(id),
         name: "rdtrace_probe",
         insns: &NOTHING,
+        functions: &[],
     };
     let refused = sys::prog::load(&new, None).err()?;
     (refused.raw_os_error() == Some(libc::EPERM)).then_some(refused)
@@ -122,6 +145,36 @@ pub(crate) fn forbids_functions(id: u32) -> Option<io::Error> {
 /// `r0 = imm`.
 pub(crate) const fn mov(register: u8, imm: i32) -> u64 {
     0xb7 | (register as u64) << 8 | (imm.cast_unsigned() as u64) << 32
+}
+
+/// Whether a program may have a function called by `bpf_loop`.
+fn loop_of_calls() -> bool {
+    const LD_IMM64: u64 = 0x18;
+    const FUNCTION: u64 = 4;
+    const LOOP: u32 = 181;
+    // r0 = bpf_loop(1, turn, NULL, 0); return 0; turn: return 0
+    let turn = LD_IMM64 | 2 << 8 | FUNCTION << 12 | 6 << 32;
+    let insns = [
+        mov(1, 1),
+        turn,
+        0,
+        mov(3, 0),
+        mov(4, 0),
+        call(LOOP),
+        mov(0, 0),
+        EXIT,
+        mov(0, 0),
+        EXIT,
+    ];
+    let new = NewProgram {
+        prog_type: bpf_prog_type::BPF_PROG_TYPE_KPROBE,
+        attach_type: None,
+        function: None,
+        name: "rdtrace_probe",
+        insns: &insns,
+        functions: &[8],
+    };
+    sys::prog::load(&new, None).is_ok()
 }
 
 const fn call(helper: u32) -> u64 {
@@ -171,6 +224,7 @@ fn load_as(
             function: None,
             name: "rdtrace_probe",
             insns,
+            functions: &[],
         },
         None,
     )

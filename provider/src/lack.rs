@@ -16,7 +16,8 @@ use std::os::fd::AsFd as _;
 use aya_obj::generated::{bpf_map_type, bpf_prog_type};
 
 use crate::features::{EXIT, KernelFeatures, MAY_GOTO, helper, load, mov};
-use crate::sys::map::{NewMap, create, value_btf};
+use crate::sys::btf::value_btf;
+use crate::sys::map::{NewMap, create};
 use crate::sys::prog::NewProgram;
 
 /// The first Linux that has all that every run needs.
@@ -260,6 +261,7 @@ mod tests {
                 function: None,
                 name: "rdtrace_test",
                 insns,
+                functions: &[],
             })
         };
         let call = |id: u64| [mov(0, 0), 0x85 | id << 32, EXIT];

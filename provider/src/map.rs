@@ -9,7 +9,8 @@ use aya_obj::generated::bpf_map_type;
 use crate::error::Error;
 use crate::lack::Lack;
 use crate::object::{MapKind, MapSpec};
-use crate::sys::map::{MapFd, NewMap, create, freeze, value_btf};
+use crate::sys::btf::value_btf;
+use crate::sys::map::{MapFd, NewMap, create, freeze};
 pub use crate::sys::memory::Words;
 
 /// A map. Clones share it, and every operation may be used from several threads.

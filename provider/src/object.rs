@@ -115,6 +115,8 @@ pub struct Program {
     pub insns: Vec<u64>,
     /// The `ld_imm64` instructions that name a map.
     pub relocations: Vec<Relocation>,
+    /// Where functions start that helpers call, behind the program.
+    pub functions: Vec<usize>,
 }
 
 /// A place in a map of programs.

@@ -152,6 +152,7 @@ impl Session {
             },
             name: &program.name,
             insns: &insns,
+            functions: &program.functions,
         })?;
         if let Some(Called { programs, index }) = program.called {
             self.find_map(programs)?.put_program(index, fd.as_fd())?;
@@ -241,6 +242,7 @@ impl Session {
                 function: None,
                 name: "rdtrace_raise",
                 insns: &NOTHING,
+                functions: &[],
             })?);
         }
         let attachment = Attachment {

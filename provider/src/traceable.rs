@@ -33,6 +33,7 @@ static PROGRAM: LazyLock<Option<OwnedFd>> = LazyLock::new(|| {
         function: None,
         name: "rdtrace_look",
         insns: &look(),
+        functions: &[],
     };
     prog::load(&new, None).ok()
 });

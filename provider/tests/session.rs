@@ -203,6 +203,7 @@ fn a_rejected_program_shows_the_verifiers_log() {
         called: None,
         insns: vec![insn(0xbf, 0, 2, 0, 0), insn(0x95, 0, 0, 0, 0)],
         relocations: vec![],
+        functions: vec![],
     };
     let Err(Error::Load(error)) = session.load(&program) else {
         panic!()
@@ -229,6 +230,7 @@ fn a_program_that_is_too_large_is_told_so() {
             insn(0x95, 0, 0, 0, 0),          // exit
         ],
         relocations: vec![],
+        functions: vec![],
     };
     let Err(Error::Load(error)) = session.load(&program) else {
         panic!()

@@ -44,13 +44,13 @@ impl KindMaps {
         &mut self,
         probes: impl IntoIterator<Item = &'p Probe>,
         next: u32,
-        may_goto: bool,
+        open_loops: bool,
     ) -> Vec<MapSpec> {
         let is_python = |probe: &Probe| matches!(probe.kind, ProbeKind::Python(_));
         if self.python.is_some() || !probes.into_iter().any(is_python) {
             return Vec::new();
         }
-        self.python = Some(PythonMaps::new(next, may_goto));
+        self.python = Some(PythonMaps::new(next, open_loops));
         PythonMaps::specs()
     }
 

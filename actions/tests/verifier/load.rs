@@ -8,9 +8,10 @@ use dlang::diag::{Origin, Source};
 use dlang::program::ProbeDesc;
 use dlang::types::Int;
 use dlang::{CheckOptions, Macros};
+use predicates::asm::OpenLoops;
 use predicates::storage::TaskFields;
 use provider::catalog::Catalog;
-use provider::features::KernelFeatures;
+use provider::features::{self, KernelFeatures};
 use provider::kernel_types::BtfTypes;
 use provider::probe::{
     ArgLocation, File, Moment, Probe, ProbeArg, ProbeId, ProbeKind, Register, Scope, Site, Sites,
@@ -86,7 +87,10 @@ pub(crate) fn verify_in_parts(text: &str, part_length: usize) -> Verdict {
             ..TaskFields::default()
         },
         part_length,
-        may_goto: KernelFeatures::may_goto(),
+        open_loops: KernelFeatures::open_loops().map(|loops| match loops {
+            features::OpenLoops::MayGoto => OpenLoops::MayGoto,
+            features::OpenLoops::Calls => OpenLoops::Calls,
+        }),
         follow: None,
         grows: false,
         frames: actions::frames::FrameOptions::default(),

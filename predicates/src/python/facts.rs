@@ -8,7 +8,7 @@ use dlang::diag::Span;
 use unwind::python::LAYOUT;
 
 use super::layout::{Fact, Python};
-use crate::asm::Label;
+use crate::asm::{Label, OpenLoops};
 use crate::emit::{Emit, Emitted, Refusal, imm};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
 
@@ -28,7 +28,7 @@ impl Emit<'_> {
         if self.storage.objects.is_none() {
             return refusal(format!("{function}: the program's objects have no place"));
         }
-        if self.storage.open_loops_after.is_none() {
+        if self.storage.open_loops != Some(OpenLoops::MayGoto) {
             return refusal(format!(
                 "{function}: Python's objects are read by loops without a bound, which this kernel does not \
                  know: they take Linux 6.9"

@@ -30,7 +30,7 @@ mod vars;
 use dlang::diag::Span;
 use unwind::python::Fact;
 
-use crate::asm::Label;
+use crate::asm::{Label, OpenLoops};
 use crate::emit::{Emit, Emitted, Refusal, imm};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::python_layout::{PythonFrames, area};
@@ -80,7 +80,7 @@ impl Emit<'_> {
         if !cfg!(target_arch = "x86_64") {
             return Err(refusal("Python's frames are found on x86-64 only"));
         }
-        if self.storage.open_loops_after.is_none() {
+        if self.storage.open_loops != Some(OpenLoops::MayGoto) {
             return Err(refusal(
                 "Python's frames are found by loops without a bound, which this kernel does not know: \
                  they take Linux 6.9",

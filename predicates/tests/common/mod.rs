@@ -25,13 +25,13 @@ use std::fmt;
 use dlang::diag::Span;
 use dlang::program::{Expr, ExprKind, Program, Scope, StmtKind, Subroutine};
 use dlang::types::Type;
-use predicates::asm::{Code, MapRef};
+use predicates::asm::{Code, MapRef, OpenLoops};
 use predicates::emit::{Argument, Emit, Emitted, KernelStack, MachineState, Rodata};
 use predicates::insn::{Insn, Reg, Size};
 use predicates::storage::{
     COUNTERS, CommonMaps, Shape, Sizes, Storage, TaskFields, TupleMaps, count_strings, key_sizes,
 };
-use provider::features::KernelFeatures;
+use provider::features::{self, KernelFeatures};
 use provider::object::{Context, MapId, MapKind, MapSpec, Relocation};
 use provider::session::Session;
 pub use test_support::root;
@@ -106,11 +106,17 @@ pub struct Row {
 
 /// How a program is made.
 #[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a way to run a program, beside the others"
+)]
 pub struct Options {
     pub strsize: u32,
     /// Whether `copyinstr` of one address is read once; then all rows have the same arguments.
     pub share: bool,
     pub timer: bool,
+    /// Whether loops are functions, as on a kernel without `may_goto`.
+    pub calls: bool,
     /// Whether arguments may be texts that were converted to the scratch.
     pub converted_text: bool,
     /// What is declared before the clauses.
@@ -125,6 +131,7 @@ impl Default for Options {
             strsize: 256,
             share: false,
             timer: false,
+            calls: false,
             converted_text: false,
             declarations: "",
             firings: 1,
@@ -166,8 +173,13 @@ fn check_program<T: Into<Out> + Clone>(options: Options, rows: &[(&str, &[In], T
     if !root() {
         return;
     }
-    for timer in [false, true] {
-        let outs = run(&program, &compiled, Options { timer, ..options });
+    for (timer, calls) in [(false, false), (true, false), (true, true)] {
+        let options = Options {
+            timer,
+            calls,
+            ..options
+        };
+        let outs = run(&program, &compiled, options);
         for ((source, args, expected), out) in rows.iter().zip(outs) {
             let expected: Out = expected.clone().into();
             let out = out.last().cloned().unwrap_or(Out::Nothing);
@@ -311,7 +323,13 @@ pub fn make(program: &Program, rows: &[Row], options: Options) -> Emitted<Made> 
         key,
         copied: 512,
         // A timer's code has no loop that the verifier follows turn by turn.
-        open_loops_after: (options.timer && KernelFeatures::may_goto()).then_some(0),
+        open_loops: match KernelFeatures::open_loops().filter(|_| options.timer) {
+            Some(_) if options.calls => Some(OpenLoops::Calls),
+            Some(features::OpenLoops::MayGoto) => Some(OpenLoops::MayGoto),
+            Some(features::OpenLoops::Calls) => Some(OpenLoops::Calls),
+            None => None,
+        },
+        closed_loops: 0,
         task: TaskFields::default(),
     };
     let storage = Storage::plan(program, common, sizes, |var| {
@@ -518,6 +536,7 @@ fn load_and_run(made: &Made, firings: u32) -> Vec<u8> {
         context: Context::Nothing,
         called: None,
         insns: made.code.insns.iter().map(|insn| insn.encode()).collect(),
+        functions: made.code.functions.clone(),
         relocations: made
             .code
             .maps

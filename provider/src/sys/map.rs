@@ -23,7 +23,7 @@ pub(crate) struct NewMap<'a> {
     pub(crate) read_only: bool,
     /// User space may map its memory.
     pub(crate) shared: bool,
-    /// BTF that describes an `int` key (type 1) and the value (type 3), see [`value_btf`].
+    /// BTF that describes an `int` key (type 1) and the value (type 3), see [`value_btf`](super::btf::value_btf).
     pub(crate) btf: Option<BorrowedFd<'a>>,
 }
 
@@ -49,53 +49,6 @@ pub(crate) fn create(new: &NewMap<'_>) -> io::Result<OwnedFd> {
     }
     // SAFETY: the attributes hold no pointer, and the command returns a new descriptor.
     unsafe { bpf_fd(bpf_cmd::BPF_MAP_CREATE, &mut attr) }
-}
-
-/// Loads the BTF that task storage needs: an `int` key and a value of `size` bytes.
-///
-/// ```text
-///     header 24 bytes    magic eb9f, version 1, header length, type and string sections
-///     type 1   int       4 bytes, signed
-///     type 2   int       1 byte
-///     type 3   array     of type 2, indexed by type 1, `size` elements
-///     strings            \0 int \0 byte \0
-/// ```
-#[doc(alias = "BPF_BTF_LOAD")]
-pub(crate) fn value_btf(size: u32) -> io::Result<OwnedFd> {
-    const KIND_INT: u32 = 1 << 24;
-    const KIND_ARRAY: u32 = 3 << 24;
-    const SIGNED: u32 = 1 << 24;
-    const STRINGS: &[u8; 10] = b"\0int\0byte\0";
-    let types: [u32; 14] = [
-        1,
-        KIND_INT,
-        4,
-        SIGNED | 32, // name, kind, bytes, encoding | bits
-        5,
-        KIND_INT,
-        1,
-        8, //
-        0,
-        KIND_ARRAY,
-        0,
-        2,
-        1,
-        size, // name, kind, unused, element, index, count
-    ];
-    let mut blob = Vec::with_capacity(24 + 56 + STRINGS.len());
-    blob.extend_from_slice(&0xeb9f_u16.to_ne_bytes());
-    blob.extend_from_slice(&[1, 0]);
-    for word in [24, 0, 56, 56, 10].iter().chain(&types) {
-        blob.extend_from_slice(&word.to_ne_bytes());
-    }
-    blob.extend_from_slice(STRINGS);
-
-    let mut attr = attr();
-    attr.__bindgen_anon_7.btf = address(&blob);
-    attr.__bindgen_anon_7.btf_size = u32::try_from(blob.len()).map_err(io::Error::other)?;
-    // SAFETY: `btf` and `btf_size` describe `blob`, which the kernel only reads and which lives
-    // to the end of this function; the command returns a new descriptor.
-    unsafe { bpf_fd(bpf_cmd::BPF_BTF_LOAD, &mut attr) }
 }
 
 /// Makes the map unchangeable from user space.

@@ -8,6 +8,7 @@
 
 #![expect(unsafe_code, reason = "system calls that neither nix nor aya offers")]
 
+pub(crate) mod btf;
 pub(crate) mod confine;
 pub(crate) mod limits;
 pub(crate) mod link;

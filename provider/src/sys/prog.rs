@@ -1,10 +1,11 @@
 //! Programs: loading them, and running one directly.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use aya_obj::generated::{BPF_F_SLEEPABLE, bpf_attach_type, bpf_cmd, bpf_prog_type};
 
+use super::btf::{FUNCTION, PROGRAM, functions_btf};
 use super::{address, address_mut, attr, bpf, bpf_fd, object_name, raw};
 
 /// Our code is "MIT OR Apache-2.0"; many helpers ask for a licence compatible with the GPL, and
@@ -22,6 +23,8 @@ pub(crate) struct NewProgram<'a> {
     pub(crate) name: &'a str,
     /// The instructions, map descriptors filled in.
     pub(crate) insns: &'a [u64],
+    /// Where its functions start that helpers call.
+    pub(crate) functions: &'a [usize],
 }
 
 /// How much the verifier is to write: its `log_level`.
@@ -47,13 +50,28 @@ pub(crate) fn load(new: &NewProgram<'_>, log: Option<(&mut [u8], Detail)>) -> io
     attr.__bindgen_anon_3.insns = address(new.insns);
     attr.__bindgen_anon_3.insn_cnt = u32::try_from(new.insns.len()).map_err(io::Error::other)?;
     attr.__bindgen_anon_3.license = address(LICENSE);
+    // The kernel wants to know of a function that a helper calls where it is, and that it is one.
+    let (mut btf, mut infos) = (None, Vec::new());
+    if !new.functions.is_empty() {
+        let starts = std::iter::once(&0).chain(new.functions);
+        for (start, kind) in starts.zip(std::iter::once(PROGRAM).chain(std::iter::repeat(FUNCTION)))
+        {
+            infos.push([u32::try_from(*start).map_err(io::Error::other)?, kind]);
+        }
+        let btf = btf.insert(functions_btf()?);
+        attr.__bindgen_anon_3.prog_btf_fd = raw(btf.as_fd());
+        attr.__bindgen_anon_3.func_info_rec_size = 8;
+        attr.__bindgen_anon_3.func_info = address(&infos);
+        attr.__bindgen_anon_3.func_info_cnt =
+            u32::try_from(infos.len()).map_err(io::Error::other)?;
+    }
     if let Some((log, detail)) = log {
         attr.__bindgen_anon_3.log_level = detail as u32;
         attr.__bindgen_anon_3.log_size = u32::try_from(log.len()).map_err(io::Error::other)?;
         attr.__bindgen_anon_3.log_buf = address_mut(log);
     }
-    // SAFETY: instructions and licence are only read, the log is a buffer of ours of the size
-    // given; all outlive the call, which returns a new descriptor.
+    // SAFETY: instructions, licence and functions are only read, the log is a buffer of ours of the
+    // size given; all outlive the call, which returns a new descriptor.
     unsafe { bpf_fd(bpf_cmd::BPF_PROG_LOAD, &mut attr) }
 }
 

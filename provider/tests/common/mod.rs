@@ -60,6 +60,7 @@ pub fn counter(context: Context, map: MapId) -> Program {
             insn(0xb7, 0, 0, 0, 0), // r0 = 0
             insn(0x95, 0, 0, 0, 0), // exit
         ],
+        functions: vec![],
         relocations: vec![Relocation {
             insn: 0,
             map,
@@ -97,6 +98,7 @@ pub fn reporter(context: Context, ring: MapId) -> Program {
             insn(0xb7, 0, 0, 0, 0),
             insn(0x95, 0, 0, 0, 0),
         ],
+        functions: vec![],
         relocations: vec![Relocation {
             insn: 2,
             map: ring,

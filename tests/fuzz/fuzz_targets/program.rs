@@ -11,6 +11,7 @@ use dlang::diag::{Diagnostic, Origin, Source};
 use dlang::program::ProbeDesc;
 use dlang::{CheckOptions, Macros, RenderOptions};
 use libfuzzer_sys::fuzz_target;
+use predicates::asm::OpenLoops;
 use predicates::storage::TaskFields;
 use provider::catalog::Catalog;
 use provider::probe::Probe;
@@ -72,7 +73,7 @@ fuzz_target!(|bytes: &[u8]| {
         extras: Extras::default(),
         task: TaskFields::default(),
         part_length: PART_LENGTH,
-        may_goto: true,
+        open_loops: Some(OpenLoops::MayGoto),
         follow: None,
         grows: false,
         frames: FrameOptions::default(),

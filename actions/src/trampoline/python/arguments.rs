@@ -124,7 +124,7 @@ impl Dispatch<'_> {
             self.load_name(emit, field, scratch.value + n);
         }
         let done = emit.asm.label();
-        if self.maps.may_goto {
+        if self.maps.open_loops {
             self.find_line(emit, done)?;
         } else {
             emit.asm.mov_imm(Reg::R7, 0);

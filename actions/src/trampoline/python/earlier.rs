@@ -16,7 +16,7 @@
 //!
 //! Not added: the frames of greenlets that were suspended at the first hit, since they are on other
 //! stacks; those of suspended generators, which are not active, so that it is an entry when they go on.
-//! On a kernel without `may_goto` no chain can be followed.
+//! On a kernel without such loops no chain can be followed.
 
 use dlang::diag::Span;
 use predicates::asm::Label;
@@ -42,7 +42,7 @@ const GENERATOR: i32 = 1;
 
 impl Earlier {
     pub(super) fn new(emit: &mut Emit<'_>, build: &Build, maps: PythonMaps) -> Option<Self> {
-        let chain = build.offsets.frame.chain.filter(|_| maps.may_goto)?;
+        let chain = build.offsets.frame.chain.filter(|_| maps.open_loops)?;
         let meets = (0..)
             .zip(&build.sites)
             .filter(|(_, site)| meets_thread(site));

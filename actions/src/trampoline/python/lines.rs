@@ -5,7 +5,7 @@
 //! crosses into a page that the table has no part of.
 //!
 //! The longest tables, of large modules, have some ten thousand bytes, so the loop has no bound
-//! that the verifier could follow: it takes `may_goto` (Linux 6.9). Elsewhere the line cannot be
+//! that the verifier could follow: it takes a loop without a bound (Linux 5.17). Elsewhere the line cannot be
 //! had. Where the table cannot be read, the line is [`UNKNOWN`]; an instruction that has no line
 //! by the table has line -1, as the interpreter's own probes say.
 

@@ -34,8 +34,8 @@ pub(crate) struct PythonMaps {
     pub(super) importing: MapRef,
     /// When threads asked for the interpreter's lock, while how long they waited is wanted.
     pub(super) asking: MapRef,
-    /// Whether the kernel knows the instruction `may_goto`.
-    pub(super) may_goto: bool,
+    /// Whether the kernel has loops without a bound.
+    pub(super) open_loops: bool,
 }
 
 impl PythonMaps {
@@ -43,7 +43,7 @@ impl PythonMaps {
     const PARTS: u32 = ActiveMaps::COUNT + ThreadMaps::COUNT;
 
     /// The maps, by their numbers from `first` on.
-    pub(crate) const fn new(first: u32, may_goto: bool) -> Self {
+    pub(crate) const fn new(first: u32, open_loops: bool) -> Self {
         Self {
             active: ActiveMaps::new(first),
             threads: ThreadMaps::new(first + ActiveMaps::COUNT),
@@ -51,7 +51,7 @@ impl PythonMaps {
             collecting: MapRef(first + Self::PARTS + 1),
             importing: MapRef(first + Self::PARTS + 2),
             asking: MapRef(first + Self::PARTS + 3),
-            may_goto,
+            open_loops,
         }
     }
 

@@ -72,12 +72,12 @@ pub(super) fn place_arguments(
     slots: &mut [Option<i16>; 10],
     maps: Option<PythonMaps>,
 ) -> Emitted<()> {
-    let loops = maps.is_some_and(|maps| maps.may_goto);
+    let loops = maps.is_some_and(|maps| maps.open_loops);
     if imports::is_import(sites.event) {
         return imports::place_arguments(emit, sites.event, used, slots);
     }
     if is_function(sites.event) {
-        emit.stack.reserve_end(Emit::LOOP_STACK);
+        emit.reserve_for_loops();
         if [0, 1].iter().any(|n| used.contains(n)) {
             emit.plan_thread_state(Span::default())?;
             emit.converted_text = true;

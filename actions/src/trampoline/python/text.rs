@@ -32,8 +32,8 @@ pub(super) struct Strings {
     offsets: StringOffsets,
     /// Where a string that is not ASCII has the address of its UTF-8, if it has it.
     known_utf8: u16,
-    /// Whether the kernel knows `may_goto`.
-    may_goto: bool,
+    /// Whether the kernel has loops without a bound.
+    open_loops: bool,
     /// Eight bytes of the stack for single values.
     word: i16,
 }
@@ -47,7 +47,7 @@ impl Strings {
         Self {
             offsets,
             known_utf8: offsets.wide_data - after,
-            may_goto: maps.may_goto,
+            open_loops: maps.open_loops,
             word,
         }
     }
@@ -73,7 +73,7 @@ impl Strings {
     }
 
     /// Makes the argument in `slot` the address of UTF-8, if it is a string's that needs it; 0 if
-    /// there is none, or no way to convert it without `may_goto`. Which of the texts it is
+    /// there is none, or no way to convert it without loops. Which of the texts it is
     /// decides the place.
     pub(super) fn convert(&self, emit: &mut Emit<'_>, slot: i16, which: u32) -> Emitted<()> {
         let string = self.offsets;
@@ -87,7 +87,7 @@ impl Strings {
         self.load_from(emit, self.known_utf8, 8);
         emit.asm.store(Size::Double, Reg::FP, slot, Reg::R0);
         emit.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, done);
-        if !self.may_goto {
+        if !self.open_loops {
             emit.asm.bind(done);
             return Ok(());
         }
