@@ -298,11 +298,14 @@ fn compiled(source: &Path) -> PathBuf {
     program
 }
 
-/// Compiles a C program with more arguments for the compiler; tests that run at the same time do not
+/// Compiles a C or C++ program with more arguments for the compiler; tests that run at the same time do not
 /// see a half-written file.
 pub(crate) fn compiled_as(source: &Path, program: &Path, more: &[String]) {
     let unfinished = program.with_extension(format!("{:?}", thread::current().id()));
-    let status = Command::new("cc")
+    let is_cpp = source
+        .extension()
+        .is_some_and(|extension| extension == "cc");
+    let status = Command::new(if is_cpp { "c++" } else { "cc" })
         .arg("-O1")
         .args(more)
         .arg("-o")
@@ -310,7 +313,7 @@ pub(crate) fn compiled_as(source: &Path, program: &Path, more: &[String]) {
         .arg(source)
         .status();
     assert!(
-        status.expect("cc runs").success(),
+        status.expect("the compiler runs").success(),
         "cannot compile {}",
         source.display()
     );

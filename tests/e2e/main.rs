@@ -25,6 +25,7 @@ mod otlp;
 mod outputs;
 mod parts;
 mod python;
+mod returns;
 mod stacks;
 mod stress;
 mod top;

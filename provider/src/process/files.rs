@@ -114,6 +114,14 @@ pub fn executable_files(pid: u32) -> Vec<Arc<File>> {
         .collect()
 }
 
+/// Whether a process moves parts of its stack about, as greenlet does.
+pub(crate) fn moves_stacks(pid: u32) -> bool {
+    executable_files(pid).iter().any(|file| {
+        let name = file.shown.file_name().unwrap_or_default();
+        name.as_encoded_bytes().starts_with(b"_greenlet")
+    })
+}
+
 /// Which of some files are gone for good: no name leads to them any more, and no process that we may
 /// look into executes them. For others than root, there are always some that they may not look into:
 /// then none is.

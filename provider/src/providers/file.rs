@@ -161,6 +161,8 @@ pub(crate) struct FileProbes {
     pub(crate) findings: OnceLock<Findings>,
     /// Its functions, once they have been asked for.
     pub(crate) functions: OnceLock<Vec<Function>>,
+    /// [`looks_for_callers`](Self::looks_for_callers), once that has been asked for.
+    pub(crate) looks_for_callers: OnceLock<bool>,
     /// How the objects of its interpreter are laid out, if it has one.
     pub(crate) objects: Arc<PythonObjects>,
 }
@@ -196,6 +198,7 @@ impl FileProbes {
             usdt,
             findings: OnceLock::new(),
             functions: OnceLock::new(),
+            looks_for_callers: OnceLock::new(),
             objects: Arc::new(PythonObjects::of(&file.path)),
         }
     }
@@ -208,6 +211,7 @@ impl FileProbes {
             usdt: UsdtFile::default(),
             findings: OnceLock::new(),
             functions: OnceLock::new(),
+            looks_for_callers: OnceLock::new(),
             objects: Arc::new(PythonObjects::of(&file.path)),
         }
     }
@@ -216,6 +220,28 @@ impl FileProbes {
     pub(crate) fn functions(&self) -> &[Function] {
         self.functions
             .get_or_init(|| symbols::functions_in(&self.file.path))
+    }
+
+    /// Whether its code looks for its callers on the stack: it throws exceptions, or is Go, whose stacks
+    /// move. Found out at the first call.
+    pub(crate) fn looks_for_callers(&self) -> bool {
+        const THROWS: [&[u8]; 4] = [
+            b"_Unwind_Resume",
+            b"_Unwind_RaiseException",
+            b"__cxa_throw",
+            b"__gxx_personality_v0",
+        ];
+        // Linked statically, every C program has what throws; these only programs that do.
+        const OWN: [&str; 3] = ["__cxa_throw", "__gxx_personality_v0", "rust_eh_personality"];
+        let has = |is_it: &dyn Fn(&str) -> bool| {
+            let mut functions = self.functions().iter();
+            functions.any(|function| is_it(&function.name))
+        };
+        *self.looks_for_callers.get_or_init(|| {
+            let throws = symbols::imports_any(&self.file.path, &THROWS)
+                .unwrap_or_else(|| has(&|name| OWN.contains(&name)));
+            throws || has(&|name| name.starts_with("runtime.goexit"))
+        })
     }
 
     /// The file's name, as the MODULE of its probes.
@@ -425,6 +451,7 @@ mod tests {
             groups: Vec::new(),
             findings: OnceLock::new(),
             functions: OnceLock::new(),
+            looks_for_callers: OnceLock::new(),
             objects: Arc::new(PythonObjects::of(Path::new("/nonexistent"))),
         };
         let types = |group: &Group| -> Vec<Int> {

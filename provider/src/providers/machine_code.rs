@@ -4,7 +4,7 @@
 //! register. The kernel's own return probes put an address of the kernel's in the place of the
 //! function's return address, which a program can notice (exceptions, profilers, Go). So a function
 //! is probed at its `ret` instructions if these are all its ways out: if its code can be read from its
-//! start to its end, and no jump leaves it.
+//! start to its end, and no jump leaves it but into the part that GCC keeps apart (`f.cold`).
 
 #![expect(
     clippy::wildcard_enum_match_arm,
@@ -18,46 +18,75 @@ use crate::usdt::symbols::Function;
 /// Longer functions are not read.
 const LONGEST: u64 = 1 << 20;
 
-/// The offsets of a function's instructions, and of those that return.
+/// What a function's code says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Code {
-    /// Where instructions start, from the start of the function.
+    /// Where its instructions start, from the start of the function; not those of a part that is kept apart.
     pub(super) starts: Vec<u64>,
-    /// Those of them that return, if the function leaves in no other way.
-    pub(super) returns: Option<Vec<u64>>,
+    /// Where jumps out of it go, as linked addresses.
+    pub(super) leaves: Vec<u64>,
+    /// The linked addresses of its `ret`s.
+    returns: Vec<u64>,
+    /// Whether it also goes on elsewhere, nobody knows where.
+    goes_on: bool,
 }
 
-/// Reads a function's code; `None` if it is no code that is understood, or for another machine than
-/// x86-64.
-pub(super) fn read(function: &Function, bytes: &[u8]) -> Option<Code> {
-    if !cfg!(target_arch = "x86_64") || function.size == 0 || function.size > LONGEST {
-        return None;
+impl Code {
+    /// The linked addresses of the instructions by which the function returns, if it returns in no other
+    /// way.
+    pub(super) fn returns(&self) -> Option<&[u64]> {
+        let only = self.leaves.is_empty() && !self.goes_on && !self.returns.is_empty();
+        only.then_some(&self.returns)
     }
-    if bytes.len() as u64 != function.size {
+}
+
+/// Reads a function's code, and that of its part that is kept apart; `None` if it is no code that is
+/// understood, or for another machine than x86-64.
+pub(super) fn read(
+    function: (&Function, &[u8]),
+    apart: Option<(&Function, &[u8])>,
+) -> Option<Code> {
+    if !cfg!(target_arch = "x86_64") {
         return None;
     }
     let mut code = Code::default();
-    let mut returns = Vec::new();
-    let mut only_returns = true;
-    let end = function.address.checked_add(function.size)?;
-    let inside = |address| (function.address..end).contains(&address);
-    let mut decoder = Decoder::with_ip(64, bytes, function.address, DecoderOptions::NONE);
+    for (part, bytes) in [Some(function), apart].into_iter().flatten() {
+        if part.size == 0 || part.size > LONGEST || bytes.len() as u64 != part.size {
+            return None;
+        }
+        let starts = read_part(part, bytes, &mut code)?;
+        if code.starts.is_empty() {
+            code.starts = starts;
+        }
+    }
+    let of =
+        |part: &Function, address| address >= part.address && address - part.address < part.size;
+    code.leaves.retain(|&address| {
+        !of(function.0, address) && !apart.is_some_and(|(part, _)| of(part, address))
+    });
+    Some(code)
+}
+
+/// Adds where a part of a function goes, jumps within the function included; gives where its instructions
+/// start.
+fn read_part(part: &Function, bytes: &[u8], code: &mut Code) -> Option<Vec<u64>> {
+    let mut starts = Vec::new();
+    let mut decoder = Decoder::with_ip(64, bytes, part.address, DecoderOptions::NONE);
     let mut last = FlowControl::Next;
     while decoder.can_decode() {
         let instruction = decoder.decode();
         if instruction.is_invalid() {
             return None;
         }
-        let at = instruction.ip() - function.address;
-        code.starts.push(at);
+        starts.push(instruction.ip() - part.address);
         last = instruction.flow_control();
         match last {
-            FlowControl::Return => returns.push(at),
+            FlowControl::Return => code.returns.push(instruction.ip()),
             FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch => {
-                only_returns &= inside(target(&instruction)?);
+                code.leaves.push(target(&instruction)?);
             }
             // A jump table, or the last call of the function: the code does not say which.
-            FlowControl::IndirectBranch => only_returns = false,
+            FlowControl::IndirectBranch => code.goes_on = true,
             FlowControl::Next
             | FlowControl::Call
             | FlowControl::IndirectCall
@@ -66,24 +95,20 @@ pub(super) fn read(function: &Function, bytes: &[u8]) -> Option<Code> {
             | FlowControl::Exception => {}
         }
     }
-    // What falls out of its end goes on elsewhere.
-    let falls = match last {
+    // What falls out of its end goes on elsewhere. A call that never returns may be the last
+    // instruction, so may `hlt`.
+    code.goes_on |= match last {
+        FlowControl::Next | FlowControl::ConditionalBranch => true,
         FlowControl::Return
         | FlowControl::UnconditionalBranch
         | FlowControl::IndirectBranch
-        | FlowControl::Exception => false,
-        FlowControl::Next => true,
-        // A call that never returns may be the last instruction, so may `hlt`.
-        FlowControl::Call
+        | FlowControl::Exception
+        | FlowControl::Call
         | FlowControl::IndirectCall
         | FlowControl::Interrupt
-        | FlowControl::ConditionalBranch
-        | FlowControl::XbeginXabortXend => last == FlowControl::ConditionalBranch,
+        | FlowControl::XbeginXabortXend => false,
     };
-    if only_returns && !falls && !returns.is_empty() {
-        code.returns = Some(returns);
-    }
-    Some(code)
+    Some(starts)
 }
 
 /// Whether the kernel puts a probe on an instruction that begins so. On x86-64 it refuses those whose
@@ -131,15 +156,18 @@ fn target(instruction: &Instruction) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn code(bytes: &[u8]) -> Option<Code> {
-        let function = Function {
+    fn function(address: u64, bytes: &[u8]) -> Function {
+        Function {
             name: "f".into(),
-            address: 0x1000,
-            file_offset: 0x1000,
+            address,
+            file_offset: address,
             size: bytes.len() as u64,
             is_in_symtab: true,
-        };
-        read(&function, bytes)
+        }
+    }
+
+    fn code(bytes: &[u8]) -> Option<Code> {
+        read((&function(0x1000, bytes), bytes), None)
     }
 
     #[test]
@@ -150,7 +178,7 @@ mod tests {
             (
                 &[0x85, 0xff, 0x74, 0x01, 0xc3, 0x90, 0xc3][..],
                 &[0, 2, 4, 5, 6][..],
-                Some(&[4, 6][..]),
+                Some(&[0x1004, 0x1006][..]),
             ),
             // je out of the function; ret
             (&[0x74, 0x40, 0xc3], &[0, 2], None),
@@ -159,16 +187,41 @@ mod tests {
             // nop: goes on in what follows
             (&[0xc3, 0x90], &[0, 1], None),
             // call abort: never comes back
-            (&[0xc3, 0xe8, 0, 1, 0, 0], &[0, 1], Some(&[0])),
+            (&[0xc3, 0xe8, 0, 1, 0, 0], &[0, 1], Some(&[0x1000])),
             // no way out at all: jmp to itself
             (&[0xeb, 0xfe], &[0], None),
         ] {
             let code = code(bytes).unwrap();
             assert_eq!(code.starts, starts, "{bytes:x?}");
-            assert_eq!(code.returns.as_deref(), returns, "{bytes:x?}");
+            assert_eq!(code.returns(), returns, "{bytes:x?}");
         }
         assert_eq!(code(&[0x06, 0xc3]), None, "no instruction");
         assert_eq!(code(&[]), None);
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn a_part_that_is_kept_apart_belongs_to_the_function() {
+        // je into the part; ret
+        let bytes = [0x74, 0x0d, 0xc3];
+        let main = function(0x1000, &bytes);
+        let alone = read((&main, &bytes), None).unwrap();
+        assert_eq!((&alone.leaves[..], alone.returns()), (&[0x100f][..], None));
+        for (apart, returns) in [
+            // ret
+            (&[0xc3][..], Some(&[0x1002, 0x100f][..])),
+            // jmp back to the ret
+            (&[0xeb, 0xf1], Some(&[0x1002])),
+            // jmp elsewhere
+            (&[0xeb, 0x70], None),
+            // jmp *%rax
+            (&[0xff, 0xe0], None),
+        ] {
+            let part = function(0x100f, apart);
+            let code = read((&main, &bytes), Some((&part, apart))).unwrap();
+            assert_eq!(code.returns(), returns, "{apart:x?}");
+            assert_eq!(code.starts, [0, 2], "{apart:x?}");
+        }
     }
 
     #[test]

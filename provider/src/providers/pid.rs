@@ -15,8 +15,11 @@
 //!
 //! An entry finds its arguments where the calling convention has them for integers and pointers, which
 //! is right before the first instruction only. A return is seen at the function's `ret` instructions
-//! if these can be known ([`machine_code`]), else by the kernel's return probe.
+//! if these can be known ([`machine_code`]), else by the kernel's return probe, which has its own address
+//! in the place of the return address on the stack: a program that looks for the callers there, to throw an
+//! exception or because it moves stacks, would end. Where that may be, there is no probe.
 
+use std::cell::LazyCell;
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
@@ -73,12 +76,21 @@ impl Provider for Pid {
         let is_named = Glob::new(&desc.function).is_literal() && !desc.function.is_empty();
         let file = fs::File::open(&search.file.file.path).ok();
         let can_be_probed = |function: &&Function| is_named || begins_well(file.as_ref(), function);
+        // Of this file or of others: greenlets move the stack with all functions on it.
+        let looks_for_callers =
+            LazyCell::new(|| search.file.looks_for_callers() || files::moves_stacks(pid));
         functions
             .filter(can_be_probed)
             .flat_map(|function| {
                 let starts = || instruction_starts(search.file, function);
                 let with_starts = is_named && function.is_in_symtab;
                 let points = points(&desc.name, with_starts, starts);
+                let is_harmless = |point: &Point| {
+                    *point != Point::Return
+                        || !*looks_for_callers
+                        || ends_by_returns(search.file, function)
+                };
+                let points: Vec<_> = points.into_iter().filter(is_harmless).collect();
                 points
                     .into_iter()
                     .map(move |point| offer(search, function, point))
@@ -216,31 +228,75 @@ fn instruction_starts(file: &FileProbes, function: &Function) -> Vec<u64> {
 }
 
 fn read_code(file: &FileProbes, function: &Function) -> Option<Code> {
-    let mut bytes = vec![0; usize::try_from(function.size).ok()?.min(1 << 20)];
     let opened = fs::File::open(&file.file.path).ok()?;
-    opened
-        .read_exact_at(&mut bytes, function.file_offset)
-        .ok()?;
-    machine_code::read(function, &bytes)
+    let bytes = code_of(&opened, function)?;
+    let alone = machine_code::read((function, &bytes), None)?;
+    let Some(apart) = part_apart(file, function, &alone.leaves) else {
+        return Some(alone);
+    };
+    let with_part = code_of(&opened, apart)
+        .and_then(|part| machine_code::read((function, &bytes), Some((apart, &part))));
+    Some(with_part.unwrap_or(alone))
+}
+
+/// The bytes of a function.
+fn code_of(file: &fs::File, function: &Function) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(function.size).ok()?.min(1 << 20)];
+    file.read_exact_at(&mut bytes, function.file_offset).ok()?;
+    Some(bytes)
+}
+
+/// The part of a function that GCC keeps apart as it is seldom executed, `f.cold`, if jumps out of the
+/// function go there.
+fn part_apart<'f>(
+    file: &'f FileProbes,
+    function: &Function,
+    leaves: &[u64],
+) -> Option<&'f Function> {
+    let functions = file.functions();
+    let mut reached = leaves.iter().filter_map(|&address| {
+        let next = functions.partition_point(|other| other.address <= address);
+        functions[..next].last()
+    });
+    reached.find(|part| {
+        let name = part.name.split_once(".cold").map(|(name, _)| name);
+        // Of names that the function has, the part has one.
+        let first = functions.partition_point(|other| other.address < function.address);
+        let mut names = functions[first..]
+            .iter()
+            .take_while(|other| other.address == function.address);
+        let in_step = part.address.wrapping_sub(part.file_offset)
+            == function.address.wrapping_sub(function.file_offset);
+        in_step && name.is_some_and(|name| names.any(|other| other.name == name))
+    })
+}
+
+/// Whether a function's `ret`s are its only ways out.
+fn ends_by_returns(file: &FileProbes, function: &Function) -> bool {
+    read_code(file, function).is_some_and(|code| code.returns().is_some())
 }
 
 fn make(file: &FileProbes, scope: Scope, function: &Function, point: Point) -> Made {
     let site = |offset: u64, args: Vec<ArgLocation>| Site {
-        file_offset: function.file_offset + offset,
-        address: function.address + offset,
+        file_offset: function.file_offset.wrapping_add(offset),
+        address: function.address.wrapping_add(offset),
         semaphore: None,
         args,
     };
     let (sites, moment) = match point {
         Point::Entry => (vec![site(0, arguments())], Moment::Reached),
         Point::Offset(offset) => (vec![site(offset, Vec::new())], Moment::Reached),
-        Point::Return => match read_code(file, function).and_then(|code| code.returns) {
-            Some(returns) => {
-                let sites = returns.into_iter().map(|offset| site(offset, result()));
-                (sites.collect(), Moment::Reached)
+        Point::Return => {
+            let code = read_code(file, function);
+            match code.as_ref().and_then(Code::returns) {
+                Some(returns) => {
+                    let offset = |address: &u64| address.wrapping_sub(function.address);
+                    let sites = returns.iter().map(|at| site(offset(at), result()));
+                    (sites.collect(), Moment::Reached)
+                }
+                None => (vec![site(0, result())], Moment::Returned),
             }
-            None => (vec![site(0, result())], Moment::Returned),
-        },
+        }
     };
     Made {
         dependent: None,
@@ -337,6 +393,20 @@ fn missing(files: &[Arc<FileProbes>], desc: &ProbeDesc, pid: u32) -> Diagnosis {
             "no instruction of `{}` is known to start at the offset {}",
             function.name, desc.name
         ),
+        None if Glob::new(&desc.name).matches(&Point::Return.name()) => {
+            return Diagnosis {
+                reason: format!(
+                    "`{}` ends by more than its `ret`s, and the kernel's return probe would end a program \
+                     that looks for callers on the stack ({where_} throws exceptions, is Go, or moves stacks \
+                     with greenlet)",
+                    function.name
+                ),
+                advice: vec![
+                    "its entry can be probed, and each of its instructions by its offset".into(),
+                ],
+                ..Diagnosis::default()
+            };
+        }
         None => format!("a function has no probe `{}`", desc.name),
     };
     Diagnosis {

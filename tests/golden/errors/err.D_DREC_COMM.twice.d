@@ -1,2 +1,0 @@
-/* A clause commits one speculation. */
-BEGIN { if (1) { commit(1); } else { commit(2); } }
