@@ -7,8 +7,8 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 
 use crate::harness::{
-    Background, PYTHON, RDTRACE, Running, can_find_frames, can_trace_python, python, rdtrace,
-    repository, run, skipped, wait_for_text,
+    Background, Outcome, PYTHON, RDTRACE, Running, can_find_frames, can_trace_python, python,
+    rdtrace, repository, run, skipped, wait_for_text,
 };
 
 /// Runs an example as a program, as its first line says, on a Python script beside it.
@@ -186,10 +186,14 @@ fn offcpu_shows_where_a_program_waits() {
 
 /// Runs an example on a command.
 fn example_on(script: &str, command: &str) -> String {
+    outcome_on(script, command).clean_but_late()
+}
+
+fn outcome_on(script: &str, command: &str) -> Outcome {
     let script = repository("examples").join(script);
     let mut rdtrace = rdtrace(["-qs", script.to_str().unwrap(), "-c", command]);
     rdtrace.current_dir(repository("examples"));
-    run(rdtrace).clean_but_late()
+    run(rdtrace)
 }
 
 #[test]
@@ -262,7 +266,12 @@ fn errinfo_and_procsystime_count_system_calls() {
 fn iosnoop_shows_what_disks_do() {
     if can_trace_python() && has_probe("io:::start") {
         let writes = repository("tests/triggers/writes.py");
-        let output = example_on("iosnoop.d", &format!("{PYTHON} {}", writes.display()));
+        let mut outcome = outcome_on("iosnoop.d", &format!("{PYTHON} {}", writes.display()));
+        // Where an interrupt finds the kernel at the same place of a table, there is no element, and that is told.
+        let others = outcome.stderr.lines();
+        let others = others.filter(|line| !line.contains(" dynamic variable drop"));
+        outcome.stderr = others.collect();
+        let output = outcome.clean_but_late();
         assert_lines(&output, &["PROGRAM              PID DISK", " W "]);
     }
 }

@@ -63,6 +63,8 @@ impl Outcome {
                 && (line.contains(" its probes") || line.contains("could be looked at"))
                 || line.contains("just started when tracing ended")
                 || line.contains(" were gone before ")
+                || line
+                    .contains("was replaced by another file while its probes were being attached")
         };
         let others = self.stderr.lines().filter(|line| !late(line));
         self.stderr = others.collect::<Vec<_>>().join("\n");
