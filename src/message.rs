@@ -52,35 +52,34 @@ impl Messages {
     /// obey is shown as `\x1b`. A standard error that is closed is no reason to
     /// stop tracing.
     pub(crate) fn say(&self, text: &str) {
-        let mut shared = self.shared();
-        if let Some(held) = &mut shared.held {
-            held.push(text.to_owned());
-            return;
-        }
-        if std::mem::take(&mut shared.progress) {
-            let _ = write!(std::io::stderr(), "{ERASED}");
-        }
-        let (name, text) = (&self.name, escaped_lines(text));
-        let mut stderr = std::io::stderr().lock();
-        let _ = if self.coloured {
-            let lines: Vec<_> = text.split('\n').map(coloured).collect();
-            writeln!(stderr, "{BOLD}{name}:{PLAIN} {}", lines.join("\n"))
-        } else {
-            writeln!(stderr, "{name}: {text}")
-        };
+        self.write(text, |text| {
+            let name = &self.name;
+            if self.coloured {
+                let lines: Vec<_> = text.split('\n').map(coloured).collect();
+                format!("{BOLD}{name}:{PLAIN} {}", lines.join("\n"))
+            } else {
+                format!("{name}: {text}")
+            }
+        });
     }
 
     /// A line without the command's name, as libdtrace itself writes it.
     pub(crate) fn say_unnamed(&self, text: &str) {
+        self.write(text, str::to_owned);
+    }
+
+    /// Writes a text, dressed as it is to appear, unless messages are kept back.
+    fn write(&self, text: &str, dress: impl FnOnce(&str) -> String) {
         let mut shared = self.shared();
         if let Some(held) = &mut shared.held {
             held.push(text.to_owned());
             return;
         }
+        let mut stderr = std::io::stderr().lock();
         if std::mem::take(&mut shared.progress) {
-            let _ = write!(std::io::stderr(), "{ERASED}");
+            let _ = write!(stderr, "{ERASED}");
         }
-        let _ = writeln!(std::io::stderr(), "{}", escaped_lines(text));
+        let _ = writeln!(stderr, "{}", dress(&escaped_lines(text)));
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {

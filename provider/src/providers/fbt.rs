@@ -34,6 +34,24 @@ const MODULE: &str = "vmlinux";
 
 const WAYS: [(&str, Way); 2] = [("entry", Way::Entry), ("return", Way::Return)];
 
+/// The probes of a function that a description means.
+pub(super) fn ways(desc: &ProbeDesc) -> Vec<(&'static str, Way)> {
+    let glob = Glob::new(&desc.name);
+    let ways = WAYS.into_iter().filter(|(name, _)| glob.matches(name));
+    ways.collect()
+}
+
+/// That functions of the kernel have no probe of a description's name.
+pub(super) fn no_such_way(desc: &ProbeDesc) -> Diagnosis {
+    let names = WAYS.map(|(name, _)| name);
+    Diagnosis {
+        reason: format!("`{}` has no probe `{}`", desc.provider, desc.name),
+        available: names.map(str::to_owned).to_vec(),
+        did_you_mean: near(&desc.name, &names),
+        ..Diagnosis::default()
+    }
+}
+
 impl Provider for Fbt {
     fn summary(&self) -> &'static str {
         "`fbt` for the kernel's functions"
@@ -44,9 +62,7 @@ impl Provider for Fbt {
     }
 
     fn own(&self, desc: &ProbeDesc) -> Vec<Offer<'static>> {
-        let names = Glob::new(&desc.name);
-        let ways = WAYS.iter().filter(|(name, _)| names.matches(name));
-        let ways: Vec<&(&str, Way)> = ways.collect();
+        let ways = ways(desc);
         if ways.is_empty() || desc.provider != NAME || !Glob::new(&desc.module).matches(MODULE) {
             return Vec::new();
         }
@@ -63,7 +79,7 @@ impl Provider for Fbt {
                     continue;
                 }
                 let function: Arc<str> = function.into();
-                for &&(name, way) in &ways {
+                for &(name, way) in &ways {
                     let full = description(NAME, MODULE, &function, name);
                     offers.push(Offer::own(full, make(&function, &ty, way)));
                 }
@@ -81,15 +97,8 @@ impl Provider for Fbt {
         if desc.provider != NAME {
             return None;
         }
-        let names = WAYS.map(|(name, _)| name);
-        let name = Glob::new(&desc.name);
-        if !names.iter().any(|known| name.matches(known)) {
-            return Some(Diagnosis {
-                reason: format!("`{NAME}` has no probe `{}`", desc.name),
-                available: names.map(str::to_owned).to_vec(),
-                did_you_mean: near(&desc.name, &names),
-                ..Diagnosis::default()
-            });
+        if ways(desc).is_empty() {
+            return Some(no_such_way(desc));
         }
         if !fits(desc, MODULE, &desc.function, &desc.name) {
             return Some(Diagnosis {

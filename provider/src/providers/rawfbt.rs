@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use dlang::program::ProbeDesc;
 
+use super::fbt::{no_such_way, ways};
 use super::names::description;
 use super::part::{Key, Made, Offer, Provider};
 use crate::diagnosis::Diagnosis;
@@ -24,8 +25,6 @@ pub(super) struct RawFbt;
 
 const NAME: &str = "rawfbt";
 
-const WAYS: [(&str, Way); 2] = [("entry", Way::Entry), ("return", Way::Return)];
-
 impl Provider for RawFbt {
     fn summary(&self) -> &'static str {
         "`rawfbt` for the kernel's functions by their symbols"
@@ -36,9 +35,7 @@ impl Provider for RawFbt {
     }
 
     fn own(&self, desc: &ProbeDesc) -> Vec<Offer<'static>> {
-        let names = Glob::new(&desc.name);
-        let ways = WAYS.iter().filter(|(name, _)| names.matches(name));
-        let ways: Vec<&(&str, Way)> = ways.collect();
+        let ways = ways(desc);
         if ways.is_empty() || desc.provider != NAME || kprobes::event_type().is_none() {
             return Vec::new();
         }
@@ -47,7 +44,7 @@ impl Provider for RawFbt {
         let mut offers = Vec::new();
         for symbol in named(desc).filter(kprobes::is_traceable) {
             let hook = same.entry((symbol.module, symbol.name)).or_default();
-            for &&(name, way) in &ways {
+            for &(name, way) in &ways {
                 let made = make(kprobes::symbol_of(&symbol), way);
                 offers.push(Offer {
                     key: Key {
@@ -74,15 +71,8 @@ impl Provider for RawFbt {
         if desc.provider != NAME {
             return None;
         }
-        let names = WAYS.map(|(name, _)| name);
-        let name = Glob::new(&desc.name);
-        if !names.iter().any(|known| name.matches(known)) {
-            return Some(Diagnosis {
-                reason: format!("`{NAME}` has no probe `{}`", desc.name),
-                available: names.map(str::to_owned).to_vec(),
-                did_you_mean: near(&desc.name, &names),
-                ..Diagnosis::default()
-            });
+        if ways(desc).is_empty() {
+            return Some(no_such_way(desc));
         }
         if let Some(reason) = lacks_kprobes() {
             return Some(Diagnosis {

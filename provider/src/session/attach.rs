@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 
 use super::links::Link;
@@ -159,30 +159,20 @@ fn tracepoint(program: BorrowedFd<'_>, name: Option<&str>) -> io::Result<Link> {
 
 fn trace_event(program: BorrowedFd<'_>, event: &TraceEvent) -> io::Result<Link> {
     let id = tracefs::id_of(&event.group, &event.name).ok_or(io::ErrorKind::NotFound)?;
-    let event = sys::perf::trace_event(id)?;
-    sys::perf::set_bpf(event.as_fd(), program)?;
-    sys::perf::enable(event.as_fd())?;
-    Ok(Link {
-        _attached: None,
-        _event: Some(event),
-        parts: None,
-    })
+    on_event(program, sys::perf::trace_event(id)?)
 }
 
 fn kprobe(program: BorrowedFd<'_>, symbol: &KernelSymbol, returns: bool) -> io::Result<Link> {
     let kind = kprobes::event_type().ok_or(io::ErrorKind::Unsupported)?;
-    let event = sys::perf::kprobe(kind, symbol.address, returns)?;
-    sys::perf::set_bpf(event.as_fd(), program)?;
-    sys::perf::enable(event.as_fd())?;
-    Ok(Link {
-        _attached: None,
-        _event: Some(event),
-        parts: None,
-    })
+    on_event(program, sys::perf::kprobe(kind, symbol.address, returns)?)
 }
 
 fn timer(program: BorrowedFd<'_>, cpu: u32, (counted, period): (Counted, u64)) -> io::Result<Link> {
-    let event = sys::perf::counter(cpu, counted, period)?;
+    on_event(program, sys::perf::counter(cpu, counted, period)?)
+}
+
+/// Runs the program at each event that the kernel counts.
+fn on_event(program: BorrowedFd<'_>, event: OwnedFd) -> io::Result<Link> {
     sys::perf::set_bpf(event.as_fd(), program)?;
     sys::perf::enable(event.as_fd())?;
     Ok(Link {
