@@ -492,6 +492,11 @@ impl Checker<'_> {
                 "the index of a pointer or bit-field that is changed cannot have effects",
             );
         }
+        // As with any other target, the operation goes by the target's sign.
+        let value = match (&target.ty, &value.ty) {
+            (Type::Int(int), Type::Int(_)) => convert(value, &Type::Int(Int { size: 8, ..*int })),
+            _ => value,
+        };
         let moved = self.arithmetic(op, target.clone(), value, span)?;
         let moved = Box::new(self.convert_to(moved, &ty, "=")?);
         Ok(node(
