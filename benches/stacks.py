@@ -9,6 +9,12 @@ kernel's `bpf_get_stack`, which follows frame pointers. Shown are nanoseconds of
 of some rounds that take turns: what else the machine does counts as little as can be.
 BPFTRACE may be a command in another root; COPY_TO is then a directory there, as seen from here, and COPIED what it is
 called inside.
+
+    RDTRACE=target/release/rdtrace benches/stacks.py profile
+
+measures what sampling the stacks of a busy machine takes of its time: `profile-997 { @[stack(), ustack()] = count(); }`
+while each CPU runs a C program, then a Python. The kernel says how long the samples took (kernel.bpf_stats_enabled), and
+/proc what rdtrace itself did meanwhile.
 """
 
 import os
@@ -17,6 +23,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 SOURCE = r"""
 #include <stdio.h>
@@ -54,6 +61,17 @@ int main(int argc, char **argv)
 ROUNDS = 5
 PROGRAMS = {"with frame pointers": "-fno-omit-frame-pointer", "without": "-fomit-frame-pointer"}
 D = "pid$target:a.out:probed:entry"
+SAMPLES = "profile-997 { @[stack(), ustack()] = count(); } END { trunc(@); }"
+SAMPLED_SECONDS = 5
+BPF_STATISTICS = "/proc/sys/kernel/bpf_stats_enabled"
+PYTHON = """
+def deep(n):
+    if n:
+        return deep(n - 1) + 1
+    while True:
+        sum(map(abs, range(10000)))
+deep(20)
+"""
 
 
 def compiled(directory, title):
@@ -75,7 +93,52 @@ def cost(command):
     sys.exit(f"{shlex.join(command)}: {done.stderr}{done.stdout}")
 
 
+def sampled(pid):
+    """How often the process's program ran that ran most, for how many nanoseconds; and the process itself."""
+    runs = [(0, 0)]
+    for number in os.listdir(f"/proc/{pid}/fdinfo"):
+        with open(f"/proc/{pid}/fdinfo/{number}") as file:
+            fields = dict(line.split(":", 1) for line in file if ":" in line)
+        if "run_cnt" in fields:
+            runs.append((int(fields["run_cnt"]), int(fields["run_time_ns"])))
+    with open(f"/proc/{pid}/stat") as file:
+        user, system = file.read().rpartition(")")[2].split()[11:13]
+    return *max(runs), (int(user) + int(system)) * 1e9 / os.sysconf("SC_CLK_TCK")
+
+
+def profile(rdtrace):
+    """What samples cost while all CPUs are busy."""
+    with open(BPF_STATISTICS) as file:
+        before = file.read()
+    with tempfile.TemporaryDirectory() as directory:
+        program = compiled(directory, "without")
+        for title, load in {"C": [program, str(1 << 40)], "Python": ["python3", "-c", PYTHON]}.items():
+            processes = [subprocess.Popen(load) for _ in range(os.cpu_count())]
+            processes.append(subprocess.Popen([rdtrace, "-qn", SAMPLES]))
+            try:
+                with open(BPF_STATISTICS, "w") as file:
+                    file.write("1")
+                # Until the tables of all that runs are there.
+                time.sleep(3)
+                first, start = sampled(processes[-1].pid), time.monotonic()
+                time.sleep(SAMPLED_SECONDS)
+                last, seconds = sampled(processes[-1].pid), time.monotonic() - start
+            finally:
+                with open(BPF_STATISTICS, "w") as file:
+                    file.write(before)
+                for process in reversed(processes):
+                    process.terminate()
+                    process.wait()
+            runs, samples, own = (after - before for after, before in zip(last, first))
+            print(
+                f"{samples / max(runs, 1):8.0f} ns   a sample of {title}: {samples / seconds / 1e7:.2f} % of a CPU, "
+                f"and {own / seconds / 1e7:.2f} % rdtrace itself"
+            )
+
+
 def main():
+    if sys.argv[1:] == ["profile"]:
+        return profile(os.environ.get("RDTRACE", "target/release/rdtrace"))
     calls = sys.argv[1] if len(sys.argv) > 1 else "50000"
     rdtrace = os.environ.get("RDTRACE", "target/release/rdtrace")
     bpftrace = shlex.split(os.environ.get("BPFTRACE", "bpftrace"))

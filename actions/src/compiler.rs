@@ -21,7 +21,9 @@ use provider::probe::Probe;
 use crate::exit::exits;
 use crate::flow::{flow_name, flow_of};
 use crate::follow::followed_map;
-use crate::frames::{self, PYTHON_MAPS, ROWS, names_tasks, python_maps, stacks_map, unwind_maps};
+use crate::frames::{
+    self, PYTHON_MAPS, TABLE_WORDS, names_tasks, python_maps, stacks_map, unwind_maps,
+};
 use crate::maps::{COUNTERS_MAP, FIRST_OWN, GLOBALS, RING, SWITCHES, THREAD, TIMER_SCRATCH};
 use crate::options::{Enabled, LowerOptions};
 use crate::plan::{each_clause_expr, each_statement, most_fixed, plan_record};
@@ -166,7 +168,7 @@ impl Compiler {
             next_map += 2;
             UnwindMaps {
                 tables: MapRef(next_map - 2),
-                rows: ROWS,
+                words: TABLE_WORDS,
                 processes: MapRef(next_map - 1),
             }
         });

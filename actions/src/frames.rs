@@ -8,7 +8,7 @@ use predicates::python::PythonName;
 use predicates::python_layout::state_of_thread;
 use predicates::storage::PYTHON_NAMES;
 use provider::object::{MapKind, MapSpec};
-use unwind::memory::{PROCESSES, ROW, ROWS_AT};
+use unwind::memory::{PROCESSES, TABLES_AT, WORD};
 use unwind::python;
 
 use crate::compiler::reads_object;
@@ -65,7 +65,7 @@ pub(crate) fn stacks_map(limits: FrameLimits, has_places: bool) -> MapSpec {
 
 /// The array map with the tables for walking stacks, and the map of processes that have some.
 pub(crate) fn unwind_maps() -> [MapSpec; 2] {
-    let tables = MapSpec::shared("unwind", ROWS_AT + ROWS * ROW);
+    let tables = MapSpec::shared("unwind", TABLES_AT + TABLE_WORDS * WORD);
     let processes = MapSpec::new("unwind_pids", MapKind::Hash, 8, 8, PROCESSES);
     [tables, processes]
 }
@@ -103,9 +103,9 @@ pub(crate) fn python_maps(
     ]
 }
 
-/// How many rows there is room for: 24 MiB of them. A large program and its libraries have some
+/// How many words of tables there is room for: 16 MiB of them. A large program and its libraries have some
 /// hundred thousand.
-pub(crate) const ROWS: u32 = 3 << 20;
+pub(crate) const TABLE_WORDS: u32 = 2 << 20;
 
 /// Whether a program asks for the stacks of processes.
 #[must_use]

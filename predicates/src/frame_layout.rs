@@ -84,10 +84,10 @@ impl FrameLimits {
 /// The maps with what it takes to walk stacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnwindMaps {
-    /// The array map whose one value has ranges and rows.
+    /// The array map whose one value has ranges and tables.
     pub tables: MapRef,
-    /// How many rows there is room for.
-    pub rows: u32,
+    /// How many words of tables there is room for.
+    pub words: u32,
     /// The hash map with the ranges of each process.
     pub processes: MapRef,
 }

@@ -1,6 +1,6 @@
 //! The stack of a process, walked by the generated code: from the registers that the thread had in its
 //! program, by tables that user space has made of the files' `.eh_frame` (the crate `unwind` has
-//! their form).
+//! their form; [`lookup`] finds the rule in them).
 //!
 //! ```text
 //!     pc, sp, bp = registers of the program; before = 0
@@ -9,7 +9,7 @@
 //!         if (rule found not long ago for pc - before) goto found;
 //!         range = the last one of the process with range.start <= pc - before;
 //!         if (pc - before >= range.end) break;                  // no table
-//!         row = the last one of the range with row.address <= pc - before - range.base;
+//!         rule = that of the range's table for pc - before - range.base;
 //! found:  cfa = by the rule from sp or bp; if (cfa <= sp) break;
 //!         bp = by the rule from memory; pc = *(cfa - 8); sp = cfa;
 //!         before = 1;                                           // pc is behind the call
@@ -29,16 +29,14 @@
 //! next is in stack slots, unknown to the verifier and to it no copy of anything else, so that it
 //! follows few turns; the searches have no branches but their end.
 
+mod lookup;
+
 use dlang::diag::Span;
-use unwind::memory::{
-    FOUND, FOUND_AT, FOUND_LOG2, MOST_RANGES_LOG2, MOST_ROWS_LOG2, RANGE, RANGES, ROW, ROWS_AT,
-    SPREAD,
-};
 use unwind::rule::{
     KIND_MASK, OFFSET_SHIFT, RBP_AT_RBP, RBP_MASK, RBP_SHIFT, RBP_UNKNOWN, REGISTER_BITS, kind,
 };
 
-use crate::asm::{Label, MapRef};
+use crate::asm::Label;
 use crate::emit::{Emit, Emitted, imm};
 pub use crate::frame_layout::UnwindMaps;
 use crate::frame_layout::{COUNT, Frames, PROCESS, WINDOW};
@@ -269,135 +267,6 @@ impl Emit<'_> {
         self.asm.bind(signal);
         self.find_interrupted(slots, alone, out);
         self.asm.jump(again);
-    }
-
-    /// Takes the rule that was found not long ago for the address in `r4`, and goes on at `found`, if there is one.
-    fn find_again(&mut self, maps: UnwindMaps, slots: Slots, (found, out): (Label, Label)) {
-        let none = self.asm.label();
-        self.place_found(maps, slots, out);
-        self.asm.load(Size::Double, Reg::R1, Reg::R5, 0);
-        self.asm.load(Size::Double, Reg::R2, Reg::R5, 8);
-        self.asm.alu(Alu::Xor, Reg::R1, Reg::R2);
-        self.asm.jump_if(Cond::Ne, Reg::R1, Reg::R4, none);
-        self.asm.mov(Reg::R1, Reg::R2);
-        self.asm.alu_imm(Alu::Rsh, Reg::R1, 32);
-        self.asm.load(Size::Double, Reg::R3, Reg::FP, slots.first);
-        self.asm.jump_if(Cond::Ne, Reg::R1, Reg::R3, none);
-        self.asm.alu_imm(Alu::Lsh, Reg::R2, 32);
-        self.asm.alu_imm(Alu::Rsh, Reg::R2, 32);
-        self.asm.store(Size::Double, Reg::FP, slots.rule, Reg::R2);
-        self.asm.jump(found);
-        self.asm.bind(none);
-    }
-
-    /// Keeps the rule that has been found for the address that was looked up.
-    fn keep_found(&mut self, maps: UnwindMaps, slots: Slots, out: Label) {
-        self.asm.load(Size::Double, Reg::R4, Reg::FP, slots.at);
-        self.unlink(Reg::R4);
-        self.place_found(maps, slots, out);
-        self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.first);
-        self.asm.alu_imm(Alu::Lsh, Reg::R1, 32);
-        self.asm.load(Size::Double, Reg::R2, Reg::FP, slots.rule);
-        self.asm.alu(Alu::Or, Reg::R1, Reg::R2);
-        self.asm.alu(Alu::Xor, Reg::R4, Reg::R1);
-        self.asm.store(Size::Double, Reg::R5, 0, Reg::R4);
-        self.asm.store(Size::Double, Reg::R5, 8, Reg::R1);
-    }
-
-    /// `r5 = where a found rule is kept for the address in r4` (`unwind::memory::place_found`).
-    fn place_found(&mut self, maps: UnwindMaps, slots: Slots, out: Label) {
-        self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.first);
-        self.asm.alu(Alu::Add, Reg::R1, Reg::R4);
-        self.asm.mov_imm(Reg::R2, SPREAD.cast_signed());
-        self.asm.alu(Alu::Mul, Reg::R1, Reg::R2);
-        self.asm.alu_imm(Alu::Rsh, Reg::R1, imm(64 - FOUND_LOG2));
-        self.element(
-            (maps.tables, FOUND_AT, FOUND, 1 << FOUND_LOG2),
-            Reg::R5,
-            Reg::R1,
-            out,
-        );
-    }
-
-    /// `r5 = address of the range that holds the address in r4`.
-    fn find_range(&mut self, maps: UnwindMaps, slots: Slots, out: Label) {
-        self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.first);
-        self.asm.load(Size::Double, Reg::R2, Reg::FP, slots.ranges);
-        self.unlink(Reg::R1);
-        self.unlink(Reg::R2);
-        self.asm.jump_if_imm(Cond::Eq, Reg::R2, 0, out);
-        let table = (maps.tables, 0, RANGE, RANGES);
-        self.search(table, Size::Double, MOST_RANGES_LOG2, out);
-        self.element(table, Reg::R5, Reg::R1, out);
-        self.asm.load(Size::Double, Reg::R2, Reg::R5, 0);
-        self.asm.jump_if(Cond::Lt, Reg::R4, Reg::R2, out);
-        self.asm.load(Size::Double, Reg::R2, Reg::R5, 8);
-        self.asm.jump_if(Cond::Ge, Reg::R4, Reg::R2, out);
-    }
-
-    /// Finds the rule for the address in `r4`, which is in the range at `r5`.
-    fn find_rule(&mut self, maps: UnwindMaps, slots: Slots, out: Label) {
-        self.asm.load(Size::Double, Reg::R1, Reg::R5, 16);
-        self.asm.alu(Alu::Sub, Reg::R4, Reg::R1);
-        self.asm.load(Size::Word, Reg::R1, Reg::R5, 24);
-        self.asm.load(Size::Word, Reg::R2, Reg::R5, 28);
-        self.asm.jump_if_imm(Cond::Eq, Reg::R2, 0, out);
-        let table = (maps.tables, ROWS_AT, ROW, maps.rows);
-        self.search(table, Size::Word, MOST_ROWS_LOG2, out);
-        self.element(table, Reg::R5, Reg::R1, out);
-        self.asm.load(Size::Word, Reg::R2, Reg::R5, 0);
-        self.asm.jump_if(Cond::Lt, Reg::R4, Reg::R2, out);
-        self.asm.load(Size::Word, Reg::R2, Reg::R5, 4);
-        self.asm.store(Size::Double, Reg::FP, slots.rule, Reg::R2);
-    }
-
-    /// Moves `r1` to the last of `r2` elements from there on whose first word is not above `r4`; to the
-    /// first if there is none.
-    ///
-    /// ```text
-    ///     while (r2 > 1) {
-    ///         half = r2 / 2;
-    ///         r1 += half & ~((r4 - element[r1 + half]) >> 63);
-    ///         r2 -= half;
-    ///     }
-    /// ```
-    fn search(&mut self, table: (MapRef, u32, u32, u32), size: Size, turns: u32, out: Label) {
-        let found = self.asm.label();
-        for _ in 0..turns {
-            self.asm.jump_if_imm(Cond::Le, Reg::R2, 1, found);
-            self.asm.mov(Reg::R3, Reg::R2);
-            self.asm.alu_imm(Alu::Rsh, Reg::R3, 1);
-            self.asm.alu(Alu::Sub, Reg::R2, Reg::R3);
-            self.asm.mov(Reg::R0, Reg::R1);
-            self.asm.alu(Alu::Add, Reg::R0, Reg::R3);
-            self.element(table, Reg::R5, Reg::R0, out);
-            self.asm.load(size, Reg::R0, Reg::R5, 0);
-            self.asm.mov(Reg::R5, Reg::R4);
-            self.asm.alu(Alu::Sub, Reg::R5, Reg::R0);
-            self.asm.alu_imm(Alu::Arsh, Reg::R5, 63);
-            self.asm.alu_imm(Alu::Xor, Reg::R5, -1);
-            self.asm.alu(Alu::And, Reg::R3, Reg::R5);
-            self.asm.alu(Alu::Add, Reg::R1, Reg::R3);
-        }
-        self.asm.bind(found);
-    }
-
-    /// Brings the address of element number `index` to `dst`, or leaves for `out` if there is no such.
-    /// Destroys `r0`.
-    fn element(
-        &mut self,
-        (map, at, size, most): (MapRef, u32, u32, u32),
-        dst: Reg,
-        index: Reg,
-        out: Label,
-    ) {
-        self.asm.jump_if_imm(Cond::Ge, index, imm(most), out);
-        self.asm.map_value(dst, map, at);
-        let scaled = Reg::R0;
-        self.asm.mov(scaled, index);
-        self.asm
-            .alu_imm(Alu::Lsh, scaled, imm(size.trailing_zeros()));
-        self.asm.alu(Alu::Add, dst, scaled);
     }
 
     /// Computes the CFA. Leaves for `signal` where a handler was called.

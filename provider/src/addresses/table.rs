@@ -5,16 +5,16 @@ use std::os::fd::AsRawFd as _;
 use std::path::PathBuf;
 
 use object::ReadRef;
-use unwind::{Row, Section, rows};
+use unwind::{Section, rows};
 
 use crate::usdt::elf::{Contents, Elf};
 use crate::usdt::loads::CodeLoads;
 
-/// A file's rows, and how places in the file lead to them.
+/// A file's table, and how places in the file lead to what is in it.
 #[derive(Debug)]
 pub(super) struct Table {
     /// By linked address.
-    pub(super) rows: Vec<Row>,
+    pub(super) rules: unwind::Table,
     loads: CodeLoads,
 }
 
@@ -35,10 +35,9 @@ impl Table {
         let address = file.section_address(".eh_frame")?;
         let bytes = file.section_data(".eh_frame").ok()??;
         let rows = rows(Section { address, bytes }, file.section_address(".text"));
-        Some(Self {
-            rows,
-            loads: file.code_loads(),
-        })
+        let rules = unwind::Table::of(&rows);
+        let loads = file.code_loads();
+        (rules.pages > 0).then_some(Self { rules, loads })
     }
 
     /// The linked address of a place in the file from which on something is mapped to execute.
@@ -52,10 +51,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_own_functions_have_rules() {
-        let table = Table::of_file(&fs::File::open("/proc/self/exe").unwrap()).unwrap();
-        let with_rules = table.rows.iter().filter(|row| row.rule != 0).count();
-        assert!(with_rules > 1000, "{with_rules} of {}", table.rows.len());
-        assert!(table.rows.is_sorted_by_key(|row| row.address));
+    fn our_own_functions_have_the_rules_of_their_rows() {
+        let contents = Contents::open("/proc/self/exe".as_ref()).unwrap();
+        let elf = contents.elf().unwrap();
+        let address = elf.section_address(".eh_frame").unwrap();
+        let bytes = elf.section_data(".eh_frame").unwrap().unwrap();
+        let rows = rows(Section { address, bytes }, elf.section_address(".text"));
+        let table = Table::of(&elf).unwrap();
+        let with_rules = rows.iter().filter(|row| row.rule != 0).count();
+        assert!(with_rules > 1000, "{with_rules} of {}", rows.len());
+        for row in rows.iter().step_by(101) {
+            assert_eq!(table.rules.rule(row.address), row.rule);
+        }
+        let words = table.rules.words.len();
+        assert!(2 * words < rows.len(), "{words} for {} rows", rows.len());
     }
 }

@@ -1,7 +1,7 @@
 //! The tables by which the generated code walks the stacks of processes: put in its memory when a
 //! process is seen to map a file, and told of when they are complete.
 //!
-//! The rows of a file are there once, whoever maps it ([`Rows`]). The ranges of a process are written
+//! The table of a file is there once, whoever maps it ([`Placed`]). The ranges of a process are written
 //! anew with each change, to another place; the old place is given to others a while later, when no
 //! program can be reading it any more.
 
@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use unwind::memory::{FOUND_AT, MOST_RANGES_LOG2, MOST_ROWS_LOG2, RANGE, RANGES, ROWS_AT, Range};
+use unwind::memory::{FOUND_AT, MOST_RANGES_LOG2, RANGE, RANGES, Range, TABLES_AT, WORD};
 
 use super::mapping::{MappedFile, Mapping};
-use super::rows::{QUARANTINE, Rows, id_of};
+use super::placed::{Placed, QUARANTINE, id_of};
 use crate::error::Error;
 use crate::map::{Map, Words};
 
@@ -22,11 +22,11 @@ use crate::map::{Map, Words};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum NoRoom {
     /// There is no place for the rules of a file's functions.
-    Rows {
+    Table {
         /// Its name.
         file: Arc<str>,
-        /// How many it has.
-        rows: usize,
+        /// How many bytes they take.
+        bytes: usize,
     },
     /// There is none for what a process has mapped.
     Ranges {
@@ -38,9 +38,10 @@ pub enum NoRoom {
 impl fmt::Display for NoRoom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Rows { file, rows } => write!(
+            Self::Table { file, bytes } => write!(
                 f,
-                "stacks end in {file}: the memory for walking the stacks of processes has no room for its {rows} rules"
+                "stacks end in {file}: the memory for walking the stacks of processes has no room for its rules, which take \
+                 {bytes} bytes"
             ),
             Self::Ranges { pid } => write!(
                 f,
@@ -52,7 +53,7 @@ impl fmt::Display for NoRoom {
 }
 
 /// Where the rules are in the memory that were found not long ago.
-const FOUND_WORDS: std::ops::Range<usize> = (FOUND_AT / 8) as usize..(ROWS_AT / 8) as usize;
+const FOUND_WORDS: std::ops::Range<usize> = (FOUND_AT / 8) as usize..(TABLES_AT / WORD) as usize;
 
 /// The memory of the generated code, as far as it is in use.
 #[derive(Debug)]
@@ -62,9 +63,9 @@ pub struct Tables {
     /// The processes that found no room for what they have mapped, or not for all of it. Those that are gone stay: their
     /// stacks may not have been shown yet.
     crowded: HashSet<u32>,
-    /// The files of processes whose rows found no room when these were looked at; kept as long.
-    without_rows: HashMap<u32, Vec<Arc<MappedFile>>>,
-    rows: Rows,
+    /// The files of processes whose tables found no room when these were looked at; kept as long.
+    without_table: HashMap<u32, Vec<Arc<MappedFile>>>,
+    placed: Placed,
     /// The ranges that have been in use.
     ranges: u32,
     /// Where each process has its ranges.
@@ -89,7 +90,7 @@ struct Place {
     first: u32,
     /// The power of two that there is room for.
     log2: u32,
-    /// The files whose rows they lead to, each once.
+    /// The files whose tables they lead to, each once.
     files: Vec<usize>,
 }
 
@@ -98,13 +99,13 @@ impl Tables {
     /// processes.
     pub fn new(memory: &Map, processes: Map) -> Result<Self, Error> {
         let memory = memory.words()?;
-        let room = memory.as_slice().len() - (ROWS_AT / 8) as usize;
+        let room = memory.as_slice().len() - (TABLES_AT / WORD) as usize;
         Ok(Self {
             memory,
             processes,
             crowded: HashSet::new(),
-            without_rows: HashMap::new(),
-            rows: Rows::new(u32::try_from(room).unwrap_or(u32::MAX)),
+            without_table: HashMap::new(),
+            placed: Placed::new(u32::try_from(room).unwrap_or(u32::MAX)),
             ranges: 0,
             places: HashMap::new(),
             free: HashMap::new(),
@@ -127,9 +128,9 @@ impl Tables {
             }
         }
         if without.is_empty() {
-            self.without_rows.remove(&pid);
+            self.without_table.remove(&pid);
         } else {
-            self.without_rows.insert(pid, without);
+            self.without_table.insert(pid, without);
         }
         files.sort_unstable();
         files.dedup();
@@ -156,11 +157,13 @@ impl Tables {
         if self.crowded.contains(&pid) {
             return Some(NoRoom::Ranges { pid });
         }
-        let without = self.without_rows.get(&pid)?;
+        let without = self.without_table.get(&pid)?;
         let has_none = without.iter().any(|other| Arc::ptr_eq(other, file));
-        has_none.then(|| NoRoom::Rows {
+        has_none.then(|| NoRoom::Table {
             file: Arc::clone(&file.name),
-            rows: file.table().map_or(0, |table| table.rows.len()),
+            bytes: file
+                .table()
+                .map_or(0, |table| WORD as usize * table.rules.words.len()),
         })
     }
 
@@ -179,7 +182,7 @@ impl Tables {
         let placed = self.processes.update(&key(pid), &value).is_ok();
         if placed {
             for file in &files {
-                self.rows.mapped(*file);
+                self.placed.mapped(*file);
             }
             self.places.insert(pid, Place { first, log2, files });
         } else {
@@ -192,7 +195,7 @@ impl Tables {
     fn leave(&mut self, place: &Place) {
         self.give(place.first, place.log2);
         for file in &place.files {
-            self.rows.unmapped(*file);
+            self.placed.unmapped(*file);
         }
     }
 
@@ -208,33 +211,18 @@ impl Tables {
         let Some(table) = mapping.file.table() else {
             return Found::NoTable;
         };
-        let place = table.address_of(mapping.offset).and_then(|start| {
-            let end = start.checked_add(mapping.end - mapping.start)?;
-            Some((start, end))
-        });
-        let Some((start, end)) = place else {
+        let Some(start) = table.address_of(mapping.offset) else {
             return Found::NoTable;
         };
-        // The rule at the start may be that of a row before it.
-        let behind = table
-            .rows
-            .partition_point(|row| u64::from(row.address) <= start);
-        let from = behind.saturating_sub(1);
-        let to = table
-            .rows
-            .partition_point(|row| u64::from(row.address) < end);
-        let count = to.saturating_sub(from).min(1 << MOST_ROWS_LOG2);
-        let (Ok(from), Ok(rows)) = (u32::try_from(from), u32::try_from(count)) else {
-            return Found::NoRoom;
-        };
-        let first = self.rows.of_file(&mapping.file, &table.rows, &self.memory);
+        let rules = &table.rules;
+        let first = self.placed.of_file(&mapping.file, rules, &self.memory);
         first.map_or(Found::NoRoom, |first| {
             Found::Range(Range {
                 start: mapping.start,
                 end: mapping.end,
-                base: mapping.start.wrapping_sub(start),
-                first: first + from,
-                rows,
+                base: (mapping.start.wrapping_sub(start)).wrapping_add(rules.start.into()),
+                table: first,
+                pages: rules.pages,
             })
         })
     }
@@ -294,15 +282,15 @@ fn key(pid: u32) -> [u8; 8] {
 mod tests {
     use std::fs;
 
-    use unwind::memory::{ROW, found, place_found};
+    use unwind::memory::{found, place_found};
 
     use super::super::contents::{Contents, Opened};
     use super::*;
     use crate::object::{MapKind, MapSpec};
 
-    /// Tables with room for so many rows and processes.
-    fn tables(rows: u32, processes: u32) -> (Tables, Map) {
-        let memory = Map::create(&MapSpec::shared("unwind", ROWS_AT + rows * ROW)).unwrap();
+    /// Tables with room for so many words and processes.
+    fn tables(words: u32, processes: u32) -> (Tables, Map) {
+        let memory = Map::create(&MapSpec::shared("unwind", TABLES_AT + words * WORD)).unwrap();
         let spec = MapSpec::new("unwind_pids", MapKind::Hash, 8, 8, processes);
         let processes = Map::create(&spec).unwrap();
         (Tables::new(&memory, processes.clone()).unwrap(), processes)
@@ -336,14 +324,14 @@ mod tests {
             return;
         }
         let mapping = own();
-        for (rows, fits) in [(10, false), (3 << 20, true)] {
-            let (mut tables, processes) = tables(rows, 4);
+        for (words, fits) in [(10, false), (2 << 20, true)] {
+            let (mut tables, processes) = tables(words, 4);
             for pid in [1, 2] {
                 tables.update(pid, [&mapping].into_iter());
                 assert!(is_known(&processes, pid));
                 let found = tables.no_room(pid, &mapping.file);
-                let is_rows = |found| matches!(found, NoRoom::Rows { rows, .. } if rows > 10);
-                assert_eq!(found.is_some_and(is_rows), !fits);
+                let is_large = |found| matches!(found, NoRoom::Table { bytes, .. } if bytes > 80);
+                assert_eq!(found.is_some_and(is_large), !fits);
             }
         }
     }
@@ -353,7 +341,7 @@ mod tests {
         if !test_support::root() {
             return;
         }
-        let (mut tables, processes) = tables(3 << 20, 2);
+        let (mut tables, processes) = tables(2 << 20, 2);
         let mapping = own();
         for (pid, fits) in [(1, true), (2, true), (3, false)] {
             tables.update(pid, [&mapping].into_iter());
@@ -378,7 +366,7 @@ mod tests {
         if !test_support::root() {
             return;
         }
-        let (mut tables, _) = tables(3 << 20, 4);
+        let (mut tables, _) = tables(2 << 20, 4);
         let mapping = own();
         tables.update(1, [&mapping].into_iter());
         tables.update(2, [&mapping].into_iter());
@@ -410,13 +398,13 @@ mod tests {
     }
 
     #[test]
-    fn the_rows_of_a_file_that_nobody_maps_are_given_to_another() {
+    fn the_room_of_a_file_that_nobody_maps_is_given_to_another() {
         if !test_support::root() {
             return;
         }
         let (old, new) = (own(), own());
-        let rows = old.file.table().unwrap().rows.len();
-        let room = u32::try_from(rows + rows / 2).unwrap();
+        let words = old.file.table().unwrap().rules.words.len();
+        let room = u32::try_from(words + words / 2).unwrap();
         let (mut tables, _) = tables(room, 4);
         tables.update(1, [&old].into_iter());
         tables.update(2, [&old].into_iter());

@@ -3,26 +3,25 @@
 //! ```text
 //!     0                    ranges    which table holds, in the address spaces of processes
 //!     FOUND_AT             found     rules that were found for addresses not long ago
-//!     ROWS_AT              rows      the tables, one behind the other
+//!     TABLES_AT            tables    those of files, one behind the other, in words of 8 bytes
 //!
 //!     a range   0  u64     the first address
 //!               8  u64     the first behind it
-//!              16  u64     where address 0 of the file is: what is subtracted before rows are searched
-//!              24  u32     its first row
-//!              28  u32     how many rows it has
+//!              16  u64     where the table's first page is
+//!              24  u32     the first word of the table
+//!              28  u32     how many pages it has
 //!
 //!     found     0  u64     the address, with the other word as a mask over it (exclusive or)
 //!               8  u64     below the rule, above the first range of the process
-//!
-//!     a row     0  u32     the first address in the file
-//!               4  u32     the rule, up to the next row
 //! ```
 //!
+//! [`Table`](crate::Table) has a table's layout.
+//!
 //! A hash map has for each process the number of its first range and how many there are, both `u32`,
-//! sorted by address. Ranges and rows are complete before a process is told to have them, and are
+//! sorted by address. Ranges and tables are complete before a process is told to have them, and are
 //! not changed then.
 //!
-//! The searches for a range and for a row touch some twenty places in memory, which are rarely in the processor's
+//! The searches for a range and for a rule touch some twenty places in memory, which are rarely in the processor's
 //! caches when a timer fires. So what they have found is kept by the address and the first range of the process, in the
 //! place that [`place_found`] says. Programs on several CPUs write there at the same time, and one may interrupt
 //! another: words of two writers do not belong together by the mask, and are no rule of any address that is looked for.
@@ -40,14 +39,18 @@ pub const FOUND_LOG2: u32 = 13;
 pub const FOUND: u32 = 16;
 /// What spreads addresses over the places of found rules: a multiplier whose upper bits depend on all of the address.
 pub const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-/// Where the rows start.
-pub const ROWS_AT: u32 = FOUND_AT + (FOUND << FOUND_LOG2);
-/// Bytes of a row.
-pub const ROW: u32 = 8;
+/// Where the tables start.
+pub const TABLES_AT: u32 = FOUND_AT + (FOUND << FOUND_LOG2);
+/// Bytes of a word of a table: a page, two runs, or a row of a pattern.
+pub const WORD: u32 = 8;
+/// How many runs of a table are in a word.
+pub const RUNS_IN_WORD: u32 = 2;
+/// How many addresses a page of a table has, as a power of two; it has as many runs at most.
+pub const PAGE_LOG2: u32 = 16;
+/// The most rows of a run, as a power of two.
+pub const MOST_IN_RUN_LOG2: u32 = 3;
 /// The most ranges of one process, as a power of two.
 pub const MOST_RANGES_LOG2: u32 = 12;
-/// The most rows of one range, as a power of two.
-pub const MOST_ROWS_LOG2: u32 = 21;
 /// The most processes.
 pub const PROCESSES: u32 = 1 << 14;
 
@@ -71,12 +74,12 @@ pub struct Range {
     pub start: u64,
     /// The first behind it.
     pub end: u64,
-    /// Where address 0 of the file is.
+    /// Where the table's first page is.
     pub base: u64,
-    /// The first row.
-    pub first: u32,
-    /// How many rows.
-    pub rows: u32,
+    /// The first word of the table.
+    pub table: u32,
+    /// How many pages it has.
+    pub pages: u32,
 }
 
 impl Range {
@@ -87,8 +90,8 @@ impl Range {
         for (n, word) in [self.start, self.end, self.base].into_iter().enumerate() {
             bytes[8 * n..8 * n + 8].copy_from_slice(&word.to_ne_bytes());
         }
-        bytes[24..28].copy_from_slice(&self.first.to_ne_bytes());
-        bytes[28..32].copy_from_slice(&self.rows.to_ne_bytes());
+        bytes[24..28].copy_from_slice(&self.table.to_ne_bytes());
+        bytes[28..32].copy_from_slice(&self.pages.to_ne_bytes());
         bytes
     }
 }

@@ -5,7 +5,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use provider::usdt::UsdtFile;
-use unwind::{Section, rows};
+use unwind::{Section, Table, rows};
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = UsdtFile::from_bytes(bytes);
@@ -14,5 +14,9 @@ fuzz_target!(|bytes: &[u8]| {
         address: 0x1000,
         bytes,
     };
-    let _ = rows(section, None);
+    let rows = rows(section, None);
+    let table = Table::of(&rows);
+    for row in &rows {
+        assert_eq!(table.rule(row.address), row.rule);
+    }
 });

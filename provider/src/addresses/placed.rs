@@ -1,7 +1,7 @@
-//! The rows of files in the memory of the generated code: each file's once, whoever maps it.
+//! The tables of files in the memory of the generated code: each file's once, whoever maps it.
 //!
-//! A file that no process maps any more keeps its rows, since the next process often maps the same
-//! ones. They are given back when another file needs the room: those that have been without a
+//! That of a file that no process maps any more stays, since the next process often maps the same
+//! ones. They are taken away when another file needs the room: those that have been without a
 //! process for longest first, and none that a program may still be reading.
 
 use std::collections::{BTreeMap, HashMap};
@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use unwind::Row;
-use unwind::memory::ROWS_AT;
+use unwind::Table;
+use unwind::memory::{TABLES_AT, WORD};
 
 use super::mapping::MappedFile;
 use crate::map::Words;
@@ -18,16 +18,16 @@ use crate::map::Words;
 /// How long a place is left alone that a program may still be reading.
 pub(super) const QUARANTINE: Duration = Duration::from_secs(2);
 
-/// Which rows are in use, and by which files.
+/// Which words are in use, and by which files' tables.
 #[derive(Debug)]
-pub(super) struct Rows {
-    /// Rows that no file has: how many, by the first. No two pieces are neighbours.
+pub(super) struct Placed {
+    /// Words that no file has: how many, by the first. No two pieces are neighbours.
     free: BTreeMap<u32, u32>,
     /// By the address of the [`MappedFile`], which is kept alive here.
     files: HashMap<usize, Held>,
 }
 
-/// The rows of a file.
+/// Where the table of a file is.
 #[derive(Debug)]
 struct Held {
     /// Keeps the address its own.
@@ -46,8 +46,8 @@ enum Users {
     NoneSince(Instant),
 }
 
-impl Rows {
-    /// Room for so many rows, all of it free.
+impl Placed {
+    /// Room for so many words, all of it free.
     pub(super) fn new(room: u32) -> Self {
         Self {
             free: BTreeMap::from([(0, room)]),
@@ -55,23 +55,22 @@ impl Rows {
         }
     }
 
-    /// The first row of a file, whose rows are written if they are not there; `None` if there is no
-    /// room for them.
+    /// The first word of a file's table, which is written if it is not there; `None` if there is no
+    /// room for it.
     pub(super) fn of_file(
         &mut self,
         file: &Arc<MappedFile>,
-        rows: &[Row],
+        table: &Table,
         memory: &Words,
     ) -> Option<u32> {
         if let Some(held) = self.files.get(&id_of(file)) {
             return Some(held.first);
         }
-        let count = u32::try_from(rows.len()).ok()?;
+        let count = u32::try_from(table.words.len()).ok()?;
         let first = self.take(count)?;
-        let at = (ROWS_AT / 8) as usize + first as usize;
-        for (word, row) in memory.as_slice().iter().skip(at).zip(rows) {
-            let bits = u64::from(row.address) | u64::from(row.rule) << 32;
-            word.store(bits, Ordering::Relaxed);
+        let at = (TABLES_AT / WORD) as usize + first as usize;
+        for (place, word) in memory.as_slice().iter().skip(at).zip(&table.words) {
+            place.store(*word, Ordering::Relaxed);
         }
         let held = Held {
             _file: Arc::clone(file),
@@ -83,7 +82,7 @@ impl Rows {
         Some(first)
     }
 
-    /// One more process has mapped a file that has rows.
+    /// One more process has mapped a file that has a table here.
     pub(super) fn mapped(&mut self, id: usize) {
         if let Some(held) = self.files.get_mut(&id) {
             held.users = match held.users {
@@ -103,7 +102,7 @@ impl Rows {
         }
     }
 
-    /// Room for so many rows, if there is some: where it starts.
+    /// Room for so many words, if there is some: where it starts.
     fn take(&mut self, count: u32) -> Option<u32> {
         loop {
             let fits = self.free.iter().find(|(_, free)| **free >= count);
@@ -118,7 +117,7 @@ impl Rows {
         }
     }
 
-    /// Frees the rows of the file that has been without a process for longest.
+    /// Takes the table away of the file that has been without a process for longest.
     fn give_back_oldest(&mut self) -> Option<()> {
         let unused = self.files.iter().filter_map(|(id, held)| match held.users {
             Users::NoneSince(since) => Some((since, *id)),
@@ -153,16 +152,16 @@ mod tests {
     use super::super::contents::Contents;
     use super::*;
 
-    /// Puts a file's rows where [`Rows::take`] says; who has it mapped is left to the test.
-    fn add(rows: &mut Rows, id: usize, count: u32, users: Users) -> Option<u32> {
-        let first = rows.take(count)?;
+    /// Puts a file's table where [`Placed::take`] says; who has it mapped is left to the test.
+    fn add(placed: &mut Placed, id: usize, count: u32, users: Users) -> Option<u32> {
+        let first = placed.take(count)?;
         let held = Held {
             _file: Arc::new(MappedFile::new("none".into(), Contents::Nothing)),
             first,
             count,
             users,
         };
-        rows.files.insert(id, held);
+        placed.files.insert(id, held);
         Some(first)
     }
 
@@ -172,36 +171,36 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_given_back_when_others_need_the_room_the_oldest_first() {
-        let mut rows = Rows::new(100);
-        assert_eq!(add(&mut rows, 1, 30, Users::Processes(1)), Some(0));
-        assert_eq!(add(&mut rows, 2, 30, ago(60)), Some(30));
-        assert_eq!(add(&mut rows, 3, 30, ago(90)), Some(60));
+    fn tables_make_room_when_others_need_the_room_the_oldest_first() {
+        let mut placed = Placed::new(100);
+        assert_eq!(add(&mut placed, 1, 30, Users::Processes(1)), Some(0));
+        assert_eq!(add(&mut placed, 2, 30, ago(60)), Some(30));
+        assert_eq!(add(&mut placed, 3, 30, ago(90)), Some(60));
         // What is free is enough.
-        assert_eq!(add(&mut rows, 4, 10, ago(10)), Some(90));
-        assert!(rows.files.contains_key(&3));
-        assert_eq!(add(&mut rows, 5, 20, Users::Processes(1)), Some(60));
-        assert!(!rows.files.contains_key(&3) && rows.files.contains_key(&2));
+        assert_eq!(add(&mut placed, 4, 10, ago(10)), Some(90));
+        assert!(placed.files.contains_key(&3));
+        assert_eq!(add(&mut placed, 5, 20, Users::Processes(1)), Some(60));
+        assert!(!placed.files.contains_key(&3) && placed.files.contains_key(&2));
         // 2 and the rest of 3 are neighbours only once 4 has gone, too.
-        assert_eq!(add(&mut rows, 6, 30, Users::Processes(1)), Some(30));
-        assert_eq!(rows.free, BTreeMap::from([(80, 10)]));
-        assert_eq!(add(&mut rows, 7, 20, Users::Processes(1)), Some(80));
-        assert!(rows.free.is_empty());
-        assert_eq!(add(&mut rows, 8, 1, Users::Processes(1)), None);
+        assert_eq!(add(&mut placed, 6, 30, Users::Processes(1)), Some(30));
+        assert_eq!(placed.free, BTreeMap::from([(80, 10)]));
+        assert_eq!(add(&mut placed, 7, 20, Users::Processes(1)), Some(80));
+        assert!(placed.free.is_empty());
+        assert_eq!(add(&mut placed, 8, 1, Users::Processes(1)), None);
     }
 
     #[test]
     fn what_a_program_may_be_reading_is_not_given_back() {
-        let mut rows = Rows::new(10);
-        add(&mut rows, 1, 10, Users::NoneSince(Instant::now())).unwrap();
-        rows.mapped(1);
-        rows.mapped(1);
-        rows.unmapped(1);
-        assert_eq!(rows.files[&1].users, Users::Processes(1));
-        assert_eq!(rows.take(1), None);
-        rows.unmapped(1);
-        assert_eq!(rows.take(1), None);
-        rows.files.get_mut(&1).unwrap().users = ago(3);
-        assert_eq!(rows.take(1), Some(0));
+        let mut placed = Placed::new(10);
+        add(&mut placed, 1, 10, Users::NoneSince(Instant::now())).unwrap();
+        placed.mapped(1);
+        placed.mapped(1);
+        placed.unmapped(1);
+        assert_eq!(placed.files[&1].users, Users::Processes(1));
+        assert_eq!(placed.take(1), None);
+        placed.unmapped(1);
+        assert_eq!(placed.take(1), None);
+        placed.files.get_mut(&1).unwrap().users = ago(3);
+        assert_eq!(placed.take(1), Some(0));
     }
 }
