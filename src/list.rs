@@ -18,7 +18,7 @@ use crate::run::Output;
 use crate::stability;
 use crate::target::Target;
 
-/// Lists everything, or everything that the target has.
+/// Lists everything, or everything that the target has, by the ids.
 pub(crate) fn everything(
     cli: &Cli,
     catalog: &mut Catalog,
@@ -30,15 +30,16 @@ pub(crate) fn everything(
         .pid()
         .map(|pid| format!("*{pid}"))
         .unwrap_or_default();
-    let probes = catalog.list(&ProbeDesc {
+    let mut probes = catalog.list(&ProbeDesc {
         provider,
         ..ProbeDesc::default()
     });
-    print(cli, catalog, &last_first(probes), to)?;
+    probes.sort_by_key(|probe| probe.id);
+    print(cli, catalog, &probes, to)?;
     Ok(0)
 }
 
-/// The order of DTrace's listings.
+/// The order in which DTrace lists what a description matches; all there is it lists the other way round.
 fn last_first(mut probes: Vec<Arc<Probe>>) -> Vec<Arc<Probe>> {
     probes.sort_by_key(|probe| std::cmp::Reverse(probe.id));
     probes

@@ -274,7 +274,7 @@ fn without_probes(cli: &Cli, messages: &Messages) -> Result<Option<i32>> {
     } else if cli.inputs.is_empty() && cli.check_only {
         0
     } else if cli.inputs.is_empty() && !cli.list {
-        if !cli.operands.is_empty() || cli.options.iter().any(|option| option == "empty") {
+        if std::env::args_os().len() > 1 {
             anyhow::bail!("no probes specified");
         }
         print_usage();
@@ -287,12 +287,12 @@ fn without_probes(cli: &Cli, messages: &Messages) -> Result<Option<i32>> {
 
 /// `-h`.
 fn write_header(cli: &Cli, messages: &Messages) -> Result<i32> {
+    let mut options = Options::read(cli)?;
+    let sources = prepare::read_sources(cli, &mut options, &mut Catalog::new())?;
     let path = match header::file_name(cli) {
         Ok(path) => path,
         Err(text) => return Ok(i32::from(usage(messages, text))),
     };
-    let mut options = Options::read(cli)?;
-    let sources = prepare::read_sources(cli, &mut options, &mut Catalog::new())?;
     let parsed = compile::parse_sources(cli, &options, sources, None)?;
     compile::set_pragma_options(&parsed, &mut options)?;
     let program = compile::check_program(&parsed, &options, &UnknownArgs)

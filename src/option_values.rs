@@ -117,12 +117,12 @@ pub(crate) fn rate(value: Option<&str>) -> Result<u64, BadOption> {
     number.checked_mul(unit).ok_or(BadOption::Value)
 }
 
-/// A number as C writes it: decimal, octal with `0`, hexadecimal with `0x`.
+/// A number as C writes it: decimal, octal with `0`, hexadecimal with `0x`; there may be blanks before it.
 fn integer(text: &str) -> Option<u64> {
     let is_number = |digits: &str| digits.starts_with(|c: char| c.is_ascii_alphanumeric());
     let parse =
         |digits: &str, radix| is_number(digits).then(|| u64::from_str_radix(digits, radix).ok())?;
-    let lower = text.to_ascii_lowercase();
+    let lower = text.trim_ascii_start().to_ascii_lowercase();
     match (lower.strip_prefix("0x"), lower.strip_prefix('0')) {
         (Some(digits), _) => parse(digits, 16),
         (None, Some("")) => Some(0),
@@ -143,6 +143,7 @@ mod tests {
             ("1K", 1024),
             ("0x10k", 16 << 10),
             ("010", 8),
+            (" 64k", 64 << 10),
             ("", 0),
         ] {
             assert_eq!(size(Some(text)), Ok(bytes), "{text}");

@@ -4,7 +4,7 @@
 //! Names, defaults, values and error texts are libdtrace's. Options that only tune machinery which
 //! rdtrace does not have are accepted and do nothing, so that scripts that set them run; `-v` tells.
 
-use actions::consume::{OutputFormat, OutputOptions};
+use actions::consume::{Letters, OutputFormat, OutputOptions};
 
 use crate::attributes::Attributes;
 use crate::cli::Cli;
@@ -136,6 +136,9 @@ const MOST_SPECULATIONS: u32 = 1024;
 /// The most that `scratchsize` may be: it is a part of each thread's state.
 const LARGEST_SCRATCH: u32 = 8192;
 
+/// Terminals that show no more than ASCII.
+const PLAIN_TERMINALS: &[&str] = &["dumb", "sun", "sun-color"];
+
 /// The most columns before a frame of a stack.
 const MOST_INDENT: usize = 1000;
 
@@ -194,12 +197,15 @@ const NO_EFFECT: &[(&str, Accepts)] = &[
 
 /// Options that change something.
 const WITH_EFFECT: &[&str] = &[
+    "agghist",
+    "aggpack",
     "aggpercpu",
     "aggsize",
     "aggsortkey",
     "aggsortkeypos",
     "aggsortpos",
     "aggsortrev",
+    "aggzoom",
     "amin",
     "argref",
     "bufsize",
@@ -214,6 +220,7 @@ const WITH_EFFECT: &[&str] = &[
     "destructive",
     "droptags",
     "dynvarsize",
+    "encoding",
     "errtags",
     "flowindent",
     "followfork",
@@ -279,6 +286,9 @@ impl Options {
     /// The options from the environment and the command line, the later ones winning.
     pub(crate) fn read(cli: &Cli) -> anyhow::Result<Self> {
         let mut options = Options::default();
+        if std::env::var("TERM").is_ok_and(|term| PLAIN_TERMINALS.contains(&term.as_str())) {
+            options.output.drawing.letters = Letters::Ascii;
+        }
         for (name, value) in std::env::vars() {
             // As in libdtrace, what cannot be set is left: other versions of DTrace have other options.
             if let Some(name) = name.strip_prefix("DTRACE_OPT_")
@@ -326,6 +336,16 @@ impl Options {
             "aggsortpos" => output.sort.position = number()?,
             "aggsortrev" => output.sort.reverse = switch()?,
             "aggpercpu" => output.agg_per_cpu = flag()?,
+            "agghist" => output.drawing.bars = switch()?,
+            "aggpack" => output.drawing.packed = switch()?,
+            "aggzoom" => output.drawing.zoomed = switch()?,
+            "encoding" => {
+                output.drawing.letters = match value {
+                    Some("ascii") => Letters::Ascii,
+                    Some("utf8") => Letters::Blocks,
+                    Some(_) | None => return Err(BadOption::Value),
+                }
+            }
             "rawbytes" => output.raw_bytes = switch()?,
             "droptags" => output.drop_tags = switch().unwrap_or(true),
             "stackframes" => self.stackframes = frames()?,
@@ -398,7 +418,9 @@ impl Options {
                     Some(_) | None => return Err(BadOption::Value),
                 }
             }
-            "define" => self.cppargs.push(format!("-D{}", text()?)),
+            "define" => self
+                .cppargs
+                .push(format!("-D{}", value.ok_or(BadOption::Value)?)),
             "undef" => self.cppargs.push(format!("-U{}", text()?)),
             "incdir" => self.cppargs.push(format!("-I{}", text()?)),
             "version" => return Err(BadOption::Unsupported),

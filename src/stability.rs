@@ -181,9 +181,9 @@ pub(crate) fn check_minimum(
     Err(program_errors(&errors, &parsed.sources, options))
 }
 
-/// A specifier without its predicate and statements.
+/// A specifier up to its predicate, its statements, or the end of a declaration.
 pub(crate) fn description(specifier: &str) -> &str {
-    let end = specifier.find(['/', '{']).unwrap_or(specifier.len());
+    let end = specifier.find(['/', '{', ';']).unwrap_or(specifier.len());
     &specifier[..end]
 }
 

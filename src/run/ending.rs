@@ -12,10 +12,12 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 /// How a run ended.
 pub(super) enum Ending {
-    /// The target is gone, or a signal came.
+    /// The target is gone.
     Normal,
     /// Ctrl-C: DTrace prints one more newline.
     Interrupted,
+    /// Another signal; with the same newline.
+    Terminated,
     /// `exit()`.
     Exit,
     /// Nobody reads the output any more.
@@ -122,7 +124,7 @@ impl Signals {
         } else if is(Signal::SIGINT) {
             Some(Ending::Interrupted)
         } else {
-            Some(Ending::Normal)
+            Some(Ending::Terminated)
         })
     }
 }

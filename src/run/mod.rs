@@ -177,7 +177,7 @@ impl Live {
             let is_signal = self.sleep(look.saturating_duration_since(Instant::now()))?;
             if let Some(ending) = self.signals.read(is_signal)? {
                 self.target.resume()?;
-                if matches!(ending, Ending::Normal) {
+                if matches!(ending, Ending::Terminated) {
                     self.target.signal(Signal::SIGTERM);
                 }
                 return Ok(ending);
@@ -218,7 +218,9 @@ impl Live {
     /// signal ends the run, or comes meanwhile.
     fn wait_for_late(&mut self, ending: &Ending) {
         let (signals, patience) = match ending {
-            Ending::Interrupted | Ending::Normal | Ending::Failed(_) => (None, Some(PATIENCE)),
+            Ending::Interrupted | Ending::Terminated | Ending::Normal | Ending::Failed(_) => {
+                (None, Some(PATIENCE))
+            }
             Ending::Exit | Ending::OutputClosed | Ending::OutputFailed(_) => {
                 (Some(self.signals.as_fd()), None)
             }
@@ -238,6 +240,7 @@ impl Live {
             Ending::Failed(_) => Ok(()),
             Ending::Normal
             | Ending::Interrupted
+            | Ending::Terminated
             | Ending::Exit
             | Ending::OutputClosed
             | Ending::OutputFailed(_) => self.target.resume(),
@@ -276,7 +279,7 @@ impl Live {
         if let Ok(counts) = &counts {
             pipeline.drops(counts);
         }
-        if matches!(ending, Ending::Interrupted) {
+        if matches!(ending, Ending::Interrupted | Ending::Terminated) {
             pipeline.interrupted();
         }
         let shown = pipeline.finish();
@@ -285,8 +288,11 @@ impl Live {
             Ending::Exit => target.terminate(Duration::ZERO),
             // Ctrl-C at a terminal has reached the command too, which may be cleaning up.
             Ending::Interrupted => target.terminate(GRACE),
-            Ending::Normal | Ending::OutputClosed | Ending::OutputFailed(_) | Ending::Failed(_) => {
-            }
+            Ending::Normal
+            | Ending::Terminated
+            | Ending::OutputClosed
+            | Ending::OutputFailed(_)
+            | Ending::Failed(_) => {}
         }
         report_ended(&mut target, &options, &messages);
         late.report_untraced();

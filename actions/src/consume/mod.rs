@@ -38,7 +38,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use self::aggregate::{AggregationMaps, SortOptions};
+pub use self::aggregate::{AggregationMaps, Drawing, Letters, SortOptions};
 pub use self::consumer::{Consumer, SetOption};
 pub use self::drops::DropCounts;
 pub use self::effect::{Effect, EffectKind, Outcome};

@@ -1,6 +1,6 @@
 //! What the options say about the output.
 
-use super::aggregate::SortOptions;
+use super::aggregate::{Drawing, SortOptions};
 use super::format::OutputFormat;
 
 /// What the options say about the output.
@@ -18,6 +18,8 @@ pub struct OutputOptions {
     pub sort: SortOptions,
     /// `-x aggpercpu`: each CPU's value below the sum.
     pub agg_per_cpu: bool,
+    /// How aggregations are drawn.
+    pub drawing: Drawing,
     /// `-x rawbytes`: strings of `trace()` and of keys as hex dumps.
     pub raw_bytes: bool,
     /// `-x droptags`: drop messages with their tag.
@@ -46,6 +48,7 @@ impl Default for OutputOptions {
             flow_indent: false,
             sort: SortOptions::default(),
             agg_per_cpu: false,
+            drawing: Drawing::default(),
             raw_bytes: false,
             drop_tags: false,
             strsize: 256,

@@ -1,18 +1,19 @@
 //! Histograms: buckets with their labels, and the bars.
 //!
-//! As in libdtrace, one empty bucket shows below and above the data, and a bar has 40 columns
-//! for the sum of all magnitudes, drawn to the left for negative counts.
+//! As in libdtrace, one empty bucket shows below and above the data.
+
+use std::fmt;
+use std::ops::Range;
 
 use dlang::program::AggFunc;
 
 use super::super::convert::{self, Style};
+use super::bars::Bars;
+use super::value;
 use crate::record::llquantize_bounds;
 
 /// The bucket of `quantize` for zero.
 const QUANTIZE_ZERO: usize = 63;
-
-/// Columns of a bar.
-const BAR: usize = 40;
 
 /// A bucket's range, with the numbers that its label shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +120,7 @@ pub(super) fn filled(func: AggFunc, words: &[u64], normal: i64) -> Vec<Counted> 
                 Bucket::From(0) if !linear => (Some(0), Some(0)),
                 Bucket::From(n) => (Some(n), after.map(|n| n - 1)),
             };
-            let count = count.wrapping_div(if normal == 0 { 1 } else { normal });
+            let count = value::divided(count, normal);
             Counted { low, high, count }
         })
         .collect()
@@ -146,7 +147,9 @@ pub(super) fn weight(func: AggFunc, words: &[u64]) -> (i128, i64) {
 }
 
 /// The counts of a value's buckets, behind its hits.
-fn counts(words: &[u64]) -> impl ExactSizeIterator<Item = i64> + DoubleEndedIterator + Clone {
+pub(super) fn counts(
+    words: &[u64],
+) -> impl ExactSizeIterator<Item = i64> + DoubleEndedIterator + Clone {
     words
         .get(1..)
         .unwrap_or_default()
@@ -154,8 +157,35 @@ fn counts(words: &[u64]) -> impl ExactSizeIterator<Item = i64> + DoubleEndedIter
         .map(|word| word.cast_signed())
 }
 
-/// Prints the histogram of a value of `func`, its counts divided by `normal`.
-pub(super) fn put(out: &mut Vec<u8>, func: AggFunc, words: &[u64], normal: i64) {
+/// The buckets that a line for each of `values` shows: those of `lquantize` all, of others those from
+/// the first to the last that any of them fills, and one more at each end, but none below 0 if nothing
+/// is negative.
+pub(super) fn shown<'a>(func: AggFunc, values: impl Iterator<Item = &'a [u64]>) -> Range<usize> {
+    let (buckets, _) = buckets(func);
+    let all = 0..buckets.len();
+    if matches!(func, AggFunc::Lquantize { .. }) {
+        return all;
+    }
+    let filled = values.flat_map(|words| {
+        let counts = counts(words).enumerate();
+        counts.filter_map(|(at, count)| (count != 0).then_some(at))
+    });
+    let ends = filled.fold(None, |ends: Option<(usize, usize)>, at| {
+        let (first, last) = ends.unwrap_or((at, at));
+        Some((first.min(at), last.max(at)))
+    });
+    let (first, last) = ends.unwrap_or((QUANTIZE_ZERO, QUANTIZE_ZERO));
+    let first = if first == QUANTIZE_ZERO {
+        first
+    } else {
+        first.saturating_sub(1)
+    };
+    first..(last + 2).min(all.end)
+}
+
+/// Prints the histogram of a value of `func`, its counts divided by `normal`; `zoomed`, the largest count
+/// and not the sum of all has the longest bar.
+pub(super) fn put(out: &mut Vec<u8>, func: AggFunc, words: &[u64], normal: i64, zoomed: bool) {
     out.extend_from_slice(
         b"\n           value  ------------- Distribution ------------- count    \n",
     );
@@ -168,16 +198,17 @@ pub(super) fn put(out: &mut Vec<u8>, func: AggFunc, words: &[u64], normal: i64) 
         _ => (nothing, nothing + 2),
     };
     let shown = first..buckets.len().min(counts.len()).min(last + 1);
-    let bars = Bars::new(&counts);
+    let bars = Bars::new(&counts, zoomed);
     for i in shown {
-        put_label(out, buckets[i]);
+        let label = format!("{:>16} ", buckets[i].to_string());
+        out.extend_from_slice(label.as_bytes());
         bars.put(out, counts[i]);
         out.push(b' ');
         let flags = dlang::format::Flags {
             left: true,
             ..Default::default()
         };
-        let count = counts[i].wrapping_div(if normal == 0 { 1 } else { normal });
+        let count = value::divided(counts[i], normal);
         convert::put_signed(
             out,
             count,
@@ -191,65 +222,23 @@ pub(super) fn put(out: &mut Vec<u8>, func: AggFunc, words: &[u64], normal: i64) 
     }
 }
 
-fn put_label(out: &mut Vec<u8>, bucket: Bucket) {
-    let label = match bucket {
-        Bucket::Below(n) => format!("< {n}"),
-        Bucket::AtMost(n) => format!("<= {n}"),
-        Bucket::From(n) => n.to_string(),
-        Bucket::Around(n) => format!("abs() < {n}"),
-        Bucket::AtLeast(n) => format!(">= {n}"),
-    };
-    let width = 16;
-    convert::put_text(
-        out,
-        label.as_bytes(),
-        Style {
-            width,
-            ..Style::default()
-        },
-    );
-    out.push(b' ');
+/// The label of bucket `at` of `func`.
+pub(super) fn label(func: AggFunc, at: usize) -> String {
+    buckets(func)
+        .0
+        .get(at)
+        .map_or_else(String::new, Bucket::to_string)
 }
 
-/// The scale of one histogram's bars.
-struct Bars {
-    total: u128,
-    positive: bool,
-    negative: bool,
-}
-
-impl Bars {
-    fn new(counts: &[i64]) -> Self {
-        Self {
-            total: counts
-                .iter()
-                .map(|count| u128::from(count.unsigned_abs()))
-                .sum(),
-            positive: counts.iter().any(|count| *count > 0),
-            negative: counts.iter().any(|count| *count < 0),
+impl fmt::Display for Bucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Below(n) => write!(f, "< {n}"),
+            Self::AtMost(n) => write!(f, "<= {n}"),
+            Self::From(n) => write!(f, "{n}"),
+            Self::Around(n) => write!(f, "abs() < {n}"),
+            Self::AtLeast(n) => write!(f, ">= {n}"),
         }
-    }
-
-    fn put(&self, out: &mut Vec<u8>, count: i64) {
-        let (left, right) = match (self.negative, self.positive) {
-            (false, _) => (0, BAR),
-            (true, false) => (BAR, 0),
-            (true, true) => (BAR / 2, BAR / 2),
-        };
-        let depth = self.depth(count, left.max(right));
-        let (below, above) = if count < 0 { (depth, 0) } else { (0, depth) };
-        let mut fill = |byte, n: usize| out.resize(out.len() + n, byte);
-        fill(b' ', left.saturating_sub(below));
-        fill(b'@', below);
-        fill(b'|', 1);
-        fill(b'@', above);
-        fill(b' ', right.saturating_sub(above));
-    }
-
-    /// Columns of a bar, of `len` for everything, rounded to the nearest.
-    fn depth(&self, count: i64, len: usize) -> usize {
-        let share = u128::from(count.unsigned_abs()) * 2 * len as u128 + self.total;
-        usize::try_from(share / (2 * self.total).max(1)).map_or(len, |depth| depth.min(len))
     }
 }
 

@@ -113,6 +113,28 @@ pub(super) fn compare(a: &Tuple, b: &Tuple, types: &[Type], first: usize) -> Ord
         .unwrap_or(Ordering::Equal)
 }
 
+/// Columns of each part of a key that [`Tuple::put_aligned`] prints.
+const ALIGNED: usize = 16;
+
+/// What stands over such a key.
+pub(super) fn put_heading(out: &mut Vec<u8>, types: &[Type]) {
+    if !types.is_empty() {
+        let width = types.len() * (1 + ALIGNED);
+        out.extend_from_slice(format!("{:>width$}", "key").as_bytes());
+    }
+}
+
+/// The columns of an integer of a key, and what it is shown as. As libdtrace it goes by the size
+/// alone: one and two bytes have no sign, four and eight have one.
+fn columns(ty: &Type) -> (usize, Int) {
+    match ty.as_int().unwrap_or(Int::I64).size {
+        1 => (3, Int::U8),
+        2 => (5, Int::U16),
+        4 => (8, Int::I32),
+        _ => (16, Int::I64),
+    }
+}
+
 impl Tuple {
     /// Its parts.
     pub(super) fn values(&self) -> impl Iterator<Item = Value<'_>> {
@@ -123,19 +145,12 @@ impl Tuple {
         })
     }
 
-    /// Prints the tuple in the columns of the default format. As libdtrace it goes by the size
-    /// alone: one and two bytes have no sign, four and eight have one.
+    /// Prints the tuple in the columns of the default format.
     pub(super) fn put(&self, out: &mut Vec<u8>, types: &[Type], strings: Strings) {
         for (part, ty) in self.0.iter().zip(types) {
             match part {
                 Part::Int(n) => {
-                    let int = ty.as_int().unwrap_or(Int::I64);
-                    let (width, shown) = match int.size {
-                        1 => (3, Int::U8),
-                        2 => (5, Int::U16),
-                        4 => (8, Int::I32),
-                        _ => (16, Int::I64),
-                    };
+                    let (width, shown) = columns(ty);
                     out.push(b' ');
                     default::put_column(out, shown.wrap(*n), width);
                 }
@@ -143,6 +158,27 @@ impl Tuple {
                 Part::Name(name) => put_name(out, name),
                 Part::Stack(_, frames) => put_stack(out, frames, strings.indent),
             }
+        }
+    }
+
+    /// Prints the tuple in columns of one width, each right-aligned.
+    pub(super) fn put_aligned(&self, out: &mut Vec<u8>, types: &[Type]) {
+        for (part, ty) in self.0.iter().zip(types) {
+            let number;
+            let text = match part {
+                Part::Int(n) => {
+                    number = columns(ty).1.wrap(*n).to_string();
+                    number.as_bytes()
+                }
+                Part::Str(s) => s,
+                Part::Name(text) | Part::Stack(_, text) => text.as_bytes(),
+            };
+            out.push(b' ');
+            let style = Style {
+                width: ALIGNED,
+                ..Style::default()
+            };
+            convert::put_text(out, text, style);
         }
     }
 

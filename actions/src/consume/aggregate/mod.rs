@@ -1,11 +1,13 @@
 //! Aggregations: reading them from the kernel's maps, and `printa`, `clear`, `trunc` and
 //! `normalize`, as libdtrace does them.
 
+mod bars;
 mod copied;
 mod entry;
 mod extremes;
 mod histogram;
 mod key;
+mod lines;
 mod maps;
 mod print;
 mod snapshot;
@@ -44,6 +46,29 @@ pub struct SortOptions {
     pub position: usize,
     /// `aggsortrev`: everything backwards.
     pub reverse: bool,
+}
+
+/// How aggregations are drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drawing {
+    /// `agghist`: counts and sums as bars.
+    pub bars: bool,
+    /// `aggpack`: a histogram in one line.
+    pub packed: bool,
+    /// `aggzoom`: bars as long as the largest allows, not as its share of all.
+    pub zoomed: bool,
+    /// `encoding`: what packed histograms are made of.
+    pub letters: Letters,
+}
+
+/// The letters of packed histograms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Letters {
+    /// Blocks of eight heights.
+    #[default]
+    Blocks,
+    /// `_`, `x` and `X`.
+    Ascii,
 }
 
 /// All aggregations of a run.

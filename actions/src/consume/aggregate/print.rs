@@ -7,7 +7,7 @@ use dlang::types::{Int, Type};
 use super::super::convert::{self, Dates, Style};
 use super::super::default::{self, Strings};
 use super::table::{Aggregation, Row, Table};
-use super::{histogram, value};
+use super::{Drawing, histogram, lines, value};
 use crate::record::value_words;
 
 /// A `printa` format, each conversion bound to a key part or to an aggregation.
@@ -82,11 +82,16 @@ pub(crate) struct Printer<'a> {
     pub(crate) strings: Strings,
     /// `-x aggpercpu`: each CPU's value below the sum.
     pub(crate) per_cpu: bool,
+    /// `-x agghist` and its like.
+    pub(crate) drawing: Drawing,
 }
 
 impl Printer<'_> {
     /// Prints the rows of a table, by a plan or in the default columns.
     pub(crate) fn put_table(&mut self, table: &Table<'_>, plan: Option<&Plan>) {
+        if plan.is_none() && !self.per_cpu && lines::put(self.out, table, self.drawing) {
+            return;
+        }
         for row in &table.rows {
             self.put_row(&table.columns, row, plan);
         }
@@ -135,8 +140,14 @@ impl Printer<'_> {
                 self.out.push(b' ');
                 default::put_column(self.out, number, 16);
             }
-            None => histogram::put(self.out, func, words, aggregation.normal),
+            None => self.put_histogram(aggregation, words),
         }
+    }
+
+    fn put_histogram(&mut self, aggregation: &Aggregation, words: &[u64]) {
+        let func = aggregation.data.layout.func;
+        let zoomed = self.drawing.zoomed;
+        histogram::put(self.out, func, words, aggregation.normal, zoomed);
     }
 
     fn put_planned(
@@ -167,7 +178,7 @@ impl Printer<'_> {
                             let number = Value::Int(number);
                             convert::put(self.out, *spec, *style, &number, Int::I64, self.dates);
                         }
-                        None => histogram::put(self.out, func, words, aggregation.normal),
+                        None => self.put_histogram(aggregation, words),
                     }
                 }
             }

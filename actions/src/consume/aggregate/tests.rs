@@ -10,7 +10,7 @@ use dlang::types::{Int, Type};
 use provider::object::MapId;
 
 use super::super::testing::{Datum, FakeMaps, ecb, format, lay_out, quiet};
-use super::super::{AggregationMaps, Consumer, OutputOptions, SortOptions};
+use super::super::{AggregationMaps, Consumer, Drawing, Letters, OutputOptions, SortOptions};
 use crate::record::{
     AggregationLayout, EPOCH_SLOTS, EpochPlace, KeySelector, OutputKind, extreme_mask, value_words,
 };
@@ -486,6 +486,119 @@ fn per_cpu_values_stand_below_the_sum() {
         fixture.finish(),
         "\n                2\n    [CPU 0] -9223372036854775808\n    [CPU 1]                2\n"
     );
+}
+
+fn drawn(drawing: Drawing, aggregation: (AggFunc, &[Type])) -> Fixture {
+    let options = OutputOptions { drawing, ..quiet() };
+    Fixture::new(options, &[aggregation])
+}
+
+/// What the lines of these sums show behind the key, as illumos prints them.
+fn bars(sums: &[i64], zoomed: bool) -> Vec<String> {
+    let drawing = Drawing {
+        bars: true,
+        zoomed,
+        ..Drawing::default()
+    };
+    let mut fixture = drawn(drawing, (AggFunc::Sum, TEXT));
+    for (name, sum) in ["x", "y", "z"].iter().zip(sums) {
+        fixture.sum(0, &text(name), *sum);
+    }
+    let printed = fixture.printa(&[0]);
+    let heading = "\n\n              key  ------------- Distribution ------------- count    \n";
+    let lines = printed.strip_prefix(heading).unwrap().lines();
+    lines.map(|line| line[17..].to_owned()).collect()
+}
+
+#[test]
+fn agghist_shows_sums_as_bars() {
+    let line = |before: usize, bar: &str, sum| {
+        let bar = format!("{:before$}{bar}", "");
+        format!(" {bar:<41} {sum:<9}")
+    };
+    let (left, right) = (
+        |n| format!("{}|", "@".repeat(n)),
+        |n| format!("|{}", "@".repeat(n)),
+    );
+    let mixed = [
+        line(15, &left(5), -10),
+        line(20, &right(5), 10),
+        line(20, &right(10), 20),
+    ];
+    assert_eq!(bars(&[-10, 10, 20], false), mixed);
+    let mixed = [
+        line(10, &left(10), -10),
+        line(20, &right(10), 10),
+        line(20, &right(19), 20),
+    ];
+    assert_eq!(bars(&[-10, 10, 20], true), mixed);
+    let positive = [
+        line(0, &right(3), 1),
+        line(0, &right(17), 5),
+        line(0, &right(20), 6),
+    ];
+    assert_eq!(bars(&[1, 5, 6], false), positive);
+    let positive = [
+        line(0, &right(7), 1),
+        line(0, &right(33), 5),
+        line(0, &right(40), 6),
+    ];
+    assert_eq!(bars(&[1, 5, 6], true), positive);
+    let negative = [
+        line(2, &left(38), -100),
+        line(32, &left(8), -20),
+        line(38, &left(2), -5),
+    ];
+    assert_eq!(bars(&[-100, -20, -5], true), negative);
+}
+
+#[test]
+fn aggpack_shows_a_histogram_in_a_line() {
+    let drawing = Drawing {
+        packed: true,
+        ..Drawing::default()
+    };
+    let ascii = Drawing {
+        letters: Letters::Ascii,
+        ..drawing
+    };
+    let key = &[Type::Int(Int::I8)];
+    let mut fixture = drawn(ascii, (AggFunc::Quantize, key));
+    for (key, zeros) in [(1_u8, 0), (2, 21), (3, 22), (4, 78), (5, 79)] {
+        let key = [key, 0, 0, 0, 0, 0, 0, 0];
+        fixture.update(0, &key, 0, |words| words[1 + 63] = zeros);
+        fixture.update(0, &key, 1, |words| words[1 + 64] = 100 - zeros);
+    }
+    let rows = [
+        "\n\n              key  min .---. max  | count",
+        "                5    0 :X_ : 2    | 100",
+        "                4    0 :xx : 2    | 100",
+        "                3    0 :xx : 2    | 100",
+        "                2    0 :_X : 2    | 100",
+        "                1    0 : X : 2    | 100\n",
+    ];
+    assert_eq!(fixture.printa(&[0]), rows.join("\n"));
+
+    let (low, high, step) = (-10, 20, 1);
+    let func = AggFunc::Lquantize { low, high, step };
+    let zoomed = Drawing {
+        zoomed: true,
+        ..ascii
+    };
+    for (drawing, letters) in [
+        (ascii, "v    x    x"),
+        (zoomed, "V    X    X"),
+        (drawing, "v    ▃    ▃"),
+    ] {
+        let mut fixture = drawn(drawing, (func, &[]));
+        fixture.update(0, &[0; 4], 0, |words| {
+            (words[2], words[7], words[12]) = (u64::MAX, 1, 1);
+        });
+        let dashes = "-".repeat(32);
+        let heading = format!("\n\n     min .{dashes}. max      | count\n");
+        let line = format!("   < -10 : {letters:31}: >= 20    | 1\n");
+        assert_eq!(fixture.printa(&[0]), heading + &line);
+    }
 }
 
 #[test]

@@ -93,15 +93,14 @@ fn wide(low: u64, high: u64) -> u128 {
 
 /// The number of a value, divided by `normal`; a histogram has none.
 pub(super) fn number(func: AggFunc, words: &[u64], normal: i64) -> Option<i64> {
-    let normal = if normal == 0 { 1 } else { normal };
     let word = |i: usize| words.get(i).copied().unwrap_or(0).cast_signed();
     let average = || match word(0) {
         0 => 0,
-        hits => word(1).wrapping_div(normal).wrapping_div(hits),
+        hits => divided(word(1), normal).wrapping_div(hits),
     };
     Some(match func {
-        AggFunc::Count => word(0).wrapping_div(normal),
-        AggFunc::Sum | AggFunc::Min | AggFunc::Max => word(1).wrapping_div(normal),
+        AggFunc::Count => divided(word(0), normal),
+        AggFunc::Sum | AggFunc::Min | AggFunc::Max => divided(word(1), normal),
         AggFunc::Avg => average(),
         AggFunc::Stddev => {
             // The approximation sqrt(avg(x^2) - avg(x)^2) with libdtrace's order of divisions,
@@ -115,6 +114,11 @@ pub(super) fn number(func: AggFunc, words: &[u64], normal: i64) -> Option<i64> {
         }
         AggFunc::Quantize | AggFunc::Lquantize { .. } | AggFunc::Llquantize { .. } => return None,
     })
+}
+
+/// `n` divided as `normalize()` says: by 0, not at all.
+pub(super) fn divided(n: i64, normal: i64) -> i64 {
+    n.wrapping_div(if normal == 0 { 1 } else { normal })
 }
 
 /// The order of two values of one function: by the number, or for histograms by the sum of what

@@ -2,7 +2,7 @@
 
 use dlang::eval::EvalError;
 
-use super::super::aggregate::{Printer, Table};
+use super::super::aggregate::{Drawing, Printer, Table};
 use super::super::convert::Dates;
 use super::super::decode::Record;
 use super::super::default::Strings;
@@ -26,6 +26,8 @@ pub(super) struct Text {
     keys: Strings,
     /// `-x aggpercpu`: each CPU's value below the sum.
     per_cpu: bool,
+    /// How aggregations are drawn.
+    drawing: Drawing,
 }
 
 impl Text {
@@ -51,6 +53,7 @@ impl Text {
                 indent: options.stack_indent,
             },
             per_cpu: options.agg_per_cpu,
+            drawing: options.drawing,
         }
     }
 
@@ -60,6 +63,7 @@ impl Text {
             dates: &mut self.dates,
             strings: self.keys,
             per_cpu: self.per_cpu,
+            drawing: self.drawing,
         }
     }
 }
@@ -121,6 +125,7 @@ impl Output for Text {
         self.strings.raw = options.raw_bytes;
         self.keys.raw = options.raw_bytes;
         self.per_cpu = options.agg_per_cpu;
+        self.drawing = options.drawing;
     }
 
     /// The terminal's `^C` gets a line of its own.
