@@ -42,7 +42,7 @@ use crate::plan::{each_clause_expr, each_expr, each_statement};
 use crate::program::{Unit, count};
 use crate::record::{Ecb, Epid, RecordLayout};
 use crate::trampoline::{
-    self, AUDIT_TUPLE, FRAME, Firing, RESUMED, RETURNED, SharedFiring, Source,
+    self, AUDIT_TUPLE, CAUGHT, FRAME, Firing, RESUMED, RETURNED, SharedFiring, Source,
 };
 
 /// A program that was made.
@@ -300,6 +300,15 @@ impl Unit<'_> {
                     && matches!(piece.first().kind, ProbeKind::Python(_))
                 {
                     used.insert(RESUMED);
+                }
+                let of_caught = matches!(
+                    part.kind,
+                    ExprKind::Builtin(
+                        Builtin::Pyexception | Builtin::Pytraceback | Builtin::Pyline
+                    )
+                );
+                if of_caught && trampoline::caught(piece.first()).is_some() {
+                    used.insert(CAUGHT);
                 }
                 if part.kind == ExprKind::Builtin(Builtin::Errno) {
                     used.extend(error);

@@ -10,6 +10,13 @@ use dlang::types::Int;
 use crate::probe::{ProbeArg, PythonEvent};
 use crate::usdt::cpython;
 
+/// The probe that fires where an exception has found its handler. What it is made from is the one argument of its sites
+/// ([`python_analysis::Caught`]).
+pub const EXCEPTION_CAUGHT: &str = "exception-caught";
+
+/// The type of that argument where it is the handler's place in the byte code; where it is the exception, it is an address.
+pub const HANDLER: Int = Int::I32;
+
 /// The arguments of the probe, typed as CPython's markers have them.
 #[must_use]
 pub fn args(event: PythonEvent) -> Vec<ProbeArg> {

@@ -21,7 +21,7 @@ use predicates::emit::{Argument, Emit, Emitted, KernelStack, MachineState};
 use provider::object::{MapSpec, Target};
 use provider::probe::{KernelHook, Probe, ProbeKind, Scope, SystemCall, Way};
 
-pub(crate) use self::objects::{AUDIT_TUPLE, FRAME, RESUMED, RETURNED};
+pub(crate) use self::objects::{AUDIT_TUPLE, CAUGHT, FRAME, RESUMED, RETURNED, caught};
 pub(crate) use self::python::maps;
 use self::python::maps::PythonMaps;
 use self::source::OneFile;

@@ -1,13 +1,17 @@
 //! What a firing knows of the Python that it is in: how objects are laid out there, and where the probe
 //! has one.
 
-use predicates::python::Python;
-use provider::probe::{Probe, ProbeKind, PythonEvent};
+use predicates::python::{Caught, Python};
+use provider::probe::{ArgLocation, Probe, ProbeKind, PythonEvent};
 use provider::python::Objects;
 use provider::python_objects::layout;
+use provider::synthesised::{EXCEPTION_CAUGHT, HANDLER};
 
 /// The number of the argument of `audit` that is the tuple of the event's own.
 pub(crate) const AUDIT_TUPLE: u8 = 1;
+
+/// The number of the argument of `exception-caught` that tells of the exception or its handler.
+pub(crate) const CAUGHT: u8 = 0;
 
 /// Where the frame of the function that fires is put: the last of the places for arguments, of which
 /// Python's probes have fewer.
@@ -48,6 +52,24 @@ pub(super) fn python(probe: &Probe) -> Option<Python> {
                 probe.desc.name.clone()
             }
         )),
+        caught: caught(probe),
+    })
+}
+
+/// What the argument is of a probe that fires where an exception has found its handler.
+pub(crate) fn caught(probe: &Probe) -> Option<Caught> {
+    let ProbeKind::Sites(sites) = &probe.kind else {
+        return None;
+    };
+    if probe.dependent.is_none() || probe.desc.name != EXCEPTION_CAUGHT {
+        return None;
+    }
+    let given = sites.sites.first()?.args.get(usize::from(CAUGHT))?;
+    let is_handler = matches!(given, ArgLocation::Register { int, .. } if *int == HANDLER);
+    Some(if is_handler {
+        Caught::Handler
+    } else {
+        Caught::Exception
     })
 }
 

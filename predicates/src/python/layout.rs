@@ -19,6 +19,19 @@ pub struct Python {
     pub returned: Result<i16, String>,
     /// The slot with whether it is a generator or coroutine that goes on; or why that is not known.
     pub resumed: Result<i16, String>,
+    /// What argument 0 is where an exception has found its handler; `None` in any other probe.
+    pub caught: Option<Caught>,
+}
+
+/// What is known of an exception where it has found its handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caught {
+    /// How far the handler is in the byte code, in the unit of the frame's own number; the exception is still the
+    /// one that the thread raises.
+    Handler,
+    /// The exception, and perhaps bits that are no part of its address; the frame is at the handler's first instruction,
+    /// which has no line of its own.
+    Exception,
 }
 
 /// A variable of Python's functions that a program names.

@@ -20,5 +20,5 @@ mod thread;
 mod value;
 
 pub(crate) use self::capture::flags::{EXCEPTION, STR};
-pub use self::layout::{Python, PythonName};
+pub use self::layout::{Caught, Python, PythonName};
 pub use self::region::{MOST_NAME, NODE_BYTES, ObjectRegion, kinds};

@@ -18,12 +18,15 @@ use super::Slots;
 use crate::asm::Label;
 use crate::emit::{Emit, Emitted, Fetched, imm};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
+use crate::python::Caught;
 use crate::python_layout::{PythonFrames, area};
 
 /// The line where none can be found out, or there is no function.
 const UNKNOWN: i64 = 0;
 /// The line of an instruction that has none, as CPython's own probes say it.
 const NO_LINE: i64 = -1;
+/// The bytes of an instruction without more words.
+const INSTRUCTION: i32 = 2;
 /// Set in the slot of what has been found.
 const FOUND: i64 = 1 << 32;
 
@@ -145,6 +148,7 @@ impl Emit<'_> {
         self.asm.alu_imm(Alu::Lsh, Reg::R0, 32);
         self.asm.alu_imm(Alu::Arsh, Reg::R0, 32);
         self.asm.jump_if_imm(Cond::SLt, Reg::R0, 0, found);
+        self.go_to_handler(s);
         self.asm.store(Size::Double, Reg::R5, TARGET, Reg::R0);
         self.fact(Reg::R3, Fact::LineTable, s);
         self.code_field_address(s);
@@ -159,6 +163,17 @@ impl Emit<'_> {
         self.add_fact(Reg::R0, Fact::BytesData, Reg::R1, s);
         self.asm.store(Size::Double, Reg::R5, FROM, Reg::R0);
         Ok(())
+    }
+
+    /// Where an exception has found its handler: `r0 = the handler's place` in the byte code, from which its line is.
+    fn go_to_handler(&mut self, s: Slots) {
+        if let Some(slot) = self.caught(Caught::Handler) {
+            self.asm.load(Size::Double, Reg::R0, Reg::FP, slot);
+            self.fact(Reg::R1, Fact::IndexScale, s);
+            self.asm.alu(Alu::Mul, Reg::R0, Reg::R1);
+        } else if self.caught(Caught::Exception).is_some() {
+            self.asm.alu_imm(Alu::Add, Reg::R0, INSTRUCTION);
+        }
     }
 
     /// Goes through the table up to the entry of the instruction.

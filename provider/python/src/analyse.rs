@@ -1,6 +1,7 @@
 //! The steps of an analysis, in their order: bytes in, a [`Build`] or a [`Refusal`] out.
 
 use super::build::{Build, Method};
+use super::caught::CaughtSite;
 use super::entries::EntrySite;
 use super::headers::offsets_of;
 use super::identify::{Identity, identify};
@@ -40,13 +41,17 @@ pub(super) fn build(image: &Image<'_>) -> Result<Build, Refusal> {
     }
     let functions = match opcodes::of(version.minor) {
         Some(opcodes) => in_handlers(image, &identity, opcodes, &mut notes)?,
-        None => Functions {
-            method: Method::Calls,
-            sites: calls::sites(image, version.minor)?,
-            entries: Ok(Vec::new()),
-            fingerprint: 0,
-            masking_opcodes: &[],
-        },
+        None => {
+            let found = calls::sites(image, version.minor)?;
+            Functions {
+                method: Method::Calls,
+                sites: found.sites,
+                entries: Ok(Vec::new()),
+                caught: found.caught,
+                fingerprint: 0,
+                masking_opcodes: &[],
+            }
+        }
     };
     let entries = match offsets.code.byte_code {
         ByteCode::Inline {
@@ -66,6 +71,7 @@ pub(super) fn build(image: &Image<'_>) -> Result<Build, Refusal> {
         collectors: gc::find(image),
         gil: gil::find(image),
         passes: exceptions::find(image),
+        caught: functions.caught,
         imports: import::find(image, version.minor, &offsets.string),
         audits: audit::find(image, version.minor),
         fingerprint: functions.fingerprint,
@@ -77,6 +83,7 @@ struct Functions {
     method: Method,
     sites: Vec<Site>,
     entries: Result<Vec<EntrySite>, String>,
+    caught: Result<Vec<CaughtSite>, String>,
     fingerprint: u64,
     masking_opcodes: &'static [u8],
 }
@@ -112,6 +119,7 @@ fn in_handlers(
         method: Method::Handlers,
         sites: found.sites,
         entries: found.entries,
+        caught: found.caught,
         fingerprint: fingerprint(&shared),
         masking_opcodes: opcodes.masking,
     })

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::audit::Audits;
+use super::caught::CaughtSite;
 use super::entries::EntrySite;
 use super::gc::Collector;
 use super::gil::Gil;
@@ -40,6 +41,8 @@ pub struct Build {
     pub gil: Result<Gil, String>,
     /// Where an exception comes to a function: the start of the exported function that makes its traceback longer.
     pub passes: Option<Place>,
+    /// Where an exception has found its handler; or why that could not be found.
+    pub caught: Result<Vec<CaughtSite>, String>,
     /// Where an import looks for a module; or why that could not be found.
     pub imports: Result<Imports, String>,
     /// Where audit events are raised; none before 3.8.

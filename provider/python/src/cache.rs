@@ -27,6 +27,7 @@ use sha2::{Digest, Sha256};
 use super::analyse::analyse;
 use super::audit::Audits;
 use super::build::{Build, Method, Place};
+use super::caught::CaughtSite;
 use super::entries::EntrySite;
 use super::gc::Collector;
 use super::gil::Gil;
@@ -265,6 +266,7 @@ struct KeptBuild {
     collectors: Result<Vec<Collector>, String>,
     gil: Result<Gil, String>,
     passes: Option<Place>,
+    caught: Result<Vec<CaughtSite>, String>,
     imports: Result<Imports, String>,
     audits: Option<Audits>,
     fingerprint: u64,
@@ -282,6 +284,7 @@ impl KeptBuild {
             collectors: build.collectors.clone(),
             gil: build.gil.clone(),
             passes: build.passes,
+            caught: build.caught.clone(),
             imports: build.imports.clone(),
             audits: build.audits.clone(),
             fingerprint: build.fingerprint,
@@ -303,6 +306,7 @@ impl KeptBuild {
             collectors: self.collectors,
             gil: self.gil,
             passes: self.passes,
+            caught: self.caught,
             imports: self.imports,
             audits: self.audits,
             fingerprint: self.fingerprint,

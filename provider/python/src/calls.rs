@@ -20,8 +20,11 @@
     reason = "the decoder's enums have an entry for each instruction of the processor"
 )]
 
+use std::collections::BTreeMap;
+
 use iced_x86::{Code, FlowControl, Instruction, Mnemonic, OpKind, Register as R};
 
+use super::caught::{self, CaughtSite};
 use super::code::{Home, State, Value, branch_target, emulated, plt_name, straight};
 use super::flow::reachable;
 use super::image::Image;
@@ -39,15 +42,26 @@ const PATH_LIMIT: usize = 120;
 const EPILOGUE_LIMIT: usize = 16;
 const FUNCTION_LIMIT: usize = 100_000;
 
-/// Finds both sites in 3.`minor`.
-pub(super) fn sites(image: &Image<'_>, minor: u8) -> Result<Vec<Site>, Refusal> {
+/// What is found in the interpreter function.
+pub(super) struct Found {
+    pub(super) sites: Vec<Site>,
+    pub(super) caught: Result<Vec<CaughtSite>, String>,
+}
+
+/// Finds the sites in 3.`minor`.
+pub(super) fn sites(image: &Image<'_>, minor: u8) -> Result<Found, Refusal> {
     let name = "_PyEval_EvalFrameDefault";
     let start = image
         .symbol(name)
         .ok_or_else(|| missing(name, "it is not exported"))?
         .address;
     let entry = entry(image, start, minor)?;
-    let exits = exits(image, start, entry.register, entry.stack)?;
+    let code = reachable(
+        image,
+        std::iter::once(start).chain(handlers(image)),
+        FUNCTION_LIMIT,
+    );
+    let exits = exits(image, &code, entry.register, entry.stack)?;
     let site = |insn: &Instruction, event| {
         let kind = emulated(image, insn)?;
         Some(Site {
@@ -61,10 +75,14 @@ pub(super) fn sites(image: &Image<'_>, minor: u8) -> Result<Vec<Site>, Refusal> 
             condition: None,
         })
     };
-    std::iter::once((&entry.insn, Event::Entry))
+    let sites = std::iter::once((&entry.insn, Event::Entry))
         .chain(exits.iter().map(|insn| (insn, Event::Exit)))
         .map(|(insn, event)| site(insn, event).ok_or_else(|| missing(name, "no place for a probe")))
-        .collect()
+        .collect::<Result<_, _>>()?;
+    Ok(Found {
+        sites,
+        caught: caught::in_calls(image, &code, entry.register),
+    })
 }
 
 struct Entry {
@@ -117,15 +135,15 @@ fn stores_frame(state: &State, insn: &Instruction, frame: Value) -> bool {
 }
 
 /// The calls of `_Py_CheckFunctionResult` that the function ends with.
-fn exits(image: &Image<'_>, start: u64, frame: R, stack: i64) -> Result<Vec<Instruction>, Refusal> {
+fn exits(
+    image: &Image<'_>,
+    code: &BTreeMap<u64, Instruction>,
+    frame: R,
+    stack: i64,
+) -> Result<Vec<Instruction>, Refusal> {
     let what = "the end of a function";
     let checker = "_Py_CheckFunctionResult";
     let target = image.symbol(checker).map(|s| s.address);
-    let code = reachable(
-        image,
-        std::iter::once(start).chain(handlers(image)),
-        FUNCTION_LIMIT,
-    );
     let is_check = |insn: &&Instruction| {
         insn.flow_control() == FlowControl::Call
             && (Some(branch_target(image, insn)) == target
@@ -211,4 +229,4 @@ fn missing(what: &str, why: &str) -> Refusal {
     }
 }
 
-const CALLEE_SAVED: [R; 6] = [R::RBX, R::RBP, R::R12, R::R13, R::R14, R::R15];
+pub(super) const CALLEE_SAVED: [R; 6] = [R::RBX, R::RBP, R::R12, R::R13, R::R14, R::R15];

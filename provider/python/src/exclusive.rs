@@ -43,6 +43,13 @@ pub(super) fn executed_for_others(finder: &Finder<'_, '_>, own: &[u8]) -> Option
     is_known.then(|| all.into_keys().collect())
 }
 
+/// The code that the handlers of other opcodes than `own` lead to by direct jumps.
+pub(super) fn reached_from_others(finder: &Finder<'_, '_>, own: u8) -> BTreeMap<u64, Instruction> {
+    let opcodes = (0_u8..=255).zip(&finder.table.targets);
+    let others = opcodes.filter(|(opcode, _)| *opcode != own);
+    reachable(finder.image, others.map(|(_, &handler)| handler), MOST)
+}
+
 /// Whether the target of an indirect jump is an element of an array of addresses: of the table at
 /// `table`, where the array's address is in the code.
 fn takes_an_element(jump: &Instruction, all: &BTreeMap<u64, Instruction>, table: u64) -> bool {

@@ -30,6 +30,7 @@ use std::collections::BTreeSet;
 
 use iced_x86::{Code, FlowControl, Instruction, OpKind, Register as R};
 
+use super::caught::{self, CaughtSite};
 use super::code::{Emulated, Home, State, Value, branch_target, emulated, pt_regs, straight};
 use super::entries::{self, EntrySite};
 use super::finder::{FRAME, Finder, NEXT_INSTR};
@@ -45,6 +46,7 @@ use super::vote::LoopRegisters;
 pub(super) struct Found {
     pub(super) sites: Vec<Site>,
     pub(super) entries: Result<Vec<EntrySite>, String>,
+    pub(super) caught: Result<Vec<CaughtSite>, String>,
     pub(super) notes: Vec<String>,
 }
 
@@ -112,9 +114,11 @@ pub(super) fn sites(
         };
     }
     let entries = entries::find(&finder, opcodes);
+    let caught = caught::in_handlers(&finder, opcodes);
     Ok(Found {
         sites,
         entries,
+        caught,
         notes,
     })
 }
@@ -135,7 +139,7 @@ fn merge(sites: &mut Vec<Site>) {
 }
 
 /// How far a handler is followed before giving up.
-const HANDLER_LIMIT: usize = 64;
+pub(super) const HANDLER_LIMIT: usize = 64;
 
 /// How many taken branches away from a handler's straight path a call is looked for.
 const BRANCHES: u32 = 3;

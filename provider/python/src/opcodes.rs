@@ -27,6 +27,8 @@ pub struct Opcodes {
     pub instrumented_returns: &'static [u8],
     /// `YIELD_VALUE` and its instrumented form.
     pub yield_value: &'static [u8],
+    /// `PUSH_EXC_INFO`, with which the handlers of exceptions begin.
+    pub push_exc_info: u8,
     /// `RETURN_GENERATOR`, where it has to be told apart.
     pub return_generator: Option<u8>,
     /// How a JIT compiler, if the build has one, is seen at work.
@@ -91,6 +93,7 @@ const VERSIONS: [Opcodes; 5] = [
         returns: &[83],
         instrumented_returns: &[],
         yield_value: &[86],
+        push_exc_info: 35,
         return_generator: Some(75),
         jit: None,
         has_entry_flag: true,
@@ -105,6 +108,7 @@ const VERSIONS: [Opcodes; 5] = [
         returns: &[83, 121],
         instrumented_returns: &[242, 247],
         yield_value: &[150, 243],
+        push_exc_info: 35,
         return_generator: None,
         jit: None,
         has_entry_flag: false,
@@ -119,6 +123,7 @@ const VERSIONS: [Opcodes; 5] = [
         returns: &[36, 103],
         instrumented_returns: &[239, 240],
         yield_value: &[118, 241],
+        push_exc_info: 33,
         return_generator: None,
         jit: Some(Jit {
             enter: 70,
@@ -136,6 +141,7 @@ const VERSIONS: [Opcodes; 5] = [
         returns: &[35],
         instrumented_returns: &[246],
         yield_value: &[120, 247],
+        push_exc_info: 32,
         return_generator: None,
         jit: Some(Jit {
             enter: 255,
@@ -153,6 +159,7 @@ const VERSIONS: [Opcodes; 5] = [
         returns: &[33],
         instrumented_returns: &[245],
         yield_value: &[119, 246],
+        push_exc_info: 30,
         return_generator: None,
         jit: Some(Jit {
             enter: 254,

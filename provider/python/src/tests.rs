@@ -151,8 +151,10 @@ fn interpreters_found_here() {
                 });
                 let imports = build.imports.as_ref();
                 let imports = imports.map_or_else(String::as_str, |_| "imports");
+                let caught = build.caught.as_ref();
+                let caught = caught.map_or_else(String::as_str, |_| "handlers of exceptions");
                 println!(
-                    "covered: {} {:?}, {gc}, {gil}, {imports}: {name}",
+                    "covered: {} {:?}, {gc}, {gil}, {imports}, {caught}: {name}",
                     build.version, build.method
                 );
             }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::super::file::FileProbes;
 use super::super::interpreter::{Lacking, Why};
 use super::choice::Choice;
+use super::exceptions;
 use super::version::python_of;
 use crate::probe::PythonEvent;
 use crate::process::files;
@@ -55,7 +56,7 @@ pub(super) fn why_lacking(process: &Lacking<'_>) -> Why {
                 lines.push("this build has no USDT probes at all".to_owned());
             }
             let is_marker = MARKERS.iter().any(|(name, _)| *name == process.name);
-            if !process.has_others || is_marker || PythonEvent::named(process.name).is_some() {
+            if !process.has_others || is_marker || is_made(process.name) {
                 lines.extend(instead(python.version, process.name, analysis));
             }
             lines
@@ -95,15 +96,14 @@ pub(super) fn python_children(pid: u32, is_python: impl Fn(u32) -> bool) -> Opti
     ))
 }
 
+/// Whether a probe is made from code and has no marker in some versions or in any.
+fn is_made(name: &str) -> bool {
+    PythonEvent::named(name).is_some() || exceptions::names().any(|made| made == name)
+}
+
 /// Why a probe that one may look for is made in no version, and what there is instead.
 fn never_made(name: &str) -> Option<[&'static str; 2]> {
     match name {
-        "exception-caught" => Some([
-            "why: where an exception is caught the interpreter calls no function; the place in its own code is not looked for yet, \
-             in any version",
-            "instead: `exception-raise` tells where one is raised; pid$target::PyTraceBack_Here:entry fires for each function \
-             that it comes to (examples/exceptions.d)",
-        ]),
         "cfunction-entry" | "cfunction-return" => Some([
             "why: functions written in C are called by their addresses from many places of the interpreter, which differ from \
              version to version; they are not looked for yet",
@@ -126,7 +126,7 @@ fn instead(version: Version, name: &str, analysis: Option<&Analysis>) -> Vec<Str
             "CPython has import probes since 3.7"
         }
         "audit" if minor < 8 => "CPython has the audit probe since 3.8",
-        _ if PythonEvent::named(name).is_some_and(|event| !event.is_marker()) => {
+        _ if is_made(name) && !MARKERS.iter().any(|(marker, _)| *marker == name) => {
             "CPython itself has no such probe"
         }
         _ if minor < 6 => "CPython has probes since 3.6",
@@ -162,25 +162,29 @@ fn instead(version: Version, name: &str, analysis: Option<&Analysis>) -> Vec<Str
 
 /// Why a probe is not synthesised.
 fn why_not_made(analysis: &Analysis, name: &str) -> Option<String> {
-    let event = PythonEvent::named(name)?;
-    match analysis {
-        Err(refusal) => Some(refusal.to_string()),
-        Ok(build) if event.is_in(build) => None,
-        Ok(build) => {
-            let why = match event {
-                PythonEvent::GcStart | PythonEvent::GcDone => build.collectors.as_ref().err(),
-                PythonEvent::ImportStart | PythonEvent::ImportDone => build.imports.as_ref().err(),
-                PythonEvent::GilWait | PythonEvent::GilAcquire | PythonEvent::GilRelease => {
-                    build.gil.as_ref().err()
-                }
-                PythonEvent::FunctionEntry | PythonEvent::FunctionReturn | PythonEvent::Audit => {
-                    None
-                }
-            };
-            let not_found = || "the place was not found in the code of this build".to_owned();
-            Some(why.cloned().unwrap_or_else(not_found))
-        }
+    if !is_made(name) {
+        return None;
     }
+    let build = match analysis {
+        Ok(build) => build,
+        Err(refusal) => return Some(refusal.to_string()),
+    };
+    let Some(event) = PythonEvent::named(name) else {
+        return exceptions::why_not(build, name);
+    };
+    if event.is_in(build) {
+        return None;
+    }
+    let why = match event {
+        PythonEvent::GcStart | PythonEvent::GcDone => build.collectors.as_ref().err(),
+        PythonEvent::ImportStart | PythonEvent::ImportDone => build.imports.as_ref().err(),
+        PythonEvent::GilWait | PythonEvent::GilAcquire | PythonEvent::GilRelease => {
+            build.gil.as_ref().err()
+        }
+        PythonEvent::FunctionEntry | PythonEvent::FunctionReturn | PythonEvent::Audit => None,
+    };
+    let not_found = || "the place was not found in the code of this build".to_owned();
+    Some(why.cloned().unwrap_or_else(not_found))
 }
 
 #[cfg(test)]
@@ -235,10 +239,18 @@ mod tests {
     fn what_the_analysis_missed_is_told() {
         let (_, file) = &crate::python::recorded::recorded()[0];
         let mut build = crate::python::analyse(file).unwrap();
-        let reason =
-            |build: &Build| why_not_made(&Ok(Arc::new(build.clone())), "import-find-load-start");
-        assert_eq!(reason(&build), None);
+        let reason = |build: &Build, name| why_not_made(&Ok(Arc::new(build.clone())), name);
+        assert_eq!(reason(&build, "import-find-load-start"), None);
         build.imports = Err("the call was not found".into());
-        assert_eq!(reason(&build).as_deref(), Some("the call was not found"));
+        build.caught = Err("the block was not found".into());
+        let told = ["import-find-load-start", "exception-caught", "line"];
+        assert_eq!(
+            told.map(|name| reason(&build, name)),
+            [
+                Some("the call was not found".to_owned()),
+                Some("the block was not found".to_owned()),
+                None
+            ]
+        );
     }
 }

@@ -48,7 +48,7 @@ impl Provider for Python {
     fn in_file<'f>(&self, search: &Search<'f>, desc: &ProbeDesc) -> Vec<Offer<'f>> {
         let mut offers = for_markers(search, desc);
         offers.extend(without_markers(search, desc));
-        offers.extend(exceptions::offer(search, &d_name(desc)));
+        offers.extend(exceptions::offers(search, &d_name(desc)));
         offers
     }
 
@@ -72,7 +72,7 @@ impl Provider for Python {
         let markers = cpython::MARKERS.iter().map(|(name, _)| *name);
         let others = PythonEvent::ALL.iter().filter(|event| !event.is_marker());
         let others = others.map(|event| event.name());
-        markers.chain(others).chain([exceptions::RAISE]).collect()
+        markers.chain(others).chain(exceptions::names()).collect()
     }
 
     fn locate(&self, files: &[Arc<FileProbes>], choice: &Choice) -> Option<Located> {
