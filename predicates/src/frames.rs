@@ -10,7 +10,8 @@
 //!       8    u64 addresses, the innermost first
 //! ```
 //!
-//! The number of a stack that found no room is 0, which shows as no frames; that is counted.
+//! The number of a stack without frames is 0, and no look-up is needed for it: that of a process in each sample of the
+//! kernel's own threads, and the kernel's in each of a program. That of a stack that found no room is 0, too, which is counted.
 
 use dlang::diag::Span;
 use dlang::eval::Value;
@@ -19,6 +20,7 @@ use dlang::program::Expr;
 use crate::emit::{Emit, Emitted, KernelStack, Refusal, imm};
 pub use crate::frame_layout::{ADDRESSES, COUNT, FrameLimits, Frames, MOST_PYTHON_FRAMES, PROCESS};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
+use crate::process::{CS, USER_MODE};
 use crate::stack::Val;
 use crate::storage::Counter;
 
@@ -153,7 +155,9 @@ impl Emit<'_> {
     /// Has the kernel walk its own stack, of which there is none where a probe fires in a program.
     ///
     /// ```text
-    ///     bytes = bpf_get_stack(context, addresses, 8 * wanted, frames of our own);
+    ///     bytes = 0;
+    ///     if (the kernel is what was interrupted)
+    ///         bytes = bpf_get_stack(context, addresses, 8 * wanted, frames of our own);
     ///     process = 0; count = bytes < 0 ? 0 : bytes / 8;
     /// ```
     fn find_kernel_frames(&mut self, wanted: u32, span: Span) -> Emitted<()> {
@@ -170,12 +174,18 @@ impl Emit<'_> {
             return Ok(());
         };
         self.scratch_at(Reg::R2, frames.at + ADDRESSES, span)?;
+        let [none, found] = [(); 2].map(|()| self.asm.label());
         self.asm.load(Size::Double, Reg::R1, Reg::FP, Self::CONTEXT);
+        if self.machine.kernel_stack == KernelStack::Interrupted && cfg!(target_arch = "x86_64") {
+            self.asm.load(Size::Double, Reg::R0, Reg::R1, CS);
+            self.asm.alu_imm(Alu::And, Reg::R0, USER_MODE);
+            self.asm.jump_if_imm(Cond::Eq, Reg::R0, USER_MODE, none);
+        }
         self.asm.mov_imm(Reg::R3, i64::from(8 * wanted));
         self.asm.mov_imm(Reg::R4, ours);
         self.asm.call(Helper::GetStack);
-        let found = self.asm.label();
         self.asm.jump_if_imm(Cond::SGe, Reg::R0, 0, found);
+        self.asm.bind(none);
         self.asm.mov_imm(Reg::R0, 0);
         self.asm.bind(found);
         self.asm.alu_imm(Alu::Rsh, Reg::R0, 3);
@@ -186,13 +196,18 @@ impl Emit<'_> {
         Ok(())
     }
 
-    /// The number of the stack in the scratch, which is put in the map if it is new.
+    /// The number of the stack in the scratch, which is put in the map if it is new: 0 if it has no frames.
     fn number_of_frames(&mut self, span: Span) -> Emitted<Val> {
         let frames = self.frames(span)?;
         let key = self.buffer(8, span)?;
+        let known = self.asm.label();
+        self.clear_slot(key, span)?;
+        self.scratch_known(Reg::R1);
+        self.asm.alu_imm(Alu::Add, Reg::R1, imm(frames.at));
+        self.asm.load(Size::Word, Reg::R0, Reg::R1, COUNT);
+        self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, known);
         self.number_to(frames, span)?;
         self.asm.store(Size::Double, Reg::FP, key, Reg::R2);
-        let known = self.asm.label();
         self.asm.map(Reg::R1, frames.map);
         self.stack_address(Reg::R2, key);
         self.asm.call(Helper::MapLookupElem);

@@ -10,7 +10,9 @@ use crate::string::Str;
 
 /// Where the kernel keeps the code segment among a thread's registers (`struct pt_regs`), on x86-64: it tells a program
 /// from the kernel.
-const CS: i16 = 17 * 8;
+pub(crate) const CS: i16 = 17 * 8;
+/// The bits of it that are both set in a program.
+pub(crate) const USER_MODE: i32 = 3;
 
 impl Emit<'_> {
     /// `uregs[n]`: on x86-64 the numbers of `regs.d` count the words of `struct pt_regs`. A thread of the kernel has
@@ -38,8 +40,8 @@ impl Emit<'_> {
         self.asm.mov(Reg::R1, Reg::R0);
         self.asm.call(Helper::TaskPtRegs);
         self.asm.load(Size::Half, Reg::R1, Reg::R0, CS);
-        self.asm.alu_imm(Alu::And, Reg::R1, 3);
-        self.asm.jump_if_imm(Cond::Ne, Reg::R1, 3, none);
+        self.asm.alu_imm(Alu::And, Reg::R1, USER_MODE);
+        self.asm.jump_if_imm(Cond::Ne, Reg::R1, USER_MODE, none);
         self.asm.load(Size::Double, Reg::R0, Reg::R0, 8 * number);
         self.asm.jump(done);
         self.asm.bind(none);

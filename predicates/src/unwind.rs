@@ -42,13 +42,13 @@ pub use crate::frame_layout::UnwindMaps;
 use crate::frame_layout::{COUNT, Frames, PROCESS, WINDOW};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::mixed::MixedSlots;
+use crate::process::{CS, USER_MODE};
 use crate::words::Words;
 
 /// Offsets in the kernel's `struct pt_regs` of x86-64.
 mod registers {
     pub(super) const BP: i16 = 32;
     pub(super) const IP: i16 = 128;
-    pub(super) const CS: i16 = 136;
     pub(super) const SP: i16 = 152;
 }
 
@@ -174,9 +174,9 @@ impl Emit<'_> {
         self.asm.mov(Reg::R1, Reg::R0);
         self.asm.call(Helper::TaskPtRegs);
         // A thread of the kernel has no program.
-        self.asm.load(Size::Half, Reg::R1, Reg::R0, registers::CS);
-        self.asm.alu_imm(Alu::And, Reg::R1, 3);
-        self.asm.jump_if_imm(Cond::Ne, Reg::R1, 3, out);
+        self.asm.load(Size::Half, Reg::R1, Reg::R0, CS);
+        self.asm.alu_imm(Alu::And, Reg::R1, USER_MODE);
+        self.asm.jump_if_imm(Cond::Ne, Reg::R1, USER_MODE, out);
         for (slot, register) in [
             (slots.pc, registers::IP),
             (slots.sp, registers::SP),

@@ -105,8 +105,11 @@ impl Namer {
         })
     }
 
-    /// The stack of a number. One that cannot be found has no frames.
+    /// The stack of a number. That of 0 and one that cannot be found have no frames.
     pub(super) fn stack(&self, number: u64) -> Arc<Stack> {
+        if number == 0 {
+            return Arc::default();
+        }
         self.with(|given| {
             if let Some(known) = given.stacks.get(&number) {
                 return Arc::clone(known);

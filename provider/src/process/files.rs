@@ -122,6 +122,20 @@ pub(crate) fn moves_stacks(pid: u32) -> bool {
     })
 }
 
+/// Whether the processor keeps the return addresses of a process a second time, and ends it at a `ret` to another one (CET).
+/// Kernels before 6.11 do not change that copy for their return probes.
+pub(crate) fn has_shadow_stack(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/status")).is_ok_and(|text| tells_shadow_stack(&text))
+}
+
+fn tells_shadow_stack(status: &str) -> bool {
+    let lines = status.lines();
+    let features = lines.filter_map(|line| line.strip_prefix("x86_Thread_features:"));
+    features
+        .flat_map(str::split_whitespace)
+        .any(|name| name == "shstk")
+}
+
 /// Which of some files are gone for good: no name leads to them any more, and no process that we may
 /// look into executes them. For others than root, there are always some that they may not look into:
 /// then none is.
@@ -345,6 +359,15 @@ fn short_range(range: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shadow_stack_is_told_by_the_features_that_are_on() {
+        assert!(tells_shadow_stack(
+            "Name:\tcat\nx86_Thread_features:\tshstk wrss\n"
+        ));
+        let off = "x86_Thread_features:\t\nx86_Thread_features_locked:\tshstk wrss\n";
+        assert!(!tells_shadow_stack(off));
+    }
 
     #[test]
     fn lines_of_maps_are_read() {

@@ -76,9 +76,12 @@ impl Provider for Pid {
         let is_named = Glob::new(&desc.function).is_literal() && !desc.function.is_empty();
         let file = fs::File::open(&search.file.file.path).ok();
         let can_be_probed = |function: &&Function| is_named || begins_well(file.as_ref(), function);
-        // Of this file or of others: greenlets move the stack with all functions on it.
-        let looks_for_callers =
-            LazyCell::new(|| search.file.looks_for_callers() || files::moves_stacks(pid));
+        // Of this file or of others: greenlets move the stack with all functions on it, and the processor may look, too.
+        let looks_for_callers = LazyCell::new(|| {
+            search.file.looks_for_callers()
+                || files::moves_stacks(pid)
+                || files::has_shadow_stack(pid)
+        });
         functions
             .filter(can_be_probed)
             .flat_map(|function| {
@@ -397,8 +400,8 @@ fn missing(files: &[Arc<FileProbes>], desc: &ProbeDesc, pid: u32) -> Diagnosis {
             return Diagnosis {
                 reason: format!(
                     "`{}` ends by more than its `ret`s, and the kernel's return probe would end a program \
-                     that looks for callers on the stack ({where_} throws exceptions, is Go, or moves stacks \
-                     with greenlet)",
+                     that looks for callers on the stack ({where_} throws exceptions, is Go, moves stacks \
+                     with greenlet, or has a shadow stack)",
                     function.name
                 ),
                 advice: vec![
