@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! ok    kernel: Linux 6.18.5
-//! less  stacks of programs: no ustack(), jstack() and Python's objects: they need Linux 6.9
+//! less  stacks of programs: no ustack(), jstack() and Python's objects: they need Linux 5.17
 //! no    eBPF: programs cannot be loaded: Operation not permitted; this needs root, or CAP_BPF and CAP_PERFMON
 //! ```
 

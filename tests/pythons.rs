@@ -331,6 +331,67 @@ fn each_marks_a_stack_that_is_cut() {
     });
 }
 
+/// What rdtrace prints and says when `tests/pythons/forged_frames.py` forges something.
+fn forged(python: &Python, what: &str, clause: &str) -> (String, String) {
+    let script = python.file("tests/pythons/forged_frames.py");
+    let command = frames_command(python, &script, what);
+    let program = format!("pid$target:libc.so.6:getppid:entry {{ {clause} }}");
+    let mut rdtrace = bounded_rdtrace();
+    rdtrace.args(["-qn", &program, "-x", "droptags", "-c", &command]);
+    let output = rdtrace.output().unwrap();
+    let [text, said] =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    assert!(output.status.success(), "{}: {what}: {said}", python.name());
+    (text, said)
+}
+
+/// Chains without an end are followed for a while, which is counted; what leads into the kernel is not followed.
+#[test]
+fn each_search_ends_in_what_is_forged() {
+    const ENDLESS: &str = "[RDTRACEDROP_MISMATCH] 1 hit";
+    each("forged frames", |python| {
+        for (what, depth, endless) in [
+            ("cycle", "32769", true),
+            ("kernel", "3", false),
+            ("states", "0", true),
+        ] {
+            let (text, said) = forged(python, what, "trace(pydepth);");
+            assert_eq!(text.trim(), depth, "{}: {what}: {said}", python.name());
+            assert_eq!(
+                said.contains(ENDLESS),
+                endless,
+                "{}: {what}: {said}",
+                python.name()
+            );
+        }
+        None
+    });
+}
+
+/// Functions whose call in C is not on the stack of C: the stack is shown without them, and that is counted.
+#[test]
+fn each_function_without_a_frame_in_c_is_counted() {
+    each("forged places", |python| {
+        if python.version < (3, 11, 0) {
+            return Some("no mixed stacks before 3.11");
+        }
+        let (text, said) = forged(python, "place", "@[ustack(120)] = count();");
+        // From 3.12 on, a call's functions are known by the frame behind them, which is the forged one.
+        let innermost = python.version < (3, 12, 0);
+        for (function, shown) in [
+            (" ask_with", innermost),
+            (" forge_place", innermost),
+            (" main", false),
+        ] {
+            let is_there = text.lines().any(|line| line.ends_with(function));
+            assert_eq!(is_there, shown, "{}: {function}: {text}", python.name());
+        }
+        let counted = "[RDTRACEDROP_MIXED] 1 stack not shown with all Python functions";
+        assert!(said.contains(counted), "{}: {said}", python.name());
+        None
+    });
+}
+
 #[test]
 fn each_shows_the_call_stack_exactly() {
     each("call stack", |python| {

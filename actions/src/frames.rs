@@ -2,7 +2,6 @@
 //! reads one.
 
 use dlang::program::{Builtin, Clause, Expr, ExprKind, ProbeSpec, Program, Subroutine};
-use predicates::asm::OpenLoops;
 use predicates::frames::{ADDRESSES, COUNT, FrameLimits, MOST_PYTHON_FRAMES, PROCESS};
 use predicates::python::PythonName;
 use predicates::python_layout::state_of_thread;
@@ -130,8 +129,7 @@ pub fn mixes(program: &Program, pystack: bool) -> bool {
 
 /// Whether they are found here.
 pub(crate) fn can_mix(program: &Program, options: &LowerOptions) -> bool {
-    let finds_python =
-        options.open_loops == Some(OpenLoops::MayGoto) && options.task.fs_base.is_some();
+    let finds_python = options.open_loops.is_some() && options.task.fs_base.is_some();
     finds_python && cfg!(target_arch = "x86_64") && mixes(program, options.frames.mixed)
 }
 

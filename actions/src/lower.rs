@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use dlang::diag::Span;
 use dlang::format::{Format, Piece, Spec};
 use dlang::program::{Action, Builtin, Expr, ExprKind, Program, StmtKind, Subroutine};
-use predicates::asm::{Code, MapRef, OpenLoops};
+use predicates::asm::{Code, MapRef};
 use predicates::emit::{Refusal, Rodata};
 use predicates::part::PartMaps;
 use predicates::storage::{COUNTERS, has_process};
@@ -154,8 +154,7 @@ impl Compiler {
     /// The maps that the trampolines of these probes need, if they are not there yet.
     fn trampolines_maps(&mut self, enabled: &[Enabled]) -> Vec<MapSpec> {
         let probes = enabled.iter().map(|enabled| &*enabled.probe);
-        // Those of the older kind were tried with stacks of programs only.
-        let loops = self.options.open_loops == Some(OpenLoops::MayGoto);
+        let loops = self.options.open_loops.is_some();
         let maps = self.kind_maps.add(probes, self.next_map, loops);
         self.next_map += u32::try_from(maps.len()).expect("there are few maps");
         maps

@@ -22,7 +22,12 @@
 //! So a turn works on the stack of the program, whose address it is given, and keeps in a register that the body does
 //! not use, or else on the stack of its own. What is in registers from turn to turn, or
 //! where the loop is left, goes through slots that are kept free for that ([`SLOTS`]); which registers these are is
-//! found by looking which are read later. A loop in a loop is a function that a function calls.
+//! found by looking which are read later.
+//!
+//! A loop in a loop is a function that a function calls. It is given that one's frame pointer, behind which it finds the
+//! program's, and where it says how it was left. That must not be on the program's stack: before Linux 6.8
+//! the verifier forgets that it matters which number is in a slot if that is read by another register than the frame
+//! pointer. It takes one way out for another then, does not follow it, and removes its code.
 //!
 //! The verifier has to see the same as with `may_goto`: a turn that leaves nothing to the next that it could tell
 //! apart ([`crate::join`]).
@@ -63,13 +68,17 @@ pub struct NoRegister;
 
 /// Bytes of stack that the kernel counts for the functions.
 const CALLEES: i16 = 88;
-/// The slots for registers `r0` to `r9`, and for which way the loop was left.
+/// The slots for registers `r0` to `r9`, and for which way a loop of the program was left.
 const SLOTS: i16 = 11;
 /// Behind the lowest of the program's own.
 const FIRST_SLOT: i16 = -(512 - OpenLoops::Calls.stack()) - 8;
 const LEFT: i16 = FIRST_SLOT - 80;
-/// In a function's own stack: the program's frame pointer.
+/// In a function's own stack: the program's frame pointer, if no register has it or a loop in this one needs it;
 const BASE: i16 = -8;
+/// that of the function that calls it, if it is not the program;
+const CALLER: i16 = -16;
+/// and which way a loop in this one was left.
+const INNER_LEFT: i16 = -24;
 
 /// The most turns (`BPF_MAX_LOOPS`).
 const MOST_TURNS: i32 = 1 << 23;
@@ -287,11 +296,7 @@ impl Maker<'_> {
             .collect();
         if let Some(number) = region {
             let head = self.loops[number].head;
-            let keep = match self.base(region) {
-                Some(base) => Insn::alu(Alu::Mov, base, Reg::R2),
-                None => Insn::store(Size::Double, Reg::FP, BASE, Reg::R2),
-            };
-            self.push(keep, None);
+            self.find_base(number);
             self.load(region, self.carried(number));
             let first = self.place(region, head + 1);
             self.jump(Insn::jump(), Some(head), (first, false));
@@ -331,6 +336,23 @@ impl Maker<'_> {
         Ok(())
     }
 
+    /// The start of a turn: finds the program's frame pointer.
+    fn find_base(&mut self, number: usize) {
+        let mut base = Reg::R2;
+        if self.loops[number].parent.is_some() {
+            self.push(Insn::store(Size::Double, Reg::FP, CALLER, Reg::R2), None);
+            base = Reg::R1;
+            self.push(Insn::load(Size::Double, base, Reg::R2, BASE), None);
+        }
+        let own = self.loops[number].base;
+        if own.is_none() || self.loops.iter().any(|l| l.parent == Some(number)) {
+            self.push(Insn::store(Size::Double, Reg::FP, BASE, base), None);
+        }
+        if let Some(own) = own {
+            self.push(Insn::alu(Alu::Mov, own, base), None);
+        }
+    }
+
     /// The ends of a turn.
     fn ends(&mut self, number: usize) -> Result<(), NoRegister> {
         let region = Some(number);
@@ -367,8 +389,15 @@ impl Maker<'_> {
     ) -> Result<(), NoRegister> {
         let base = self.base_in(region, registers.and(Regs::of(&[Reg::R0])))?;
         self.save(base, registers);
+        let is_inner = region.is_some_and(|number| self.loops[number].parent.is_some());
+        let (caller, left) = if is_inner {
+            self.push(Insn::load(Size::Double, Reg::R1, Reg::FP, CALLER), None);
+            (Reg::R1, INNER_LEFT)
+        } else {
+            (base, LEFT)
+        };
         self.push(Insn::alu_imm(Alu::Mov, Reg::R0, exit), None);
-        self.push(Insn::store(Size::Double, base, LEFT, Reg::R0), None);
+        self.push(Insn::store(Size::Double, caller, left, Reg::R0), None);
         self.push(Insn::alu_imm(Alu::Mov, Reg::R0, result), None);
         self.push(Insn::exit(), None);
         Ok(())
@@ -383,9 +412,10 @@ impl Maker<'_> {
         let needed = self.flow.read_from(l.head);
         let base = self.base_in(region, needed)?;
         self.save(base, needed.among(lost).among(known));
-        self.push(Insn::alu(Alu::Mov, Reg::R3, base), Some(l.head));
+        let left = if region.is_some() { INNER_LEFT } else { LEFT };
+        self.push(Insn::alu(Alu::Mov, Reg::R3, Reg::FP), Some(l.head));
         self.push(Insn::alu_imm(Alu::Mov, Reg::R0, 0), None);
-        self.push(Insn::store(Size::Double, Reg::R3, LEFT, Reg::R0), None);
+        self.push(Insn::store(Size::Double, Reg::FP, left, Reg::R0), None);
         self.push(Insn::alu_imm(Alu::Mov, Reg::R1, MOST_TURNS), None);
         self.uses.push((self.out.insns.len(), number));
         for half in Insn::load_imm64(Reg::R2, PSEUDO_FUNC, 0) {
@@ -393,8 +423,7 @@ impl Maker<'_> {
         }
         self.push(Insn::alu_imm(Alu::Mov, Reg::R4, 0), None);
         self.push(Insn::call_loop(), None);
-        let base = self.base_in(region, KEPT)?;
-        self.push(Insn::load(Size::Double, Reg::R1, base, LEFT), None);
+        self.push(Insn::load(Size::Double, Reg::R1, Reg::FP, left), None);
         let mut tests = Vec::new();
         for exit in 1..l.exits.len() {
             let exit = i32::try_from(exit).expect("a loop has few exits");

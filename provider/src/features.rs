@@ -113,17 +113,16 @@ impl KernelFeatures {
 
     /// Whether the kernel has the instruction `may_goto` (6.9). `RDTRACE_WITHOUT=may_goto` says that it is not to be
     /// used.
-    #[must_use]
-    pub fn may_goto() -> bool {
+    pub(crate) fn may_goto() -> bool {
         let without = std::env::var("RDTRACE_WITHOUT");
         without.as_deref() != Ok("may_goto")
             && load(&[mov(0, 0), MAY_GOTO, mov(0, 0), EXIT], None).is_ok()
     }
 
-    /// Whether the kernel would load a program if it had no `may_goto` in it.
+    /// Whether the kernel would load a program if it had no loops without a bound in it.
     #[must_use]
-    pub fn lacks_may_goto() -> bool {
-        !Self::may_goto() && Self::loads_programs()
+    pub fn lacks_open_loops() -> bool {
+        Self::open_loops().is_none() && Self::loads_programs()
     }
 }
 

@@ -14,7 +14,8 @@
 //! /* status: 3 */                 this exit status
 //! /* order: any */                lines may come in any order
 //! /* needs: sched:::on-cpu */      a probe that not every kernel has; skipped without it
-//! /* needs: frames (Linux 6.9) */  Python's frames and objects, as not every kernel finds them
+//! /* needs: frames (Linux 5.17) */  Python's frames and objects, as not every kernel finds them
+//! /* needs: all of the stack (Linux 6.9) */  what loops take before
 //! ```
 //!
 //! `BLESS=1 cargo test` writes what is printed into the `.out` and `.err` files.
@@ -23,7 +24,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use provider::features::KernelFeatures;
+use provider::features::{KernelFeatures, OpenLoops};
 
 use crate::harness::{
     Outcome, PYTHON, RDTRACE, can_trace_python, rdtrace, repository, run, skipped, trigger,
@@ -101,15 +102,19 @@ pub(crate) fn lacks_what_it_needs(script: &Path) -> bool {
         return false;
     };
     let is_there = match need {
-        FRAMES => KernelFeatures::may_goto(),
+        FRAMES => KernelFeatures::open_loops().is_some(),
+        STACK => KernelFeatures::open_loops() == Some(OpenLoops::MayGoto),
         probe => run(rdtrace(["-ln", probe])).stdout.lines().count() > 1,
     };
     let name = script.file_name().unwrap().to_str().unwrap();
     !is_there && !skipped(&format!("{name} needs {need}, which this kernel lacks"))
 }
 
+/// What a script needs for which the stack is too small where loops are functions.
+const STACK: &str = "all of the stack (Linux 6.9)";
+
 /// What a script needs that uses Python's frames or objects.
-const FRAMES: &str = "frames (Linux 6.9)";
+const FRAMES: &str = "frames (Linux 5.17)";
 
 fn run_program(script: &Path) -> Outcome {
     let source = fs::read_to_string(script).unwrap();

@@ -339,5 +339,5 @@ pub(crate) fn can_trace_python() -> bool {
 
 /// As [`can_trace_python`], for tests of Python's frames and objects in any probe.
 pub(crate) fn can_find_frames() -> bool {
-    can_trace_python() && (KernelFeatures::may_goto() || skipped("needs Linux 6.9"))
+    can_trace_python() && (KernelFeatures::open_loops().is_some() || skipped("needs Linux 5.17"))
 }

@@ -14,7 +14,8 @@
 //! Of a class, the attributes are its own and those of the classes that it is derived from; what they have is not asked
 //! for the value of a slot.
 //!
-//! The tables are gone through one after the other, an entry in each turn of one loop.
+//! The tables are gone through one after the other, an entry in each turn of one loop. That has one start (the object's own
+//! table is opened before it), so that it is one for kernels whose loops are functions, too (`loops`).
 
 use dlang::diag::Span;
 use dlang::program::{Expr, ExprKind, Subroutine};
@@ -113,7 +114,7 @@ impl Emit<'_> {
 
     pub(super) fn find_attribute(&mut self, head: Head, name: &[u8]) {
         let Head { region, done, .. } = head;
-        let [again, classes, dict, keys, entry] = [(); 5].map(|()| self.asm.label());
+        let [again, dict, keys, entry] = [(); 4].map(|()| self.asm.label());
         self.object_region(Reg::R5, region);
         for (word, value) in [(SCAN_LEFT, 0), (SCAN_VALUES, 0), (OF_CLASS, 0), (CLASS, -1)] {
             self.asm.store_imm(Size::Double, Reg::R5, word, value);
@@ -122,15 +123,33 @@ impl Emit<'_> {
         self.asm.load(Size::Double, Reg::R0, Reg::R5, OBJECT);
         self.asm.store(Size::Double, Reg::R5, FIRST_CLASS, Reg::R0);
         self.jump_unless_type(head, flags::TYPE, no_class);
-        self.asm.jump(classes);
+        self.asm.jump(again);
         self.asm.bind(no_class);
         self.object_word(region, Reg::R0, READ + READ_TYPE);
         self.set_object_word(region, FIRST_CLASS, Reg::R0);
-        self.open_own_attributes(head, (dict, keys, classes));
-
-        // r0 is a dict: its keys, and its values where they are apart.
+        self.open_own_attributes(head, (dict, keys, again));
         self.asm.bind(dict);
-        self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, again);
+        self.open_attributes(head, again);
+        self.asm.bind(keys);
+        self.open_keys(head);
+
+        self.asm.bind(again);
+        self.asm.may_goto(done);
+        self.object_word(region, Reg::R0, SCAN_LEFT);
+        self.asm.jump_if_imm(Cond::SGt, Reg::R0, 0, entry);
+        self.next_class(head);
+        self.open_attributes(head, again);
+        self.open_keys(head);
+        self.asm.jump(again);
+        self.asm.bind(entry);
+        self.compare_entry(head, name, again);
+        self.value_of_slot(head);
+    }
+
+    /// `r0 = the keys` of the dict in `r0`, and finds its values where they are apart; on to `none` if there is no dict.
+    fn open_attributes(&mut self, head: Head, none: Label) {
+        let region = head.region;
+        self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, none);
         self.asm.mov(Reg::R3, Reg::R0);
         self.add_python_fact(head.facts, Reg::R3, Fact::DictKeys);
         self.read_or_fail(head, READ_MORE, 16);
@@ -143,20 +162,6 @@ impl Emit<'_> {
         self.asm.bind(apart);
         self.set_object_word(region, SCAN_VALUES, Reg::R2);
         self.object_word(region, Reg::R0, READ + READ_MORE);
-
-        self.asm.bind(keys);
-        self.open_keys(head);
-
-        self.asm.bind(again);
-        self.asm.may_goto(done);
-        self.object_word(region, Reg::R0, SCAN_LEFT);
-        self.asm.jump_if_imm(Cond::SGt, Reg::R0, 0, entry);
-        self.asm.bind(classes);
-        self.next_class(head);
-        self.asm.jump(dict);
-        self.asm.bind(entry);
-        self.compare_entry(head, name, again);
-        self.value_of_slot(head);
     }
 
     /// Reads to a place of what has been read; on to `bad` if that cannot be.

@@ -8,7 +8,7 @@ use dlang::diag::Span;
 use unwind::python::LAYOUT;
 
 use super::layout::{Fact, Python};
-use crate::asm::{Label, OpenLoops};
+use crate::asm::Label;
 use crate::emit::{Emit, Emitted, Refusal, imm};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
 
@@ -28,10 +28,10 @@ impl Emit<'_> {
         if self.storage.objects.is_none() {
             return refusal(format!("{function}: the program's objects have no place"));
         }
-        if self.storage.open_loops != Some(OpenLoops::MayGoto) {
+        if self.storage.open_loops.is_none() {
             return refusal(format!(
                 "{function}: Python's objects are read by loops without a bound, which this kernel does not \
-                 know: they take Linux 6.9"
+                 know: they take Linux 5.17"
             ));
         }
         Ok(())

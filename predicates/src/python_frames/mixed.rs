@@ -81,7 +81,7 @@ impl Emit<'_> {
         self.first_place(list, s, out);
 
         self.asm.bind(again);
-        self.read_next_python_frame(python, s, out);
+        self.read_next_python_frame(python, s, out, span)?;
         self.place_of_own_frame(python, list, s, wanted, (next, out));
         self.asm
             .load(Size::Double, Reg::R1, Reg::FP, list.functions);

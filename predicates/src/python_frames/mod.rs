@@ -30,7 +30,7 @@ mod vars;
 use dlang::diag::Span;
 use unwind::python::Fact;
 
-use crate::asm::{Label, OpenLoops};
+use crate::asm::Label;
 use crate::emit::{Emit, Emitted, Refusal, imm};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::python_layout::{PythonFrames, area};
@@ -80,10 +80,10 @@ impl Emit<'_> {
         if !cfg!(target_arch = "x86_64") {
             return Err(refusal("Python's frames are found on x86-64 only"));
         }
-        if self.storage.open_loops != Some(OpenLoops::MayGoto) {
+        if self.storage.open_loops.is_none() {
             return Err(refusal(
                 "Python's frames are found by loops without a bound, which this kernel does not know: \
-                 they take Linux 6.9",
+                 they take Linux 5.17",
             ));
         }
         if self.storage.task.fs_base.is_none() {

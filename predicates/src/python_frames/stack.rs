@@ -173,20 +173,34 @@ impl Emit<'_> {
         (skip, out): (Label, Label),
         span: Span,
     ) -> Emitted<()> {
-        self.read_next_python_frame(python, s, out);
+        self.read_next_python_frame(python, s, out, span)?;
         self.name_python_frame(python, s, (skip, out), span)
     }
 
-    /// Reads the next frame; on to `out` behind the last one.
-    pub(super) fn read_next_python_frame(&mut self, python: PythonFrames, s: Slots, out: Label) {
+    /// Reads the next frame; on to `out` behind the last one, or where there are more than can be, which is counted.
+    pub(super) fn read_next_python_frame(
+        &mut self,
+        python: PythonFrames,
+        s: Slots,
+        out: Label,
+        span: Span,
+    ) -> Emitted<()> {
+        let [endless, read] = [(); 2].map(|()| self.asm.label());
         self.asm.may_goto(out);
         self.asm.load(Size::Double, Reg::R1, Reg::FP, s.frame);
         self.asm.jump_if_imm(Cond::Eq, Reg::R1, 0, out);
         self.asm.load(Size::Double, Reg::R1, Reg::FP, s.visited);
-        self.asm.jump_if_imm(Cond::Gt, Reg::R1, MOST_VISITED, out);
+        self.asm
+            .jump_if_imm(Cond::Gt, Reg::R1, MOST_VISITED, endless);
         self.asm.alu_imm(Alu::Add, Reg::R1, 1);
         self.asm.store(Size::Double, Reg::FP, s.visited, Reg::R1);
         self.read_python_frame(python, s, out);
+        self.asm.jump(read);
+        self.asm.bind(endless);
+        self.count_python_mismatch(span)?;
+        self.asm.jump(out);
+        self.asm.bind(read);
+        Ok(())
     }
 
     /// `dst = the Python function that the thread is in`, as in a stack; 0 if it is in none.

@@ -66,7 +66,7 @@ impl Emit<'_> {
         self.asm.jump_if_imm(Cond::Ge, Reg::R1, ATTEMPTS, lost);
         self.asm.alu_imm(Alu::Add, Reg::R1, 1);
         self.asm.store(Size::Double, Reg::FP, s.attempts, Reg::R1);
-        self.walk_python_states(s, (check, none), span)?;
+        self.walk_python_states(s, (check, none, lost), span)?;
 
         self.asm.bind(lost);
         self.count_python_mismatch(span)?;
@@ -132,11 +132,12 @@ impl Emit<'_> {
         self.asm.jump_if_imm(Cond::Eq, Reg::R1, 0, other);
     }
 
-    /// Goes through all states: on to `found` with one of this thread, or to `none`.
+    /// Goes through all states: on to `found` with one of this thread, to `none`, or to `lost` if there are more than can
+    /// be.
     fn walk_python_states(
         &mut self,
         s: Slots,
-        (found, none): (Label, Label),
+        (found, none, lost): (Label, Label, Label),
         span: Span,
     ) -> Emitted<()> {
         let [again, look, next, by_frame] = [(); 4].map(|()| self.asm.label());
@@ -149,7 +150,7 @@ impl Emit<'_> {
         self.asm.bind(again);
         self.asm.may_goto(none);
         self.asm.load(Size::Double, Reg::R1, Reg::FP, s.visited);
-        self.asm.jump_if_imm(Cond::Gt, Reg::R1, MOST_STATES, none);
+        self.asm.jump_if_imm(Cond::Gt, Reg::R1, MOST_STATES, lost);
         self.asm.alu_imm(Alu::Add, Reg::R1, 1);
         self.asm.store(Size::Double, Reg::FP, s.visited, Reg::R1);
         self.asm.load(Size::Double, Reg::R1, Reg::FP, s.state);

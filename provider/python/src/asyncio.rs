@@ -20,10 +20,8 @@
 //! From 3.14 on a file that has asyncio's own C code in it publishes where the task is (`.AsyncioDebug`), and must say the
 //! same.
 
-use iced_x86::{Instruction, Register as R};
-
 use super::code::straight;
-use super::frames::{ThreadStates, body, load_through, takes_memory};
+use super::frames::{ThreadStates, body, displacement, first_field, is_field, load_through};
 use super::image::Image;
 use super::version::Version;
 
@@ -92,7 +90,7 @@ fn thread_dict(image: &Image<'_>) -> Option<u32> {
     let names = ["_PyThreadState_GetDict", "PyThreadState_GetDict"];
     let start = names.iter().find_map(|name| image.symbol(name))?.address;
     let fields = straight(image, start, 24)
-        .filter(|insn| takes_memory(insn) && is_field(insn))
+        .filter(is_field)
         .filter_map(|insn| displacement(&insn));
     let mut dicts = fields.filter(|field| THREAD_DICTS.contains(field));
     dicts.next().filter(|field| field.is_multiple_of(8))
@@ -122,9 +120,7 @@ fn modules(image: &Image<'_>) -> Option<u32> {
 }
 
 fn interpreter_id(image: &Image<'_>) -> Option<u32> {
-    let start = image.symbol("PyInterpreterState_GetID")?.address;
-    let mut loads = straight(image, start, 8).filter_map(|insn| load_through(&insn, R::RDI));
-    loads.next().map(|(field, _)| field)
+    first_field(image, image.symbol("PyInterpreterState_GetID")?.address)
 }
 
 /// In a thread state: what is dropped right before the dict when it is cleared. It is one of the fields that only the
@@ -132,7 +128,7 @@ fn interpreter_id(image: &Image<'_>) -> Option<u32> {
 fn dropped_before(image: &Image<'_>, dict: u32) -> Option<u32> {
     let start = image.symbol("PyThreadState_Clear")?.address;
     let mut fields: Vec<u32> = Vec::new();
-    for insn in body(image, start).filter(|insn| takes_memory(insn) && is_field(insn)) {
+    for insn in body(image, start).filter(is_field) {
         let Some(field) = displacement(&insn) else {
             continue;
         };
@@ -160,16 +156,6 @@ fn published(image: &Image<'_>) -> Option<u32> {
 
 /// Which word of `.AsyncioDebug` it is.
 const RUNNING_TASK: usize = 7 + 2 + 2;
-
-/// Whether an instruction takes a field of what a register points to.
-fn is_field(insn: &Instruction) -> bool {
-    let base = insn.memory_base();
-    base.is_gpr64() && base != R::RSP && insn.memory_index() == R::None
-}
-
-fn displacement(insn: &Instruction) -> Option<u32> {
-    u32::try_from(insn.memory_displacement64()).ok()
-}
 
 #[cfg(test)]
 mod tests {

@@ -206,11 +206,8 @@ fn threads(image: &Image<'_>, minor: u8) -> Result<ThreadStates, Refusal> {
         let symbol = image.symbol(name);
         symbol.map(|s| s.address).ok_or_else(|| unknown(name))
     };
-    let field = |name: &'static str| {
-        let insns = straight(image, function(name)?, 8);
-        let mut loads = insns.filter_map(|insn| load_through(&insn, R::RDI));
-        loads.next().ok_or_else(|| unknown(name)).map(|(at, _)| at)
-    };
+    let field =
+        |name: &'static str| first_field(image, function(name)?).ok_or_else(|| unknown(name));
     if field("PyThreadState_Next")? != ThreadStates::NEXT {
         return Err(unknown("PyThreadState_Next"));
     }
@@ -220,7 +217,7 @@ fn threads(image: &Image<'_>, minor: u8) -> Result<ThreadStates, Refusal> {
         let mut sets = body(image, start).filter(|insn| {
             insn.code() == Code::Or_rm8_imm8 && insn.memory_base() != R::RIP && takes_memory(insn)
         });
-        let set = sets.find_map(|insn| u32::try_from(insn.memory_displacement64()).ok());
+        let set = sets.find_map(|insn| displacement(&insn));
         set.ok_or_else(|| unknown("PyThreadState_Clear"))
     };
     Ok(ThreadStates {
@@ -282,7 +279,7 @@ fn thread_id(image: &Image<'_>, start: u64) -> Option<u32> {
             continue;
         };
         if takes_memory(&insn) && compared == copy && insn.memory_index() == R::None {
-            return u32::try_from(insn.memory_displacement64()).ok();
+            return displacement(&insn);
         }
     }
     None
@@ -315,11 +312,9 @@ fn current_frame(
 fn exception(image: &Image<'_>, start: u64, minor: u8) -> Option<u32> {
     let insns = body(image, start).take_while(|insn| insn.mnemonic() != Mnemonic::Ret);
     let loads = insns.filter_map(|insn| {
-        let base = insn.memory_base();
-        let (field, _) = load_through(&insn, base)?;
-        // Neither a variable, nor the stack, nor the address of the state itself.
-        let is_field = base.is_gpr64() && base != R::RSP && field != 0;
-        is_field.then_some(field)
+        let (field, _) = load_through(&insn, insn.memory_base())?;
+        // Not the address of the state itself.
+        (is_field(&insn) && field != 0).then_some(field)
     });
     let mut loads = loads.collect::<Vec<_>>().into_iter();
     let field = if minor < 12 {
@@ -333,18 +328,34 @@ fn exception(image: &Image<'_>, start: u64, minor: u8) -> Option<u32> {
 /// Where in a thread state the exception is in all versions.
 const EXCEPTION_FIELDS: RangeInclusive<u32> = 0x48..=0xa0;
 
+/// The first field of its first argument that a function loads.
+pub(super) fn first_field(image: &Image<'_>, start: u64) -> Option<u32> {
+    let mut loads = straight(image, start, 8).filter_map(|insn| load_through(&insn, R::RDI));
+    loads.next().map(|(field, _)| field)
+}
+
 /// A load of 64 bits at `[base + constant]`: the constant, and the register that it is loaded to.
 pub(super) fn load_through(insn: &Instruction, base: R) -> Option<(u32, R)> {
     let is_load = insn.code() == Code::Mov_r64_rm64 && takes_memory(insn);
     if !is_load || insn.memory_base() != base || insn.memory_index() != R::None {
         return None;
     }
-    let at = u32::try_from(insn.memory_displacement64()).ok()?;
-    Some((at, insn.op0_register()))
+    Some((displacement(insn)?, insn.op0_register()))
 }
 
-pub(super) fn takes_memory(insn: &Instruction) -> bool {
+/// Whether an instruction takes a field of what a register points to: neither a variable nor what is on the stack.
+pub(super) fn is_field(insn: &Instruction) -> bool {
+    let base = insn.memory_base();
+    takes_memory(insn) && base.is_gpr64() && base != R::RSP && insn.memory_index() == R::None
+}
+
+fn takes_memory(insn: &Instruction) -> bool {
     insn.op0_kind() == OpKind::Memory || insn.op1_kind() == OpKind::Memory
+}
+
+/// Where the field is.
+pub(super) fn displacement(insn: &Instruction) -> Option<u32> {
+    u32::try_from(insn.memory_displacement64()).ok()
 }
 
 /// The instructions from `start` on, as they stand.

@@ -4,7 +4,7 @@
 use std::io;
 
 use crate::btf::Btf;
-use crate::features::{self, KernelFeatures, OpenLoops, forbids_functions};
+use crate::features::{self, KernelFeatures, forbids_functions};
 use crate::kernel_types::with_signatures;
 use crate::lack::Lack;
 use crate::probe::Counted;
@@ -140,15 +140,9 @@ fn timers() -> Finding {
 fn loops() -> Finding {
     let part = "stacks of programs";
     match KernelFeatures::open_loops() {
-        Some(OpenLoops::MayGoto) => {
-            finding(State::Good, part, "ustack(), jstack(), Python's objects")
-        }
-        Some(OpenLoops::Calls) => {
-            let words = "ustack(); no jstack() and Python's objects: they need Linux 6.9";
-            finding(State::Less, part, words)
-        }
+        Some(_) => finding(State::Good, part, "ustack(), jstack(), Python's objects"),
         None => {
-            let words = "no ustack(), which needs Linux 5.17; no jstack() and Python's objects";
+            let words = "no ustack(), jstack() and Python's objects: they need Linux 5.17";
             finding(State::Less, part, words)
         }
     }

@@ -1,4 +1,4 @@
-/* needs: frames (Linux 6.9) */
+/* needs: frames (Linux 5.17) */
 /* The arguments of an audit event are Python objects: shown as by repr, and of use in predicates and keys. */
 /* trigger: values.py */
 python$target:::audit

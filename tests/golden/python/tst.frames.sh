@@ -1,4 +1,4 @@
-# needs: frames (Linux 6.9)
+# needs: frames (Linux 5.17)
 # Which Python function a thread is in can be asked in a probe of the C library, and is a key, a predicate and shown.
 trigger="$python $triggers/frames.py /dev/null"
 $rdtrace -q -n 'pid$target:libc.so.6:getppid:entry /pyfunc == "coroutine"/ { @[basename(pyfile), pyfunc, jstack(2)] = count(); }' -c "$trigger" | sed 's|/.*/||'

@@ -1,4 +1,4 @@
-/* needs: frames (Linux 6.9) */
+/* needs: frames (Linux 5.17) */
 /* A thread lets go of Python's lock where it may block, and asks for it behind that. */
 /* trigger: naps.py */
 python$target:::gil-wait, python$target:::gil-acquire, python$target:::gil-release

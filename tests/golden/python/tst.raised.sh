@@ -1,4 +1,4 @@
-# needs: frames (Linux 6.9)
+# needs: all of the stack (Linux 6.9)
 # Exceptions are told once, where they are raised, with class, message and line, and are keys.
 $rdtrace -qn 'python$target:::exception-raise /basename(args[2]) == "raises.py" && args[0] != "Problem"/
     { @[args[0], args[1], args[3]] = count(); }

@@ -1,4 +1,4 @@
-# needs: frames (Linux 6.9)
+# needs: all of the stack (Linux 6.9)
 # A variable of a task lives from one of its turns to the next; outside of tasks it is 0, and what is stored is dropped.
 $rdtrace -q -n 'syscall::getppid:entry /pid == $target && pyfunc != ""/ { task->turns++; task->in[pyfunc] = task->turns * 10; printf("[%s] %d %d\n", pytask, task->turns, task->in["work"]); } syscall::getppid:entry /task->turns == 2/ { task->name = strjoin(pytask, "!"); } syscall::getppid:entry /task->name != NULL/ { printf("%s\n", task->name); task->name = NULL; }' -c "$python $triggers/tasks.py"
 # A program's own `task` is that.

@@ -128,8 +128,8 @@ impl Dispatch<'_> {
         emit.asm.alu(Alu::Sub, Reg::R1, Reg::R6);
         emit.asm.store(Size::Double, Reg::FP, count, Reg::R1);
         emit.asm.bind(visit);
-        emit.asm.jump_if_imm(Cond::Eq, Reg::R6, 0, done);
         emit.asm.may_goto(lost);
+        emit.asm.jump_if_imm(Cond::Eq, Reg::R6, 0, done);
         emit.asm.load(Size::Double, Reg::R1, Reg::FP, count);
         emit.asm.jump_if_imm(Cond::Gt, Reg::R1, DEEPEST, lost);
         emit.asm.alu_imm(Alu::Add, Reg::R1, 1);

@@ -61,8 +61,8 @@ use self::places::{place_argument, plan_text};
 use self::read::signed;
 use super::objects::{FRAME, RESUMED, RETURNED};
 
-/// Why there is no arg2 on a kernel without `may_goto`.
-const NO_LINE: &str = "the line of a Python that has no probes in it takes Linux 6.9 or later";
+/// Why there is no arg2 on a kernel without loops that have no bound.
+const NO_LINE: &str = "the line of a Python that has no probes in it takes Linux 5.17 or later";
 
 /// Gives the arguments that are used a slot.
 pub(super) fn place_arguments(
