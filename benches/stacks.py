@@ -126,8 +126,8 @@ def profile(rdtrace):
             finally:
                 with open(BPF_STATISTICS, "w") as file:
                     file.write(before)
-                for process in reversed(processes):
-                    process.terminate()
+                for process in processes:
+                    process.kill()
                     process.wait()
             runs, samples, own = (after - before for after, before in zip(last, first))
             print(
