@@ -80,8 +80,8 @@ pub(crate) fn choose_markers_for(parsed: &Parsed, options: &Options, catalog: &m
 fn choose_markers(options: &Options, catalog: &mut Catalog) {
     if options.pyusdt {
         catalog.prefer_markers("-x pyusdt asks for it");
-    } else if KernelFeatures::lacks_open_loops() {
-        catalog.prefer_markers("others would have no lines, on a kernel before Linux 5.17");
+    } else if KernelFeatures::lacks_may_goto() {
+        catalog.prefer_markers("the lines of others take much of the stack, before Linux 6.9");
     }
 }
 

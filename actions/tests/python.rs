@@ -237,8 +237,11 @@ fn every_program_passes_the_verifier() {
                 continue;
             }
             for text in std::iter::once(ALL).chain(SOME) {
-                // Lines take loops without a bound.
-                if open_loops.is_none() && text.contains("arg2") {
+                // Lines take loops without a bound, and those by calls leave too little of the stack
+                // for all of this at once.
+                let has_lines = text.contains("arg2");
+                let is_too_much = open_loops == Some(OpenLoops::Calls) && text == ALL;
+                if has_lines && open_loops.is_none() || is_too_much {
                     continue;
                 }
                 let scopes = [Scope::System, Scope::Tree(1)];

@@ -119,10 +119,10 @@ impl KernelFeatures {
             && load(&[mov(0, 0), MAY_GOTO, mov(0, 0), EXIT], None).is_ok()
     }
 
-    /// Whether the kernel would load a program if it had no loops without a bound in it.
+    /// Whether the kernel would load a program if it had no `may_goto` in it.
     #[must_use]
-    pub fn lacks_open_loops() -> bool {
-        Self::open_loops().is_none() && Self::loads_programs()
+    pub fn lacks_may_goto() -> bool {
+        !Self::may_goto() && Self::loads_programs()
     }
 }
 

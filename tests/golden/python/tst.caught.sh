@@ -1,4 +1,4 @@
-# needs: frames (Linux 6.9)
+# needs: all of the stack (Linux 6.9)
 # An exception comes to the handlers of a program with its class and message; there it is pyexception, and the line is the handler's.
 $rdtrace -qn 'python$target:::exception-caught /basename(args[2]) == "catches.py" && args[0] != "Problem"/
     { @[args[0], args[1], args[3]] = count(); }
