@@ -100,36 +100,30 @@ fn each_says_what_it_has_and_why_not() {
 /// Each exception is raised once, whatever it passes through, with its class, its message and its place.
 #[test]
 fn each_tells_what_is_raised() {
-    each("raised", |python| {
-        let script = python.file("tests/triggers/raises.py");
-        let place = format!("tmp/rdtrace-raises-{}", std::process::id());
-        let said = python.root.join(&place);
-        let command = frames_command(python, &script, &format!("/{place}"));
-        let program = r#"python$target:::exception-raise /basename(args[2]) == "raises.py"/
-            { printf("%s [%s] %d\n", args[0], args[1], args[3]); }"#;
-        let text = rdtrace(&["-qn", program, "-c", &command]);
-        let expected = fs::read_to_string(&said).unwrap();
-        fs::remove_file(&said).unwrap();
-        assert_eq!(expected.lines().count(), 24, "{}", python.name());
-        assert_eq!(text.trim(), expected.trim(), "{}", python.name());
-        None
-    });
+    each_tells_of_exceptions("raised", "exception-raise", "raises.py", 24);
 }
 
 /// Each handler of an exception is entered as it says itself: with the class, the message and the line.
 #[test]
 fn each_tells_what_is_caught() {
-    each("caught", |python| {
-        let script = python.file("tests/triggers/catches.py");
-        let place = format!("tmp/rdtrace-catches-{}", std::process::id());
+    each_tells_of_exceptions("caught", "exception-caught", "catches.py", 1230);
+}
+
+/// The probe `name` fires so often in a program that says itself of what.
+fn each_tells_of_exceptions(what: &str, name: &str, file: &str, times: usize) {
+    each(what, |python| {
+        let script = python.file(&format!("tests/triggers/{file}"));
+        let place = format!("tmp/rdtrace-{what}-{}", std::process::id());
         let said = python.root.join(&place);
         let command = frames_command(python, &script, &format!("/{place}"));
-        let program = r#"python$target:::exception-caught /basename(args[2]) == "catches.py"/
-            { printf("%s [%s] %d\n", args[0], args[1], args[3]); }"#;
-        let text = rdtrace(&["-qn", program, "-c", &command]);
+        let program = format!(
+            r#"python$target:::{name} /basename(args[2]) == "{file}"/
+            {{ printf("%s [%s] %d\n", args[0], args[1], args[3]); }}"#
+        );
+        let text = rdtrace(&["-qn", &program, "-c", &command]);
         let expected = fs::read_to_string(&said).unwrap();
         fs::remove_file(&said).unwrap();
-        assert_eq!(expected.lines().count(), 1230, "{}", python.name());
+        assert_eq!(expected.lines().count(), times, "{}", python.name());
         assert_eq!(text.trim(), expected.trim(), "{}", python.name());
         None
     });

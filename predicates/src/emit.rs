@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dlang::diag::Span;
 use dlang::program::Expr;
 
-use crate::asm::{Asm, Code, Label, Unfinished};
+use crate::asm::{Asm, Code, Label, OpenLoops, Unfinished};
 use crate::heap_level::Heap;
 use crate::insn::{Alu, Cond, Helper, Insn, Reg, Size};
 pub use crate::machine::{Argument, KernelStack, MachineState};
@@ -295,12 +295,12 @@ impl<'a> Emit<'a> {
 
     /// A place for a value.
     pub fn take(&mut self, span: Span) -> Emitted<Val> {
-        self.stack.take().ok().ok_or_else(|| too_complex(span))
+        self.stack.take().ok().ok_or_else(|| self.too_complex(span))
     }
 
     /// A slot that keeps its value for the whole program, from the prologue on.
     pub(crate) fn lasting(&mut self, span: Span) -> Emitted<i16> {
-        self.stack.slot().ok().ok_or_else(|| too_complex(span))
+        self.stack.slot().ok().ok_or_else(|| self.too_complex(span))
     }
 
     /// Stack for a buffer.
@@ -308,7 +308,7 @@ impl<'a> Emit<'a> {
         self.stack
             .buffer(size)
             .ok()
-            .ok_or_else(|| too_complex(span))
+            .ok_or_else(|| self.too_complex(span))
     }
 
     /// The register that holds `val`: its own, or `spare` after loading it there.
@@ -500,6 +500,19 @@ impl<'a> Emit<'a> {
         }
     }
 
+    fn too_complex(&self, span: Span) -> Refusal {
+        let loops = match self.storage.open_loops {
+            Some(OpenLoops::Calls) => ", of which loops take a third before Linux 6.9",
+            Some(OpenLoops::MayGoto) | None => "",
+        };
+        Refusal {
+            span,
+            message: format!(
+                "too complex: the 512 bytes of eBPF stack are used up{loops}; split it with `this->` variables"
+            ),
+        }
+    }
+
     /// The finished code of the program.
     pub fn finish(&mut self) -> Result<Code, Unfinished> {
         self.fill_in_heap_checks();
@@ -517,13 +530,4 @@ const FEW_NUMBERS: usize = 2;
 /// An offset as an instruction's immediate.
 pub fn imm(offset: u32) -> i32 {
     i32::try_from(offset).expect("offsets in maps are below 2 GiB")
-}
-
-fn too_complex(span: Span) -> Refusal {
-    Refusal {
-        span,
-        message:
-            "too complex: the 512 bytes of eBPF stack are used up; split it with `this->` variables"
-                .into(),
-    }
 }

@@ -104,7 +104,14 @@ pub(crate) fn lacks_what_it_needs(script: &Path) -> bool {
     let is_there = match need {
         FRAMES => KernelFeatures::open_loops().is_some(),
         STACK => KernelFeatures::open_loops() == Some(OpenLoops::MayGoto),
-        probe => run(rdtrace(["-ln", probe])).stdout.lines().count() > 1,
+        probe => {
+            assert!(
+                probe.contains(':'),
+                "{}: no probe: {probe}",
+                script.display()
+            );
+            run(rdtrace(["-ln", probe])).stdout.lines().count() > 1
+        }
     };
     let name = script.file_name().unwrap().to_str().unwrap();
     !is_there && !skipped(&format!("{name} needs {need}, which this kernel lacks"))
