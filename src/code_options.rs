@@ -117,6 +117,7 @@ pub(crate) fn code_options(
             mixed: options.pystack,
             ..FrameOptions::default()
         },
+        cpu: options.cpu,
         nests: meant.kernel,
     }
 }

@@ -74,9 +74,14 @@ impl Enabling {
         messages: Messages,
         show_code: bool,
     ) -> Self {
+        let session = Session::new(KernelFeatures::detect());
+        let session = match options.cpu {
+            Some(cpu) => session.on_cpu(cpu),
+            None => session,
+        };
         Self {
             compiler: Compiler::new(Arc::clone(&checked.program), lower),
-            session: Session::new(KernelFeatures::detect()),
+            session,
             checked,
             options,
             messages,

@@ -33,6 +33,7 @@ mod matching;
 mod message;
 mod metrics;
 mod notices;
+mod one_cpu;
 mod option_values;
 mod options;
 mod otlp;
@@ -208,6 +209,7 @@ fn start(cli: &Cli, messages: &Messages) -> Result<i32> {
             messages.say(&format!("option {name} has no effect in rdtrace"));
         }
     }
+    one_cpu::check(&options)?;
     destructive::check(&enabler.enabling.checked.program, &options, messages)?;
     let listen = cli.listen.as_deref().map(metrics::address).transpose()?;
     let run = Run {

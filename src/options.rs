@@ -77,6 +77,8 @@ pub(crate) struct Options {
     pub(crate) pystack: bool,
     /// `demangle`: names of C++ and Rust as in their sources.
     pub(crate) demangle: bool,
+    /// `cpu`: the only CPU that is traced.
+    pub(crate) cpu: Option<u32>,
     /// The options that were set and change nothing here.
     pub(crate) without_effect: Vec<&'static str>,
 }
@@ -113,6 +115,7 @@ impl Default for Options {
             jstackframes: 512,
             pystack: true,
             demangle: true,
+            cpu: None,
             without_effect: Vec::new(),
         }
     }
@@ -152,7 +155,6 @@ const NO_EFFECT: &[(&str, Accepts)] = &[
     ("bufresize", Accepts::OneOf(&["auto", "manual"])),
     ("cleanrate", Accepts::Rate),
     ("core", Accepts::Nothing),
-    ("cpu", Accepts::Number),
     ("ctfpath", Accepts::Text),
     ("ctypes", Accepts::Text),
     ("debug", Accepts::Nothing),
@@ -214,6 +216,7 @@ const WITH_EFFECT: &[&str] = &[
     "cppargs",
     "cpphdrs",
     "cpppath",
+    "cpu",
     "defaultargs",
     "define",
     "demangle",
@@ -385,6 +388,7 @@ impl Options {
                 let minimum = Attributes::parse(text()?);
                 self.amin = Some(minimum.ok_or(BadOption::Value)?);
             }
+            "cpu" => self.cpu = Some(u32::try_from(number()?).or(Err(BadOption::Value))?),
             "errtags" => self.errtags = flag()?,
             "defaultargs" => self.defaultargs = flag()?,
             "argref" => self.argref = flag()?,

@@ -12,6 +12,7 @@ pub mod follow;
 pub mod frames;
 pub mod lower;
 mod maps;
+mod one_cpu;
 mod options;
 mod parts;
 mod pieces;

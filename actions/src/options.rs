@@ -41,6 +41,8 @@ pub struct LowerOptions {
     pub grows: bool,
     /// How many frames stacks have.
     pub frames: FrameOptions,
+    /// The only CPU whose firings count, if it is not all of them: `cpu`.
+    pub cpu: Option<u32>,
     /// Whether there are probes of the kernel's that may fire in the middle of another's clauses.
     pub nests: bool,
 }

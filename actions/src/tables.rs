@@ -386,6 +386,7 @@ mod tests {
             grows: false,
             frames: crate::frames::FrameOptions::default(),
             follow: None,
+            cpu: None,
             nests: false,
         };
         let source = Source {

@@ -36,6 +36,7 @@ use crate::clause::{Ways, emit_clause};
 use crate::exit::{exits, leave_if_exited};
 use crate::flow::flow_name;
 use crate::maps::program_name;
+use crate::one_cpu::leave_on_others;
 use crate::parts::{Lengths, MOST_CALLS, Parts};
 use crate::pieces::{Piece, pieces};
 use crate::plan::{each_clause_expr, each_expr, each_statement};
@@ -138,6 +139,13 @@ impl Unit<'_> {
             )?;
             self.share(&mut emit, piece);
             let start = parts.start_probe(&mut emit)?;
+            if let Some(cpu) = compiler
+                .options
+                .cpu
+                .filter(|_| !self.source.keeps_its_cpu())
+            {
+                leave_on_others(&mut emit, cpu, parts.leave());
+            }
             match &emit.machine.shared {
                 Some(Shared { slot, .. }) => shared_starts.push((piece, start, *slot)),
                 None => {

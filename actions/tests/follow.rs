@@ -53,6 +53,7 @@ impl Following {
             open_loops: None,
             grows: true,
             frames: actions::frames::FrameOptions::default(),
+            cpu: None,
             nests: false,
             follow: Some(FollowFields {
                 tgid: btf.member_offset("task_struct", "tgid").unwrap(),

@@ -198,6 +198,7 @@ fn compile(
         open_loops,
         grows: false,
         frames: actions::frames::FrameOptions::default(),
+        cpu: None,
         nests: false,
         follow: matches!(scope, Scope::Tree(_)).then_some(FollowFields {
             tgid: 8,

@@ -34,6 +34,8 @@ pub use crate::sys::ring::Ring;
 #[derive(Debug)]
 pub struct Session {
     features: KernelFeatures,
+    /// The CPU on which programs are run by hand, if not on that of whoever runs them.
+    cpu: Option<u32>,
     /// By their ids; `None` once nobody needs the descriptor any more.
     pub(crate) maps: Vec<Option<Map>>,
     pub(crate) programs: Vec<Loaded>,
@@ -47,12 +49,13 @@ pub struct Session {
 pub struct Runnable {
     name: String,
     fd: OwnedFd,
+    cpu: Option<u32>,
 }
 
 impl Runnable {
-    /// Runs it once, on whatever CPU this thread is on, and waits for its end.
+    /// Runs it once, on the session's CPU or else on whatever CPU this thread is on, and waits for its end.
     pub fn run(&self) -> Result<(), Error> {
-        run_once(&self.name, self.fd.as_fd())
+        run_once(&self.name, self.fd.as_fd(), self.cpu)
     }
 }
 
@@ -71,11 +74,20 @@ impl Session {
         raise_memlock();
         Self {
             features,
+            cpu: None,
             maps: Vec::new(),
             programs: Vec::new(),
             raising: None,
             links: Arc::default(),
         }
+    }
+
+    /// The same, with timers on one CPU only, on which programs are run by hand, too.
+    #[must_use]
+    pub fn on_cpu(mut self, cpu: u32) -> Self {
+        self.features = std::mem::take(&mut self.features).with_cpus(&[cpu]);
+        self.cpu = Some(cpu);
+        self
     }
 
     /// What the kernel can do.
@@ -260,10 +272,10 @@ impl Session {
         self.make_links(&plan, |_| Ok(raising.as_fd()))
     }
 
-    /// Runs a program once that is given [nothing](Context::Nothing), on whatever CPU this thread is on, and waits for its end.
+    /// Runs a program once that is given [nothing](Context::Nothing), as [`Runnable::run`] does.
     pub fn run(&self, program: ProgramId) -> Result<(), Error> {
         let (name, fd) = self.program(program)?;
-        run_once(name, fd)
+        run_once(name, fd, self.cpu)
     }
 
     /// A program that is given [nothing](Context::Nothing), to be run whatever this session is busy with.
@@ -271,7 +283,11 @@ impl Session {
         let (name, fd) = self.program(program)?;
         let name = name.to_owned();
         match fd.try_clone_to_owned() {
-            Ok(fd) => Ok(Runnable { name, fd }),
+            Ok(fd) => Ok(Runnable {
+                name,
+                fd,
+                cpu: self.cpu,
+            }),
             Err(source) => Err(Error::Run { name, source }),
         }
     }
@@ -393,8 +409,8 @@ impl Drop for Session {
     }
 }
 
-fn run_once(name: &str, fd: BorrowedFd<'_>) -> Result<(), Error> {
-    let ran = sys::prog::run(fd, None).map(drop);
+fn run_once(name: &str, fd: BorrowedFd<'_>, cpu: Option<u32>) -> Result<(), Error> {
+    let ran = sys::prog::run(fd, cpu).map(drop);
     ran.map_err(|source| Error::Run {
         name: name.to_owned(),
         source,

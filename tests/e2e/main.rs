@@ -21,6 +21,7 @@ mod kernel;
 mod late;
 mod loaded;
 mod mixed;
+mod one_cpu;
 mod otlp;
 mod outputs;
 mod parts;

@@ -89,6 +89,15 @@ impl Source {
         }
     }
 
+    /// Whether it is decided before a firing on which CPU it is: rdtrace has its own programs run there, and
+    /// makes timers of CPUs.
+    pub(crate) fn keeps_its_cpu(&self) -> bool {
+        match self {
+            Self::Begin | Self::End | Self::Timer(..) => true,
+            Self::File(..) | Self::SystemCalls(..) | Self::Kernel(..) => false,
+        }
+    }
+
     /// Whether the program may interrupt a thread in the middle of another one, and needs memory of its own
     /// for that. Those of the kernel's tracepoints and functions may, too, in an interrupt or in what another
     /// program calls; they are not run then (`predicates::fetch`).

@@ -77,6 +77,7 @@ fuzz_target!(|bytes: &[u8]| {
         follow: None,
         grows: false,
         frames: FrameOptions::default(),
+        cpu: None,
         nests: text.len() % 2 == 1,
     };
     let _ = Compiler::new(Arc::new(program), options).lower(&enabled);
