@@ -1,13 +1,16 @@
 //! The ways in which a run can end, and how other threads and signals tell the main thread that it must.
 
 use std::io;
+use std::iter;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use actions::consume::pipeline::Event;
 use anyhow::{Result, bail};
 use nix::sys::eventfd::EventFd;
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigSet, Signal, raise};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 /// How a run ended.
@@ -81,20 +84,23 @@ pub(super) struct Signals {
     whose: SignalsFor,
 }
 
+/// The signals that end a run.
+const ENDING: [Signal; 4] = [
+    Signal::SIGINT,
+    Signal::SIGTERM,
+    Signal::SIGHUP,
+    Signal::SIGQUIT,
+];
+
+/// A signal that comes so soon after another is the same wish: timeout(1) and sudo(8) send each twice.
+const SAME: Duration = Duration::from_millis(100);
+
 impl Signals {
     /// From now on, signals end the run in good order; until here, one ends rdtrace at once, whatever it
     /// is doing. A part of another run leaves it to that whether they are blocked. `children`: whether a
     /// stopped child wakes this run up, too.
     pub(super) fn block(whose: SignalsFor, children: bool) -> Result<Self> {
-        let mut set = SigSet::empty();
-        for signal in [
-            Signal::SIGINT,
-            Signal::SIGTERM,
-            Signal::SIGHUP,
-            Signal::SIGQUIT,
-        ] {
-            set.add(signal);
-        }
+        let mut set = SigSet::from_iter(ENDING);
         if children {
             set.add(Signal::SIGCHLD);
         }
@@ -126,6 +132,31 @@ impl Signals {
         } else {
             Some(Ending::Terminated)
         })
+    }
+}
+
+impl Signals {
+    /// The run ends. From now on another signal ends rdtrace at once, whatever is still to be shown; `tell` is called
+    /// before.
+    pub(super) fn end_at_once(&self, tell: impl FnOnce() + Send + 'static) -> Result<()> {
+        if self.whose == SignalsFor::Outer {
+            return Ok(());
+        }
+        let set = SigSet::from_iter(ENDING);
+        let fd = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC)?;
+        let start = Instant::now();
+        let wait = move || {
+            let next = iter::from_fn(|| fd.read_signal().ok().flatten());
+            let mut later = next.skip_while(|_| start.elapsed() < SAME);
+            let number = later.next().and_then(|info| info.ssi_signo.try_into().ok());
+            if let Some(signal) = number.and_then(|number: i32| Signal::try_from(number).ok()) {
+                tell();
+                let _ = set.thread_unblock();
+                let _ = raise(signal);
+            }
+        };
+        thread::Builder::new().name("signals".into()).spawn(wait)?;
+        Ok(())
     }
 }
 

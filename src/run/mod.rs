@@ -234,6 +234,9 @@ impl Live {
     fn end(mut self, ending: Ending) -> Result<i32> {
         let until = monotonic();
         self.wait_for_late(&ending);
+        let messages = self.messages.clone();
+        let tell = move || messages.say("ended at once: what has not been shown yet is lost");
+        self.signals.end_at_once(tell)?;
         self.late.release(&mut self.target);
         // If all has failed, the command that has not been let go is not.
         let let_go = match &ending {

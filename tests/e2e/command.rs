@@ -3,9 +3,12 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
 
 use crate::harness::{
-    Background, PYTHON, RDTRACE, as_nobody, can_trace, can_trace_python, compiled_as,
+    Background, PYTHON, RDTRACE, Running, as_nobody, can_trace, can_trace_python, compiled_as,
     public_rdtrace, rdtrace, repository, run, skipped, trigger, wait_until,
 };
 
@@ -23,6 +26,34 @@ fn a_closed_pipe_ends_the_run_quietly() {
     assert_eq!(
         (outcome.stdout.as_str(), outcome.stderr.as_str()),
         ("line 1\n", "status 0\n")
+    );
+}
+
+#[test]
+fn a_second_signal_ends_the_run_at_once() {
+    const TEXT: &str =
+        "BEGIN { printf(\"ready\\n\"); } END { system(\"exec sleep 30 >/dev/null 2>&1\"); }";
+    if !can_trace() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("out");
+    let tracer = Running::start(rdtrace(["-wqo", out.to_str().unwrap(), "-n", TEXT]));
+    wait_until("it has begun", || {
+        std::fs::read_to_string(&out).is_ok_and(|text| text.contains("ready"))
+    });
+    let start = Instant::now();
+    tracer.signal(Signal::SIGINT);
+    tracer.signal(Signal::SIGINT); // as one: both come before the first has been looked at, or soon after
+    std::thread::sleep(Duration::from_secs(1));
+    tracer.signal(Signal::SIGINT);
+    let outcome = tracer.finish();
+    let told = "rdtrace: ended at once: what has not been shown yet is lost\n";
+    assert_eq!((outcome.status, &*outcome.stderr), (128 + 2, told));
+    let took = start.elapsed();
+    assert!(
+        took > Duration::from_secs(1) && took < Duration::from_secs(20),
+        "{took:?}"
     );
 }
 

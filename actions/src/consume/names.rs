@@ -129,26 +129,20 @@ impl Namer {
     /// The frames of a stack in words, one a line.
     pub(super) fn frames(&self, stack: &Stack) -> String {
         let process = Some(stack.process).filter(|process| *process != 0);
-        let lines = stack.addresses.iter();
-        let lines: Vec<String> = lines
-            .map(|word| match process.and_then(|_| python::frame(*word)) {
-                Some(_) if *word == python::AND_MORE => "...".into(),
-                Some((number, offset)) => self.python_frame(number, offset),
-                None => self.address(process, *word),
-            })
-            .collect();
-        lines.join("\n")
-    }
-
-    /// A frame of a Python function.
-    fn python_frame(&self, number: u32, offset: i32) -> String {
+        let mut text = String::new();
         self.with(|given| {
-            let names = &mut given.names;
-            let code = given.codes.entry(number);
-            let code = code.or_insert_with(|| names.code(number));
-            code.as_ref()
-                .map_or_else(|| "?".into(), |code| code.frame(offset))
-        })
+            for word in &stack.addresses {
+                if !text.is_empty() {
+                    text.push('\n');
+                }
+                match process.and_then(|_| python::frame(*word)) {
+                    Some(_) if *word == python::AND_MORE => text.push_str("..."),
+                    Some((number, offset)) => text.push_str(&given.python_frame(number, offset)),
+                    None => given.symbol(process, *word).put_with_offset(&mut text),
+                }
+            }
+        });
+        text
     }
 
     /// What a value of a type shows that is a name or several: `None` for other types.
@@ -184,6 +178,15 @@ impl Given {
             Some(process) => names.of_process(process, address),
             None => names.of_kernel(address),
         })
+    }
+
+    /// A frame of a Python function.
+    fn python_frame(&mut self, number: u32, offset: i32) -> String {
+        let names = &mut self.names;
+        let code = self.codes.entry(number);
+        let code = code.or_insert_with(|| names.code(number));
+        code.as_ref()
+            .map_or_else(|| "?".into(), |code| code.frame(offset))
     }
 }
 

@@ -4,27 +4,29 @@
 //! size says; one without a size, as assembly has, reaches to the next.
 
 use std::fs;
+use std::ops::Range;
 use std::os::fd::AsRawFd as _;
 use std::path::PathBuf;
 
 use object::read::elf::{FileHeader, Sym, SymbolTable};
 use object::{ReadRef, elf};
 
-use crate::usdt::elf::{Contents, Elf};
+use crate::usdt::elf::{Contents, Elf, SymbolNames};
 use crate::usdt::symbols::unpack;
 
-/// A symbol: where it starts, as an offset in the file, how many bytes it has, and its name.
+/// A symbol: where it starts, as an offset in the file, how many bytes it has, and where its name is among all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Entry {
     start: u64,
     size: u64,
-    name: Box<str>,
+    name: Range<usize>,
 }
 
 /// The symbols of one file, by where they start.
 #[derive(Debug, Default)]
 pub(super) struct Image {
     symbols: Vec<Entry>,
+    names: String,
 }
 
 impl Image {
@@ -47,39 +49,34 @@ impl Image {
     fn of<'a, R: ReadRef<'a>>(file: &Elf<'a, R>) -> Self {
         let mut image = Self::default();
         match file.symbols(false) {
-            Some(table) => image.add(&table, file.endian(), file),
+            Some(table) => image.add(&table, file.symbol_names(&table), file.endian(), file),
             None => {
                 if let Some(table) = file.symbols(true) {
-                    image.add(&table, file.endian(), file);
+                    image.add(&table, file.symbol_names(&table), file.endian(), file);
                 }
                 if let Ok(Some(packed)) = file.section_data(".gnu_debugdata")
                     && let Some(unpacked) = unpack(packed)
                     && let Ok(inner) = Elf::parse(&*unpacked)
                     && let Some(table) = inner.symbols(false)
                 {
-                    image.add(&table, inner.endian(), file);
+                    image.add(&table, inner.symbol_names(&table), inner.endian(), file);
                 }
             }
         }
+        let Self { symbols, names } = &mut image;
         let rank = |entry: &Entry| {
-            let name = &entry.name;
-            (
-                entry.size == 0,
-                name.starts_with('_'),
-                name.len(),
-                name.clone(),
-            )
+            let name = names.get(entry.name.clone()).unwrap_or_default();
+            (entry.size == 0, name.starts_with('_'), name.len(), name)
         };
-        image
-            .symbols
-            .sort_by(|a, b| a.start.cmp(&b.start).then_with(|| rank(a).cmp(&rank(b))));
-        image.symbols.dedup_by_key(|entry| entry.start);
+        symbols.sort_by(|a, b| a.start.cmp(&b.start).then_with(|| rank(a).cmp(&rank(b))));
+        symbols.dedup_by_key(|entry| entry.start);
         image
     }
 
     fn add<'a, 'f, H, R, F>(
         &mut self,
         table: &SymbolTable<'a, H, R>,
+        names: SymbolNames<'a>,
         endian: H::Endian,
         file: &Elf<'f, F>,
     ) where
@@ -102,20 +99,23 @@ impl Image {
             let Some((start, _)) = file.file_offset(symbol.st_value(endian)) else {
                 continue;
             };
-            let Ok(name) = table.symbol_name(endian, symbol) else {
-                continue;
-            };
-            let name = String::from_utf8_lossy(name);
+            let name = String::from_utf8_lossy(names.of(symbol, endian));
             // A table for the linker has `name@@VERSION`.
             let name = name.split('@').next().unwrap_or_default();
             if !name.is_empty() {
-                self.symbols.push(Entry {
-                    start,
-                    size: symbol.st_size(endian),
-                    name: name.into(),
-                });
+                self.push(start, symbol.st_size(endian), name);
             }
         }
+    }
+
+    fn push(&mut self, start: u64, size: u64, name: &str) {
+        let from = self.names.len();
+        self.names.push_str(name);
+        self.symbols.push(Entry {
+            start,
+            size,
+            name: from..self.names.len(),
+        });
     }
 
     /// The symbol that holds a place in the file, and how far the place is from its start.
@@ -125,7 +125,8 @@ impl Image {
         // A function may lie within another: the one that starts last and reaches so far.
         let holds = |entry: &&Entry| offset - entry.start < entry.size.max(1) || entry.size == 0;
         let entry = before.iter().rev().take(NESTED).find(holds)?;
-        Some((&entry.name, offset - entry.start))
+        let name = self.names.get(entry.name.clone())?;
+        Some((name, offset - entry.start))
     }
 }
 
@@ -137,14 +138,11 @@ mod tests {
     use super::*;
 
     fn image(symbols: &[(u64, u64, &str)]) -> Image {
-        let symbols = symbols.iter().map(|(start, size, name)| Entry {
-            start: *start,
-            size: *size,
-            name: (*name).into(),
-        });
-        Image {
-            symbols: symbols.collect(),
+        let mut image = Image::default();
+        for (start, size, name) in symbols {
+            image.push(*start, *size, name);
         }
+        image
     }
 
     #[test]
@@ -172,6 +170,10 @@ mod tests {
     fn our_own_functions_have_their_names() {
         let exe = fs::File::open("/proc/self/exe").unwrap();
         let image = Image::of_file(&exe);
-        assert!(image.symbols.iter().any(|entry| &*entry.name == "main"));
+        let mut names = image
+            .symbols
+            .iter()
+            .map(|entry| &image.names[entry.name.clone()]);
+        assert!(names.any(|name| name == "main"));
     }
 }

@@ -37,25 +37,37 @@ impl Symbol {
     /// ``module`function+0x12``, as DTrace shows it; the number for what is not known.
     #[must_use]
     pub fn with_offset(&self) -> String {
-        let mut text = self.name();
+        let mut text = String::new();
+        self.put_with_offset(&mut text);
+        text
+    }
+
+    /// The same at the end of a text.
+    pub fn put_with_offset(&self, text: &mut String) {
+        self.put_name(text);
         if let Some(function) = self.function.as_ref().filter(|found| found.offset > 0) {
             let _ = write!(text, "+{:#x}", function.offset);
         }
-        text
     }
 
     /// ``module`function``.
     #[must_use]
     pub fn name(&self) -> String {
-        let Self {
-            address,
-            module,
-            function,
-        } = self;
-        match (module, function) {
-            (Some(module), Some(function)) => format!("{module}`{}", function.name),
-            (Some(module), None) => format!("{module}`{address:#x}"),
-            (None, _) => format!("{address:#x}"),
+        let mut text = String::new();
+        self.put_name(&mut text);
+        text
+    }
+
+    fn put_name(&self, text: &mut String) {
+        if let Some(module) = &self.module {
+            text.push_str(module);
+            text.push('`');
+        }
+        match &self.function {
+            Some(function) if self.module.is_some() => text.push_str(&function.name),
+            _unknown => {
+                let _ = write!(text, "{:#x}", self.address);
+            }
         }
     }
 

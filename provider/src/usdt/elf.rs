@@ -10,7 +10,7 @@ use std::io;
 use std::path::Path;
 
 use object::elf::{FileHeader64, ProgramHeader64, SectionHeader64};
-use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, SectionTable, SymbolTable};
+use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, SectionTable, Sym, SymbolTable};
 use object::{Endianness, ReadCache, ReadRef, elf};
 
 use super::args::Machine;
@@ -53,6 +53,20 @@ pub type RawNote<'a> = (&'a [u8], u32, &'a [u8]);
 
 /// Larger sections than this are damage, or an attempt to make us run out of memory.
 const LARGEST_SECTION: u64 = 1 << 28;
+
+/// The names of the symbols of one table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SymbolNames<'a>(&'a [u8]);
+
+impl<'a> SymbolNames<'a> {
+    /// The name of a symbol; empty if it has none.
+    pub(crate) fn of<S: Sym>(self, symbol: &S, endian: S::Endian) -> &'a [u8] {
+        let from = usize::try_from(symbol.st_name(endian)).ok();
+        let rest = from.and_then(|from| self.0.get(from..)).unwrap_or_default();
+        let mut parts = rest.split(|byte| *byte == 0);
+        parts.next().unwrap_or_default()
+    }
+}
 
 /// An open file's contents, each part read when first asked for.
 #[derive(Debug)]
@@ -218,6 +232,17 @@ impl<'a, R: ReadRef<'a>> Elf<'a, R> {
         };
         let table = self.sections.symbols(self.endian, self.data, kind).ok()?;
         (!table.is_empty()).then_some(table)
+    }
+
+    /// The names of a table's symbols, in one read: a name for itself would be a read of its own.
+    pub(crate) fn symbol_names(
+        &self,
+        table: &SymbolTable<'a, FileHeader64<Endianness>, R>,
+    ) -> SymbolNames<'a> {
+        let section = self.sections.section(table.string_section());
+        let bytes = section.map_err(ElfError::from);
+        let bytes = bytes.and_then(|section| self.data_of(section));
+        SymbolNames(bytes.unwrap_or_default())
     }
 
     pub(crate) fn endian(&self) -> Endianness {

@@ -12,7 +12,7 @@ use std::path::Path;
 use object::read::elf::{FileHeader, Sym, SymbolTable};
 use object::{ReadRef, elf};
 
-use super::elf::{Contents, Elf};
+use super::elf::{Contents, Elf, SymbolNames};
 
 /// More than any real `.gnu_debugdata` (libpython's is 300 KB): a bomb stops here.
 const LARGEST_DEBUGDATA: usize = 64 << 20;
@@ -70,7 +70,9 @@ pub(crate) fn functions_in(path: &Path) -> Vec<Function> {
     let mut functions = Vec::new();
     for dynamic in [false, true] {
         if let Some(table) = file.symbols(dynamic) {
-            add_functions(&table, file.endian(), &file, !dynamic, &mut functions);
+            let names = file.symbol_names(&table);
+            let table = (&table, names, file.endian());
+            add_functions(table, &file, !dynamic, &mut functions);
         }
     }
     if file.symbols(false).is_none()
@@ -79,7 +81,9 @@ pub(crate) fn functions_in(path: &Path) -> Vec<Function> {
         && let Ok(inner) = Elf::parse(&*unpacked)
         && let Some(table) = inner.symbols(false)
     {
-        add_functions(&table, inner.endian(), &file, false, &mut functions);
+        let names = inner.symbol_names(&table);
+        let table = (&table, names, inner.endian());
+        add_functions(table, &file, false, &mut functions);
     }
     let rank = |name: &str| (name.starts_with('_'), name.len());
     functions.sort_by(|a, b| {
@@ -106,8 +110,7 @@ pub(crate) fn imports_any(path: &Path, names: &[&[u8]]) -> Option<bool> {
 
 /// Adds the functions of a table; where they are in the file, `file` says.
 fn add_functions<'a, 'f, H, R, F>(
-    table: &SymbolTable<'a, H, R>,
-    endian: H::Endian,
+    (table, names, endian): (&SymbolTable<'a, H, R>, SymbolNames<'a>, H::Endian),
     file: &Elf<'f, F>,
     is_in_symtab: bool,
     functions: &mut Vec<Function>,
@@ -124,10 +127,7 @@ fn add_functions<'a, 'f, H, R, F>(
         let Some((file_offset, true)) = file.file_offset(address) else {
             continue;
         };
-        let Ok(name) = table.symbol_name(endian, symbol) else {
-            continue;
-        };
-        let name = String::from_utf8_lossy(name);
+        let name = String::from_utf8_lossy(names.of(symbol, endian));
         // A table for the linker has `name@@VERSION`.
         let name = name.split('@').next().unwrap_or_default();
         if !name.is_empty() {
