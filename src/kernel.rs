@@ -256,6 +256,7 @@ impl RunMaps {
             counts.forks += count(Counter::FollowDrops);
             counts.stacks += count(Counter::StackDrops);
             counts.mixed += count(Counter::MixedMismatches);
+            counts.python_cuts += count(Counter::PythonCuts);
             counts.nested += count(Counter::NestedDrops);
         }
         Ok(counts)

@@ -339,24 +339,45 @@ fn forged(python: &Python, what: &str, clause: &str) -> (String, String) {
     (text, said)
 }
 
-/// Chains without an end are followed for a while, which is counted; what leads into the kernel is not followed.
+/// Chains without an end are followed for a while, which is counted; what leads into the kernel is not followed, which is
+/// counted, too, and marked.
 #[test]
 fn each_search_ends_in_what_is_forged() {
     const ENDLESS: &str = "[RDTRACEDROP_MISMATCH] 1 hit";
+    const CUT: &str = "[RDTRACEDROP_CUT] 1 Python stack not followed to its end";
     each("forged frames", |python| {
-        for (what, depth, endless) in [
-            ("cycle", "32769", true),
-            ("kernel", "3", false),
-            ("states", "0", true),
+        for (what, depth, told) in [
+            ("cycle", "32769", Some(ENDLESS)),
+            ("kernel", "3", Some(CUT)),
+            ("edge", "4", None),
+            ("states", "0", Some(ENDLESS)),
         ] {
             let (text, said) = forged(python, what, "trace(pydepth);");
             assert_eq!(text.trim(), depth, "{}: {what}: {said}", python.name());
+            for message in [ENDLESS, CUT] {
+                assert_eq!(
+                    said.contains(message),
+                    told == Some(message),
+                    "{}: {what}: {said}",
+                    python.name()
+                );
+            }
+        }
+        for (clause, last) in [
+            ("jstack();", Some("...")),
+            ("jstack(4);", Some("...")),
+            ("jstack(3);", None),
+        ] {
+            let (text, said) = forged(python, "kernel", clause);
+            let lines: Vec<&str> = text.lines().map(str::trim).collect();
+            let main = lines.iter().position(|line| line.ends_with(" main"));
+            let behind = main.and_then(|main| lines.get(main + 1));
             assert_eq!(
-                said.contains(ENDLESS),
-                endless,
-                "{}: {what}: {said}",
-                python.name()
+                behind.filter(|line| !line.is_empty()),
+                last.as_ref(),
+                "{text}"
             );
+            assert_eq!(said.contains(CUT), last.is_some(), "{clause}: {said}");
         }
         None
     });
@@ -669,6 +690,9 @@ fn each_without_probes_passes_its_self_test() {
         let text = rdtrace(&["--check-python", program]);
         let own = text.contains("function-entry: the file's own marker is used");
         assert!(own || text.contains("self-test: passed"), "{text}");
+        for probe in ["exception-raise", "exception-caught"] {
+            assert!(text.contains(&format!("\t{probe}: can")), "{probe}: {text}");
+        }
         None
     });
 }

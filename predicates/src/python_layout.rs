@@ -49,24 +49,28 @@ pub mod state_of_thread {
 
 /// Offsets in the memory of [`PythonFrames`].
 pub(crate) mod area {
-    /// What was read of a frame.
-    pub(crate) const FRAME: u32 = 0;
+    use unwind::python::{FRAME_BYTES, WINDOW};
+
+    /// What is known of the frames that were read: three words.
+    pub(crate) const FRAMES: u32 = 0;
+    /// What was read of a thread's state, then of its frames.
+    pub(crate) const READ: u32 = FRAMES + 24;
     /// What was read of a code object, and the bytes of it that are not there in every build.
-    pub(crate) const CODE: u32 = 128;
+    pub(crate) const CODE: u32 = READ + WINDOW + FRAME_BYTES;
     /// The key of a code object. Its first word is the process, for the whole firing.
-    pub(crate) const KEY: u32 = 384;
+    pub(crate) const KEY: u32 = CODE + 256;
     /// The value to that key.
-    pub(crate) const VALUE: u32 = 408;
+    pub(crate) const VALUE: u32 = KEY + 24;
     /// The key of a text or of a piece of a line table.
-    pub(crate) const PIECE_KEY: u32 = 416;
+    pub(crate) const PIECE_KEY: u32 = VALUE + 8;
     /// The frame that the thread is in, as in a stack; 0 if there is none.
-    pub(crate) const TOP: u32 = 424;
+    pub(crate) const TOP: u32 = PIECE_KEY + 8;
     /// Its address.
-    pub(crate) const TOP_FRAME: u32 = 432;
+    pub(crate) const TOP_FRAME: u32 = TOP + 8;
     /// Its code object's.
-    pub(crate) const TOP_CODE: u32 = 440;
+    pub(crate) const TOP_CODE: u32 = TOP_FRAME + 8;
     /// What a loop remembers from turn to turn: [`WORK_BYTES`].
-    pub(crate) const WORK: u32 = 448;
+    pub(crate) const WORK: u32 = TOP_CODE + 8;
     /// See [`WORK`].
     pub(crate) const WORK_BYTES: u32 = 96;
     /// A text or a piece of a line table that is put together.

@@ -315,10 +315,12 @@ pub enum Counter {
     NestedDrops = 11,
     /// Stacks of programs some of whose Python functions have no place among the frames in C.
     MixedMismatches = 12,
+    /// Searches for Python functions that came to a frame that could not be read.
+    PythonCuts = 13,
 }
 
 /// Number of [`Counter`]s.
-pub const COUNTERS: u32 = 13;
+pub const COUNTERS: u32 = 14;
 
 /// The most names of Python variables that are told if no function has them.
 pub const PYTHON_NAMES: u32 = 64;

@@ -10,6 +10,7 @@ use crate::probe::File;
 use crate::process::files::{executable_files, program, same_mounts};
 use crate::providers::PROVIDERS;
 pub use crate::providers::interpreter::Interpreter;
+pub use crate::providers::python::exceptions::of_build as exception_probes;
 
 /// All of them.
 pub fn all() -> impl Iterator<Item = &'static Interpreter> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use provider::interpreters::is_program_of_one;
+use provider::interpreters::{exception_probes, is_program_of_one};
 use provider::probe::{File, PythonEvent, PythonSites, Scope};
 use provider::process::confined::{Confined, Like, launch_confined};
 use provider::process::files;
@@ -53,6 +53,12 @@ pub(crate) fn command(program: &str) -> Result<i32> {
             (None, false) => "cannot be made in this build".into(),
         };
         writeln!(out, "\t{}: {state}", event.name())?;
+    }
+    for (name, found) in exception_probes(&build) {
+        match found {
+            Ok(()) => writeln!(out, "\t{name}: can be made")?,
+            Err(why) => writeln!(out, "\t{name}: cannot be made in this build: {why}")?,
+        }
     }
     if own.get(PythonEvent::FunctionEntry.name()) == Some(&None) {
         let analysed = millis(analysed);

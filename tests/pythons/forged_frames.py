@@ -1,10 +1,12 @@
 """Forges what its interpreter keeps of frames and threads, calls getppid(), and mends it again.
 
 The first argument says what: `cycle`, a chain of frames without an end; `kernel`, a caller at an address of the kernel's;
-`states`, a list of threads without an end; `place`, a call of the interpreter's function that has no frame in C.
+`edge`, a caller at the start of a page, in front of which nothing can be read; `states`, a list of threads without an end;
+`place`, a call of the interpreter's function that has no frame in C.
 """
 
 import ctypes
+import mmap
 import os
 import sys
 import threading
@@ -45,6 +47,19 @@ def forge_caller(value):
     ask_with(word(frame + PREVIOUS), frame if value is None else value)
 
 
+def forge_edge():
+    """The caller of main() is at the start of a page, and what is in front of it cannot be read."""
+    pages = mmap.mmap(-1, 2 * mmap.PAGESIZE)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(pages))
+    mprotect = ctypes.CDLL(None).mprotect
+    mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    mprotect(start, mmap.PAGESIZE, 0)
+    place = word(structure(sys._getframe(1)) + PREVIOUS)
+    edge = start + mmap.PAGESIZE
+    ctypes.memmove(edge, place.value, 128)
+    ask_with(place, edge)
+
+
 def forge_states():
     """The newest thread is followed by itself, so that this one is not found."""
     end = threading.Event()
@@ -80,6 +95,8 @@ def main():
         forge_caller(None)
     elif what == "kernel":
         forge_caller(KERNEL)
+    elif what == "edge":
+        forge_edge()
     elif what == "states":
         forge_states()
     else:

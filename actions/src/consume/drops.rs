@@ -33,6 +33,8 @@ pub struct DropCounts {
     pub nested: u64,
     /// Stacks of programs with Python functions that have no place there.
     pub mixed: u64,
+    /// Python stacks that came to a frame that could not be read.
+    pub python_cuts: u64,
 }
 
 impl DropCounts {
@@ -53,6 +55,7 @@ impl DropCounts {
             self.stacks,
             self.nested,
             self.mixed,
+            self.python_cuts,
         ];
         counts
             .chain(&rest)
@@ -167,6 +170,12 @@ impl DropReporter {
                 "stack not shown with all Python functions: some do not fit the frames of the program",
                 counts.mixed,
                 old.mixed,
+            ),
+            (
+                "RDTRACEDROP_CUT",
+                "Python stack not followed to its end: a frame was not in memory",
+                counts.python_cuts,
+                old.python_cuts,
             ),
             (
                 "RDTRACEDROP_NESTED",

@@ -4,9 +4,21 @@
 //! of another kind or no code object; and what calls the `__init__` of a class, or a function that has not got to its
 //! first instruction yet, stands before where its function starts. Python's own tracebacks leave them
 //! out, and so do we.
+//!
+//! From 3.11 on frames lie one behind the other, that of the caller below. So with a frame those below it are read, and what
+//! follows is looked for there first:
+//!
+//! ```text
+//!     place = frame - read_from;
+//!     if (place > last_place) {                    // as at first, when both are 0
+//!         place = frame & (WINDOW - 1);            // from a multiple of WINDOW on: pages that the frame itself is in
+//!         bpf_probe_read_user(read, place + FrameBytes, read_from = frame - place);
+//!         last_place = place;
+//!     }
+//! ```
 
 use dlang::diag::Span;
-use unwind::python::{CODE_BYTES, FRAME_BYTES, Fact, NUMBER_SHIFT};
+use unwind::python::{CODE_BYTES, FRAME_BYTES, Fact, NUMBER_SHIFT, WINDOW};
 
 use super::Slots;
 use super::thread::NO_FIELD_IMM;
@@ -24,6 +36,10 @@ const HALVES: i32 = 0x7c;
 pub(super) const BYTES: i32 = 0x7f;
 const _: () = assert!(FRAME_BYTES == 0x80);
 
+/// The bits of the place of a frame in what was read.
+const PLACES: i32 = 0x3ff;
+const _: () = assert!(WINDOW == 0x400);
+
 /// The same in what was read of a code object, for which there is more room than is read.
 const CODE_WORDS: i32 = 0xf8;
 const CODE_HALVES: i32 = 0xfc;
@@ -33,15 +49,75 @@ const _: () = assert!(CODE_BYTES <= 0x100 && area::KEY - area::CODE == 0x100);
 /// What the hash of a code object is multiplied with for each word: 2^64 divided by the golden ratio.
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
+// What is known of the frames that were read, in front of them.
+/// How far from the start of them the current one is,
+const PLACE: i16 = 0;
+/// and the last one that was read with it.
+const LAST_PLACE: i16 = 8;
+/// The address of that start in the traced program.
+const READ_FROM: i16 = 16;
+const READ: i16 = 24;
+const _: () = assert!(area::READ - area::FRAMES == 24);
+
+/// What is read with a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// Nothing: it is likely to be the only one.
+    Alone,
+    /// Those of its callers that lie below it.
+    WithCallers,
+}
+
 impl Emit<'_> {
+    /// Before the first frame is read.
+    pub(super) fn start_reading_frames(&mut self, python: PythonFrames) {
+        self.python_at(Reg::R1, python, area::FRAMES);
+        for word in [LAST_PLACE, READ_FROM] {
+            self.asm.store_imm(Size::Double, Reg::R1, word, 0);
+        }
+    }
+
     /// Reads the frame; on to `failed` if it is not there.
-    pub(super) fn read_python_frame(&mut self, python: PythonFrames, s: Slots, failed: Label) {
-        self.python_at(Reg::R1, python, area::FRAME);
-        self.fact(Reg::R2, Fact::FrameBytes, s);
-        self.asm.alu_imm(Alu::And, Reg::R2, BYTES);
+    pub(super) fn read_python_frame(
+        &mut self,
+        python: PythonFrames,
+        s: Slots,
+        reading: Reading,
+        failed: Label,
+    ) {
+        let have = self.asm.label();
+        self.python_at(Reg::R1, python, area::FRAMES);
         self.asm.load(Size::Double, Reg::R3, Reg::FP, s.frame);
+        match reading {
+            Reading::Alone => {
+                self.asm.store_imm(Size::Double, Reg::R1, PLACE, 0);
+                self.fact(Reg::R2, Fact::FrameBytes, s);
+                self.asm.alu_imm(Alu::And, Reg::R2, BYTES);
+            }
+            Reading::WithCallers => {
+                self.asm.mov(Reg::R2, Reg::R3);
+                self.asm.load(Size::Double, Reg::R0, Reg::R1, READ_FROM);
+                self.asm.alu(Alu::Sub, Reg::R2, Reg::R0);
+                self.asm.store(Size::Double, Reg::R1, PLACE, Reg::R2);
+                self.asm.load(Size::Double, Reg::R0, Reg::R1, LAST_PLACE);
+                self.asm.jump_if(Cond::Le, Reg::R2, Reg::R0, have);
+                self.fact(Reg::R2, Fact::FrameWindow, s);
+                self.asm.alu(Alu::And, Reg::R2, Reg::R3);
+                self.asm.alu_imm(Alu::And, Reg::R2, PLACES);
+                self.asm.alu(Alu::Sub, Reg::R3, Reg::R2);
+                self.asm.store(Size::Double, Reg::R1, READ_FROM, Reg::R3);
+                for word in [PLACE, LAST_PLACE] {
+                    self.asm.store(Size::Double, Reg::R1, word, Reg::R2);
+                }
+                self.fact(Reg::R0, Fact::FrameBytes, s);
+                self.asm.alu_imm(Alu::And, Reg::R0, BYTES);
+                self.asm.alu(Alu::Add, Reg::R2, Reg::R0);
+            }
+        }
+        self.asm.alu_imm(Alu::Add, Reg::R1, READ.into());
         self.asm.call(Helper::ProbeReadUser);
         self.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, failed);
+        self.asm.bind(have);
     }
 
     /// `r0 = a field` of the frame that was read; destroys `r5`.
@@ -52,11 +128,14 @@ impl Emit<'_> {
         fact: Fact,
         (size, mask): (Size, i32),
     ) {
+        self.python_at(Reg::R5, python, area::FRAMES);
+        self.asm.load(Size::Double, Reg::R0, Reg::R5, PLACE);
+        self.asm.alu_imm(Alu::And, Reg::R0, PLACES);
+        self.asm.alu(Alu::Add, Reg::R5, Reg::R0);
         self.fact(Reg::R0, fact, s);
         self.asm.alu_imm(Alu::And, Reg::R0, mask);
-        self.python_at(Reg::R5, python, area::FRAME);
         self.asm.alu(Alu::Add, Reg::R5, Reg::R0);
-        self.asm.load(size, Reg::R0, Reg::R5, 0);
+        self.asm.load(size, Reg::R0, Reg::R5, READ);
     }
 
     /// Goes on with the frame's caller.
@@ -190,15 +269,23 @@ impl Emit<'_> {
         self.asm.store(Size::Double, Reg::R5, 0, Reg::R0);
         self.python_at(Reg::R1, python, area::CODE);
         self.asm.load(Size::Double, Reg::R2, Reg::FP, s.code);
+        self.asm.mov(Reg::R4, Reg::R2);
         self.asm.mov_imm(Reg::R3, FACTOR.cast_signed());
-        for at in (8..whole).step_by(8) {
-            self.asm.load(Size::Double, Reg::R0, Reg::R1, at);
-            self.asm.alu(Alu::Xor, Reg::R2, Reg::R0);
-            self.asm.alu(Alu::Mul, Reg::R2, Reg::R3);
-            self.asm.mov(Reg::R0, Reg::R2);
-            self.asm.alu_imm(Alu::Rsh, Reg::R0, 32);
-            self.asm.alu(Alu::Xor, Reg::R2, Reg::R0);
+        // Two sums, of every other word each, so that neither has to wait for the other.
+        let mut words = (8..whole).step_by(8);
+        while let Some(first) = words.next() {
+            let sums = [(Reg::R2, Reg::R0), (Reg::R4, Reg::R5)];
+            for (at, (sum, spare)) in std::iter::once(first).chain(words.next()).zip(sums) {
+                self.asm.load(Size::Double, spare, Reg::R1, at);
+                self.asm.alu(Alu::Xor, sum, spare);
+                self.asm.alu(Alu::Mul, sum, Reg::R3);
+                self.asm.mov(spare, sum);
+                self.asm.alu_imm(Alu::Rsh, spare, 32);
+                self.asm.alu(Alu::Xor, sum, spare);
+            }
         }
+        self.asm.alu(Alu::Mul, Reg::R4, Reg::R3);
+        self.asm.alu(Alu::Add, Reg::R2, Reg::R4);
         self.python_at(Reg::R1, python, area::KEY);
         self.asm.store(Size::Double, Reg::R1, 16, Reg::R2);
         self.asm.load(Size::Double, Reg::R0, Reg::FP, s.code);

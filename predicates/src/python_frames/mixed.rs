@@ -13,15 +13,16 @@
 //! Before 3.11 it leaves nothing there, and there is no list.
 
 use dlang::diag::Span;
-use unwind::python::{EvalCalls, Fact};
+use unwind::python::{AND_MORE, EvalCalls, Fact};
 
 use super::Slots;
-use super::frame::{BYTES, GENERATOR};
+use super::frame::{BYTES, GENERATOR, Reading};
 use super::thread::NO_FIELD_IMM;
 use crate::asm::Label;
 use crate::emit::{Emit, Emitted, imm};
 use crate::insn::{Alu, Cond, Reg, Size};
 use crate::python_layout::PythonFrames;
+use crate::storage::Counter;
 use crate::words::Words;
 
 /// Where the list is, and the stack slots that it takes to make it.
@@ -72,7 +73,7 @@ impl Emit<'_> {
         self.scratch_known(Reg::R2);
         self.asm.alu_imm(Alu::Add, Reg::R2, imm(words.at));
         self.asm.store(Size::Double, Reg::R2, 0, Reg::R4);
-        let [again, skip, next, out, none] = [(); 5].map(|()| self.asm.label());
+        let [again, skip, next, cut, out, none] = [(); 6].map(|()| self.asm.label());
         self.find_python_facts(python, s, none, span)?;
         self.fact(Reg::R1, Fact::EvalCalls, s);
         self.asm
@@ -81,12 +82,12 @@ impl Emit<'_> {
         self.first_place(list, s, out);
 
         self.asm.bind(again);
-        self.read_next_python_frame(python, s, out, span)?;
+        self.read_next_python_frame(python, s, Reading::WithCallers, (cut, out), span)?;
         self.place_of_own_frame(python, list, s, wanted, (next, out));
         self.asm
             .load(Size::Double, Reg::R1, Reg::FP, list.functions);
         self.asm.jump_if_imm(Cond::Ge, Reg::R1, imm(wanted), skip);
-        self.name_python_frame(python, s, (skip, out), span)?;
+        self.name_python_frame(python, s, (skip, cut), span)?;
         self.asm.mov(Reg::R4, Reg::R0);
         self.add_to_list(list, out);
         self.count_up(list.functions);
@@ -95,6 +96,10 @@ impl Emit<'_> {
         self.asm.bind(next);
         self.go_to_python_caller(python, s);
         self.asm.jump(again);
+        self.asm.bind(cut);
+        self.count(Counter::PythonCuts, span)?;
+        self.asm.mov_imm(Reg::R4, AND_MORE.cast_signed());
+        self.add_to_list(list, out);
         self.asm.bind(out);
         self.end_list(list);
         self.copy_new_python_codes(python, s, span)?;

@@ -4,11 +4,13 @@ use dlang::diag::Span;
 use unwind::python::{AND_MORE, NUMBER_SHIFT};
 
 use super::Slots;
+use super::frame::Reading;
 use crate::asm::Label;
 use crate::emit::{Emit, Emitted, Fetched, imm};
 use crate::frames::{COUNT, Frames, PROCESS};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::python_layout::{PythonFrames, PythonText, area};
+use crate::storage::Counter;
 
 /// How many frames are looked at: a chain may be a trap, made to keep us busy.
 const MOST_VISITED: i32 = 1 << 15;
@@ -34,24 +36,36 @@ impl Emit<'_> {
         self.asm.alu_imm(Alu::Add, Reg::R1, imm(frames.at));
         self.asm.store(Size::Word, Reg::R1, PROCESS, Reg::R0);
         self.asm.store_imm(Size::Word, Reg::R1, COUNT, 0);
-        let [again, skip, more, out, none] = [(); 5].map(|()| self.asm.label());
+        let [again, skip, cut, more, out, none] = [(); 6].map(|()| self.asm.label());
+        let enough = |e: &mut Self, out: Label| {
+            e.asm.load(Size::Double, Reg::R1, Reg::FP, count);
+            e.unlink(Reg::R1);
+            e.asm.jump_if_imm(Cond::Ge, Reg::R1, imm(wanted), out);
+        };
+        let reading = if wanted > 1 {
+            Reading::WithCallers
+        } else {
+            Reading::Alone
+        };
         self.start_python_walk(python, s, none, span)?;
 
         self.asm.bind(again);
-        self.next_python_frame(python, s, (skip, out), span)?;
-        self.asm.load(Size::Double, Reg::R1, Reg::FP, count);
-        self.unlink(Reg::R1);
-        self.asm.jump_if_imm(Cond::Ge, Reg::R1, imm(wanted), more);
+        if !marks {
+            enough(self, out);
+        }
+        self.next_python_frame(python, s, reading, (skip, cut, out), span)?;
+        enough(self, if marks { more } else { out });
         self.add_word(frames.addresses(), count, Reg::R0);
         self.asm.bind(skip);
         self.go_to_python_caller(python, s);
         self.asm.jump(again);
+        self.asm.bind(cut);
+        self.count(Counter::PythonCuts, span)?;
         self.asm.bind(more);
-        if marks {
-            self.asm.mov_imm(Reg::R0, AND_MORE.cast_signed());
-            self.bound(Reg::R1, frames.limits.most);
-            self.add_word(frames.addresses(), count, Reg::R0);
-        }
+        self.asm.mov_imm(Reg::R0, AND_MORE.cast_signed());
+        self.asm.load(Size::Double, Reg::R1, Reg::FP, count);
+        self.bound(Reg::R1, frames.limits.most);
+        self.add_word(frames.addresses(), count, Reg::R0);
         self.asm.bind(out);
         self.scratch_known(Reg::R1);
         self.asm.alu_imm(Alu::Add, Reg::R1, imm(frames.at));
@@ -72,14 +86,16 @@ impl Emit<'_> {
         let count = self.buffer(8, span)?;
         self.clear_python(&[count], span)?;
         self.clear_python_slots(s, span)?;
-        let [again, skip, out, none] = [(); 4].map(|()| self.asm.label());
+        let [again, skip, cut, out, none] = [(); 5].map(|()| self.asm.label());
         self.start_python_walk(python, s, none, span)?;
         self.asm.bind(again);
-        self.next_python_frame(python, s, (skip, out), span)?;
+        self.next_python_frame(python, s, Reading::WithCallers, (skip, cut, out), span)?;
         self.count_up(count);
         self.asm.bind(skip);
         self.go_to_python_caller(python, s);
         self.asm.jump(again);
+        self.asm.bind(cut);
+        self.count(Counter::PythonCuts, span)?;
         self.asm.bind(out);
         self.copy_new_python_codes(python, s, span)?;
         self.asm.bind(none);
@@ -106,10 +122,10 @@ impl Emit<'_> {
         self.clear_python_slots(s, span)?;
         self.python_at(Reg::R1, python, area::WORK);
         self.asm.store_imm(Size::Double, Reg::R1, NUMBER, 0);
-        let [again, skip, out, none] = [(); 4].map(|()| self.asm.label());
+        let [again, skip, cut, out, none] = [(); 5].map(|()| self.asm.label());
         self.start_python_walk(python, s, none, span)?;
         self.asm.bind(again);
-        self.next_python_frame(python, s, (skip, out), span)?;
+        self.next_python_frame(python, s, Reading::WithCallers, (skip, cut, out), span)?;
         self.python_at(Reg::R1, python, area::WORK);
         for (slot, word) in [(s.frame, FRAME), (s.number, NUMBER)] {
             self.asm.load(Size::Double, Reg::R0, Reg::FP, slot);
@@ -118,6 +134,8 @@ impl Emit<'_> {
         self.asm.bind(skip);
         self.go_to_python_caller(python, s);
         self.asm.jump(again);
+        self.asm.bind(cut);
+        self.count(Counter::PythonCuts, span)?;
         self.asm.bind(out);
         self.copy_new_python_codes(python, s, span)?;
         self.asm.bind(none);
@@ -160,29 +178,34 @@ impl Emit<'_> {
         span: Span,
     ) -> Emitted<()> {
         self.find_python_state(python, s, out, span)?;
-        self.current_python_frame(s, out);
+        self.frame_of_python_state(python, s, out);
         self.asm.store(Size::Double, Reg::FP, s.frame, Reg::R0);
+        self.start_reading_frames(python);
         self.clear_python(&[s.visited], span)
     }
 
-    /// `r0 = the frame, as in a stack`; on to `skip` if it is no function's, to `out` behind the last one.
+    /// `r0 = the frame, as in a stack`; on to `skip` if it is no function's, to `cut` if it or its code object cannot be
+    /// read, to `out` behind the last one.
     fn next_python_frame(
         &mut self,
         python: PythonFrames,
         s: Slots,
-        (skip, out): (Label, Label),
+        reading: Reading,
+        (skip, cut, out): (Label, Label, Label),
         span: Span,
     ) -> Emitted<()> {
-        self.read_next_python_frame(python, s, out, span)?;
-        self.name_python_frame(python, s, (skip, out), span)
+        self.read_next_python_frame(python, s, reading, (cut, out), span)?;
+        self.name_python_frame(python, s, (skip, cut), span)
     }
 
-    /// Reads the next frame; on to `out` behind the last one, or where there are more than can be, which is counted.
+    /// Reads the next frame; on to `cut` if it cannot be read, to `out` behind the last one, or where there are more than
+    /// can be, which is counted.
     pub(super) fn read_next_python_frame(
         &mut self,
         python: PythonFrames,
         s: Slots,
-        out: Label,
+        reading: Reading,
+        (cut, out): (Label, Label),
         span: Span,
     ) -> Emitted<()> {
         let [endless, read] = [(); 2].map(|()| self.asm.label());
@@ -194,7 +217,7 @@ impl Emit<'_> {
             .jump_if_imm(Cond::Gt, Reg::R1, MOST_VISITED, endless);
         self.asm.alu_imm(Alu::Add, Reg::R1, 1);
         self.asm.store(Size::Double, Reg::FP, s.visited, Reg::R1);
-        self.read_python_frame(python, s, out);
+        self.read_python_frame(python, s, reading, cut);
         self.asm.jump(read);
         self.asm.bind(endless);
         self.count_python_mismatch(span)?;
@@ -211,15 +234,18 @@ impl Emit<'_> {
             e.python_at(Reg::R1, python, area::TOP);
             e.asm.store_imm(Size::Double, Reg::R1, 0, 0);
             let s = e.python_slots(span)?;
-            let [again, skip, found, out, none] = [(); 5].map(|()| e.asm.label());
+            let [again, skip, found, cut, out, none] = [(); 6].map(|()| e.asm.label());
             e.clear_python_slots(s, span)?;
             e.start_python_walk(python, s, none, span)?;
             e.asm.bind(again);
-            e.next_python_frame(python, s, (skip, out), span)?;
+            e.next_python_frame(python, s, Reading::Alone, (skip, cut, out), span)?;
             e.asm.jump(found);
             e.asm.bind(skip);
             e.go_to_python_caller(python, s);
             e.asm.jump(again);
+            e.asm.bind(cut);
+            e.count(Counter::PythonCuts, span)?;
+            e.asm.jump(out);
             e.asm.bind(found);
             e.python_at(Reg::R1, python, area::TOP);
             e.asm.store(Size::Double, Reg::R1, 0, Reg::R0);

@@ -11,16 +11,21 @@
 //! for another interpreter comes to an end before it goes on with the first.
 
 use dlang::diag::Span;
-use unwind::python::{Fact, NO_FIELD};
+use unwind::python::{Fact, NO_FIELD, WINDOW};
 
 use super::Slots;
 use crate::asm::Label;
 use crate::emit::{Emit, Emitted};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
-use crate::python_layout::{PythonFrames, state_of_thread};
+use crate::python_layout::{PythonFrames, area, state_of_thread};
 
 /// How many states and interpreters are looked at: a list may be a trap, made to keep us busy.
 const MOST_STATES: i32 = 1 << 15;
+
+/// The masks that keep offsets in what was read of a state: of a byte, and of a word.
+const STATE: i32 = 0x3ff;
+const STATE_WORDS: i32 = 0x3f8;
+const _: () = assert!(WINDOW == 0x400);
 
 /// Offsets in a thread state, the same in all versions.
 const NEXT: i32 = 8;
@@ -58,7 +63,7 @@ impl Emit<'_> {
         self.asm.load(Size::Double, Reg::R1, Reg::FP, s.state);
         self.unlink(Reg::R1);
         self.asm.jump_if_imm(Cond::Eq, Reg::R1, 0, walk);
-        self.check_python_state(s, walk);
+        self.check_python_state(python, s, walk);
         self.asm.jump(have);
 
         self.asm.bind(walk);
@@ -84,17 +89,21 @@ impl Emit<'_> {
     }
 
     /// On to `walk` unless the state is this thread's, in its list, and the one that counts.
-    fn check_python_state(&mut self, s: Slots, walk: Label) {
+    fn check_python_state(&mut self, python: PythonFrames, s: Slots, walk: Label) {
         let [first, linked, by_bit, done] = [(); 4].map(|()| self.asm.label());
-        self.python_field(s.state, Fact::ThreadId, s, walk);
+        self.python_at(Reg::R1, python, area::READ);
+        self.fact(Reg::R2, Fact::StateBytes, s);
+        self.asm.alu_imm(Alu::And, Reg::R2, STATE);
+        self.asm.load(Size::Double, Reg::R3, Reg::FP, s.state);
+        self.asm.call(Helper::ProbeReadUser);
+        self.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, walk);
+        self.state_field(python, s, Fact::ThreadId, (Size::Double, STATE_WORDS));
         self.asm.load(Size::Double, Reg::R1, Reg::FP, s.thread);
         self.asm.jump_if(Cond::Ne, Reg::R0, Reg::R1, walk);
-        self.asm.load(Size::Double, Reg::R3, Reg::FP, s.state);
-        self.read_python(s, 24, walk);
-        self.asm
-            .load(Size::Double, Reg::R0, Reg::FP, s.read + INTERPRETER);
+        self.python_at(Reg::R1, python, area::READ);
+        self.asm.load(Size::Double, Reg::R0, Reg::R1, INTERPRETER);
         self.asm.store(Size::Double, Reg::FP, s.a, Reg::R0);
-        self.asm.load(Size::Double, Reg::R3, Reg::FP, s.read);
+        self.asm.load(Size::Double, Reg::R3, Reg::R1, 0);
         self.asm.jump_if_imm(Cond::Eq, Reg::R3, 0, first);
         self.asm.alu_imm(Alu::Add, Reg::R3, NEXT);
         self.python_word(s, walk);
@@ -117,8 +126,26 @@ impl Emit<'_> {
         self.asm.jump_if(Cond::Ne, Reg::R0, Reg::R1, walk);
         self.asm.jump(done);
         self.asm.bind(by_bit);
-        self.test_last_active(s, walk, walk);
+        self.state_field(python, s, Fact::Status, (Size::Byte, STATE));
+        self.fact(Reg::R2, Fact::LastActive, s);
+        self.asm.alu(Alu::And, Reg::R0, Reg::R2);
+        self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, walk);
         self.asm.bind(done);
+    }
+
+    /// `r0 = a field` of the state that was found, as it was read then; destroys `r5`.
+    fn state_field(
+        &mut self,
+        python: PythonFrames,
+        s: Slots,
+        fact: Fact,
+        (size, mask): (Size, i32),
+    ) {
+        self.fact(Reg::R0, fact, s);
+        self.asm.alu_imm(Alu::And, Reg::R0, mask);
+        self.python_at(Reg::R5, python, area::READ);
+        self.asm.alu(Alu::Add, Reg::R5, Reg::R0);
+        self.asm.load(size, Reg::R0, Reg::R5, 0);
     }
 
     /// On to `other` unless the state is the last active one of its thread, by its bit.
@@ -172,6 +199,7 @@ impl Emit<'_> {
         self.test_last_active(s, next, none);
         self.asm.jump(found);
         self.asm.bind(by_frame);
+        self.python_field(s.state, Fact::Frame, s, none);
         self.current_python_frame(s, none);
         self.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, found);
 
@@ -184,10 +212,15 @@ impl Emit<'_> {
         Ok(())
     }
 
-    /// `r0 = address of the current frame`, 0 if there is none.
-    pub(super) fn current_python_frame(&mut self, s: Slots, failed: Label) {
+    /// `r0 = address of the current frame` of the state that was found, 0 if there is none.
+    pub(super) fn frame_of_python_state(&mut self, python: PythonFrames, s: Slots, failed: Label) {
+        self.state_field(python, s, Fact::Frame, (Size::Double, STATE_WORDS));
+        self.current_python_frame(s, failed);
+    }
+
+    /// The same of what a state has as its [`Fact::Frame`] in `r0`.
+    fn current_python_frame(&mut self, s: Slots, failed: Label) {
         let done = self.asm.label();
-        self.python_field(s.state, Fact::Frame, s, failed);
         self.fact(Reg::R1, Fact::FrameWithin, s);
         self.asm.jump_if_imm(Cond::Eq, Reg::R1, NO_FIELD_IMM, done);
         self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, done);

@@ -9,7 +9,7 @@ use python_analysis::offsets::ByteCode;
 use python_analysis::{
     Frames, Refusal, RunningLoop, RunningTask, ThreadStates, Version, frames_of,
 };
-use unwind::python::{EvalCalls, Fact, Facts, NO_FIELD};
+use unwind::python::{EvalCalls, Fact, Facts, NO_FIELD, WINDOW};
 
 use crate::python_objects::layout;
 use crate::usdt::elf::Contents;
@@ -48,7 +48,9 @@ impl Interpreter {
     pub(super) fn facts(&self, offset: u64, start: u64) -> Option<Facts> {
         let frames = self.frames.as_ref().ok()?;
         let linked = self.loads.linked_address(offset)?;
-        Some(facts(frames, start.wrapping_sub(linked)))
+        let facts = facts(frames, start.wrapping_sub(linked));
+        let state = facts.words[Fact::StateBytes as usize];
+        (state < WINDOW.into()).then_some(facts)
     }
 }
 
@@ -99,6 +101,9 @@ fn facts(frames: &Frames, base: u64) -> Facts {
     set(Fact::Frame, threads.frame.into());
     let within = threads.frame_within.map_or(NO_FIELD, u64::from);
     set(Fact::FrameWithin, within);
+    let state = threads.thread_id.max(threads.frame) + 8;
+    let state = state.max(threads.status.map_or(0, |status| status + 1));
+    set(Fact::StateBytes, state.into());
 
     let frame = &frames.offsets.frame;
     // An address, or an index of 32 bits.
@@ -150,6 +155,9 @@ fn facts(frames: &Frames, base: u64) -> Facts {
         end = end.max(copies.number + 4);
     }
     set(Fact::FrameBytes, end.into());
+    let beside = frame.chain.is_some();
+    let window = if beside { WINDOW - 1 } else { 0 };
+    set(Fact::FrameWindow, window.into());
     let traceable = frames.first_traceable().map_or(NO_FIELD, u64::from);
     set(Fact::FirstTraceable, traceable);
     set(Fact::CodeFields, fields.into());

@@ -42,8 +42,13 @@ pub enum Fact {
     Frame,
     /// There: the current frame; [`NO_FIELD`] if it is in the thread state itself.
     FrameWithin,
+    /// How many bytes of a thread state have all that is needed to know it, and [`Fact::Frame`].
+    StateBytes,
     /// How many bytes of a frame have all that is needed of it.
     FrameBytes,
+    /// The bits of a frame's address that are 0 where reading begins: with the frame, callers that lie below it are
+    /// read; 0 where frames do not lie beside each other.
+    FrameWindow,
     /// In a frame: its caller's.
     Previous,
     /// In a frame: its code object, and the bits of that word that are its address.
@@ -197,6 +202,9 @@ impl Facts {
     }
 }
 
+/// How many bytes below a frame may be read with it, a power of 2, and of a thread state all but one. A read costs as much
+/// as a hundred instructions, however little it reads.
+pub const WINDOW: u32 = 1024;
 /// The most bytes that are read of a frame, and of a code object.
 pub const FRAME_BYTES: u32 = 128;
 /// See [`FRAME_BYTES`].

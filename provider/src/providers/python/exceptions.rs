@@ -72,10 +72,16 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     ALL.iter().map(|probe| probe.name)
 }
 
+/// The probes of exceptions by their names, and why this build lacks one, if it does.
+pub fn of_build(build: &Build) -> impl Iterator<Item = (&'static str, Result<(), String>)> {
+    ALL.iter()
+        .map(|probe| (probe.name, (probe.sites)(build).map(drop)))
+}
+
 /// Why an interpreter that was understood lacks one of the probes; `None` if it does not, or `name` is none of them.
 pub(super) fn why_not(build: &Build, name: &str) -> Option<String> {
-    let probe = ALL.iter().find(|probe| probe.name == name)?;
-    (probe.sites)(build).err()
+    let (_, sites) = of_build(build).find(|(probe, _)| *probe == name)?;
+    sites.err()
 }
 
 /// Those of the probes in a file that the description names.

@@ -2,7 +2,7 @@
 //! two, the [`Choice`](choice::Choice) says.
 
 pub(crate) mod choice;
-mod exceptions;
+pub(crate) mod exceptions;
 mod installed;
 mod lacking;
 mod version;
