@@ -484,6 +484,48 @@ fn each_sees_every_entry_where_returns_are_not_wanted() {
     });
 }
 
+/// Generator expressions are told from functions whose code was at the same addresses before, and in Debian's 3.15 the
+/// argument that tells is not read at each hit.
+#[test]
+fn each_tells_generator_expressions_from_functions() {
+    const PROGRAM: &str = r#"
+        python$target:::function-entry /copyinstr(arg0) == "<string>"/
+        { @[copyinstr(arg1)] = count(); }"#;
+    each("reused addresses", |python| {
+        let script = python.file("tests/pythons/reused.py");
+        let place = format!("tmp/rdtrace-reused-{}", std::process::id());
+        let said = python.root.join(&place);
+        let command = format!("{} {script} /{place}", python.command.join(" "));
+        let text = rdtrace(&["-x", "pyusdt=off", "-qn", PROGRAM, "-c", &command]);
+        let expected = fs::read_to_string(&said).unwrap();
+        fs::remove_file(&said).unwrap();
+        let of = |text: &str, name: &str| {
+            let mut lines = text.lines().map(str::split_whitespace);
+            let line = lines.find(|words| words.clone().next() == Some(name));
+            line.and_then(|words| words.last()?.parse::<u32>().ok())
+        };
+        assert!(of(&expected, "again") > Some(0), "{}", python.name());
+        for name in ["<genexpr>", "function"] {
+            assert!(of(&expected, name).is_some(), "{expected}");
+            assert_eq!(
+                of(&text, name),
+                of(&expected, name),
+                "{name} of {}",
+                python.name()
+            );
+        }
+        if python.root != Path::new("/") && python.version >= (3, 15, 0) {
+            let program = python.command.last().unwrap().trim_start_matches('/');
+            let file = python.root.join(program);
+            // It cannot start here, so that its self-test fails.
+            let shown = bounded_rdtrace().arg("--check-python").arg(file).output();
+            let sites = String::from_utf8(shown.unwrap().stdout).unwrap();
+            assert!(sites.contains("specialised instructions only"), "{sites}");
+        }
+        None
+    });
+}
+
 #[test]
 fn each_tells_names_qualified_and_not() {
     const PROGRAM: &str = r#"

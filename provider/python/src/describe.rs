@@ -194,10 +194,13 @@ impl fmt::Display for EntrySite {
             "Location: {:#018x}, entry if alone, {}, frame in {}",
             site.address, site.execution, site.frame
         )?;
-        match self.flags {
-            Some(flags) => write!(f, ", {flags}"),
-            None => Ok(()),
+        if let Some(flags) = self.flags {
+            write!(f, ", {flags}")?;
         }
+        if self.specialised {
+            f.write_str(", specialised instructions only")?;
+        }
+        Ok(())
     }
 }
 

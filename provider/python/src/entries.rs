@@ -50,6 +50,9 @@ pub struct EntrySite {
     pub site: Site,
     /// What the processor's flags must be; `None` for anything.
     pub flags: Option<FlagTest>,
+    /// Whether only specialised instructions come here: each was executed at a site of another kind before,
+    /// when its code was new. Told where the instruction's argument matters.
+    pub specialised: bool,
 }
 
 /// A test of the processor's flags.
@@ -148,6 +151,7 @@ fn find_with(
             let found = site.filter(|_| flags != Some(None)).map(|site| EntrySite {
                 site,
                 flags: flags.flatten(),
+                specialised: false,
             });
             candidates.insert((step.insn.ip(), flags.flatten()), found);
         });
@@ -161,29 +165,31 @@ fn find_with(
         ));
     }
     // All of them, or some: in 3.11 one form's handler may go on in the other's.
-    let sites = (1..1_usize << candidates.len())
+    let mut sites = (1..1_usize << candidates.len())
         .rev()
         .map(|some| chosen(&candidates, some))
         .find(|sites| handlers.iter().all(|handler| handler.counts_once(sites, 0)))
         .ok_or_else(|| "no choice of sites counts each entry once".to_owned())?;
-    Ok(without_needless_checks(finder, opcodes, sites))
-}
-
-/// The sites, without the check of the opcode where no other can be there: the read of the process's
-/// memory that it takes is a good part of what a hit costs.
-fn without_needless_checks(
-    finder: &Finder<'_, '_>,
-    opcodes: &Opcodes,
-    mut sites: Vec<EntrySite>,
-) -> Vec<EntrySite> {
     let others = executed_for_others(finder, opcodes.resume);
-    for EntrySite { site, .. } in &mut sites {
-        let alone = others.as_ref().is_some_and(|o| !o.contains(&site.address));
-        if alone && site.condition.is_none() {
+    let reads = opcodes.resume_too_early.is_some();
+    let new = reads.then(|| executed_for_others(finder, opcodes.specialised_resume));
+    for EntrySite {
+        site, specialised, ..
+    } in &mut sites
+    {
+        let leads_to = |others: &Option<BTreeSet<u64>>| {
+            let others = others.as_ref();
+            others.is_none_or(|others| others.contains(&site.address))
+        };
+        *specialised = new.as_ref().is_some_and(|new| !leads_to(new));
+        // The read of the process's memory that this check takes is a good part of what a hit costs.
+        if !leads_to(&others) && site.condition.is_none() {
             site.opcodes.clear();
         }
     }
-    sites
+    // What is executed first is attached first, so that no specialised instruction is met before.
+    sites.sort_by_key(|entry| entry.specialised);
+    Ok(sites)
 }
 
 /// Those of the candidates whose bits are set.

@@ -3,8 +3,9 @@
 //!
 //! All that the others lead to is followed, both ways at conditional jumps, over calls. An indirect
 //! jump that takes an address out of an array goes on to the next opcode's handler, which is known
-//! already. One of another form (a `switch`, where an offset is added first) may lead anywhere, and
-//! then nothing is known of any place.
+//! already. One through an element that is known goes on to that handler for this opcode. One of another
+//! form (a `switch`, where an offset is added first) may lead anywhere, and then nothing is known of any
+//! place.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +13,7 @@ use iced_x86::{FlowControl, Instruction, Mnemonic, OpKind, Register as R};
 
 use super::finder::Finder;
 use super::flow::reachable;
+use super::table::Table;
 use super::unwind::Functions;
 
 /// More instructions than the loop has.
@@ -34,13 +36,34 @@ pub(super) fn executed_for_others(finder: &Finder<'_, '_>, own: &[u8]) -> Option
         .map(|&handler| functions.around(handler));
     let starts = around.map(|function| function.map(|f| f.start));
     let starts: Option<BTreeSet<u64>> = others.chain(starts).collect();
-    let all = reachable(finder.image, starts?, MOST);
-    let is_known = all.len() < MOST
-        && all
-            .values()
-            .filter(|insn| insn.flow_control() == FlowControl::IndirectBranch)
-            .all(|jump| takes_an_element(jump, &all, table.address));
-    is_known.then(|| all.into_keys().collect())
+    let mut starts = starts?;
+    loop {
+        let all = reachable(finder.image, starts.iter().copied(), MOST);
+        let indirect = |insn: &&Instruction| insn.flow_control() == FlowControl::IndirectBranch;
+        let jumps = all.values().filter(indirect);
+        let (by_known, others): (Vec<_>, Vec<_>) =
+            jumps.partition(|jump| known_target(jump, table).is_some());
+        let is_known = |jump: &&Instruction| takes_an_element(jump, &all, table.address);
+        if all.len() >= MOST || !others.iter().all(is_known) {
+            return None;
+        }
+        let before = starts.len();
+        starts.extend(by_known.iter().filter_map(|jump| known_target(jump, table)));
+        if starts.len() == before {
+            return Some(all.into_keys().collect());
+        }
+    }
+}
+
+/// Where an indirect jump through one element of the table goes.
+fn known_target(jump: &Instruction, table: &Table) -> Option<u64> {
+    if !jump.is_ip_rel_memory_operand() {
+        return None;
+    }
+    let offset = jump.ip_rel_memory_address().checked_sub(table.address)?;
+    let index = usize::try_from(offset / 8).ok()?;
+    let target = table.targets.get(index).copied();
+    target.filter(|_| offset % 8 == 0)
 }
 
 /// The code that the handlers of other opcodes than `own` lead to by direct jumps.
@@ -122,6 +145,26 @@ mod tests {
         assert!(ends_by_an_element(&copied));
         let table = [0xff, 0x24, 0xc5, 0x00, 0x20, 0x40, 0x00]; // jmp *0x402000(,%rax,8)
         assert!(ends_by_an_element(&table));
+    }
+
+    #[test]
+    fn a_jump_through_one_element_goes_to_its_handler() {
+        let table = Table {
+            address: TABLE,
+            targets: (0..256).map(|opcode| 0x50_0000 + opcode).collect(),
+            stores: 0,
+        };
+        let target = |element: u64| {
+            let distance = i32::try_from(element.cast_signed() - 0x1006).unwrap();
+            let code = [&[0xff, 0x25][..], &distance.to_le_bytes()].concat(); // jmp *element(%rip)
+            let jump = Decoder::with_ip(64, &code, 0x1000, DecoderOptions::NONE).decode();
+            known_target(&jump, &table)
+        };
+        assert_eq!(target(TABLE), Some(0x50_0000));
+        assert_eq!(target(TABLE + 8 * 201), Some(0x50_0000 + 201));
+        assert_eq!(target(TABLE + 4), None, "between two elements");
+        assert_eq!(target(TABLE + 8 * 256), None, "behind the table");
+        assert_eq!(target(TABLE - 8), None, "before it");
     }
 
     #[test]

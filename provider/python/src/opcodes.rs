@@ -18,6 +18,8 @@ pub struct Opcodes {
     pub minor: u8,
     /// `RESUME` and the forms that specialisation and instrumentation put in its place.
     pub resume: &'static [u8],
+    /// Those of them that only specialisation makes: the instruction was executed in another form before.
+    pub(super) specialised_resume: &'static [u8],
     /// The argument of a `RESUME` that starts nothing, in these bits: 3.15's generator expressions
     /// have one before the generator is made.
     pub resume_too_early: Option<Argument>,
@@ -89,6 +91,7 @@ const VERSIONS: [Opcodes; 5] = [
     Opcodes {
         minor: 11,
         resume: &[151, 150],
+        specialised_resume: &[150],
         resume_too_early: None,
         returns: &[83],
         instrumented_returns: &[],
@@ -104,6 +107,7 @@ const VERSIONS: [Opcodes; 5] = [
     Opcodes {
         minor: 12,
         resume: &[151, 240],
+        specialised_resume: &[],
         resume_too_early: None,
         returns: &[83, 121],
         instrumented_returns: &[242, 247],
@@ -119,6 +123,7 @@ const VERSIONS: [Opcodes; 5] = [
     Opcodes {
         minor: 13,
         resume: &[149, 207, 236],
+        specialised_resume: &[207],
         resume_too_early: None,
         returns: &[36, 103],
         instrumented_returns: &[239, 240],
@@ -137,6 +142,7 @@ const VERSIONS: [Opcodes; 5] = [
     Opcodes {
         minor: 14,
         resume: &[128, 196, 245],
+        specialised_resume: &[196],
         resume_too_early: None,
         returns: &[35],
         instrumented_returns: &[246],
@@ -155,6 +161,7 @@ const VERSIONS: [Opcodes; 5] = [
     Opcodes {
         minor: 15,
         resume: &[128, 200, 201, 244],
+        specialised_resume: &[200, 201],
         resume_too_early: Some(Argument { mask: 7, value: 4 }),
         returns: &[33],
         instrumented_returns: &[245],

@@ -31,11 +31,17 @@ pub(in crate::trampoline) struct PythonSite<'p> {
     pub(in crate::trampoline) site: &'p Site,
     /// What the flags must be for a hit to count.
     pub(super) flags: Option<FlagTest>,
+    /// Whether only specialised instructions come here.
+    pub(super) specialised: bool,
 }
 
 impl<'p> From<&'p Site> for PythonSite<'p> {
     fn from(site: &'p Site) -> Self {
-        Self { site, flags: None }
+        Self {
+            site,
+            flags: None,
+            specialised: false,
+        }
     }
 }
 
@@ -44,6 +50,8 @@ pub(in crate::trampoline) struct Dispatch<'p> {
     pub(super) build: &'p Build,
     /// Whether entries and returns are paired; if not, each hit is an event.
     pub(super) pairs: bool,
+    /// A number for the process, where all hits are of one.
+    pub(super) process: Option<u16>,
     pub(super) maps: PythonMaps,
     /// The slots of arg0 to arg2.
     pub(super) slots: [Option<i16>; ARGUMENTS as usize],

@@ -20,8 +20,9 @@ impl Dispatch<'_> {
     pub(in crate::trampoline) fn hit(
         &self,
         emit: &mut Emit<'_>,
-        PythonSite { site, flags }: PythonSite<'_>,
+        hit: PythonSite<'_>,
     ) -> Emitted<()> {
+        let PythonSite { site, flags, .. } = hit;
         emit.asm
             .note(format!("{:?} at {:#x}", site.event, site.address));
         if site.event == Event::Compiled {
@@ -39,7 +40,7 @@ impl Dispatch<'_> {
             leave_unless(emit, flags, self.leave);
         }
         if self.pairs || self.gives_arguments(site) {
-            self.examine_frame(emit, site);
+            self.examine_frame(emit, hit);
         } else if !site.opcodes.is_empty() {
             // The opcode alone is enough to tell that this is what it is taken for.
             if let InstructionPointer::Variable { location, ahead } = site.instruction {
@@ -49,7 +50,7 @@ impl Dispatch<'_> {
                 locate(emit, Reg::R6, site.frame, self.scratch.word);
                 self.read_frame(emit, site);
             }
-            self.check_opcode(emit, site);
+            self.check_opcode(emit, hit);
         }
         emit.asm.jump(if starts(site.event) {
             self.enter
@@ -60,7 +61,8 @@ impl Dispatch<'_> {
     }
 
     /// Looks at a frame that arguments are wanted of, or that is to be paired.
-    fn examine_frame(&self, emit: &mut Emit<'_>, site: &Site) {
+    fn examine_frame(&self, emit: &mut Emit<'_>, hit: PythonSite<'_>) {
+        let site = hit.site;
         locate(emit, Reg::R6, site.frame, self.scratch.word);
         if let Some(slot) = self.frame {
             emit.asm.store(Size::Double, Reg::FP, slot, Reg::R6);
@@ -72,7 +74,7 @@ impl Dispatch<'_> {
         if self.needs_code(site) {
             self.read_frame(emit, site);
             if let ByteCode::Inline { start, units, .. } = self.build.offsets.code.byte_code {
-                self.check_instruction(emit, site, start, units);
+                self.check_instruction(emit, hit, start, units);
             }
         }
         if let Some(slot) = self.returned_at(site) {
@@ -162,7 +164,8 @@ impl Dispatch<'_> {
 
     /// Checks that the instruction is inside of the code object and has an opcode that belongs
     /// to the site.
-    fn check_instruction(&self, emit: &mut Emit<'_>, site: &Site, start: u16, units: u16) {
+    fn check_instruction(&self, emit: &mut Emit<'_>, hit: PythonSite<'_>, start: u16, units: u16) {
+        let site = hit.site;
         self.read_code(
             emit,
             if self.gives_arguments(site) {
@@ -180,13 +183,25 @@ impl Dispatch<'_> {
         }
         emit.asm.mov(Reg::R1, Reg::R8);
         self.compare_to_code(emit, start, units, self.mismatch);
-        self.check_opcode(emit, site);
+        self.check_opcode(emit, hit);
     }
 
     /// Checks that the instruction at `r8` has an opcode that belongs to the site, if that has any.
-    fn check_opcode(&self, emit: &mut Emit<'_>, site: &Site) {
+    fn check_opcode(&self, emit: &mut Emit<'_>, hit: PythonSite<'_>) {
+        let site = hit.site;
         if site.opcodes.is_empty() {
             return;
+        }
+        let process = self.keeps_start(hit);
+        let checked = emit.asm.label();
+        if let Some(process) = process {
+            if hit.specialised {
+                self.find_start(emit, process);
+                emit.asm.load(Size::Double, Reg::R0, Reg::R2, 0);
+                emit.asm.jump_if(Cond::Eq, Reg::R0, Reg::R1, checked);
+            } else {
+                self.forget_start(emit, process);
+            }
         }
         emit.asm.mov(Reg::R3, Reg::R8);
         read(emit, self.scratch.word, 2); // opcode and argument
@@ -207,6 +222,10 @@ impl Dispatch<'_> {
         }
         emit.asm.jump(self.mismatch);
         emit.asm.bind(good);
+        if let Some(process) = process {
+            self.keep_start(emit, process);
+        }
+        emit.asm.bind(checked);
     }
 
     /// Clears the tag bits of the code object's address in `r7`.

@@ -19,6 +19,9 @@ pub(crate) const ELSEWHERE: u32 = ROWS * ROW;
 /// Threads that the table tells apart, by the last bits of their numbers.
 pub(super) const THREADS: u32 = 1 << 16;
 
+/// Instructions that start functions for which there is room.
+pub(super) const STARTS: u32 = 1 << 13;
+
 /// The maps that the programs on Python interpreters share.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PythonMaps {
@@ -34,6 +37,8 @@ pub(crate) struct PythonMaps {
     pub(super) importing: MapRef,
     /// When threads asked for the interpreter's lock, while how long they waited is wanted.
     pub(super) asking: MapRef,
+    /// The instructions that start functions (`starts`).
+    pub(super) starts: MapRef,
     /// Whether the kernel has loops without a bound.
     pub(super) open_loops: bool,
 }
@@ -51,6 +56,7 @@ impl PythonMaps {
             collecting: MapRef(first + Self::PARTS + 1),
             importing: MapRef(first + Self::PARTS + 2),
             asking: MapRef(first + Self::PARTS + 3),
+            starts: MapRef(first + Self::PARTS + 4),
             open_loops,
         }
     }
@@ -85,6 +91,13 @@ impl PythonMaps {
         ));
         // Process and thread; time.
         maps.push(MapSpec::new("python_gil", MapKind::LruHash, 8, 8, 1 << 12));
+        maps.push(MapSpec::new(
+            "python_starts",
+            MapKind::Array,
+            4,
+            8 * STARTS,
+            1,
+        ));
         maps
     }
 }

@@ -37,6 +37,7 @@ mod places;
 mod read;
 mod resumed;
 mod returned;
+mod starts;
 mod text;
 
 use std::collections::BTreeSet;
@@ -47,7 +48,7 @@ use predicates::asm::Label;
 use predicates::emit::{Argument, Emit, Emitted};
 use predicates::insn::{Cond, Reg, Size};
 use predicates::storage::Counter;
-use provider::probe::{Probe, ProbeKind, PythonEvent, PythonSites};
+use provider::probe::{Probe, ProbeKind, PythonEvent, PythonSites, Scope};
 use provider::python::{Event, Method, Site};
 
 pub(super) use self::audits::Audits;
@@ -144,7 +145,7 @@ impl<'p> Dispatch<'p> {
         maps: Option<PythonMaps>,
         leave: Label,
     ) -> Emitted<Option<Self>> {
-        let mut build = None;
+        let (mut build, mut process) = (None, None);
         let mut firings = [None; 2];
         for ((probe, &entry), used) in probes.iter().zip(entries).zip(used) {
             let ProbeKind::Python(sites) = &probe.kind else {
@@ -169,6 +170,10 @@ impl<'p> Dispatch<'p> {
                 | PythonEvent::GilRelease => continue,
             }
             build = Some(&*sites.build);
+            // No two programs have an EPID in common.
+            if let Scope::Process(_) = sites.scope {
+                process = u16::try_from(emit.machine.epid).ok();
+            }
         }
         let (Some(build), Some(maps)) = (build, maps) else {
             return Ok(None);
@@ -184,6 +189,7 @@ impl<'p> Dispatch<'p> {
         Ok(Some(Self {
             build,
             pairs,
+            process,
             maps,
             slots: [slots[0], slots[1], slots[2]],
             frame: slots[usize::from(FRAME)],
@@ -213,6 +219,7 @@ impl<'p> Dispatch<'p> {
                 let entries = alone.iter().map(|entry| PythonSite {
                     site: &entry.site,
                     flags: entry.flags,
+                    specialised: entry.specialised,
                 });
                 let others = self.build.sites.iter();
                 let others = others.filter(|s| matches!(s.event, Event::Throw | Event::Compiled));
