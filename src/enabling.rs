@@ -9,7 +9,8 @@ use std::sync::Arc;
 use actions::consume::pipeline::EcbTable;
 use actions::consume::{Consumer, OutputOptions};
 use actions::lower::{
-    Compiler, Enabled, LowerOptions, Object, names_tasks, reads_objects, shows_processes,
+    Compiler, Enabled, LowerOptions, Object, names_tasks, reads_objects, shows_awaiting,
+    shows_processes,
 };
 use actions::record::Ecb;
 use anyhow::Result;
@@ -17,11 +18,11 @@ use dlang::diag::Source;
 use dlang::tags::Tag;
 use predicates::asm::Code;
 use predicates::storage::own_globals;
-use provider::addresses::{Addresses, Missing, Pythons, Tables};
+use provider::addresses::{Addresses, Missing, OfTasks, Pythons, Tables};
 use provider::features::KernelFeatures;
 use provider::object::{Attachment, ProgramId, Target};
 use provider::probe::Probe;
-use provider::python::Refusal;
+use provider::python::{Refusal, Version};
 use provider::session::{LinkId, Session};
 
 use crate::buffers;
@@ -172,24 +173,31 @@ impl Enabling {
             };
             let processes = self.session.map(processes)?;
             let mut pythons = Pythons::new(processes, Box::new(tell));
-            if names_tasks(&self.checked.program) {
+            let program = &self.checked.program;
+            for (asked, is_asked, lacks) in [
+                (OfTasks::Name, names_tasks(program), "pytask is empty"),
+                (
+                    OfTasks::Awaiting,
+                    shows_awaiting(program),
+                    "pystack(ASYNC) shows no more than pystack()",
+                ),
+            ] {
+                if !is_asked {
+                    continue;
+                }
                 let messages = self.messages.clone();
                 let targets = targets.to_vec();
-                pythons = pythons.tell_of_tasks(Box::new(move |pid, file, version| {
+                let tell = move |pid: u32, file: &str, version: Version, why: &str| {
                     // Of a program with targets nobody asks about others.
-                    if !targets.is_empty() && !targets.contains(&pid) {
-                        return false;
+                    let matters = targets.is_empty() || targets.contains(&pid);
+                    if matters {
+                        messages.say(&format!(
+                            "{lacks} in {file}, which is Python {version} (process {pid}): {why}"
+                        ));
                     }
-                    let why = if version.has_task_names() {
-                        "its code is not as expected"
-                    } else {
-                        "tasks have names from Python 3.8 on"
-                    };
-                    messages.say(&format!(
-                        "pytask is empty in {file}, which is Python {version} (process {pid}): {why}"
-                    ));
-                    true
-                }));
+                    matters
+                };
+                pythons = pythons.tell_of_tasks(asked, Box::new(tell));
             }
             addresses.keep_pythons(pythons);
         }
@@ -291,7 +299,8 @@ impl Enabling {
 
     /// Compiles clauses on probes. What cannot be compiled is told as an error of the program.
     fn compile(&mut self, enabled: &[Enabled]) -> Result<Object> {
-        if reads_objects(&self.checked.program) {
+        let program = &self.checked.program;
+        if reads_objects(program) || shows_awaiting(program) {
             for one in enabled {
                 one.probe.python.iter().for_each(|python| python.look());
             }

@@ -319,6 +319,52 @@ fn tasks_have_the_names_that_asyncio_has_for_them_and_variables() {
     });
 }
 
+/// The coroutines that wait for a task stand behind its own, from 3.14 on; before, that is refused in Python's own probes, and
+/// told in others.
+#[test]
+fn stacks_have_those_that_wait_for_the_task() {
+    const PROGRAM: &str =
+        r#"pid$target:libc.so.6:getppid:entry { printf("at\n%k", pystack(4000, ASYNC)); }"#;
+    each("who waits for tasks", |python| {
+        let wait = seconds_to_be_known(python);
+        if python.version < (3, 14, 0) {
+            if python.root != Path::new("/") {
+                return Some("tried with others");
+            }
+            let command = format!("{} -c pass", python.command.join(" "));
+            let run = |program: &str| {
+                let mut rdtrace = std::process::Command::new(env!("CARGO_BIN_EXE_rdtrace"));
+                let output = rdtrace.args(["-qn", program, "-c", &command]).output();
+                String::from_utf8(output.unwrap().stderr).unwrap()
+            };
+            let why = "asyncio keeps by whom a task is awaited from Python 3.14 on";
+            let said = run("python$target:::function-entry { pystack(ASYNC); }");
+            assert!(said.contains(&format!("pystack(ASYNC): {why}")), "{said}");
+            let said = run(
+                "syscall:::entry /pid == $target/ { @[pystack(ASYNC)] = count(); }
+                END { trunc(@); }",
+            );
+            assert_eq!(said.matches(why).count(), 1, "{said}");
+            return None;
+        }
+        let (shown, expected) = shown_and_written(python, PROGRAM, "awaiting.py", wait);
+        let stacks = |text: &str| -> Vec<String> {
+            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+            let text: Vec<&str> = lines.collect();
+            let stacks = text.split(|line| *line == "at").skip(1);
+            stacks.map(|lines| lines.join("\n")).collect()
+        };
+        let expected = format!("at\n{}", expected.replace("\n\n", "\nat\n"));
+        let (shown, expected) = (stacks(&shown), stacks(&expected));
+        assert!(expected.len() > 30, "{}", python.name());
+        assert_eq!(shown.len(), expected.len(), "{}", python.name());
+        for (shown, expected) in shown.iter().zip(&expected) {
+            assert_eq!(shown, expected, "{}", python.name());
+        }
+        None
+    });
+}
+
 #[test]
 fn that_tasks_have_no_names_is_told() {
     each("tasks without names", |python| {

@@ -151,6 +151,14 @@ pub fn names_tasks(program: &Program) -> bool {
         })
 }
 
+/// Whether a program asks for the coroutines that wait for the asyncio task that a thread is running.
+#[must_use]
+pub fn shows_awaiting(program: &Program) -> bool {
+    has_expr(program, &|expr| {
+        matches!(expr.kind, ExprKind::Call(Subroutine::PystackAsync, _))
+    })
+}
+
 fn is_of_frame(expr: &Expr) -> bool {
     matches!(
         expr.kind,
@@ -166,7 +174,7 @@ fn is_of_frame(expr: &Expr) -> bool {
                 | Builtin::Pytraceback
                 | Builtin::Pyqualname
                 | Builtin::Pyframe
-        ) | ExprKind::Call(Subroutine::Pystack, _)
+        ) | ExprKind::Call(Subroutine::Pystack | Subroutine::PystackAsync, _)
     )
 }
 
@@ -275,7 +283,8 @@ fn most_frames(expr: &Expr, options: FrameOptions) -> Option<u32> {
         Some(wanted(args, options.kernel).min(options.most))
     } else if let ExprKind::Call(Subroutine::Ustack, args) = &expr.kind {
         Some(wanted(args, options.user).min(options.most))
-    } else if let ExprKind::Call(Subroutine::Pystack, args) = &expr.kind {
+    } else if let ExprKind::Call(Subroutine::Pystack | Subroutine::PystackAsync, args) = &expr.kind
+    {
         // One more word says that there are more.
         Some(wanted(args, options.python).min(MOST_PYTHON_FRAMES) + 1)
     } else {

@@ -19,7 +19,9 @@ use provider::probe::ProbeKind;
 
 pub use crate::compiler::{Compiler, reads_objects, wants_open_loops};
 use crate::follow::Keeping;
-pub use crate::frames::{finds_python, keeps_stacks, mixes, names_tasks, walks_processes};
+pub use crate::frames::{
+    finds_python, keeps_stacks, mixes, names_tasks, shows_awaiting, walks_processes,
+};
 use crate::maps::{COUNTERS_MAP, program_name};
 pub use crate::options::{Enabled, LowerOptions};
 pub use crate::parts::PART_LENGTH;

@@ -346,6 +346,7 @@ fn call<'a>(
         | Subroutine::Pystr
         | Subroutine::Pytype
         | Subroutine::Pystack
+        | Subroutine::PystackAsync
         | Subroutine::Speculation => return Err(EvalError::NotConstant),
     })
 }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use crate::format::{Format, Piece};
 use crate::names::{builtin_name, subroutine_name};
 use crate::program::{
-    Action, AggFunc, AggId, Clause, DeclaredProvider, Expr, ExprKind, ProbeDesc, Program, Scope,
-    Stmt, StmtKind, Subroutine, UnaryOp, VarId, Variable,
+    ASYNC, Action, AggFunc, AggId, Clause, DeclaredProvider, Expr, ExprKind, ProbeDesc, Program,
+    Scope, Stmt, StmtKind, Subroutine, UnaryOp, VarId, Variable,
 };
 use crate::types::{Int, Struct, Type};
 
@@ -350,6 +350,11 @@ impl Printer<'_> {
                     args.first()
                         .map_or_else(String::new, |path| self.expr(path))
                 )
+            }
+            ExprKind::Call(subroutine @ Subroutine::PystackAsync, args) => {
+                let name = subroutine_name(*subroutine);
+                let separator = if args.is_empty() { "" } else { ", " };
+                format!("{name}({}{separator}{ASYNC})", self.list(args))
             }
             ExprKind::Call(Subroutine::Execargs, _) => "execargs".to_owned(),
             ExprKind::Call(Subroutine::Uregs, args) => format!("uregs[{}]", self.list(args)),

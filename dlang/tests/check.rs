@@ -143,6 +143,9 @@ fn names_must_be_known() {
         ("BEGIN { trace((foo)pid); }", Tag::Syntax, "foo"),
         ("foo_t x; BEGIN { }", Tag::Syntax, "foo_t"),
         ("BEGIN { jstack(0); }", Tag::UstackFrames, "0"),
+        ("BEGIN { pystack(0, ASYNC); }", Tag::UstackFrames, "0"),
+        ("BEGIN { pystack(ASYNC, 5); }", Tag::IdentUndef, "ASYNC"),
+        ("BEGIN { ustack(ASYNC); }", Tag::IdentUndef, "ASYNC"),
         // The libraries that define it are not among the sources here.
         (
             "BEGIN { trace(curpsinfo->x); }",

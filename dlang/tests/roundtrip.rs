@@ -52,6 +52,7 @@ fn assert_round_trip(text: &str) {
 }
 
 const SCRIPTS: &[&str] = &[
+    "BEGIN { pystack(ASYNC); @[pystack(5, ASYNC), jstack(ASYNC), pystack(7, 8, ASYNC)] = count(); jstack(); }",
     "struct s { int a; char b[8]; unsigned f : 3; struct { int in; }; }; struct s x, m[int]; self struct s t; int k[5]; this short n[2];\n\
      BEGIN { x.a = 5; x.b[pid] = 1; m[3].a++; m[3] = x; self->t = m[3]; x.f = 6; x.f += 1; x.f++; k[tid]--; this->n[1] = 2; x.in = 1; \
      this->p = &x.a; *this->p = 3; this->q = &k[0]; this->q[2] += 1; trace(x); trace(x.b); printf(\"%s %d\", x.b, m[1].b[2]); }",

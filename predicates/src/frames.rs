@@ -21,6 +21,7 @@ use crate::emit::{Emit, Emitted, KernelStack, Refusal, imm};
 pub use crate::frame_layout::{ADDRESSES, COUNT, FrameLimits, Frames, MOST_PYTHON_FRAMES, PROCESS};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::process::{CS, USER_MODE};
+use crate::python_frames::stack::Chain;
 use crate::stack::Val;
 use crate::storage::Counter;
 
@@ -67,13 +68,27 @@ impl Emit<'_> {
     }
 
     /// `jstack([frames])`: the number of the stack of the Python functions that the thread is in.
-    pub(crate) fn python_stack(&mut self, wanted: Option<&Expr>, span: Span) -> Emitted<Val> {
+    pub(crate) fn python_stack(
+        &mut self,
+        wanted: Option<&Expr>,
+        chain: Chain,
+        span: Span,
+    ) -> Emitted<Val> {
         let frames = self.frames(span)?;
+        if chain == Chain::Awaits
+            && let Some(python) = &self.machine.python
+        {
+            python.awaiting.as_ref().map_err(|why| Refusal {
+                span,
+                message: format!("pystack(ASYNC): {why}"),
+            })?;
+        }
         let (wanted, marks) = match wanted.and_then(|wanted| self.constant(wanted)) {
             Some(Value::Int(wanted)) => (u32::try_from(wanted).unwrap_or(u32::MAX), false),
             Some(Value::Str(_)) | None => (frames.limits.python, true),
         };
-        self.find_python_frames(frames, (wanted.min(MOST_PYTHON_FRAMES), marks), span)?;
+        let wanted = wanted.min(MOST_PYTHON_FRAMES);
+        self.find_python_frames(frames, (wanted, marks), chain, span)?;
         self.number_of_frames(span)
     }
 

@@ -17,6 +17,7 @@ use crate::asm::Label;
 use crate::emit::{Argument, Emit, Emitted, Fault, Refusal};
 use crate::insn::{Alu, Cond, Helper, Insn, Reg, Size};
 use crate::python_frames::exception::Raised;
+use crate::python_frames::stack::Chain;
 use crate::stack::Val;
 use crate::storage::{Place, own_globals};
 
@@ -83,7 +84,12 @@ impl Emit<'_> {
             ) => self.python_number(*subroutine, args, span),
             ExprKind::Call(Subroutine::Stack, args) => self.kernel_stack(args.first(), span),
             ExprKind::Call(Subroutine::Ustack, args) => self.user_stack(args.first(), span),
-            ExprKind::Call(Subroutine::Pystack, args) => self.python_stack(args.first(), span),
+            ExprKind::Call(Subroutine::Pystack, args) => {
+                self.python_stack(args.first(), Chain::Calls, span)
+            }
+            ExprKind::Call(Subroutine::PystackAsync, args) => {
+                self.python_stack(args.first(), Chain::Awaits, span)
+            }
             ExprKind::Call(subroutine, args) => self.int_subroutine(*subroutine, args, span),
             ExprKind::Comma(first, second) => {
                 self.effect(first)?;

@@ -32,6 +32,7 @@ pub(super) fn python(probe: &Probe) -> Option<Python> {
             .map(|objects| layout(&objects))
             .map_err(str::to_owned),
         task: objects.known().map_err(str::to_owned).and_then(task),
+        awaiting: objects.known().map_err(str::to_owned).and_then(awaiting),
         audit: audit(probe),
         frame: Err(format!(
             "the frame of a Python function is known in function-entry and function-return that are made from the \
@@ -82,6 +83,23 @@ fn task(objects: Objects) -> Result<(), String> {
             objects.version
         )),
     }
+}
+
+/// Whether it can be had by whom a Python's tasks are awaited.
+fn awaiting(objects: Objects) -> Result<(), String> {
+    if !objects.version.keeps_who_awaits() {
+        return Err(format!(
+            "asyncio keeps by whom a task is awaited from Python 3.14 on, and this is {}",
+            objects.version
+        ));
+    }
+    if objects.is_free_threaded() {
+        return Err(format!(
+            "in a free-threaded build, as this {} is one, other threads change by whom a task is awaited meanwhile",
+            objects.version
+        ));
+    }
+    Ok(())
 }
 
 /// The argument that is an audit event's tuple.

@@ -9,7 +9,7 @@ use super::variable::may_be_ours;
 use crate::ast::{self, Name};
 use crate::diag::{Diagnostic, Span};
 use crate::names::{self, ActionName, Kind, Parameter, Prototype, Takes};
-use crate::program::{Expr, ExprKind, Scope, Subroutine};
+use crate::program::{ASYNC, Expr, ExprKind, Scope, Subroutine};
 use crate::tags::Tag;
 use crate::types::Type;
 
@@ -20,11 +20,22 @@ impl Checker<'_> {
         let Some(kind) = names::function(function) else {
             return self.unknown_function(name);
         };
+        let (args, awaits) = match (kind, args.split_last()) {
+            (Kind::Subroutine(_, Ok(Subroutine::Pystack)), Some((last, before))) if matches!(&last.kind, ast::ExprKind::Ident(word) if word == ASYNC) => {
+                (before, true)
+            }
+            _without_it => (args, false),
+        };
         if let Some(prototype) = kind.prototype() {
             self.count_arguments(function, args.len(), prototype, span)?;
         }
         match kind {
             Kind::Subroutine(prototype, Ok(subroutine)) => {
+                let subroutine = if awaits {
+                    &Subroutine::PystackAsync
+                } else {
+                    subroutine
+                };
                 let mut checked = Vec::with_capacity(args.len());
                 for (n, (arg, parameter)) in args.iter().zip(prototype.parameters).enumerate() {
                     checked.push(self.argument(function, n + 1, arg, *parameter)?);

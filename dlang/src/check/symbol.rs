@@ -76,7 +76,10 @@ impl Checker<'_> {
     pub(super) fn stack_arguments(&mut self, subroutine: Subroutine, args: &[Expr]) -> Checked<()> {
         let tag = if subroutine == Subroutine::Stack {
             Tag::StackSize
-        } else if matches!(subroutine, Subroutine::Ustack | Subroutine::Pystack) {
+        } else if matches!(
+            subroutine,
+            Subroutine::Ustack | Subroutine::Pystack | Subroutine::PystackAsync
+        ) {
             Tag::UstackFrames
         } else {
             return Ok(());

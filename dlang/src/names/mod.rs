@@ -144,7 +144,7 @@ pub const fn subroutine_name(subroutine: Subroutine) -> &'static str {
         Subroutine::Speculation => "speculation",
         Subroutine::Stack => "stack",
         Subroutine::Ustack => "ustack",
-        Subroutine::Pystack => "jstack",
+        Subroutine::Pystack | Subroutine::PystackAsync => "jstack",
         Subroutine::Strchr => "strchr",
         Subroutine::Strjoin => "strjoin",
         Subroutine::Strlen => "strlen",

@@ -182,6 +182,8 @@ pub enum Subroutine {
     Pytype,
     /// `jstack([uint32_t frames[, uint32_t strsize]])`, `pystack`: the Python functions that the thread is in.
     Pystack,
+    /// The same with `ASYNC` behind its arguments: and behind the coroutine of an asyncio task, those that wait for it.
+    PystackAsync,
     /// `string json(const char *, const char *)`: the part of a JSON text that a path leads to.
     Json,
     /// `inet_ntoa` of the four bytes that the argument has in memory.
@@ -191,6 +193,9 @@ pub enum Subroutine {
     /// `link_ntop` of the bytes that the arguments have in memory, each in the size of its type.
     LinkNtop,
 }
+
+/// The last argument of `pystack()` that asks for those that wait for a task, too.
+pub const ASYNC: &str = "ASYNC";
 
 impl Subroutine {
     /// Whether its value may be the null string, for "there is none".
@@ -231,7 +236,8 @@ impl Subroutine {
             | Self::Pystr
             | Self::Pytype
             | Self::Ustack
-            | Self::Pystack => false,
+            | Self::Pystack
+            | Self::PystackAsync => false,
             Self::Basename
             | Self::Dirname
             | Self::Strlen

@@ -11,7 +11,7 @@ mod statement;
 mod variable;
 
 pub use self::expr::{BinaryOp, Expr, ExprKind, LogicOp, UnaryOp};
-pub use self::function::{Builtin, Subroutine};
+pub use self::function::{ASYNC, Builtin, Subroutine};
 pub use self::statement::{Action, Stmt, StmtKind};
 pub use self::variable::{AggFunc, AggId, Aggregation, Scope, VarId, Variable};
 use crate::diag::{Diagnostic, Span};

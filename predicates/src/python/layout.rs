@@ -13,6 +13,8 @@ pub struct Python {
     pub audit: Result<u8, String>,
     /// Whether the name of a running asyncio task can be had; or why not.
     pub task: Result<(), String>,
+    /// Whether it can be had by whom tasks are awaited; or why not.
+    pub awaiting: Result<(), String>,
     /// The slot with the address of the frame of the function that fires; or why there is none.
     pub frame: Result<i16, String>,
     /// The slot with what that function returns; or why there is none.

@@ -14,6 +14,7 @@
 //!
 //! All reads are of the traced program's own memory. Every loop has an end of its own, whatever is there.
 
+mod awaiting;
 mod code;
 pub(crate) mod dict;
 pub(crate) mod exception;
@@ -22,7 +23,7 @@ mod lines;
 mod mixed;
 mod module;
 mod names;
-mod stack;
+pub(crate) mod stack;
 mod task;
 mod thread;
 mod vars;

@@ -12,16 +12,26 @@ use crate::insn::{Alu, Cond, Helper, Reg, Size};
 use crate::python_layout::{PythonFrames, PythonText, area};
 use crate::storage::Counter;
 
+/// Whose frames are in a stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Chain {
+    /// Those of functions, each called by the next.
+    Calls,
+    /// The same, and behind the coroutine of a task those that wait for it.
+    Awaits,
+}
+
 /// How many frames are looked at: a chain may be a trap, made to keep us busy.
 const MOST_VISITED: i32 = 1 << 15;
 
 impl Emit<'_> {
-    /// Puts the Python functions that the thread is in, up to `wanted` of them, in the scratch. If `marks`, a word
-    /// behind them says that there are more.
+    /// Puts the Python functions that the thread is in, up to `wanted` of them, in the scratch, with those that wait for the
+    /// task that it runs if `chain` says so. If `marks`, a word behind them says that there are more.
     pub(crate) fn find_python_frames(
         &mut self,
         frames: Frames,
         (wanted, marks): (u32, bool),
+        chain: Chain,
         span: Span,
     ) -> Emitted<()> {
         let python = self.python_frames(span)?;
@@ -48,6 +58,9 @@ impl Emit<'_> {
             Reading::Alone
         };
         self.start_python_walk(python, s, none, span)?;
+        if chain == Chain::Awaits {
+            self.list_awaiting(python, s);
+        }
 
         self.asm.bind(again);
         if !marks {
@@ -57,7 +70,13 @@ impl Emit<'_> {
         enough(self, if marks { more } else { out });
         self.add_word(frames.addresses(), count, Reg::R0);
         self.asm.bind(skip);
-        self.go_to_python_caller(python, s);
+        match chain {
+            Chain::Calls => self.go_to_python_caller(python, s),
+            Chain::Awaits => self.go_to_awaiting(python, s, out, &|e| {
+                enough(e, if marks { more } else { out });
+                e.add_word(frames.addresses(), count, Reg::R0);
+            }),
+        }
         self.asm.jump(again);
         self.asm.bind(cut);
         self.count(Counter::PythonCuts, span)?;

@@ -149,9 +149,14 @@ const FIRST_OF_ITS_OWN: u32 = 0x120;
 /// What the file says itself: behind seven words on tasks and two on interpreters, of thread states their size, the
 /// running loop and the running task.
 fn published(image: &Image<'_>) -> Option<u32> {
+    u32::try_from(*published_words(image)?.get(RUNNING_TASK)?).ok()
+}
+
+/// What a file with asyncio's own C code in it says of that.
+pub(super) fn published_words(image: &Image<'_>) -> Option<Vec<u64>> {
     let (_, bytes) = image.section(".AsyncioDebug")?;
-    let word = bytes.as_chunks::<8>().0.get(RUNNING_TASK)?;
-    u32::try_from(u64::from_le_bytes(*word)).ok()
+    let words = bytes.as_chunks::<8>().0.iter();
+    Some(words.map(|word| u64::from_le_bytes(*word)).collect())
 }
 
 /// Which word of `.AsyncioDebug` it is.

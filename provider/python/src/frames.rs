@@ -33,6 +33,7 @@ use std::ops::RangeInclusive;
 use iced_x86::{Code, Instruction, Mnemonic, OpKind, Register as R};
 
 use super::asyncio::{RunningTask, running_task};
+use super::awaiting::{Awaiting, awaiting};
 use super::code::{decode, straight};
 use super::headers::offsets_of;
 use super::identify::{identify_soon, may_be_python};
@@ -63,6 +64,8 @@ pub struct Frames {
     pub objects: Option<Objects>,
     /// How the asyncio task is found that a thread is running; `None` if that is not known.
     pub task: Option<RunningTask>,
+    /// How it is found who waits for a task; `None` if that is not known.
+    pub awaiting: Option<Awaiting>,
 }
 
 /// The way to a thread's state, and from there to its current frame.
@@ -152,6 +155,7 @@ pub(super) fn of_image(image: &Image<'_>) -> Result<Frames, Refusal> {
         code_type: code_type.ok_or_else(|| unknown("PyCode_Type"))?.address,
         objects: objects::of_image(image, version, free_threaded).ok(),
         task: running_task(image, version, offsets.string.length),
+        awaiting: published.and_then(|published| awaiting(image, version, published, &offsets)),
     })
 }
 

@@ -13,6 +13,7 @@
 mod analyse;
 mod asyncio;
 mod audit;
+mod awaiting;
 mod build;
 pub mod cache;
 mod calls;
@@ -55,6 +56,7 @@ mod vote;
 pub use self::analyse::analyse;
 pub use self::asyncio::{RunningLoop, RunningTask};
 pub use self::audit::{AuditSite, Audits};
+pub use self::awaiting::Awaiting;
 pub use self::build::{Build, Method, Place};
 pub use self::caught::{Caught, CaughtSite};
 pub use self::code::Emulated;

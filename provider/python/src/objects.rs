@@ -68,6 +68,14 @@ pub struct Objects {
     pub task_name: Option<u16>,
 }
 
+impl Objects {
+    /// Whether it is a build without the global lock.
+    #[must_use]
+    pub fn is_free_threaded(&self) -> bool {
+        self.header > WITH_LOCK
+    }
+}
+
 /// Where a function's arguments and variables are, and their names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VariableOffsets {
@@ -344,7 +352,7 @@ const DIGIT: u64 = 4;
 fn check(image: &Image<'_>, objects: &Objects) -> Result<(), NoObjects> {
     let header = u64::from(objects.header);
     let string = u64::from(objects.string.wide_data) + 8;
-    let free_threaded = objects.header > WITH_LOCK;
+    let free_threaded = objects.is_free_threaded();
     // What classes have behind the keys is not known of builds without the lock.
     let class =
         (!free_threaded).then(|| ("type", "PyType_Type", size_of_type(objects.version.minor)));

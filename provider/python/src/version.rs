@@ -22,6 +22,12 @@ impl Version {
         self.minor >= 8
     }
 
+    /// Whether asyncio keeps by whom tasks are awaited.
+    #[must_use]
+    pub fn keeps_who_awaits(self) -> bool {
+        self.minor >= 14
+    }
+
     /// From `PY_VERSION_HEX`.
     pub(super) fn from_hex(hex: u32) -> Self {
         let [_, micro, minor, major] = hex.to_le_bytes();

@@ -11,6 +11,7 @@ use python_analysis::{
 };
 use unwind::python::{EvalCalls, Fact, Facts, NO_FIELD, WINDOW};
 
+use super::pythons::OfTasks;
 use crate::python_objects::layout;
 use crate::usdt::elf::Contents;
 use crate::usdt::loads::CodeLoads;
@@ -37,10 +38,23 @@ impl Interpreter {
         self.frames.as_ref().err()
     }
 
-    /// Its version, if the asyncio task that a thread is running is not found in it.
-    pub(super) fn without_tasks(&self) -> Option<Version> {
+    /// Its version, and why, if it lacks what a program asks of its tasks.
+    pub(super) fn lacks(&self, of_tasks: OfTasks) -> Option<(Version, &'static str)> {
         let frames = self.frames.as_ref().ok()?;
-        frames.task.is_none().then_some(frames.version)
+        let version = frames.version;
+        let why = match of_tasks {
+            OfTasks::Name if frames.task.is_some() => return None,
+            OfTasks::Name if !version.has_task_names() => "tasks have names from Python 3.8 on",
+            OfTasks::Awaiting if frames.awaiting.is_some() => return None,
+            OfTasks::Awaiting if !version.keeps_who_awaits() => {
+                "asyncio keeps by whom a task is awaited from Python 3.14 on"
+            }
+            OfTasks::Awaiting if frames.free_threaded => {
+                "other threads of this free-threaded build change by whom a task is awaited meanwhile"
+            }
+            OfTasks::Name | OfTasks::Awaiting => "its code is not as expected",
+        };
+        Some((version, why))
     }
 
     /// The facts of a process that has the part of the file from `offset` on at `start`; `None` if nothing of it is
@@ -97,6 +111,21 @@ fn facts(frames: &Frames, base: u64) -> Facts {
             set(Fact::InterpreterId, interpreter_id.into());
         }
         None => {}
+    }
+    // They are told from others by their types, which objects have.
+    if let Some(awaiting) = frames.awaiting.filter(|_| frames.objects.is_some()) {
+        set(Fact::AwaitedBy, awaiting.awaited_by.into());
+        set(Fact::TaskCoroutine, awaiting.coroutine.into());
+        set(Fact::CoroutineFrame, awaiting.frame.into());
+        set(Fact::Awaiting, awaiting.state.into());
+        set(Fact::StackPointer, awaiting.stack_pointer.into());
+        set(Fact::AwaitedBehind, awaiting.awaited_behind.into());
+        for (fact, linked) in [
+            (Fact::CoroutineType, awaiting.coroutine_type),
+            (Fact::GeneratorType, awaiting.generator_type),
+        ] {
+            set(fact, base.wrapping_add(linked));
+        }
     }
     set(Fact::Frame, threads.frame.into());
     let within = threads.frame_within.map_or(NO_FIELD, u64::from);
@@ -237,6 +266,7 @@ mod tests {
                 code_type: 0x20,
                 objects: objects_of(version, free_threaded),
                 task: None,
+                awaiting: None,
             };
             let facts = facts(&frames, 0x1000);
             let of = |fact: Fact| facts.words[fact as usize];

@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use self::kernel::KernelSymbols;
 use self::mapping::Mapping;
-pub use self::pythons::Pythons;
+pub use self::pythons::{OfTasks, Pythons};
 use self::spaces::Spaces;
 pub use self::symbol::{Function, Symbol};
 pub use self::tables::{NoRoom, Tables};

@@ -17,15 +17,24 @@ pub struct Pythons {
     known: HashSet<u32>,
     /// Told of an interpreter in which no frames are found: a process that has it, its file, and why.
     on_refusal: Box<OnRefusal>,
-    /// Told of an interpreter in which a thread's running asyncio task is not found: a process that has it, its file,
-    /// and its version.
-    on_no_task: Option<Box<OnNoTask>>,
-    /// The files that were told.
-    refused: HashSet<Arc<str>>,
+    /// What the program asks of tasks, and who is told of an interpreter that lacks it: a process that has it, its file, its
+    /// version, and why.
+    of_tasks: Vec<(OfTasks, Box<OnLack>)>,
+    /// The files that were told, of which no frames are known, or of whose tasks something is not.
+    refused: HashSet<(Option<OfTasks>, Arc<str>)>,
+}
+
+/// What a program may ask of asyncio's tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OfTasks {
+    /// Which one a thread is running, and its name.
+    Name,
+    /// Which coroutines wait for it.
+    Awaiting,
 }
 
 type OnRefusal = dyn Fn(u32, &str, &Refusal) + Send;
-type OnNoTask = dyn Fn(u32, &str, Version) -> bool + Send;
+type OnLack = dyn Fn(u32, &str, Version, &str) -> bool + Send;
 
 impl fmt::Debug for Pythons {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -48,16 +57,16 @@ impl Pythons {
             facts,
             known: HashSet::new(),
             on_refusal,
-            on_no_task: None,
+            of_tasks: Vec::new(),
             refused: HashSet::new(),
         }
     }
 
-    /// Calls `on_no_task` once for each file with an interpreter in which the asyncio task that a thread is running is
-    /// not found, or has no name; again, until it answers that the process matters.
+    /// Calls `on_lack` once for each file with an interpreter in which this is not known of tasks; again, until it answers
+    /// that the process matters.
     #[must_use]
-    pub fn tell_of_tasks(mut self, on_no_task: Box<OnNoTask>) -> Self {
-        self.on_no_task = Some(on_no_task);
+    pub fn tell_of_tasks(mut self, asked: OfTasks, on_lack: Box<OnLack>) -> Self {
+        self.of_tasks.push((asked, on_lack));
         self
     }
 
@@ -71,7 +80,7 @@ impl Pythons {
                 continue;
             };
             if let Some(why) = interpreter.refusal() {
-                if self.refused.insert(Arc::clone(&mapping.file.name)) {
+                if self.refused.insert((None, Arc::clone(&mapping.file.name))) {
                     (self.on_refusal)(pid, &mapping.file.name, why);
                 }
                 continue;
@@ -82,12 +91,14 @@ impl Pythons {
                 self.facts.update(&key, &facts.bytes()).is_ok()
             });
             if told {
-                if let Some(version) = interpreter.without_tasks()
-                    && let Some(tell) = &self.on_no_task
-                    && !self.refused.contains(&mapping.file.name)
-                    && tell(pid, &mapping.file.name, version)
-                {
-                    self.refused.insert(Arc::clone(&mapping.file.name));
+                for (asked, tell) in &self.of_tasks {
+                    let file = (Some(*asked), Arc::clone(&mapping.file.name));
+                    if let Some((version, why)) = interpreter.lacks(*asked)
+                        && !self.refused.contains(&file)
+                        && tell(pid, &file.1, version, why)
+                    {
+                        self.refused.insert(file);
+                    }
                 }
                 self.known.insert(pid);
             }

@@ -132,6 +132,23 @@ pub enum Fact {
     Modules,
     /// In an interpreter: its number, which no other of its process has.
     InterpreterId,
+    /// In a task or future of asyncio's C code, 3.14 on: by whom it is awaited; 0 if that is not known, nor what follows up
+    /// to [`Fact::GeneratorType`].
+    AwaitedBy,
+    /// In such a task: its coroutine.
+    TaskCoroutine,
+    /// In a coroutine: its frame, and, five bytes before, its state.
+    CoroutineFrame,
+    /// That state in an `await` of another one.
+    Awaiting,
+    /// In a frame: the address behind its stack.
+    StackPointer,
+    /// How far before that is what the coroutine awaits.
+    AwaitedBehind,
+    /// `PyCoro_Type` and `PyGen_Type`.
+    CoroutineType,
+    /// See [`Fact::CoroutineType`].
+    GeneratorType,
     /// How the calls of the interpreter's function are told from each other on the stack of C: an [`EvalCalls`].
     EvalCalls,
     /// In a frame, where that is [`EvalCalls::Structs`]: a byte that is not 0 in the outermost one of each call; else
