@@ -15,7 +15,7 @@ use predicates::asm::OpenLoops;
 use predicates::storage::TaskFields;
 use provider::catalog::Catalog;
 use provider::features::{self, KernelFeatures};
-use provider::probe::ProbeKind;
+use provider::probe::{KernelHook, ProbeKind, TraceEvent};
 
 use crate::buffers::aggregated_bytes;
 use crate::compile::Parsed;
@@ -25,6 +25,10 @@ use crate::options::Options;
 
 /// Which kinds of probes a program means, as far as the code depends on it.
 #[derive(Clone, Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a question of its own"
+)]
 pub(crate) struct Meant {
     /// Whether probes in files may be meant, found now or later.
     pub(crate) files: bool,
@@ -32,6 +36,8 @@ pub(crate) struct Meant {
     pub(crate) calls: bool,
     /// Whether the kernel's tracepoints or functions are, which may fire in the middle of other probes' clauses.
     pub(crate) kernel: bool,
+    /// Whether the end of waiting for a lock of the kernel is, where the thread has it.
+    pub(crate) locks: bool,
     /// The clauses of the text, by number, with probes that fire where interrupts may be off: timers and the kernel's.
     pub(crate) in_interrupts: HashSet<usize>,
 }
@@ -44,6 +50,7 @@ impl Meant {
             files: means_files(parsed, catalog),
             calls: probes().any(|probe| matches!(probe.kind, ProbeKind::SystemCall(_))),
             kernel: probes().any(|probe| matches!(probe.kind, ProbeKind::Kernel(_))),
+            locks: probes().any(|probe| ends_waiting(&probe.kind)),
             in_interrupts: matches
                 .iter()
                 .filter(|found| {
@@ -55,6 +62,19 @@ impl Meant {
                 .map(|found| found.spec.0)
                 .collect(),
         }
+    }
+}
+
+/// Whether a probe of this kind fires where waiting for a lock of the kernel has ended.
+fn ends_waiting(kind: &ProbeKind) -> bool {
+    let ProbeKind::Kernel(hook) = kind else {
+        return false;
+    };
+    match hook {
+        KernelHook::Tracepoint(name) | KernelHook::Event(TraceEvent { name, .. }) => {
+            &**name == "contention_end"
+        }
+        KernelHook::Function(..) | KernelHook::Symbol(..) => false,
     }
 }
 
@@ -118,6 +138,7 @@ pub(crate) fn code_options(
             ..FrameOptions::default()
         },
         cpu: options.cpu,
+        in_locks: meant.locks,
         nests: meant.kernel,
     }
 }

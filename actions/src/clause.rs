@@ -4,19 +4,16 @@ use dlang::diag::Span;
 use dlang::program::{Action, Clause, Expr, ExprKind, Stmt, StmtKind};
 use predicates::asm::{Label, MapRef};
 use predicates::emit::{Emit, Emitted, Refusal};
-use predicates::insn::{Alu, Cond, Helper, Reg, Size};
+use predicates::insn::{Alu, Helper, Reg, Size};
 use predicates::part::Slot;
 use predicates::scratch::allocates;
 use predicates::stack::Val;
-use predicates::storage::{Counter, TupleMaps, own_globals};
+use predicates::storage::{TupleMaps, own_globals};
 
 use crate::agg::emit_aggregate;
 use crate::plan::{RecordPlan, Step, each_clause_expr};
 use crate::record::Field;
-
-/// `BPF_RB_NO_WAKEUP`: the consumer comes by itself. Waking it for each record costs the traced
-/// thread more than everything else in a hit.
-const NO_WAKEUP: i64 = 1;
+use crate::ring::send;
 
 /// The largest record that is built on the stack, which saves finding the thread's scratch.
 const STACK_RECORD: u32 = 128;
@@ -438,18 +435,6 @@ impl<'p> Record<'p> {
                 .give_buffer(offset, to_i16(self.plan.layout.fixed));
         }
     }
-}
-
-/// Puts the `r3` bytes at `r2` in the ring, or counts a drop.
-pub(crate) fn send(emit: &mut Emit<'_>, ring: MapRef, span: Span) -> Emitted<()> {
-    let sent = emit.asm.label();
-    emit.asm.map(Reg::R1, ring);
-    emit.asm.mov_imm(Reg::R4, NO_WAKEUP);
-    emit.asm.call(Helper::RingbufOutput);
-    emit.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, sent);
-    emit.count(Counter::Drops, span)?;
-    emit.asm.bind(sent);
-    Ok(())
 }
 
 /// Stack slots that hold a fault while it is reported: what ERROR's `arg1` to `arg5` are.

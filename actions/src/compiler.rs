@@ -18,6 +18,7 @@ use predicates::unwind::UnwindMaps;
 use provider::object::{MapId, MapSpec};
 use provider::probe::Probe;
 
+use crate::contention;
 use crate::exit::exits;
 use crate::flow::{flow_name, flow_of};
 use crate::follow::followed_map;
@@ -211,6 +212,12 @@ impl Compiler {
             maps.expect("each array has maps")
         });
         storage.python_names = frames::python_names(&program);
+        storage.in_locks = options.in_locks;
+        storage.contentions = contention::is_needed(&program).then(|| {
+            own_maps.push(contention::contentions_map());
+            next_map += 1;
+            MapRef(next_map - 1)
+        });
         let followed = options.follow.map(|_| {
             own_maps.push(followed_map());
             next_map += 1;

@@ -11,13 +11,14 @@ use dlang::program::{Action, Builtin, Expr, ExprKind, Program, StmtKind, Subrout
 use predicates::asm::{Code, MapRef};
 use predicates::emit::{Refusal, Rodata};
 use predicates::part::PartMaps;
-use predicates::storage::{COUNTERS, has_process};
+use predicates::storage::{COUNTER_BYTES, has_process};
 use provider::object::{
     self, Attachment, Called, Context, MapId, MapKind, MapSpec, ProgramId, Relocation, Target,
 };
 use provider::probe::ProbeKind;
 
 pub use crate::compiler::{Compiler, reads_objects, wants_open_loops};
+use crate::contention;
 use crate::follow::Keeping;
 pub use crate::frames::{
     finds_python, keeps_stacks, mixes, names_tasks, shows_awaiting, walks_processes,
@@ -143,6 +144,9 @@ impl Compiler {
         }
         if first && uses(&self.program, Builtin::Vtimestamp) {
             self.keep_time(&mut object);
+        }
+        if first && let Some(contentions) = self.storage.contentions {
+            keep_contentions(&mut object, contentions);
         }
         if first {
             self.keep_followed(&mut object);
@@ -323,9 +327,22 @@ impl Compiler {
             MapSpec::new("globals", MapKind::Array, 4, self.storage.globals_size, 1),
             MapSpec::new("thread", MapKind::TaskStorage, 4, state_size, 0),
             MapSpec::new("timer_scratch", MapKind::PerCpuArray, 4, timer_scratch, 1),
-            MapSpec::new("counters", MapKind::PerCpuArray, 4, COUNTERS * 8, 1),
+            MapSpec::new("counters", MapKind::PerCpuArray, 4, COUNTER_BYTES, 1),
             MapSpec::new("switches", MapKind::PerCpuArray, 4, 8, 1),
         ]
+    }
+}
+
+/// Adds the programs that keep who waits for locks, behind those that read it.
+fn keep_contentions(object: &mut Object, contentions: MapRef) {
+    let begin = contention::begin_program(contentions, COUNTERS_MAP);
+    let end = contention::end_program(contentions);
+    for (code, name, tracepoint) in [
+        (begin, "wait_begin", "contention_begin"),
+        (end, "wait_end", "contention_end"),
+    ] {
+        let attachment = on_tracepoint(object, code, name, tracepoint);
+        object.attachments.push(attachment);
     }
 }
 
@@ -427,7 +444,7 @@ pub fn shows_processes(program: &Program) -> bool {
     found
 }
 
-fn any_expr(program: &Program, which: &dyn Fn(&Expr) -> bool) -> bool {
+pub(crate) fn any_expr(program: &Program, which: &dyn Fn(&Expr) -> bool) -> bool {
     fn any(expr: &Expr, which: &dyn Fn(&Expr) -> bool) -> bool {
         which(expr)
             || expr

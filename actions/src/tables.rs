@@ -387,6 +387,7 @@ mod tests {
             frames: crate::frames::FrameOptions::default(),
             follow: None,
             cpu: None,
+            in_locks: false,
             nests: false,
         };
         let source = Source {

@@ -54,6 +54,7 @@ impl Following {
             grows: true,
             frames: actions::frames::FrameOptions::default(),
             cpu: None,
+            in_locks: false,
             nests: false,
             follow: Some(FollowFields {
                 tgid: btf.member_offset("task_struct", "tgid").unwrap(),

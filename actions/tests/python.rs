@@ -199,6 +199,7 @@ fn compile(
         grows: false,
         frames: actions::frames::FrameOptions::default(),
         cpu: None,
+        in_locks: false,
         nests: false,
         follow: matches!(scope, Scope::Tree(_)).then_some(FollowFields {
             tgid: 8,

@@ -332,6 +332,7 @@ fn call<'a>(
         | Subroutine::Execargs
         | Subroutine::Uregs
         | Subroutine::Progenyof
+        | Subroutine::Contention
         | Subroutine::Stack
         | Subroutine::Ustack
         | Subroutine::Pyarg

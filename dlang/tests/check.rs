@@ -134,6 +134,7 @@ fn names_must_be_known() {
         ),
         ("BEGIN { x += 1; }", Tag::VarUndef, "x"),
         ("BEGIN { nosuch(); }", Tag::FuncUndef, "nosuch"),
+        ("BEGIN { contention(0, 1); }", Tag::FuncUndef, "contention"), // of dependent probes only
         ("BEGIN { @a = foo(); }", Tag::FuncUndef, "foo"),
         ("BEGIN { pid(); }", Tag::FuncIdkind, "pid"),
         ("BEGIN { trace(basename); }", Tag::IdentBadref, "basename"),

@@ -3,6 +3,7 @@
 mod address;
 pub mod asm;
 mod constant;
+pub mod contention;
 mod directories;
 pub mod emit;
 mod fetch;

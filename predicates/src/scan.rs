@@ -87,6 +87,7 @@ impl Emit<'_> {
             (Subroutine::Strtoll, [of, base @ ..]) => self.strtoll(of, base.first(), span),
             (Subroutine::Rand, []) => self.rand(span),
             (Subroutine::Progenyof, [pid]) => self.progenyof(pid, span),
+            (Subroutine::Contention, [lock, part]) => self.contention(lock, part, span),
             (Subroutine::Getmajor | Subroutine::Getminor, [of]) => {
                 self.device_part(subroutine, of, span)
             }

@@ -216,6 +216,10 @@ pub struct Storage {
     /// Per-CPU: when this CPU last changed threads, in monotonic nanoseconds; kept by a program
     /// on `sched_switch` while `vtimestamp` is in use.
     pub switches: MapRef,
+    /// Who waits for locks of the kernel, if the program asks for it: see [`crate::contention`].
+    pub contentions: Option<MapRef>,
+    /// Whether there are probes where a thread may hold a lock of eBPF's own: where waiting for one ends.
+    pub in_locks: bool,
     /// How the kernel has loops without a bound, if it has any.
     pub open_loops: Option<OpenLoops>,
     /// How many loops over strings the verifier is to follow turn by turn all the same; see [`crate::join`].
@@ -320,7 +324,15 @@ pub enum Counter {
 }
 
 /// Number of [`Counter`]s.
-pub const COUNTERS: u32 = 14;
+pub const COUNTERS: u32 = HOW_MANY as u32;
+
+const HOW_MANY: u16 = 14;
+
+/// Where a CPU's word is, behind its counters, that says that a record is being sent.
+pub const SENDING: i16 = 8 * HOW_MANY.cast_signed();
+
+/// Bytes of a CPU's counters and of that word.
+pub const COUNTER_BYTES: u32 = 8 * COUNTERS + 8;
 
 /// The most names of Python variables that are told if no function has them.
 pub const PYTHON_NAMES: u32 = 64;
@@ -510,6 +522,8 @@ impl Storage {
             rodata: maps.rodata,
             counters: maps.counters,
             switches: maps.switches,
+            contentions: None,
+            in_locks: false,
             open_loops: sizes.open_loops,
             closed_loops: sizes.closed_loops,
             nests: sizes.nests,

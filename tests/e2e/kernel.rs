@@ -140,3 +140,70 @@ fn who_waits_for_a_disk_goes_on() {
     assert_eq!((first, second), ("goes on", "waits"));
     assert_eq!(done, waits);
 }
+
+#[test]
+fn who_waits_for_a_mutex_has_waited_as_long_as_it_has() {
+    // A pipe's ends share a mutex. What lies between the two tracepoints is all that was waited.
+    const TEXT: &str = r#"
+        BEGIN { @parts = sum(0); @all = sum(0); @ends = count(); @other = sum(0); }
+        rawtp:lock::contention_begin
+        /(arg1 & 32) && self->lock != arg0/
+        {
+            self->lock = arg0;
+            self->since = timestamp;
+        }
+        lockstat:::adaptive-block,
+        lockstat:::adaptive-spin
+        /self->lock == arg0/
+        {
+            @parts = sum(arg1);
+            @other = sum((uint64_t)args[0] != arg0);
+        }
+        rawtp:lock::contention_end
+        /self->lock == arg0/
+        {
+            @all = sum(timestamp - self->since);
+            @ends = count();
+        }
+        rawtp:lock::contention_end { self->lock = 0; }
+        END { printa("%@d %@d %@d %@d", @parts, @all, @ends, @other); }
+    "#;
+    const LOAD: &str = "{ for i in 1 2 3 4; do dd if=/dev/zero bs=4k count=20000 status=none & done; wait; } | \
+                        dd of=/dev/null bs=64k status=none";
+    if !can_trace_python() {
+        return;
+    }
+    if !run(rdtrace(["-ln", "lockstat:::adaptive-spin"]))
+        .stdout
+        .contains("adaptive-spin")
+    {
+        skipped("needs tracepoints of waiting for locks (Linux 5.19)");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let script = directory.path().join("load.sh");
+    std::fs::write(&script, LOAD).unwrap();
+    let command = format!("sh {}", script.display());
+    let output = run(rdtrace(["-qn", TEXT, "-c", &command]));
+    let numbers = output.stdout.split_whitespace();
+    let numbers: Vec<u64> = numbers.map(|number| number.parse().unwrap()).collect();
+    let [parts, all, ends, other] = numbers[..] else {
+        panic!("{output:?}");
+    };
+    assert_eq!(other, 0, "{output:?}");
+    // One processor lets nobody wait.
+    if ends > 100 {
+        assert!(parts <= all && parts > all / 2, "{parts} of {all}");
+    }
+}
+
+#[test]
+fn locks_that_ebpf_takes_itself_have_no_probes() {
+    if !can_trace_python() {
+        return;
+    }
+    for probe in ["spin-acquire", "spin-release"] {
+        let refused = run(rdtrace(["-n", &format!("lockstat:::{probe}")])).failure(1);
+        assert!(refused.contains("eBPF's maps and buffers"), "{refused}");
+    }
+}

@@ -94,6 +94,7 @@ pub(crate) fn verify_in_parts(text: &str, part_length: usize) -> Verdict {
         follow: None,
         grows: false,
         frames: actions::frames::FrameOptions::default(),
+        in_locks: text.len() % 5 == 1,
         cpu: (text.len() % 3 == 1).then_some(0),
         nests: text.len() % 2 == 1,
     };

@@ -17,7 +17,12 @@ impl Checker<'_> {
     /// A call whose value is wanted.
     pub(super) fn call(&mut self, name: &Name, args: &[ast::Expr], span: Span) -> Checked<Expr> {
         let function = name.text.as_str();
-        let Some(kind) = names::function(function) else {
+        let kind = if self.is_beneath() {
+            names::function_beneath(function)
+        } else {
+            names::function(function)
+        };
+        let Some(kind) = kind else {
             return self.unknown_function(name);
         };
         let (args, awaits) = match (kind, args.split_last()) {

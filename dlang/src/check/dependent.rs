@@ -199,6 +199,12 @@ impl Checker<'_> {
         Ok(checked?.placed_at(span))
     }
 
+    /// Whether what is checked is the definition of a dependent probe.
+    pub(super) fn is_beneath(&self) -> bool {
+        let probes = self.clause_probes.as_ref();
+        probes.is_some_and(|probes| probes.beneath)
+    }
+
     fn set_beneath(&mut self, beneath: bool) {
         if let Some(probes) = &mut self.clause_probes {
             probes.beneath = beneath;

@@ -37,6 +37,12 @@ pub(crate) fn function(name: &str) -> Option<&'static Kind> {
         .filter(|kind| kind.prototype().is_some())
 }
 
+/// The same in the definition of a dependent probe, which has functions of its own.
+pub(crate) fn function_beneath(name: &str) -> Option<&'static Kind> {
+    let own = table::BENEATH.iter().find(|row| row.name == name);
+    own.map(|row| &row.kind).or_else(|| function(name))
+}
+
 /// Whether this is the name of an action.
 pub(crate) fn is_action(name: &str) -> bool {
     matches!(function(name), Some(Kind::Action(..)))
@@ -109,6 +115,7 @@ pub const fn subroutine_name(subroutine: Subroutine) -> &'static str {
         Subroutine::Basename => "basename",
         Subroutine::Bcopy => "bcopy",
         Subroutine::Cleanpath => "cleanpath",
+        Subroutine::Contention => "contention",
         Subroutine::Copyin => "copyin",
         Subroutine::Copyinstr => "copyinstr",
         Subroutine::Copyinto => "copyinto",

@@ -184,6 +184,14 @@ pub const TABLE: &[Name] = &[
     unsupported_variable("zonename", STRING, NO_ZONES),
 ];
 
+/// The names that only definitions of dependent probes know.
+pub(super) const BENEATH: &[Name] = &[subroutine(
+    "contention",
+    UINT64,
+    &[ADDRESS, parameter(Takes::Constant(0, 2), "int")],
+    Ok(Subroutine::Contention),
+)];
+
 // Types of variables and values.
 const STRING: ValueType = ValueType::String;
 const INT: ValueType = ValueType::Int(Int::I32);

@@ -186,6 +186,10 @@ pub enum Subroutine {
     PystackAsync,
     /// `string json(const char *, const char *)`: the part of a JSON text that a path leads to.
     Json,
+    /// `uint64_t contention(uintptr_t lock, int part)`: how the thread has waited for a lock of the kernel whose
+    /// contention ends. Part 0 are the flags of how it waited last, 1 the nanoseconds that it spun, 2 those that it slept.
+    /// Only the definitions of dependent probes have it.
+    Contention,
     /// `inet_ntoa` of the four bytes that the argument has in memory.
     InetNtoa,
     /// `inet_ntoa6` of the sixteen bytes that the two arguments have in memory.
@@ -223,6 +227,7 @@ impl Subroutine {
             | Self::Execargs
             | Self::Uregs
             | Self::Progenyof
+            | Self::Contention
             | Self::Stack
             | Self::Pyarg
             | Self::Pylocal

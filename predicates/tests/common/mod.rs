@@ -29,7 +29,8 @@ use predicates::asm::{Code, MapRef, OpenLoops};
 use predicates::emit::{Argument, Emit, Emitted, KernelStack, MachineState, Rodata};
 use predicates::insn::{Insn, Reg, Size};
 use predicates::storage::{
-    COUNTERS, CommonMaps, Shape, Sizes, Storage, TaskFields, TupleMaps, count_strings, key_sizes,
+    COUNTER_BYTES, CommonMaps, Shape, Sizes, Storage, TaskFields, TupleMaps, count_strings,
+    key_sizes,
 };
 use provider::features::{self, KernelFeatures};
 use provider::object::{Context, MapId, MapKind, MapSpec, Relocation};
@@ -443,7 +444,7 @@ pub fn make(program: &Program, rows: &[Row], options: Options) -> Emitted<Made> 
         MapSpec::new("thread", MapKind::TaskStorage, 4, state, 0),
         MapSpec::new("timer", MapKind::PerCpuArray, 4, state, 1),
         MapSpec::read_only("rodata", bytes),
-        MapSpec::new("counters", MapKind::PerCpuArray, 4, COUNTERS * 8, 1),
+        MapSpec::new("counters", MapKind::PerCpuArray, 4, COUNTER_BYTES, 1),
         MapSpec::new("switches", MapKind::PerCpuArray, 4, 8, 1),
         MapSpec::new(
             "in",

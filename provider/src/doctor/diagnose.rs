@@ -63,9 +63,6 @@ pub fn diagnose(catalog: &mut Catalog, desc: &ProbeDesc) -> Diagnosis {
 
 fn not_ours(provider: &str) -> Diagnosis {
     let instead = match provider {
-        "lockstat" => {
-            "rawtp:lock::contention_begin and contention_end see who waits for locks of the kernel"
-        }
         "vminfo" | "sysinfo" => {
             "cpc:::page_faults-all-1 and its like count what the kernel does; `rawtp` has its tracepoints"
         }
@@ -139,9 +136,9 @@ mod tests {
         assert!(told("sycall:::entry").contains("did you mean `syscall`?"));
         assert!(told("dtrace:x::END").contains("has no probe `x::END`"));
         assert!(told("profile:::tick-0").starts_with("`tick-0` is no rate"));
-        assert!(told("lockstat:::spin-spin").starts_with("rdtrace has no provider `lockstat`"));
+        assert!(told("vminfo:::pgpgin").starts_with("rdtrace has no provider `vminfo`"));
         let never = |text| never(&mut Catalog::new(), &description(text)).map(|why| why.reason);
-        for text in ["lockstat:::spin-spin", "lockstat12:::", "foo:::bar"] {
+        for text in ["vminfo:::pgpgin", "vminfo12:::", "foo:::bar"] {
             assert!(never(text).is_some(), "{text}");
         }
         for text in ["foo12:::bar", "foo*:::bar", ":::bar", "*:::"] {

@@ -286,7 +286,7 @@ pub(super) const fn function_if(
 mod tests {
     use super::*;
     use crate::catalog::tests::desc;
-    use crate::providers::{io, net, proc, sched};
+    use crate::providers::{io, lockstat, net, proc, sched};
 
     #[test]
     fn all_definitions_are_d() {
@@ -294,6 +294,7 @@ mod tests {
             &proc::PROC,
             &sched::SCHED,
             &io::IO,
+            &lockstat::LOCKSTAT,
             &net::IP,
             &net::TCP,
             &net::UDP,

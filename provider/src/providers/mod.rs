@@ -11,6 +11,7 @@ mod fbt;
 pub(crate) mod file;
 pub(crate) mod interpreter;
 mod io;
+mod lockstat;
 mod machine_code;
 pub(crate) mod names;
 mod net;
@@ -29,7 +30,7 @@ mod usdt;
 use self::part::Provider;
 
 /// All providers, in the order in which their probes get ids.
-pub(crate) const PROVIDERS: [&dyn Provider; 17] = [
+pub(crate) const PROVIDERS: [&dyn Provider; 18] = [
     &dtrace::Dtrace,
     &profile::Profile,
     &syscall::Syscall,
@@ -43,6 +44,7 @@ pub(crate) const PROVIDERS: [&dyn Provider; 17] = [
     &proc::PROC,
     &sched::SCHED,
     &io::IO,
+    &lockstat::LOCKSTAT,
     &net::IP,
     &net::TCP,
     &net::UDP,
@@ -56,12 +58,5 @@ pub(crate) fn of_interpreter(name: &str) -> Option<&'static dyn Provider> {
 }
 
 /// Providers of DTrace's that rdtrace does not have.
-pub(crate) const OTHER_PROVIDERS: [&str; 7] = [
-    "fpuinfo",
-    "lockstat",
-    "mib",
-    "plockstat",
-    "sysinfo",
-    "ustack",
-    "vminfo",
-];
+pub(crate) const OTHER_PROVIDERS: [&str; 6] =
+    ["fpuinfo", "mib", "plockstat", "sysinfo", "ustack", "vminfo"];

@@ -78,6 +78,7 @@ fuzz_target!(|bytes: &[u8]| {
         grows: false,
         frames: FrameOptions::default(),
         cpu: None,
+ in_locks: false,
         nests: text.len() % 2 == 1,
     };
     let _ = Compiler::new(Arc::new(program), options).lower(&enabled);
