@@ -18,9 +18,12 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
+#[path = "pythons/answers.rs"]
+mod answers;
 #[path = "pythons/machine.rs"]
 mod machine;
 
+use self::answers::Answers;
 use self::machine::{Python, bounded_rdtrace, deadline, each, rdtrace};
 
 #[test]
@@ -113,16 +116,14 @@ fn each_tells_what_is_caught() {
 fn each_tells_of_exceptions(what: &str, name: &str, file: &str, times: usize) {
     each(what, |python| {
         let script = python.file(&format!("tests/triggers/{file}"));
-        let place = format!("tmp/rdtrace-{what}-{}", std::process::id());
-        let said = python.root.join(&place);
-        let command = frames_command(python, &script, &format!("/{place}"));
+        let answers = Answers::of(python, what);
+        let command = frames_command(python, &script, &answers.inside);
         let program = format!(
             r#"python$target:::{name} /basename(args[2]) == "{file}"/
             {{ printf("%s [%s] %d\n", args[0], args[1], args[3]); }}"#
         );
         let text = rdtrace(&["-qn", &program, "-c", &command]);
-        let expected = fs::read_to_string(&said).unwrap();
-        fs::remove_file(&said).unwrap();
+        let expected = answers.take();
         assert_eq!(expected.lines().count(), times, "{}", python.name());
         assert_eq!(text.trim(), expected.trim(), "{}", python.name());
         None
@@ -134,14 +135,12 @@ fn each_tells_of_exceptions(what: &str, name: &str, file: &str, times: usize) {
 fn each_has_its_frames_in_any_probe() {
     each("frames", |python| {
         let script = python.file("tests/triggers/frames.py");
-        let place = format!("tmp/rdtrace-frames-{}", std::process::id());
-        let said = python.root.join(&place);
-        let command = frames_command(python, &script, &format!("/{place}"));
+        let answers = Answers::of(python, "frames");
+        let command = frames_command(python, &script, &answers.inside);
         let program = "pid$target:libc.so.6:getppid:entry
             { printf(\"at %s:%d %s\\n%k\", pyfile, pyline, pyfunc, jstack(4000)); }";
         let text = rdtrace(&["-qn", program, "-c", &command]);
-        let expected = fs::read_to_string(&said).unwrap();
-        fs::remove_file(&said).unwrap();
+        let expected = answers.take();
         let expected: Vec<Vec<&str>> = expected
             .trim_end()
             .split("\n\n")
@@ -179,14 +178,16 @@ fn walks(arguments: &[&str]) -> Result<String, &'static str> {
 fn each_has_its_functions_between_those_of_c() {
     each("mixed stacks", |python| {
         let script = python.file("tests/triggers/mixed_stacks.py");
-        let place = format!("tmp/rdtrace-mixed-{}", std::process::id());
-        let said = python.root.join(&place);
+        let answers = Answers::of(python, "mixed");
         let program = "pid$target:libc.so.6:getppid:entry { printf(\"at\\n%k\", ustack(120)); }";
         let traced = |wait: u32| {
-            let command = format!("{} {script} /{place} {wait}", python.command.join(" "));
+            let command = format!(
+                "{} {script} {} {wait}",
+                python.command.join(" "),
+                answers.inside
+            );
             let text = walks(&["-qn", program, "-c", &command]);
-            let expected = fs::read_to_string(&said).unwrap();
-            fs::remove_file(&said).unwrap();
+            let expected = answers.take();
             text.map(|text| (text, expected))
         };
         // How to walk through the libraries that it loads is known some moments later, longer ones on a busy machine.
@@ -259,14 +260,12 @@ fn each_shows_its_own_frames_if_asked_to() {
 fn each_tells_line_module_and_depth() {
     each("places", |python| {
         let script = python.file("tests/triggers/places.py");
-        let place = format!("tmp/rdtrace-places-{}", std::process::id());
-        let said = python.root.join(&place);
-        let command = frames_command(python, &script, &format!("/{place}"));
+        let answers = Answers::of(python, "places");
+        let command = frames_command(python, &script, &answers.inside);
         let program = "pid$target:libc.so.6:getppid:entry
             { printf(\"%d [%s] %d\\n\", pyline, pymodule, pydepth); }";
         let text = rdtrace(&["-qn", program, "-c", &command]);
-        let expected = fs::read_to_string(&said).unwrap();
-        fs::remove_file(&said).unwrap();
+        let expected = answers.take();
         let found: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
         let expected: Vec<&str> = expected.lines().collect();
         assert_eq!(found, expected, "{}", python.name());
@@ -493,12 +492,10 @@ fn each_tells_generator_expressions_from_functions() {
         { @[copyinstr(arg1)] = count(); }"#;
     each("reused addresses", |python| {
         let script = python.file("tests/pythons/reused.py");
-        let place = format!("tmp/rdtrace-reused-{}", std::process::id());
-        let said = python.root.join(&place);
-        let command = format!("{} {script} /{place}", python.command.join(" "));
+        let answers = Answers::of(python, "reused");
+        let command = format!("{} {script} {}", python.command.join(" "), answers.inside);
         let text = rdtrace(&["-x", "pyusdt=off", "-qn", PROGRAM, "-c", &command]);
-        let expected = fs::read_to_string(&said).unwrap();
-        fs::remove_file(&said).unwrap();
+        let expected = answers.take();
         let of = |text: &str, name: &str| {
             let mut lines = text.lines().map(str::split_whitespace);
             let line = lines.find(|words| words.clone().next() == Some(name));

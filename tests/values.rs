@@ -7,12 +7,14 @@
     reason = "tests say what was covered and skipped"
 )]
 
-use std::fs;
 use std::path::Path;
 
+#[path = "pythons/answers.rs"]
+mod answers;
 #[path = "pythons/machine.rs"]
 mod machine;
 
+use self::answers::Answers;
 use self::machine::{Python, each, rdtrace};
 
 /// What a program shows of `values.py`, and what that has written. The lines of both start with the
@@ -30,14 +32,14 @@ fn shown_and_written(
 ) -> (String, String) {
     let script = python.file(&format!("tests/pythons/{script}"));
     let this = std::thread::current();
-    let test = this.name().unwrap_or("test").to_owned();
-    let inside = format!("/tmp/rdtrace-{test}-{}", std::process::id());
-    let outside = python.root.join(inside.trim_start_matches('/'));
-    let command = format!("{} {script} {inside} {seconds}", python.command.join(" "));
+    let answers = Answers::of(python, this.name().unwrap_or("test"));
+    let command = format!(
+        "{} {script} {} {seconds}",
+        python.command.join(" "),
+        answers.inside
+    );
     let shown = rdtrace(&["-qn", program, "-c", &command]);
-    let expected = fs::read_to_string(&outside).unwrap();
-    let _ = fs::remove_file(&outside);
-    (shown, expected)
+    (shown, answers.take())
 }
 
 fn assert_alike(python: &Python, shown: &str, expected: &str) {
