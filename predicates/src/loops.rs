@@ -66,8 +66,8 @@ impl OpenLoops {
 )]
 pub struct NoRegister;
 
-/// Bytes of stack that the kernel counts for the functions.
-const CALLEES: i16 = 88;
+/// Bytes of stack that the kernel counts for the functions: it rounds those of each up to a multiple of 32.
+const CALLEES: i16 = 64;
 /// The slots for registers `r0` to `r9`, and for which way a loop of the program was left.
 const SLOTS: i16 = 11;
 /// Behind the lowest of the program's own.
@@ -160,6 +160,10 @@ fn find_loops(flow: &Flow, insns: &[Insn], jumps: &BTreeMap<usize, Jump>) -> Vec
     let mut loops = Vec::new();
     for &head in heads {
         let body = flow.loop_of(head);
+        debug_assert!(
+            is_entered_at_its_head(flow, &body, head),
+            "a loop is entered elsewhere than at {head}, its `may_goto`"
+        );
         let mut exits = vec![jumps[&head].target];
         let mut used = Regs::default();
         for &at in &body {
@@ -188,6 +192,15 @@ fn find_loops(flow: &Flow, insns: &[Insn], jumps: &BTreeMap<usize, Jump>) -> Vec
         loops[inner].parent = outer.find(|&outer| loops[outer].body.contains(&head));
     }
     loops
+}
+
+/// Whether no instruction outside of a loop leads into it but to its head: what is in front of that would be in the program as
+/// well as in the function.
+fn is_entered_at_its_head(flow: &Flow, body: &BTreeSet<usize>, head: usize) -> bool {
+    let outside = flow.order.iter().filter(|at| !body.contains(at));
+    outside
+        .flat_map(|&at| &flow.next[at])
+        .all(|next| *next == head || !body.contains(next))
 }
 
 /// The innermost loop of each instruction.

@@ -63,12 +63,12 @@ impl Emit<'_> {
         }
 
         self.asm.bind(again);
-        if !marks {
-            enough(self, out);
-        }
         self.next_python_frame(python, s, reading, (skip, cut, out), span)?;
         enough(self, if marks { more } else { out });
         self.add_word(frames.addresses(), count, Reg::R0);
+        if !marks {
+            enough(self, out);
+        }
         self.asm.bind(skip);
         match chain {
             Chain::Calls => self.go_to_python_caller(python, s),
