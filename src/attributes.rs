@@ -73,25 +73,18 @@ impl Attributes {
         }
     }
 
-    /// Reads `Stable/Evolving/Common`.
+    /// Reads `Stable/Evolving/Common`; what is left out at the end is the firmest.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let level = |word: &str| {
-            let known = LEVELS
-                .iter()
-                .find(|(_, name)| name.eq_ignore_ascii_case(word));
-            known.map(|(level, _)| *level)
+        let mut words = text.split('/').filter(|word| !word.is_empty());
+        let level = |word: &str| find(&LEVELS, word);
+        let attributes = Self {
+            name: level(words.next()?)?,
+            data: words.next().map_or(Some(Level::Standard), level)?,
+            class: words
+                .next()
+                .map_or(Some(Class::Common), |word| find(&CLASSES, word))?,
         };
-        let mut words = text.split('/');
-        let (name, data) = (level(words.next()?)?, level(words.next()?)?);
-        let word = words.next()?;
-        let class = CLASSES
-            .iter()
-            .find(|(_, name)| name.eq_ignore_ascii_case(word))?;
-        words.next().is_none().then_some(Self {
-            name,
-            data,
-            class: class.0,
-        })
+        words.next().is_none().then_some(attributes)
     }
 
     /// The three words.
@@ -114,6 +107,13 @@ impl Attributes {
     }
 }
 
+/// What a word stands for, in capitals or not.
+fn find<T: Copy>(words: &[(T, &str)], word: &str) -> Option<T> {
+    let mut words = words.iter();
+    let known = words.find(|(_, known)| known.eq_ignore_ascii_case(word));
+    known.map(|(meaning, _)| *meaning)
+}
+
 /// Three lines, indented as in DTrace's listings.
 impl fmt::Display for Attributes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -133,7 +133,9 @@ mod tests {
         for (text, shown) in [
             ("Stable/Evolving/Common", Some("Stable/Evolving/Common")),
             ("private/OBSOLETE/cpu", Some("Private/Obsolete/CPU")),
-            ("Stable/Stable", None),
+            ("Stable", Some("Stable/Standard/Common")),
+            ("Stable/Evolving/", Some("Stable/Evolving/Common")),
+            ("/", None),
             ("Stable/Stable/Common/x", None),
             ("foo", None),
         ] {

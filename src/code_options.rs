@@ -130,12 +130,12 @@ pub(crate) fn code_options(
             kernel: options.stackframes,
             user: options.ustackframes,
             python: options.jstackframes,
+            most: options.maxframes,
             in_interrupts: program
                 .clauses
                 .iter()
                 .any(|clause| meant.in_interrupts.contains(&clause.number) && keeps_stacks(clause)),
             mixed: options.pystack,
-            ..FrameOptions::default()
         },
         cpu: options.cpu,
         in_locks: meant.locks,

@@ -277,6 +277,7 @@ fn without_probes(cli: &Cli, messages: &Messages) -> Result<Option<i32>> {
         0
     } else if cli.inputs.is_empty() && !cli.list {
         if std::env::args_os().len() > 1 {
+            Options::read(cli)?;
             anyhow::bail!("no probes specified");
         }
         print_usage();

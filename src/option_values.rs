@@ -9,6 +9,9 @@ pub(crate) enum BadOption {
     /// Not a value for it.
     #[error("Invalid value for specified option")]
     Value,
+    /// Fewer registers than libdtrace's code takes.
+    #[error("Insufficient registers to generate code")]
+    Registers,
     /// What libdtrace has once had.
     #[error("Operation not supported")]
     Unsupported,
@@ -26,6 +29,10 @@ pub(crate) enum Accepts {
     Switch,
     /// A number.
     Number,
+    /// A number that is not 0.
+    Positive,
+    /// How many registers expressions have, which is 8 in libdtrace.
+    Registers,
     /// A number with `k`, `m`, `g` or `t`.
     Size,
     /// A frequency or a time.
@@ -45,6 +52,11 @@ impl Accepts {
             Self::Nothing => value.is_none(),
             Self::Switch => switch(value).is_ok(),
             Self::Number => number(value).is_ok(),
+            Self::Positive => number(value).is_ok_and(|number| number > 0),
+            Self::Registers => match number(value)? {
+                1..8 => return Err(BadOption::Registers),
+                number => number == 8,
+            },
             Self::Size => size(value).is_ok(),
             Self::Rate => rate(value).is_ok(),
             Self::OneOf(words) => value.is_some_and(|value| words.contains(&value)),

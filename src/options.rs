@@ -73,6 +73,8 @@ pub(crate) struct Options {
     pub(crate) ustackframes: u32,
     /// `jstackframes`: the same of `jstack()`.
     pub(crate) jstackframes: u32,
+    /// `maxframes`: the most frames that any stack has, at most what the kernel finds.
+    pub(crate) maxframes: u32,
     /// `pystack`: whether `ustack()` shows Python's functions in the place of the interpreter's.
     pub(crate) pystack: bool,
     /// `demangle`: names of C++ and Rust as in their sources.
@@ -113,6 +115,7 @@ impl Default for Options {
             stackframes: 20,
             ustackframes: 100,
             jstackframes: 512,
+            maxframes: MOST_FRAMES,
             pystack: true,
             demangle: true,
             cpu: None,
@@ -142,6 +145,9 @@ const LARGEST_SCRATCH: u32 = 8192;
 /// Terminals that show no more than ASCII.
 const PLAIN_TERMINALS: &[&str] = &["dumb", "sun", "sun-color"];
 
+/// The most frames that the kernel finds: `kernel.perf_event_max_stack`, unless somebody has changed it.
+const MOST_FRAMES: u32 = 127;
+
 /// The most columns before a frame of a stack.
 const MOST_INDENT: usize = 1000;
 
@@ -167,20 +173,16 @@ const NO_EFFECT: &[(&str, Accepts)] = &[
         Accepts::OneOf(&["exec", "preinit", "postinit", "main"]),
     ),
     ("grabanon", Accepts::Switch),
-    ("iregs", Accepts::Number),
+    ("iregs", Accepts::Registers),
     ("jstackframes", Accepts::Number),
     ("jstackstrsize", Accepts::Size),
     ("knodefs", Accepts::Nothing),
     ("late", Accepts::OneOf(&["dynamic", "static"])),
     ("lazyload", Accepts::Anything),
-    (
-        "linkmode",
-        Accepts::OneOf(&["kernel", "primary", "dynamic", "static"]),
-    ),
+    ("linkmode", Accepts::OneOf(&["kernel", "dynamic", "static"])),
     ("linknommap", Accepts::Anything),
     ("linktype", Accepts::OneOf(&["elf", "dof"])),
     ("lockmem", Accepts::Anything),
-    ("maxframes", Accepts::Number),
     ("modpath", Accepts::Text),
     ("noresolve", Accepts::Switch),
     ("pgmax", Accepts::Anything),
@@ -191,7 +193,7 @@ const NO_EFFECT: &[(&str, Accepts)] = &[
     ("switchrate", Accepts::Rate),
     ("syslibdir", Accepts::Text),
     ("tree", Accepts::Number),
-    ("tregs", Accepts::Anything),
+    ("tregs", Accepts::Positive),
     ("unodefs", Accepts::Nothing),
     ("useruid", Accepts::Anything),
     ("verbose", Accepts::Nothing),
@@ -229,6 +231,7 @@ const WITH_EFFECT: &[&str] = &[
     "followfork",
     "incdir",
     "libdir",
+    "maxframes",
     "nolibs",
     "nspec",
     "oformat",
@@ -356,9 +359,19 @@ impl Options {
             "jstackframes" => self.jstackframes = frames()?,
             "stackindent" => output.stack_indent = number()?.min(MOST_INDENT),
             "demangle" => self.demangle = own_switch()?,
+            "maxframes" => {
+                let frames = frames()?;
+                if frames > MOST_FRAMES {
+                    return Err(BadOption::Value);
+                }
+                self.maxframes = frames;
+            }
             "nspec" => {
                 let count = u32::try_from(number()?).unwrap_or(u32::MAX);
-                self.nspec = count.clamp(1, MOST_SPECULATIONS);
+                if count == 0 {
+                    return Err(BadOption::Value);
+                }
+                self.nspec = count.min(MOST_SPECULATIONS);
             }
             "specsize" => output.specsize = size()?,
             "oformat" => {

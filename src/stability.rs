@@ -166,7 +166,13 @@ pub(crate) fn check_minimum(
         .filter_map(|clause| {
             let specs = clause.probes.iter();
             let attributes = specs.map(|spec| described((parsed, matches), &spec.desc).0);
-            let least = attributes.fold(of_statements(clause), Attributes::least);
+            let probes = attributes.fold(STABLE, Attributes::least);
+            // As in libdtrace, the statements are looked at when the probes have passed.
+            let least = if probes.least(minimum) == minimum {
+                probes.least(of_statements(clause))
+            } else {
+                probes
+            };
             let message = format!(
                 "attributes for clause ({}) are less than predefined minimum",
                 least.line()

@@ -68,11 +68,17 @@ pub(crate) fn missing_anywhere<'p>(
 /// not they have to match something.
 pub(crate) fn check_processes(parsed: &Parsed, options: &Options) -> Result<()> {
     for (_, spec) in parsed.specs() {
-        let Some(pid) = gone_process(&spec.desc.provider) else {
+        let provider = &spec.desc.provider;
+        let (tag, text) = if let Some(pid) = gone_process(provider) {
+            (Tag::ProcGrab, format!("failed to grab process {pid}"))
+        } else if provider == "pid0" {
+            // What `pid$target` is without a target.
+            let text = format!("{provider} does not contain a valid pid");
+            (Tag::ProcBadpid, text)
+        } else {
             continue;
         };
-        let text = format!("failed to grab process {pid}");
-        let text = compile::refusal(Tag::ProcGrab, spec.span, &text, &parsed.sources, options);
+        let text = compile::refusal(tag, spec.span, &text, &parsed.sources, options);
         return Err(anyhow::Error::msg(text));
     }
     Ok(())
@@ -178,10 +184,6 @@ fn of_process(catalog: &mut Catalog, desc: &ProbeDesc) -> Option<(Tag, String)> 
     let pid = desc.provider.strip_prefix("pid")?;
     if pid.is_empty() || !pid.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
-    }
-    if pid.bytes().all(|byte| byte == b'0') {
-        let text = format!("{} does not contain a valid pid", desc.provider);
-        return Some((Tag::ProcBadpid, text));
     }
     let (module, function, name) = (&desc.module, &desc.function, &desc.name);
     if function == "-" && module != "a.out" {

@@ -341,7 +341,7 @@ impl Printer<'_> {
                 let address = self.expr(address_of(of).unwrap_or(of));
                 format!(
                     "((struct {} *){address})->f",
-                    bits_name(&e.ty, *first, *bits)
+                    bits_name(&of.ty, *first, *bits)
                 )
             }
             ExprKind::Call(Subroutine::DPath, args) => {
@@ -486,8 +486,8 @@ impl Structs {
 
     fn expr(&mut self, e: &Expr) {
         self.ty(&e.ty);
-        if let ExprKind::BitField { first, bits, .. } = &e.kind {
-            let unit = type_name(&e.ty);
+        if let ExprKind::BitField { of, first, bits } = &e.kind {
+            let unit = type_name(&of.ty);
             let gap = if *first > 0 {
                 format!("{unit} : {first}; ")
             } else {
@@ -495,7 +495,7 @@ impl Structs {
             };
             let definition = format!("{{ {gap}{unit} f : {bits}; }}");
             self.bits
-                .insert(bits_name(&e.ty, *first, *bits), definition);
+                .insert(bits_name(&of.ty, *first, *bits), definition);
         }
         e.operands()
             .into_iter()

@@ -249,6 +249,8 @@ pub enum Tag {
     AddrofLval,
     /// A variable is called like a function.
     FuncIdkind,
+    /// What is called is no name.
+    FuncIdent,
     /// `%@` outside of `printa`.
     PrintfAggConv,
     /// A format has fewer conversions than arguments.
@@ -489,6 +491,7 @@ impl Tag {
             Self::AddrofVar => "D_ADDROF_VAR",
             Self::AddrofLval => "D_ADDROF_LVAL",
             Self::FuncIdkind => "D_FUNC_IDKIND",
+            Self::FuncIdent => "D_FUNC_IDENT",
             Self::PrintfAggConv => "D_PRINTF_AGG_CONV",
             Self::PrintfArgExtra => "D_PRINTF_ARG_EXTRA",
             Self::PrintfFmtEmpty => "D_PRINTF_FMT_EMPTY",

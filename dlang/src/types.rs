@@ -361,6 +361,15 @@ impl Type {
         }))
     }
 
+    /// Whether it is a function's, by whatever name it goes.
+    #[must_use]
+    pub fn is_function(&self) -> bool {
+        let Self::Named(named) = self else {
+            return false;
+        };
+        named.is_function || named.ty.is_function()
+    }
+
     /// The type itself, whatever name it goes by.
     #[must_use]
     pub fn bare(&self) -> &Self {

@@ -799,7 +799,7 @@ fn pragmas_are_checked() {
     let with = |pragma: &str| format!("#pragma D {pragma}\nint x; BEGIN {{ }}");
     for (pragma, tag) in [
         ("attributes Stable/Stable/Common", Tag::PragmaMalform),
-        ("attributes Stable x", Tag::PragmaInval),
+        ("attributes / x", Tag::PragmaInval),
         ("depends_on library errno.d", Tag::PragmaDepend),
         (
             "attributes Stable/Stable/Common provider python provider",
@@ -817,7 +817,9 @@ fn pragmas_are_checked() {
     }
     for pragma in [
         "attributes Evolving/evolving/ISA x",
-        "attributes Stable/Stable x",
+        "attributes Stable x",
+        "attributes Stable/Stable/ x",
+        "attributes Stable/Stable/Common provider sched args",
         "binding \"1.6.1\" x",
         "depends_on provider sched",
     ] {

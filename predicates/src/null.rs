@@ -14,9 +14,9 @@ use dlang::diag::Span;
 use dlang::program::{BinaryOp, Expr, ExprKind, VarId};
 
 use crate::asm::Label;
+use crate::condition::cond_of;
 use crate::emit::{Emit, Emitted, Fault};
 use crate::insn::{Cond, Reg, Size};
-use crate::int::cond_of;
 use crate::stack::Val;
 pub(crate) use crate::string::OnNull;
 use crate::string::Str;

@@ -16,7 +16,7 @@ use dlang::diag::Span;
 use dlang::program::Expr;
 
 use crate::asm::Label;
-use crate::emit::{Emit, Emitted};
+use crate::emit::{Emit, Emitted, Fault};
 use crate::insn::{Alu, Cond, Insn, Reg, Size};
 use crate::stack::Val;
 use crate::storage::Counter;
@@ -58,9 +58,14 @@ impl Emit<'_> {
         Ok((number, state))
     }
 
-    /// The same, and it is no longer active.
+    /// The same, and it is no longer active. A number that none can have is a fault.
     pub fn end_speculation(&mut self, id: &Expr, none: Label) -> Emitted<(Val, Val)> {
         let number = self.int(id)?;
+        let impossible = self.fault(Fault::IllegalOperation, &Val::Const(0));
+        let (_, count) = self.storage.speculations;
+        self.load(Reg::R2, &number);
+        self.asm
+            .jump_if_imm(Cond::Gt, Reg::R2, count.cast_signed(), impossible);
         self.active(&number, none);
         self.asm.mov(Reg::R2, Reg::R0);
         self.asm.mov(Reg::R3, Reg::R0);

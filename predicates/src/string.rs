@@ -15,9 +15,10 @@ use dlang::program::{BinaryOp, Builtin, Expr, ExprKind, Subroutine};
 use dlang::types::Type;
 
 use crate::asm::Label;
+use crate::condition::cond_of;
 use crate::emit::{Emit, Emitted, Fault, Refusal, imm};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
-use crate::int::{cond_of, internal};
+use crate::int::internal;
 use crate::python_layout::PythonText;
 use crate::share::compared_with_literal;
 use crate::stack::Val;

@@ -325,7 +325,7 @@ impl Checker<'_> {
             Type::Struct(_) | Type::Symbol(_) | Type::Stack => place,
             // Of strings, which have no fixed size, the address shows.
             Type::Array(..) if place.ty.size(0) == place.ty.size(self.options.strsize) => place,
-            Type::Void if matches!(place.kind, ExprKind::Call(..)) => {
+            Type::Void if matches!(place.kind, ExprKind::Call(..) | ExprKind::Comma(..)) => {
                 let message = "trace( ) may not be applied to a void expression";
                 return self.plain_error(Tag::TraceVoid, arg.span, message);
             }

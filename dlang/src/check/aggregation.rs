@@ -138,7 +138,13 @@ impl Checker<'_> {
 
     /// Errors if a key is an expression without a value.
     pub(super) fn has_key_type(&mut self, key: &ast::Expr, n: usize, of: &str) -> Checked<()> {
-        let Some(words) = dynamic_words(key) else {
+        let words = if let ast::ExprKind::Cast(ty, _) = &key.kind
+            && self.type_name(ty)? == Type::Void
+        {
+            "void"
+        } else if let Some(words) = dynamic_words(key) {
+            words
+        } else {
             return Ok(());
         };
         self.known_dynamic(key)?;

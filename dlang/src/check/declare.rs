@@ -88,7 +88,8 @@ impl<'a> Checker<'a> {
                 continue;
             };
             let (ty, key) = self.declared_type(base.clone(), declarator)?;
-            let is_function = matches!(declarator.parts.first(), Some(DeclaratorPart::Function(_)));
+            let is_function = matches!(declarator.parts.first(), Some(DeclaratorPart::Function(_)))
+                || ty.is_function();
             if is_function && !has("typedef") {
                 // A function that some program has: D cannot call it, so there is nothing to keep.
                 continue;
@@ -303,7 +304,11 @@ impl<'a> Checker<'a> {
     }
 
     /// The same under the name that it goes by.
-    fn spelled_type(&mut self, specifiers: &Specifiers, declarator: &Declarator) -> Checked<Type> {
+    pub(super) fn spelled_type(
+        &mut self,
+        specifiers: &Specifiers,
+        declarator: &Declarator,
+    ) -> Checked<Type> {
         let base = self.base_type(specifiers)?;
         Ok(self.declared_type(base, declarator)?.0)
     }

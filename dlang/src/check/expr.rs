@@ -382,7 +382,16 @@ impl Checker<'_> {
     }
 
     fn cast(&mut self, ty: &ast::TypeName, operand: &ast::Expr, span: Span) -> Checked<Expr> {
-        let ty = self.type_name(ty)?;
+        let spelled = self.spelled_type(&ty.specifiers, &ty.declarator)?;
+        if spelled.is_function() {
+            let operand = self.object_of(operand)?;
+            let message = format!(
+                "invalid cast expression: \"{}\" to \"{spelled}\"",
+                operand.ty
+            );
+            return self.error(Tag::CastInval, span, &message);
+        }
+        let ty = spelled.bare().clone();
         if ty == Type::String {
             return self.stringof(operand, span);
         }
@@ -391,11 +400,11 @@ impl Checker<'_> {
             let message = format!("invalid cast expression: \"{words}\" to \"{ty}\"");
             return self.error(Tag::CastInval, span, &message);
         }
+        if ty == Type::Void {
+            return self.without_value(operand, span);
+        }
         let operand = self.object_of(operand)?;
         if operand.ty == ty && matches!(ty, Type::Struct(_) | Type::Float(_)) {
-            return Ok(Expr { span, ..operand });
-        }
-        if ty == Type::Void {
             return Ok(Expr { span, ..operand });
         }
         if !ty.is_scalar() || !operand.ty.is_scalar() {
@@ -413,6 +422,27 @@ impl Checker<'_> {
             ..convert(operand, &ty)
         };
         self.fold(converted)
+    }
+
+    /// `(void) e`: what it does, and no value.
+    fn without_value(&mut self, operand: &ast::Expr, span: Span) -> Checked<Expr> {
+        let done = self.object_of(operand)?;
+        if let (ast::ExprKind::Call(name, _), Some(words)) = (&operand.kind, dynamic_words(operand))
+        {
+            let message = format!(
+                "{words} {}( ) may not be called from a D expression (D program context required)",
+                name.text
+            );
+            return self.error(Tag::CgExpr, span, &message);
+        }
+        // A struct as a whole is no operand, and does nothing.
+        let done = if matches!(done.ty, Type::Struct(_)) {
+            int_node(0, Int::I32, span)
+        } else {
+            done
+        };
+        let both = ExprKind::Comma(Box::new(done), Box::new(valueless(span)));
+        Ok(node(both, Type::Void, span))
     }
 
     /// `stringof e` and `(string) e`.

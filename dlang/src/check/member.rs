@@ -92,6 +92,14 @@ impl Checker<'_> {
         }
         let base = self.value(base)?;
         let ty = base.ty.clone();
+        if matches!(&ty, Type::Pointer(of, _) if **of == Type::Void) {
+            let message = format!(
+                "operands have incompatible types: \"{ty}\" + \"{}\"",
+                index.ty
+            );
+            let error = self.diagnostic(Tag::OpIncompat, span, &message);
+            return self.reject(error.with_hint("cast it to a pointer of the right type first"));
+        }
         let offset = self.scaled(index, &ty)?;
         let address = self.add_bytes(base, offset, &ty)?;
         self.follow(address, span)
@@ -276,9 +284,7 @@ impl Checker<'_> {
                 "cannot dereference non-pointer type",
             );
         };
-        if let Type::Named(named) = &**of
-            && named.is_function
-        {
+        if of.is_function() {
             return self.error(
                 Tag::DerefFunc,
                 span,
@@ -450,12 +456,16 @@ fn is_aggregation(expr: &ast::Expr) -> bool {
     matches!(base_of(expr).kind, ast::ExprKind::Aggregation(_))
 }
 
-/// The bits of `object` that are the member, if it is a bit-field.
+/// The bits of `object` that are the member, if it is a bit-field. As in libdtrace its type is the smallest
+/// integer that holds it.
 fn with_bits(object: Expr, member: &Member) -> Expr {
     let Some((first, bits)) = member.bits else {
         return object;
     };
-    let (ty, span) = (object.ty.clone(), object.span);
+    let (mut ty, span) = (object.ty.clone(), object.span);
+    if let Type::Int(int) = &mut ty {
+        int.size = bits.div_ceil(8).next_power_of_two();
+    }
     let of = Box::new(object);
     node(ExprKind::BitField { of, first, bits }, ty, span)
 }

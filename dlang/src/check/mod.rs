@@ -11,6 +11,7 @@
 
 mod action;
 mod aggregation;
+mod assign;
 mod call;
 mod checker;
 mod clause;

@@ -2,13 +2,12 @@
 
 use super::checker::{Checked, Checker};
 use super::convert::{convert, int_node, is_string_like, node, stored};
-use super::syntax::{base_of, dynamic_words, is_of_literals};
+use super::syntax::{base_of, is_of_literals};
 use super::translate::pointers_agree;
 use super::types::is_incomplete;
-use super::variable::shown_name;
 use crate::ast;
 use crate::diag::Span;
-use crate::program::{BinaryOp, Expr, ExprKind, LogicOp, Scope, Subroutine, UnaryOp};
+use crate::program::{BinaryOp, Expr, ExprKind, LogicOp, Subroutine, UnaryOp};
 use crate::tags::Tag;
 use crate::types::{Int, Space, Type};
 
@@ -138,7 +137,13 @@ impl Checker<'_> {
     }
 
     /// An arithmetic or bitwise operator on values.
-    fn arithmetic(&mut self, op: BinaryOp, a: Expr, b: Expr, span: Span) -> Checked<Expr> {
+    pub(super) fn arithmetic(
+        &mut self,
+        op: BinaryOp,
+        a: Expr,
+        b: Expr,
+        span: Span,
+    ) -> Checked<Expr> {
         let (a, b) = (self.value(a)?, self.value(b)?);
         let make = |a, b, ty| node(ExprKind::Binary(op, Box::new(a), Box::new(b)), ty, span);
         match (&a.ty, &b.ty, op) {
@@ -169,7 +174,9 @@ impl Checker<'_> {
             // A string is used as a `char *` is: what is left of it from a place on.
             (Type::String, Type::Int(_), BinaryOp::Add) => self.rest_of_string(a, b, span),
             (Type::Int(_), Type::String, BinaryOp::Add) => self.rest_of_string(b, a, span),
-            (Type::Pointer(of, _), Type::Pointer(other, _), BinaryOp::Subtract) if of == other => {
+            (Type::Pointer(of, _), Type::Pointer(other, _), BinaryOp::Subtract)
+                if of == other && **of != Type::Void =>
+            {
                 let size = i64::from(self.types.complete(of).size(self.options.strsize).max(1));
                 let distance = make(convert(a, &Type::I64), convert(b, &Type::I64), Type::I64);
                 let size = Box::new(int_node(size, Int::I64, span));
@@ -222,7 +229,7 @@ impl Checker<'_> {
     }
 
     /// The size of what a pointer points to; `void` counts as bytes.
-    fn element_size(&mut self, pointer: &Type, span: Span) -> Checked<i64> {
+    pub(super) fn element_size(&mut self, pointer: &Type, span: Span) -> Checked<i64> {
         let Type::Pointer(of, _) = pointer else {
             return Ok(1);
         };
@@ -315,300 +322,6 @@ impl Checker<'_> {
         self.reject(error.with_hint(&format!("one is \"{a}\", the other \"{b}\"")))
     }
 
-    pub(super) fn assign(
-        &mut self,
-        op: Option<BinaryOp>,
-        target: &ast::Expr,
-        value: &ast::Expr,
-        span: Span,
-    ) -> Checked<Expr> {
-        let shown = op.map_or("=".to_owned(), |op| format!("{op}="));
-        if let ast::ExprKind::Cast(ty, _) = &value.kind
-            && self.type_name(ty)? == Type::Void
-        {
-            let message = format!("operands have incompatible types: \"void\" {shown} \"void\"");
-            return self.error(Tag::OpIncompat, span, &message);
-        }
-        if let ast::ExprKind::Aggregation(_) = base_of(target).kind {
-            let message =
-                "an aggregation is assigned in a statement of its own: @name[keys] = func(...)";
-            return self.error(Tag::AggComm, span, message);
-        }
-        if let ast::ExprKind::Index(inner, _) = &target.kind
-            && let ast::ExprKind::Aggregation(name) = &base_of(inner).kind
-        {
-            return self.multi_dimensional(name, target.span);
-        }
-        if let Some(words) = dynamic_words(value)
-            && !matches!(value.kind, ast::ExprKind::Call(..) if words == "tracing function")
-        {
-            self.known_dynamic(value)?;
-            let known = match self.variable_name(target) {
-                Some(name) if !self.variables.contains_key(&name) => "scalar".to_owned(),
-                _ => self.place(target)?.ty.to_string(),
-            };
-            let message =
-                format!("operands have incompatible types: \"{known}\" {shown} \"{words}\"");
-            return self.error(Tag::OpIncompat, span, &message);
-        }
-        // The name is known from the left-hand side on, but has no type yet.
-        let new = match self.variable_name(target) {
-            Some((Scope::Global, name)) if op.is_none() => Some(name),
-            Some(_) | None => None,
-        };
-        let outer = std::mem::replace(&mut self.assigned, new);
-        let place = self.place(value);
-        self.assigned = outer;
-        let assigned = place.and_then(|place| {
-            self.refuse_new_array(target, &place.ty, &shown, span)?;
-            let value = self.object(place)?;
-            self.refuse_translated(&value)?;
-            Ok(value)
-        });
-        let value = match assigned {
-            Ok(value) => value,
-            Err(reported) => {
-                if let Some((scope, name)) = self.variable_name(base_of(target)) {
-                    self.spoiled.insert(shown_name(scope, &name));
-                }
-                return Err(reported);
-            }
-        };
-        if let (Some(_), Some((scope, name))) = (op, self.variable_name(base_of(target)))
-            && !self.variables.contains_key(&(scope, name.clone()))
-        {
-            if self.spoiled.contains(&shown_name(scope, &name)) {
-                return Err(super::checker::Reported);
-            }
-            let message = format!(
-                "{} has not yet been declared or assigned",
-                shown_name(scope, &name)
-            );
-            return self.error(Tag::VarUndef, target.span, &message);
-        }
-        let alloca = |e: &Expr| {
-            let of = if let ExprKind::Cast(of) = &e.kind {
-                of
-            } else {
-                e
-            };
-            of.ty.space() == Space::Scratch
-        };
-        if let ExprKind::Ternary(_, then, otherwise) = &value.kind
-            && matches!(value.ty, Type::Pointer(..))
-            && alloca(then) != alloca(otherwise)
-        {
-            let message = "ternary conditional with alloca and non-alloca branches cannot be assigned to a variable";
-            return self.error(Tag::AllocaIncompat, span, message);
-        }
-        let target = self.target(target, &value.ty, &shown)?;
-        let ty = target.ty.clone();
-        if let Type::Array(..) = ty {
-            let message =
-                format!("operator {shown} may not be applied to operand of type \"{ty}\"");
-            return self.error(Tag::OpArrfun, target.span, &message);
-        }
-        if op.is_none() && matches!(ty, Type::Float(_)) {
-            // As in libdtrace, also of one type: nothing is computed with them.
-            let message = format!(
-                "operands have incompatible types: \"{ty}\" = \"{}\"",
-                value.ty
-            );
-            return self.error(Tag::OpIncompat, span, &message);
-        }
-        let has_no_size = match &ty {
-            Type::Struct(_) | Type::Float(_) => true,
-            Type::Pointer(to, _) => **to == Type::Void,
-            Type::Void
-            | Type::Int(_)
-            | Type::String
-            | Type::Array(..)
-            | Type::Symbol(_)
-            | Type::Stack
-            | Type::Named(_) => false,
-        };
-        if op.is_some() && has_no_size {
-            let message =
-                format!("operator {shown} requires left-hand scalar operand of known size");
-            return self.error(Tag::OpVfptr, target.span, &message);
-        }
-        let is_field = matches!(target.kind, ExprKind::BitField { .. });
-        if let Some(op) = op
-            && (is_field || matches!(ty, Type::Pointer(..)))
-        {
-            if !is_field && !matches!(op, BinaryOp::Add | BinaryOp::Subtract) {
-                self.operation_value(op, &ty, value.clone(), span)?;
-            }
-            return self.operate_and_assign(op, target, value, span);
-        }
-        let value = match op {
-            None if ty == Type::String && is_null(&value) => convert_or_null(value, &ty),
-            None if ty.is_scalar()
-                && value.ty.is_scalar()
-                && pointers_agree(&ty, &value.ty, is_zero(&value)) =>
-            {
-                value
-            }
-            None => self.convert_to(value, &ty, "=")?,
-            Some(op) => self.operation_value(op, &ty, value, span)?,
-        };
-        Ok(node(
-            ExprKind::Assign(op, Box::new(target), Box::new(value)),
-            ty,
-            span,
-        ))
-    }
-
-    /// Errors if a variable would get the type of an array from its first value.
-    fn refuse_new_array(
-        &mut self,
-        target: &ast::Expr,
-        ty: &Type,
-        shown: &str,
-        span: Span,
-    ) -> Checked<()> {
-        let is_new = self
-            .variable_name(target)
-            .is_some_and(|name| !self.variables.contains_key(&name));
-        if !is_new || !matches!(ty, Type::Array(..)) {
-            return Ok(());
-        }
-        let message = format!("operator {shown} may not be applied to operand of type \"{ty}\"");
-        self.error(Tag::OpArrfun, span, &message)
-    }
-
-    /// `p += n` on pointers and bit-fields, as `p = p + n`.
-    fn operate_and_assign(
-        &mut self,
-        op: BinaryOp,
-        target: Expr,
-        value: Expr,
-        span: Span,
-    ) -> Checked<Expr> {
-        let ty = target.ty.clone();
-        if target.operands().into_iter().any(changes_state) {
-            return self.unsupported(
-                span,
-                "the index of a pointer or bit-field that is changed cannot have effects",
-            );
-        }
-        // As with any other target, the operation goes by the target's sign.
-        let value = match (&target.ty, &value.ty) {
-            (Type::Int(int), Type::Int(_)) => convert(value, &Type::Int(Int { size: 8, ..*int })),
-            _ => value,
-        };
-        let moved = self.arithmetic(op, target.clone(), value, span)?;
-        let moved = Box::new(self.convert_to(moved, &ty, "=")?);
-        Ok(node(
-            ExprKind::Assign(None, Box::new(target), moved),
-            ty,
-            span,
-        ))
-    }
-
-    /// The right side of `target op= value`.
-    fn operation_value(
-        &mut self,
-        op: BinaryOp,
-        target: &Type,
-        value: Expr,
-        span: Span,
-    ) -> Checked<Expr> {
-        match (target, &value.ty) {
-            (Type::Int(_), Type::Int(_)) => Ok(value),
-            (Type::Pointer(..), Type::Int(_))
-                if matches!(op, BinaryOp::Add | BinaryOp::Subtract) =>
-            {
-                self.scaled(value, target)
-            }
-            _ if matches!(op, BinaryOp::Add | BinaryOp::Subtract) => {
-                let message = format!(
-                    "operands have incompatible types: \"{target}\" {op}= \"{}\"",
-                    value.ty
-                );
-                self.error(Tag::OpIncompat, span, &message)
-            }
-            _ => {
-                let (tag, what) = if matches!(op, BinaryOp::Multiply | BinaryOp::Divide) {
-                    (Tag::OpArith, "arithmetic")
-                } else {
-                    (Tag::OpInt, "integral")
-                };
-                let message = format!("operator {op}= requires operands of {what} type");
-                self.error(tag, span, &message)
-            }
-        }
-    }
-
-    pub(super) fn step(
-        &mut self,
-        target: &ast::Expr,
-        up: bool,
-        post: bool,
-        span: Span,
-    ) -> Checked<Expr> {
-        let shown = if up { "++" } else { "--" };
-        if let ast::ExprKind::Aggregation(name) = &base_of(target).kind {
-            let message = format!("operator {shown} cannot be applied to aggregation @{name}");
-            let error = self
-                .diagnostic(Tag::AggComm, span, &message)
-                .with_hint("count with @name = count()");
-            return self.reject(error);
-        }
-        if matches!(target.kind, ast::ExprKind::Str(_)) {
-            let message = format!("operator {shown} requires operand of scalar type");
-            return self.error(Tag::OpScalar, target.span, &message);
-        }
-        // As in libdtrace, a scalar that is first seen here is a 64-bit counter.
-        let target = self.target(target, &Type::I64, shown)?;
-        if let Type::Pointer(to, _) = &target.ty
-            && **to == Type::Void
-        {
-            let message = format!("operator {shown} requires an operand of known size");
-            return self.error(Tag::OpVfptr, target.span, &message);
-        }
-        let size = match &target.ty {
-            Type::Int(_) => 1,
-            Type::Pointer(..) => self.element_size(&target.ty.clone(), span)?,
-            Type::Void
-            | Type::Float(_)
-            | Type::String
-            | Type::Array(..)
-            | Type::Struct(_)
-            | Type::Symbol(_)
-            | Type::Stack
-            | Type::Named(_) => {
-                let message = format!("operator {shown} requires operand of scalar type");
-                return self.error(Tag::OpScalar, target.span, &message);
-            }
-        };
-        let ty = target.ty.clone();
-        if let ExprKind::BitField { .. } = target.kind {
-            let (forth, back) = if up {
-                (BinaryOp::Add, BinaryOp::Subtract)
-            } else {
-                (BinaryOp::Subtract, BinaryOp::Add)
-            };
-            let one = int_node(1, Int::I32, span);
-            let changed = self.operate_and_assign(forth, target, one.clone(), span)?;
-            return if post {
-                self.arithmetic(back, changed, one, span)
-            } else {
-                Ok(changed)
-            };
-        }
-        let by = if up { size } else { -size };
-        Ok(node(
-            ExprKind::Step {
-                target: Box::new(target),
-                by,
-                post,
-            },
-            ty,
-            span,
-        ))
-    }
-
     /// An operand that must be an integer or a pointer. An array is none here, though it is a pointer
     /// wherever one is wanted.
     pub(super) fn scalar(&mut self, expr: &ast::Expr, message: &str) -> Checked<Expr> {
@@ -647,14 +360,8 @@ pub(super) fn is_comparison(op: BinaryOp) -> bool {
     )
 }
 
-/// Whether evaluating an expression twice differs from once.
-pub(super) fn changes_state(e: &Expr) -> bool {
-    matches!(e.kind, ExprKind::Assign(..) | ExprKind::Step { .. })
-        || e.operands().into_iter().any(changes_state)
-}
-
 /// `NULL` or the constant 0.
-fn is_null(expr: &Expr) -> bool {
+pub(super) fn is_null(expr: &Expr) -> bool {
     matches!(expr.kind, ExprKind::Int(0)) && expr.ty.is_scalar()
 }
 
@@ -664,7 +371,7 @@ pub(super) fn is_zero(expr: &Expr) -> bool {
 }
 
 /// Converts; the constant 0 becomes the null string.
-fn convert_or_null(expr: Expr, ty: &Type) -> Expr {
+pub(super) fn convert_or_null(expr: Expr, ty: &Type) -> Expr {
     if *ty == Type::String && is_null(&expr) {
         return Expr::null_string(expr.span);
     }

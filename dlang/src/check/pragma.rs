@@ -18,6 +18,12 @@ const CLASSES: [&str; 6] = ["Unknown", "CPU", "Platform", "Group", "ISA", "Commo
 /// The words for what of a provider has attributes.
 const COMPONENTS: [&str; 5] = ["provider", "module", "function", "name", "args"];
 
+/// The providers that are there without a declaration.
+const PROVIDERS: [&str; 15] = [
+    "cpc", "dtrace", "fbt", "io", "ip", "lockstat", "proc", "profile", "rawfbt", "rawtp", "sched",
+    "sdt", "syscall", "tcp", "udp",
+];
+
 impl Checker<'_> {
     /// Checks a pragma after the whole program, so that it may stand before what it names.
     pub(super) fn checked_pragma(&mut self, ast: &Ast, pragma: &Pragma) -> Checked<()> {
@@ -74,7 +80,7 @@ impl Checker<'_> {
         component: &str,
     ) -> Checked<()> {
         let named = |item: &Item| matches!(item, Item::Provider(own) if own.name.text == provider);
-        if !ast.items.iter().any(named) {
+        if !ast.items.iter().any(named) && !PROVIDERS.contains(&provider) {
             let message = "unused #pragma attributes";
             return self.plain_error(Tag::PragmaUnused, pragma.span, message);
         }
@@ -114,16 +120,14 @@ impl Checker<'_> {
     }
 }
 
-/// `Stable/Evolving/Common`: of the name, of its data, and, if given, what it depends on.
+/// `Stable/Evolving/Common`: of the name, and, if given, of its data, and what it depends on.
 fn are_attributes(text: &str) -> bool {
-    let known = |words: &[&str], word: &str| words.iter().any(|w| w.eq_ignore_ascii_case(word));
-    match text.split('/').collect::<Vec<_>>()[..] {
-        [name, data] => known(&STABILITIES, name) && known(&STABILITIES, data),
-        [name, data, class] => {
-            known(&STABILITIES, name) && known(&STABILITIES, data) && known(&CLASSES, class)
-        }
-        _ => false,
-    }
+    let known: [&[&str]; 3] = [&STABILITIES, &STABILITIES, &CLASSES];
+    let words: Vec<&str> = text.split('/').filter(|word| !word.is_empty()).collect();
+    let is_known = |(word, known): (&&str, &[&str])| {
+        known.iter().any(|known| known.eq_ignore_ascii_case(word))
+    };
+    (1..=known.len()).contains(&words.len()) && words.iter().zip(known).all(is_known)
 }
 
 fn is_quoted(text: &str) -> bool {

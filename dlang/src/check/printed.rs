@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::action::LARGEST_RECORDED;
 use super::checker::{Checked, Checker};
 use super::convert::node;
+use super::symbol::symbol_call;
 use super::types::is_incomplete;
 use crate::ast;
 use crate::program::{Action, Expr, ExprKind, Scope, Variable};
@@ -15,7 +16,10 @@ impl Checker<'_> {
     /// `print(pointer)`. What it leads to is recorded as a struct of so many bytes; of more than
     /// `printsize` only the first are.
     pub(super) fn print(&mut self, arg: &ast::Expr) -> Checked<Action> {
-        let address = self.expr(arg)?;
+        let address = match symbol_call(arg) {
+            Some((symbol, name, args)) => self.symbol(symbol, name, args, arg.span)?,
+            None => self.expr(arg)?,
+        };
         let Type::Pointer(to, space) = address.ty.clone() else {
             let error = self.wrong_argument("print", 1, "pointer", &address);
             let hint = "print() shows what is at an address; trace() shows a value";

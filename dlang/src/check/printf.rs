@@ -40,9 +40,6 @@ pub fn parse_format(text: &[u8]) -> Result<Format, String> {
             BadConversion::Undefined(text) => {
                 format!("format conversion #{number} is undefined: {text}")
             }
-            BadConversion::Unsupported(text) => {
-                format!("format conversion #{number} is not supported yet: {text}")
-            }
             BadConversion::Percent => format!(
                 "format conversion #{number} cannot be combined with other format flags: %%"
             ),
@@ -71,8 +68,6 @@ pub fn parse_format(text: &[u8]) -> Result<Format, String> {
 /// A conversion that cannot be used.
 enum BadConversion {
     Undefined(String),
-    /// What DTrace has.
-    Unsupported(String),
     /// `%5%`.
     Percent,
     /// `%2$d`.
@@ -141,6 +136,11 @@ fn parse_conversion(text: &str) -> Result<(Conversion, usize), BadConversion> {
         Some(c @ ('e' | 'E' | 'f' | 'F' | 'g' | 'G')) => Some(Spec::Float(c)),
         _ => None,
     };
+    // As in libdtrace: `%wc` is `%lc`, `%ws` is `%ls`.
+    let size = match (size, spec) {
+        ("w", Some(Spec::Char | Spec::String)) => "l",
+        (size, _) => size,
+    };
     let spec = spec.filter(|spec| has_length(*spec, size));
     let end = at + letter.map_or(0, char::len_utf8);
     let (spec, end) = match (spec, letter) {
@@ -148,9 +148,6 @@ fn parse_conversion(text: &str) -> Result<(Conversion, usize), BadConversion> {
         (None, Some('%')) if size.is_empty() && !aggregation => return Err(BadConversion::Percent),
         (None, _) if aggregation && size.is_empty() => (Spec::Default, at),
         (None, None) if !size.contains(['q', 'w', 'L']) => return Err(BadConversion::Cut),
-        (None, Some('c' | 's')) if matches!(size, "l" | "w") => {
-            return Err(BadConversion::Unsupported(text[..end].to_owned()));
-        }
         (None, _) => return Err(BadConversion::Undefined(text[..end].to_owned())),
     };
     let length = match size {
@@ -180,10 +177,9 @@ fn has_length(spec: Spec, size: &str) -> bool {
         Spec::Decimal | Spec::Unsigned | Spec::Octal | Spec::Hex | Spec::HexUpper => {
             matches!(size, "" | "h" | "l" | "ll")
         }
-        Spec::Char => matches!(size, "" | "l"),
+        Spec::Char | Spec::String => matches!(size, "" | "l"),
         Spec::Float(_) => matches!(size, "" | "l" | "L"),
         Spec::CharEscaped
-        | Spec::String
         | Spec::Escaped
         | Spec::Pointer
         | Spec::Date
@@ -583,6 +579,8 @@ fn fits(conversion: &Conversion, ty: &Type) -> bool {
         Spec::Hex | Spec::HexUpper => is(None),
         Spec::Char if conversion.length == Length::Long => *ty == Type::INT,
         Spec::Char | Spec::CharEscaped => matches!(ty, Type::Int(Int { size: 1..=4, .. })),
+        // No string of D's is of wide characters.
+        Spec::String if conversion.length == Length::Long => false,
         Spec::String | Spec::Escaped => *ty == Type::String,
         Spec::Pointer => ty.is_scalar(),
         Spec::Address => ty.is_scalar() || matches!(ty, Type::Symbol(symbol) if !symbol.is_user()),
@@ -622,6 +620,7 @@ fn prototype(conversion: &Conversion) -> &'static str {
         },
         Spec::Char if length == Length::Long => "int",
         Spec::Char | Spec::CharEscaped => "char, short, or int",
+        Spec::String if length == Length::Long => "wchar_t []",
         Spec::String | Spec::Escaped => "char [] or string (or use stringof)",
         Spec::Pointer | Spec::Address => "pointer or integer",
         Spec::Date | Spec::LongDate => "int64_t",

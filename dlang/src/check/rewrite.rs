@@ -1,9 +1,9 @@
 //! Subroutines that look at memory and are a short expression: what they read becomes an operand that
 //! is read like any other, so that neither code generation nor the consumer knows of the memory.
 
+use super::assign::changes_state;
 use super::checker::{Checked, Checker};
 use super::convert::{convert, convert_pointer, int_node, node};
-use super::operator::changes_state;
 use crate::diag::Span;
 use crate::names::MemoryFunction;
 use crate::program::{BinaryOp, Expr, ExprKind, Subroutine};

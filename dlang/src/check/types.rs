@@ -256,6 +256,7 @@ pub(super) fn words_type(words: &[String]) -> Result<Type, (Tag, String)> {
     let kinds = ["char", "double", "float", "int", "string", "void"];
     let named: Vec<&str> = kinds.into_iter().filter(|kind| count(kind) > 0).collect();
     let signs = count("signed") + count("unsigned");
+    let is_both = count("signed") > 0 && count("unsigned") > 0;
     let (shorts, longs) = (count("short"), count("long"));
     if named.len() > 1 || named.iter().any(|kind| count(kind) > 1) {
         return Err((Tag::DeclCombo, "invalid type combination".to_owned()));
@@ -288,14 +289,20 @@ pub(super) fn words_type(words: &[String]) -> Result<Type, (Tag, String)> {
         }
         _ => {}
     }
-    let unknown = signs > 1
-        || shorts > 1
+    let unknown = is_both
         || longs > 2
         || (shorts > 0 && longs > 0)
         || (named == "float" && longs > 0)
         || (matches!(named, "float" | "double") && (shorts > 0 || longs > 1));
     if unknown {
-        let mut words = words.join(" ");
+        // In this order in libdtrace, too.
+        let sorted = ["signed", "unsigned", "short", "long"];
+        let (mut attributes, others): (Vec<&str>, Vec<&str>) = words
+            .iter()
+            .map(String::as_str)
+            .partition(|word| sorted.contains(word));
+        attributes.sort_by_key(|word| sorted.iter().position(|known| known == word));
+        let mut words = [attributes, others].concat().join(" ");
         if kinds.iter().all(|kind| count(kind) == 0) {
             words.push(' ');
         }

@@ -268,6 +268,10 @@ impl Builder<'_> {
         let mut parts = pair.into_inner();
         let first = parts.next();
         let is_open = parts.next().is_some();
+        let is_open = is_open
+            || first
+                .as_ref()
+                .is_some_and(|part| part.as_rule() == Rule::ellipsis);
         match first {
             None => DeclaratorPart::Array(None),
             Some(_) if is_open => DeclaratorPart::OpenKeys,

@@ -50,6 +50,7 @@ static PRATT: LazyLock<PrattParser<Rule>> = LazyLock::new(|| {
         .op(Op::postfix(Rule::subscript)
             | Op::postfix(Rule::arrow)
             | Op::postfix(Rule::dot)
+            | Op::postfix(Rule::called)
             | Op::postfix(Rule::post_increment)
             | Op::postfix(Rule::post_decrement))
 });
@@ -215,6 +216,10 @@ impl Builder<'_> {
             (Rule::arrow | Rule::dot, Some(name)) => {
                 ExprKind::Member(operand, self.name(&name), rule == Rule::arrow)
             }
+            (Rule::called, _) => {
+                let message = "function designator is not of function type";
+                self.fail(Diagnostic::new(Tag::FuncIdent, operand.span, message))
+            }
             (rule, _) => ExprKind::Step {
                 target: operand,
                 up: rule == Rule::post_increment,
@@ -244,12 +249,14 @@ impl Builder<'_> {
         Expr { kind, span }
     }
 
-    /// What a macro argument stands for: an integer, a name, or else a string.
+    /// What a macro argument stands for: an integer, a name, or else a string. As in libdtrace a word that
+    /// begins with digits is the integer that these are.
     fn macro_value(&self, name: &str, value: String, span: Span) -> ExprKind {
         let signed = value.strip_prefix(['-', '+']);
         let digits = signed.unwrap_or(&value);
         let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        if digits.starts_with(|c: char| c.is_ascii_digit()) {
+        if digits.starts_with(|c: char| c.is_ascii_digit()) && digits.chars().all(word) {
+            let digits = literal::leading_number(digits);
             match literal::integer(digits) {
                 Ok(_) if value.starts_with('-') => {
                     let kind = self.number(digits, span);

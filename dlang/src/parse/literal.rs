@@ -58,6 +58,21 @@ pub(super) fn integer(text: &str) -> Result<IntLiteral, (Tag, String)> {
     Ok(IntLiteral { value, sign, long })
 }
 
+/// The integer constant that a word begins with, as `strtoll` reads it.
+pub(super) fn leading_number(word: &str) -> &str {
+    let radix = match word.as_bytes() {
+        [b'0', b'x' | b'X', ..] => 16,
+        [b'0', ..] => 8,
+        _ => 10,
+    };
+    let from = if radix == 16 { 2 } else { 0 };
+    let behind = word[from..].find(|c: char| !c.is_digit(radix));
+    match behind.map_or(word.len(), |digits| from + digits) {
+        2 if radix == 16 => "0",
+        end => &word[..end],
+    }
+}
+
 fn is_exponent(lower: &str) -> bool {
     let digits = lower.trim_start_matches(|c: char| c.is_ascii_digit());
     digits.strip_prefix('e').is_some_and(|exponent| {

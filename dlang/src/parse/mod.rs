@@ -152,7 +152,7 @@ fn parse_source(
     }
     let is_library = matches!(source.origin, Origin::Library(_));
     if ast.items.is_empty() && ast.pragmas.is_empty() && !is_library {
-        let end = span(index, 0, 0);
+        let end = span(index, source.text.len(), source.text.len());
         return Err(vec![Diagnostic::new(
             Tag::Empty,
             end,

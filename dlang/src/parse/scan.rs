@@ -62,7 +62,7 @@ pub(super) fn scan(text: &str, source: u16, types: &mut TypeNames) -> Result<Sca
         let start = scanner.at;
         match byte {
             b'#' if line_start => {
-                let end = text[start..].find('\n').map_or(text.len(), |n| start + n);
+                let end = scanner.end_of_control_line()?;
                 let span = scanner.span(start, end);
                 if let Some(pragma) = control_line(&text[start..end], span)? {
                     pragmas.push(pragma);
@@ -190,6 +190,21 @@ impl Scanner<'_> {
 
     fn error<T>(&self, tag: Tag, start: usize, end: usize, message: &str) -> Result<T, Diagnostic> {
         Err(Diagnostic::new(tag, self.span(start, end), message))
+    }
+
+    /// Where the control line ends that begins here. The text may end with it only if it is the first one,
+    /// for the kernel.
+    fn end_of_control_line(&self) -> Result<usize, Diagnostic> {
+        let line = &self.text[self.at..];
+        let end = self.text.len();
+        match line.find('\n') {
+            Some(length) => Ok(self.at + length),
+            None if line.starts_with("#!") => Ok(end),
+            None => {
+                let message = "end-of-file encountered before end of control line";
+                self.error(Tag::Syntax, self.at, end, message)
+            }
+        }
     }
 
     fn skip_comment(&mut self) -> Result<(), Diagnostic> {

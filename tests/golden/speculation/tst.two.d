@@ -7,7 +7,7 @@ BEGIN { speculate(s); printf("one\n"); }
 BEGIN { printf("plain\n"); }
 BEGIN { commit(t); }
 BEGIN { discard(s); }
-BEGIN { commit(77); discard(0 - 5); }
+BEGIN { commit(0); discard(0); }
 BEGIN { speculate(t); printf("late\n"); }
 BEGIN { commit(t); }
 BEGIN { exit(0); }
