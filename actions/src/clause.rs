@@ -439,8 +439,9 @@ impl<'p> Record<'p> {
 
 /// Stack slots that hold a fault while it is reported: what ERROR's `arg1` to `arg5` are.
 pub(crate) struct FaultSlots {
-    /// The EPID, the kind, the instruction, the address.
-    pub(crate) epid: i16,
+    /// The EPID; once it is reported, the probe's id.
+    pub(crate) probe: i16,
+    /// The kind, the instruction, the address.
     pub(crate) kind: i16,
     pub(crate) pc: i16,
     pub(crate) address: i16,
@@ -458,7 +459,7 @@ pub(crate) fn emit_fault_record(
         (slots.kind, Reg::R1),
         (slots.pc, Reg::R2),
         (slots.address, Reg::R3),
-        (slots.epid, Reg::R4),
+        (slots.probe, Reg::R4),
     ];
     for (slot, reg) in pairs {
         emit.asm.store(Size::Double, Reg::FP, slot, reg);
@@ -469,7 +470,7 @@ pub(crate) fn emit_fault_record(
     emit.asm
         .store_imm(Size::Word, Reg::FP, record, FAULT_EPID.cast_signed());
     let words = [
-        (slots.epid, Size::Word, 8),
+        (slots.probe, Size::Word, 8),
         (slots.kind, Size::Word, 12),
         (slots.pc, Size::Double, 16),
         (slots.address, Size::Double, 24),

@@ -3,7 +3,7 @@
 use dlang::diag::Span;
 use predicates::asm::Label;
 use predicates::emit::{Emit, Emitted, Faults};
-use predicates::insn::Reg;
+use predicates::insn::{Reg, Size};
 use predicates::shared::Shared;
 
 use crate::clause::{FaultSlots, Ways, emit_clause, emit_fault_record};
@@ -18,6 +18,8 @@ pub(crate) struct Faulting {
     /// Where all of them lead.
     pub(crate) handler: Label,
     pub(crate) epid: u32,
+    /// The probe's id, which is `arg1` of ERROR; of probes that share the clause, of the first.
+    pub(crate) id: u32,
     /// Its number, which is `arg2` of ERROR.
     pub(crate) number: usize,
     /// The probes that share the clause, if there are several.
@@ -43,7 +45,7 @@ impl Unit<'_> {
         let span = Span::default();
         let mut buffer = || emit.buffer(8, span);
         let slots = FaultSlots {
-            epid: buffer()?,
+            probe: buffer()?,
             kind: buffer()?,
             pc: buffer()?,
             address: buffer()?,
@@ -66,6 +68,13 @@ impl Unit<'_> {
                 emit.make_unknown(reg, Reg::R0, span)?;
             }
             emit_fault_record(emit, RING, &slots)?;
+            if !self.compiler.error_clauses.is_empty() {
+                match &clause.shared {
+                    Some(shared) => shared.load_id(emit, Reg::R0),
+                    None => emit.asm.mov_imm(Reg::R0, i64::from(clause.id)),
+                }
+                emit.asm.store(Size::Double, Reg::FP, slots.probe, Reg::R0);
+            }
             let start = emit.asm.here();
             self.error_clauses(emit, &slots, clause.number)?;
             longest = longest.max(emit.asm.here() - start);
@@ -75,7 +84,7 @@ impl Unit<'_> {
             emit.asm.jump(clause.end);
         }
         emit.end_errors(before);
-        for slot in [slots.epid, slots.kind, slots.pc, slots.address] {
+        for slot in [slots.probe, slots.kind, slots.pc, slots.address] {
             emit.stack.give_buffer(slot, 8);
         }
         Ok(longest)

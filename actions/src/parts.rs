@@ -216,6 +216,7 @@ impl<'u> Parts<'u> {
                 faults,
                 handler: ways.fault,
                 epid,
+                id: emit.machine.id,
                 number,
                 shared: emit.machine.shared.clone(),
                 end: ways.end,

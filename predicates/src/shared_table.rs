@@ -21,6 +21,11 @@ impl Shared {
         emit.asm.alu_imm(Alu::Mul, dst, self.clauses.cast_signed());
         emit.asm.alu_imm(Alu::Add, dst, first.cast_signed());
     }
+
+    /// `dst = id of the probe`. Destroys `r4`, `r5`.
+    pub fn load_id(&self, emit: &mut Emit<'_>, dst: Reg) {
+        emit.look_up(dst, self, Field::Id);
+    }
 }
 
 impl Emit<'_> {
@@ -44,7 +49,7 @@ impl Emit<'_> {
     /// `id`, where it differs.
     pub(crate) fn shared_id(&mut self, dst: Reg) {
         if let Some(shared) = self.machine.shared.clone() {
-            self.look_up(dst, &shared, Field::Id);
+            shared.load_id(self, dst);
         }
     }
 

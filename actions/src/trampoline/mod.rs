@@ -94,14 +94,14 @@ fn kernel_stack(kind: &ProbeKind) -> KernelStack {
     }
 }
 
-/// The machine state of ERROR: `arg1` the EPID, `arg2` the number of the clause, as in DTrace's message, `arg3` the
+/// The machine state of ERROR: `arg1` the probe's id, `arg2` the number of the clause, as in DTrace's message, `arg3` the
 /// instruction, `arg4` the fault, `arg5` the address.
 pub(crate) fn error_machine(probe: &Probe, fault: Option<(&FaultSlots, usize)>) -> MachineState {
     let mut machine = machine(probe, false);
     if let Some((slots, clause)) = fault {
         machine.args = vec![
             Argument::Constant(0),
-            Argument::Slot(slots.epid),
+            Argument::Slot(slots.probe),
             Argument::Constant(i64::try_from(clause).unwrap_or(i64::MAX)),
             Argument::Slot(slots.pc),
             Argument::Slot(slots.kind),
