@@ -3,6 +3,7 @@
 use std::io;
 use std::iter;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::process;
 use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -153,6 +154,8 @@ impl Signals {
                 tell();
                 let _ = set.thread_unblock();
                 let _ = raise(signal);
+                // It is ignored: so it is in what a shell's script starts in the background.
+                process::exit(128 + signal as i32);
             }
         };
         thread::Builder::new().name("signals".into()).spawn(wait)?;

@@ -31,6 +31,17 @@ fn a_closed_pipe_ends_the_run_quietly() {
 
 #[test]
 fn a_second_signal_ends_the_run_at_once() {
+    ends_by_a_second_signal("exec \"$@\"");
+}
+
+/// So it is for what a script of the shell has started in the background.
+#[test]
+fn a_second_signal_ends_the_run_where_it_is_ignored() {
+    ends_by_a_second_signal("trap '' INT; exec \"$@\"");
+}
+
+/// Runs rdtrace by a script of the shell, to which it is given as arguments.
+fn ends_by_a_second_signal(script: &str) {
     const TEXT: &str =
         "BEGIN { printf(\"ready\\n\"); } END { system(\"exec sleep 30 >/dev/null 2>&1\"); }";
     if !can_trace() {
@@ -38,7 +49,10 @@ fn a_second_signal_ends_the_run_at_once() {
     }
     let directory = tempfile::tempdir().unwrap();
     let out = directory.path().join("out");
-    let tracer = Running::start(rdtrace(["-wqo", out.to_str().unwrap(), "-n", TEXT]));
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", script, "sh", RDTRACE]);
+    command.args(["-wqo", out.to_str().unwrap(), "-n", TEXT]);
+    let tracer = Running::start(command);
     wait_until("it has begun", || {
         std::fs::read_to_string(&out).is_ok_and(|text| text.contains("ready"))
     });
