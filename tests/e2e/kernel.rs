@@ -207,18 +207,3 @@ fn locks_that_ebpf_takes_itself_have_no_probes() {
         assert!(refused.contains("eBPF's maps and buffers"), "{refused}");
     }
 }
-
-/// `arg1` of ERROR is the id of the probe that fired, of the many that share a clause.
-#[test]
-fn error_is_told_which_probe_fired() {
-    const TEXT: &str = "syscall::getppid:, syscall::dup3: /pid == $target/ { self->id = id; trace(*(int *)8); } \
-                        ERROR { @[arg1 == self->id] = count(); @ids[arg1] = count(); } \
-                        END { printa(\"%d %@d\", @); printa(\" %@d\", @ids); }";
-    if !can_trace_python() {
-        return;
-    }
-    let program = trigger("system_calls.c 7");
-    let output = run(rdtrace(["-qn", TEXT, "-c", &program.join(" ")]));
-    assert_eq!(output.status, 0, "{}", output.stderr);
-    assert_eq!(output.stdout.trim_end(), "1 16 1 1 7 7");
-}

@@ -4,7 +4,7 @@ $rdtrace -qn '
 pid$target:a.out:f??:entry
 /arg0 == 2 || arg0 == 10/
 {
-	self->in = epid;
+	self->in = id;
 	this->wrong = *(int *)0;
 }
 
