@@ -14,7 +14,7 @@ long m0[int, string]; uint8_t m1[char]; string m2[string];
 struct s g; self struct s t; this struct s l;
 ";
 
-/// What a variable or a member is called, and its type; bits of a bit-field.
+/// What a variable or a member is called, and its type; of a bit-field the smallest that holds it, and its bits.
 pub(super) struct Place {
     pub(super) name: &'static str,
     /// `string`, or an integer's.
@@ -61,14 +61,14 @@ pub(super) const PLACES: [Place; 35] = [
     place("m1['a']", "uint8_t"),
     place("g.c", "char"),
     place("g.uc", "unsigned char"),
-    field("g.b", "unsigned int", 3),
-    field("g.d", "int", 11),
+    field("g.b", "unsigned char", 3),
+    field("g.d", "short", 11),
     place("g.a[2]", "long"),
     place("self->t.h", "short"),
-    field("self->t.b", "unsigned int", 3),
+    field("self->t.b", "unsigned char", 3),
     field("self->t.w", "uint64_t", 40),
     place("self->t.a[3]", "long"),
-    field("this->l.d", "int", 11),
+    field("this->l.d", "short", 11),
     place("this->l.a[0]", "long"),
     place("g8", "string"),
     place("self->t4", "string"),
