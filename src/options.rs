@@ -5,6 +5,7 @@
 //! rdtrace does not have are accepted and do nothing, so that scripts that set them run; `-v` tells.
 
 use actions::consume::{Letters, OutputFormat, OutputOptions};
+use actions::frames::MOST_FRAMES;
 
 use crate::attributes::Attributes;
 use crate::cli::Cli;
@@ -144,9 +145,6 @@ const LARGEST_SCRATCH: u32 = 8192;
 
 /// Terminals that show no more than ASCII.
 const PLAIN_TERMINALS: &[&str] = &["dumb", "sun", "sun-color"];
-
-/// The most frames that the kernel finds: `kernel.perf_event_max_stack`, unless somebody has changed it.
-const MOST_FRAMES: u32 = 127;
 
 /// The most columns before a frame of a stack.
 const MOST_INDENT: usize = 1000;

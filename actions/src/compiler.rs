@@ -7,7 +7,7 @@ use dlang::program::{
     Action, AggFunc, AggId, Builtin, Clause, Expr, ExprKind, Program, StmtKind, Subroutine,
 };
 use dlang::types::Type;
-use dlang::walk::each_part;
+use dlang::walk::{each_part, program_has};
 use predicates::asm::{MapRef, OpenLoops};
 use predicates::emit::MachineState;
 use predicates::python::{Python, PythonName};
@@ -81,14 +81,7 @@ pub fn wants_open_loops(program: &Program, strsize: u32) -> bool {
 /// Whether a program asks for the values of Python's objects, or for tasks, which takes the same facts.
 #[must_use]
 pub fn reads_objects(program: &Program) -> bool {
-    fn reads(expr: &Expr) -> bool {
-        reads_object(expr) || expr.operands().into_iter().any(reads)
-    }
-    let mut found = program.has_task_variables();
-    for clause in &program.clauses {
-        each_clause_expr(clause, &mut |expr| found = found || reads(expr));
-    }
-    found
+    program.has_task_variables() || program_has(program, &reads_object)
 }
 
 /// Whether the outermost operation of an expression reads a Python object.
@@ -404,13 +397,10 @@ impl Compiler {
 
 /// How many speculations there may be: none, if the program has nothing to do with them.
 fn speculations(program: &Program, most: u32) -> u32 {
-    fn begins(expr: &Expr) -> bool {
+    let mut found = program_has(program, &|expr| {
         matches!(expr.kind, ExprKind::Call(Subroutine::Speculation, _))
-            || expr.operands().into_iter().any(begins)
-    }
-    let mut found = false;
+    });
     for clause in &program.clauses {
-        each_clause_expr(clause, &mut |expr| found |= begins(expr));
         each_statement(&clause.body, &mut |stmt| {
             found |= matches!(
                 stmt.kind,

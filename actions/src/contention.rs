@@ -14,13 +14,14 @@
 //! nothing is known, so that its probes do not fire.
 
 use dlang::program::{ExprKind, Program, Subroutine};
-use predicates::asm::{Asm, Code, Label, MapRef};
+use dlang::walk::program_has;
+use predicates::asm::{Asm, Code, MapRef};
 use predicates::contention::{SPINS, key, wait};
-use predicates::insn::{Alu, Cond, Helper, Insn, Reg, Size};
+use predicates::insn::{Alu, Cond, Helper, Reg, Size};
 use predicates::storage::Counter;
 use provider::object::{MapKind, MapSpec};
 
-use crate::lower::any_expr;
+use crate::watcher::{count, finish, look_up, stack_address};
 
 /// The most waits at a time. Only as many threads wait as there are, and most of them do not.
 const MOST: u32 = 1 << 14;
@@ -34,7 +35,7 @@ const VALUE: i16 = KEY - wait::SIZE;
 
 /// Whether any clause of a program asks how a thread has waited.
 pub(crate) fn is_needed(program: &Program) -> bool {
-    any_expr(program, &|expr| {
+    program_has(program, &|expr| {
         matches!(expr.kind, ExprKind::Call(Subroutine::Contention, _))
     })
 }
@@ -63,9 +64,7 @@ pub(crate) fn begin_program(contentions: MapRef, counters: MapRef) -> Code {
     put_key(&mut asm);
     asm.call(Helper::KtimeGetNs);
     asm.mov(Reg::R8, Reg::R0);
-    asm.map(Reg::R1, contentions);
-    stack_address(&mut asm, Reg::R2, KEY);
-    asm.call(Helper::MapLookupElem);
+    look_up(&mut asm, contentions, KEY);
     asm.jump_if_imm(Cond::Eq, Reg::R0, 0, new);
     asm.mov(Reg::R1, Reg::R7);
     asm.alu_imm(Alu::And, Reg::R1, MUTEX);
@@ -96,8 +95,8 @@ pub(crate) fn begin_program(contentions: MapRef, counters: MapRef) -> Code {
     asm.mov_imm(Reg::R4, 0);
     asm.call(Helper::MapUpdateElem);
     asm.jump_if_imm(Cond::Eq, Reg::R0, 0, leave);
-    count_drop(&mut asm, counters, leave);
-    end(asm, leave)
+    count(&mut asm, counters, Counter::DynamicDrops, KEY, leave);
+    finish(asm, leave)
 }
 
 /// The program on `contention_end(lock, result)`.
@@ -112,7 +111,7 @@ pub(crate) fn end_program(contentions: MapRef) -> Code {
     asm.map(Reg::R1, contentions);
     stack_address(&mut asm, Reg::R2, KEY);
     asm.call(Helper::MapDeleteElem);
-    end(asm, leave)
+    finish(asm, leave)
 }
 
 /// Puts the key on the stack: the context is in `r1`.
@@ -128,33 +127,4 @@ fn add(asm: &mut Asm, place: i16) {
     asm.load(Size::Double, Reg::R4, Reg::R0, place);
     asm.alu(Alu::Add, Reg::R4, Reg::R3);
     asm.store(Size::Double, Reg::R0, place, Reg::R4);
-}
-
-fn count_drop(asm: &mut Asm, counters: MapRef, leave: Label) {
-    let drops = i16::try_from(Counter::DynamicDrops as u32 * 8).expect("counters are few");
-    asm.store_imm(Size::Word, Reg::FP, KEY, 0);
-    asm.map(Reg::R1, counters);
-    stack_address(asm, Reg::R2, KEY);
-    asm.call(Helper::MapLookupElem);
-    asm.jump_if_imm(Cond::Eq, Reg::R0, 0, leave);
-    asm.mov_imm(Reg::R1, 1);
-    asm.push(Insn::atomic_add(
-        Size::Double,
-        Reg::R0,
-        drops,
-        Reg::R1,
-        false,
-    ));
-}
-
-fn stack_address(asm: &mut Asm, reg: Reg, offset: i16) {
-    asm.mov(reg, Reg::FP);
-    asm.alu_imm(Alu::Add, reg, i32::from(offset));
-}
-
-fn end(mut asm: Asm, leave: Label) -> Code {
-    asm.bind(leave);
-    asm.mov_imm(Reg::R0, 0);
-    asm.push(Insn::exit());
-    asm.finish().expect("the program is short")
 }

@@ -22,9 +22,11 @@
 
 use predicates::asm::{Asm, Code, Label, MapRef};
 use predicates::emit::{Emit, Emitted};
-use predicates::insn::{Alu, Cond, Helper, Insn, Reg, Size};
+use predicates::insn::{Alu, Cond, Helper, Reg, Size};
 use predicates::storage::{Counter, own_globals};
 use provider::object::{MapKind, MapSpec};
+
+use crate::watcher::{count, finish, look_up, stack_address};
 
 /// Offsets in the running kernel's structs that following processes takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,13 +84,6 @@ fn find_current(asm: &mut Asm, followed: MapRef, slot: i16) {
     look_up(asm, followed, slot);
 }
 
-/// `r0 = address of the value` of the key at `slot`, or 0.
-fn look_up(asm: &mut Asm, map: MapRef, slot: i16) {
-    asm.map(Reg::R1, map);
-    stack_address(asm, Reg::R2, slot);
-    asm.call(Helper::MapLookupElem);
-}
-
 /// What both programs need to know.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Keeping {
@@ -132,18 +127,7 @@ impl Keeping {
         asm.call(Helper::MapUpdateElem);
         asm.jump_if_imm(Cond::Eq, Reg::R0, 0, leave);
         asm.bind(lost);
-        asm.store_imm(Size::Word, Reg::FP, WORD, 0);
-        look_up(&mut asm, self.counters, WORD);
-        asm.jump_if_imm(Cond::Eq, Reg::R0, 0, leave);
-        asm.mov_imm(Reg::R1, 1);
-        let drops = i16::try_from(Counter::FollowDrops as u32 * 8).expect("counters are few");
-        asm.push(Insn::atomic_add(
-            Size::Double,
-            Reg::R0,
-            drops,
-            Reg::R1,
-            false,
-        ));
+        count(&mut asm, self.counters, Counter::FollowDrops, WORD, leave);
         finish(asm, leave)
     }
 
@@ -185,16 +169,4 @@ fn read_kernel(asm: &mut Asm, to: i16, size: i64, offset: u32) {
     stack_address(asm, Reg::R1, to);
     asm.mov_imm(Reg::R2, size);
     asm.call(Helper::ProbeReadKernel);
-}
-
-fn stack_address(asm: &mut Asm, dst: Reg, slot: i16) {
-    asm.mov(dst, Reg::FP);
-    asm.alu_imm(Alu::Add, dst, i32::from(slot));
-}
-
-fn finish(mut asm: Asm, leave: Label) -> Code {
-    asm.bind(leave);
-    asm.mov_imm(Reg::R0, 0);
-    asm.push(Insn::exit());
-    asm.finish().expect("the program is short")
 }

@@ -2,6 +2,7 @@
 //! reads one.
 
 use dlang::program::{Builtin, Clause, Expr, ExprKind, ProbeSpec, Program, Subroutine};
+use dlang::walk::{clause_has, each_clause_expr, each_part, program_has};
 use predicates::frames::{ADDRESSES, COUNT, FrameLimits, MOST_PYTHON_FRAMES, PROCESS};
 use predicates::python::PythonName;
 use predicates::python_layout::state_of_thread;
@@ -12,7 +13,6 @@ use unwind::python;
 
 use crate::compiler::reads_object;
 use crate::options::LowerOptions;
-use crate::plan::each_clause_expr;
 
 /// How many frames stacks have unless the program says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct FrameOptions {
     pub user: u32,
     /// `-x jstackframes`: of `jstack()`.
     pub python: u32,
-    /// The most that the kernel finds: `kernel.perf_event_max_stack`.
+    /// `-x maxframes`: of any stack, at most [`MOST_FRAMES`].
     pub most: u32,
     /// Whether stacks are found where a map that grows gets few new entries: in timers and in the kernel.
     pub in_interrupts: bool,
@@ -31,13 +31,16 @@ pub struct FrameOptions {
     pub mixed: bool,
 }
 
+/// The most frames that the kernel finds: `kernel.perf_event_max_stack`, unless somebody has changed it.
+pub const MOST_FRAMES: u32 = 127;
+
 impl Default for FrameOptions {
     fn default() -> Self {
         Self {
             kernel: 20,
             user: 100,
             python: 512,
-            most: 127,
+            most: MOST_FRAMES,
             in_interrupts: false,
             mixed: true,
         }
@@ -109,7 +112,7 @@ pub(crate) const TABLE_WORDS: u32 = 2 << 20;
 /// Whether a program asks for the stacks of processes.
 #[must_use]
 pub fn walks_processes(program: &Program) -> bool {
-    has_expr(program, &|expr| {
+    program_has(program, &|expr| {
         matches!(
             expr.kind,
             ExprKind::Builtin(Builtin::Ucaller | Builtin::Ustackdepth)
@@ -122,7 +125,7 @@ pub fn walks_processes(program: &Program) -> bool {
 #[must_use]
 pub fn mixes(program: &Program, pystack: bool) -> bool {
     pystack
-        && has_expr(program, &|expr| {
+        && program_has(program, &|expr| {
             matches!(expr.kind, ExprKind::Call(Subroutine::Ustack, _))
         })
 }
@@ -138,7 +141,7 @@ pub(crate) fn can_mix(program: &Program, options: &LowerOptions) -> bool {
 #[must_use]
 pub fn finds_python(program: &Program) -> bool {
     program.has_task_variables()
-        || has_expr(program, &is_of_frame)
+        || program_has(program, &is_of_frame)
         || program.clauses.iter().any(reads_values_elsewhere)
 }
 
@@ -146,7 +149,7 @@ pub fn finds_python(program: &Program) -> bool {
 #[must_use]
 pub fn names_tasks(program: &Program) -> bool {
     program.has_task_variables()
-        || has_expr(program, &|expr| {
+        || program_has(program, &|expr| {
             matches!(expr.kind, ExprKind::Builtin(Builtin::Pytask))
         })
 }
@@ -154,7 +157,7 @@ pub fn names_tasks(program: &Program) -> bool {
 /// Whether a program asks for the coroutines that wait for the asyncio task that a thread is running.
 #[must_use]
 pub fn shows_awaiting(program: &Program) -> bool {
-    has_expr(program, &|expr| {
+    program_has(program, &|expr| {
         matches!(expr.kind, ExprKind::Call(Subroutine::PystackAsync, _))
     })
 }
@@ -204,7 +207,7 @@ pub(crate) fn python_names(program: &Program) -> Vec<PythonName> {
     let mut names = Vec::new();
     for clause in &program.clauses {
         each_clause_expr(clause, &mut |expr| {
-            each_expr_of(expr, &mut |expr| {
+            each_part(expr, &mut |expr| {
                 if let ExprKind::Call(function @ (Subroutine::Pyarg | Subroutine::Pylocal), args) =
                     &expr.kind
                     && let Some(ExprKind::Str(name)) = args.first().map(|arg| &arg.kind)
@@ -233,28 +236,6 @@ pub fn keeps_stacks(clause: &Clause) -> bool {
             ExprKind::Call(Subroutine::Stack | Subroutine::Ustack, _)
         )
     })
-}
-
-fn has_expr(program: &Program, which: &dyn Fn(&Expr) -> bool) -> bool {
-    program
-        .clauses
-        .iter()
-        .any(|clause| clause_has(clause, which))
-}
-
-fn clause_has(clause: &Clause, which: &dyn Fn(&Expr) -> bool) -> bool {
-    let mut found = false;
-    each_clause_expr(clause, &mut |expr| {
-        each_expr_of(expr, &mut |expr| found |= which(expr));
-    });
-    found
-}
-
-fn each_expr_of(expr: &Expr, visit: &mut dyn FnMut(&Expr)) {
-    visit(expr);
-    for operand in expr.operands() {
-        each_expr_of(operand, visit);
-    }
 }
 
 /// What limits the stacks of a program; `None` if it has none.

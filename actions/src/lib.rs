@@ -26,3 +26,4 @@ mod tables;
 mod trampoline;
 mod unit;
 mod vtime;
+mod watcher;

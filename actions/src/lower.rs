@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use dlang::diag::Span;
 use dlang::format::{Format, Piece, Spec};
 use dlang::program::{Action, Builtin, Expr, ExprKind, Program, StmtKind, Subroutine};
+use dlang::walk::{each_clause_expr, each_statement, program_has};
 use predicates::asm::{Code, MapRef};
 use predicates::emit::{Refusal, Rodata};
 use predicates::part::PartMaps;
@@ -27,7 +28,6 @@ use crate::maps::{COUNTERS_MAP, program_name};
 pub use crate::options::{Enabled, LowerOptions};
 pub use crate::parts::PART_LENGTH;
 pub use crate::plan::Extras;
-use crate::plan::{each_clause_expr, each_statement};
 use crate::program::{Unit, count};
 use crate::record::Ecb;
 use crate::trampoline::{self, Source};
@@ -407,13 +407,13 @@ fn on_tracepoint(
 /// Whether any clause of a program reads a built-in variable.
 #[must_use]
 pub fn uses(program: &Program, builtin: Builtin) -> bool {
-    any_expr(program, &|expr| expr.kind == ExprKind::Builtin(builtin))
+    program_has(program, &|expr| expr.kind == ExprKind::Builtin(builtin))
 }
 
 /// Whether any clause of a program asks for the ancestors of a process.
 #[must_use]
 pub fn uses_ancestors(program: &Program) -> bool {
-    any_expr(program, &|expr| {
+    program_has(program, &|expr| {
         matches!(
             expr.kind,
             ExprKind::Builtin(Builtin::Ppid) | ExprKind::Call(Subroutine::Progenyof, _)
@@ -431,7 +431,7 @@ pub fn shows_processes(program: &Program) -> bool {
     };
     let mut found = walks_processes(program)
         || finds_python(program)
-        || any_expr(program, &|expr| has_process(&expr.ty));
+        || program_has(program, &|expr| has_process(&expr.ty));
     for clause in &program.clauses {
         each_statement(&clause.body, &mut |stmt| {
             if let StmtKind::Action(Action::Printf(format, _) | Action::Printa(Some(format), _)) =
@@ -440,21 +440,6 @@ pub fn shows_processes(program: &Program) -> bool {
                 found |= prints(format);
             }
         });
-    }
-    found
-}
-
-pub(crate) fn any_expr(program: &Program, which: &dyn Fn(&Expr) -> bool) -> bool {
-    fn any(expr: &Expr, which: &dyn Fn(&Expr) -> bool) -> bool {
-        which(expr)
-            || expr
-                .operands()
-                .into_iter()
-                .any(|operand| any(operand, which))
-    }
-    let mut found = false;
-    for clause in &program.clauses {
-        each_clause_expr(clause, &mut |expr| found = found || any(expr, which));
     }
     found
 }

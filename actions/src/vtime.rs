@@ -9,6 +9,8 @@ use predicates::asm::{Asm, Code};
 use predicates::insn::{Alu, Cond, Helper, Insn, Reg, Size};
 use predicates::storage::{Storage, own_state};
 
+use crate::watcher::{finish, look_up};
+
 /// The program on `sched_switch`, which runs on the thread that leaves its CPU.
 ///
 /// ```text
@@ -22,10 +24,7 @@ pub(crate) fn switch_program(storage: &Storage) -> Code {
     asm.call(Helper::KtimeGetNs);
     asm.mov(Reg::R6, Reg::R0);
     asm.store_imm(Size::Double, Reg::FP, -8, 0);
-    asm.map(Reg::R1, storage.switches);
-    asm.mov(Reg::R2, Reg::FP);
-    asm.alu_imm(Alu::Add, Reg::R2, -8);
-    asm.call(Helper::MapLookupElem);
+    look_up(&mut asm, storage.switches, -8);
     asm.jump_if_imm(Cond::Eq, Reg::R0, 0, leave);
     asm.load(Size::Double, Reg::R7, Reg::R0, 0);
     asm.store(Size::Double, Reg::R0, 0, Reg::R6);
@@ -45,8 +44,5 @@ pub(crate) fn switch_program(storage: &Storage) -> Code {
         Reg::R6,
         false,
     ));
-    asm.bind(leave);
-    asm.mov_imm(Reg::R0, 0);
-    asm.push(Insn::exit());
-    asm.finish().expect("the program is short")
+    finish(asm, leave)
 }

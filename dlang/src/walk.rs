@@ -1,6 +1,6 @@
 //! Going through the statements and expressions of a checked program.
 
-use crate::program::{Action, Clause, Expr, Stmt, StmtKind};
+use crate::program::{Action, Clause, Expr, Program, Stmt, StmtKind};
 
 /// Calls `f` for every statement, those inside of `if` too.
 pub fn each_statement<'s>(body: &'s [Stmt], f: &mut dyn FnMut(&'s Stmt)) {
@@ -72,4 +72,19 @@ pub fn each_part<'e>(expr: &'e Expr, f: &mut dyn FnMut(&'e Expr)) {
     for operand in expr.operands() {
         each_part(operand, f);
     }
+}
+
+/// Whether an expression of a clause, or a part of one, is such a one.
+pub fn clause_has(clause: &Clause, is_one: &dyn Fn(&Expr) -> bool) -> bool {
+    let mut found = false;
+    each_clause_expr(clause, &mut |expr| {
+        each_part(expr, &mut |part| found = found || is_one(part));
+    });
+    found
+}
+
+/// Whether an expression of any clause, or a part of one, is such a one.
+pub fn program_has(program: &Program, is_one: &dyn Fn(&Expr) -> bool) -> bool {
+    let mut clauses = program.clauses.iter();
+    clauses.any(|clause| clause_has(clause, is_one))
 }

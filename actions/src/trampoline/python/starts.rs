@@ -17,10 +17,10 @@
 
 use predicates::emit::Emit;
 use predicates::insn::{Alu, Reg, Size};
+use provider::python::Condition;
 
 use super::dispatch::{Dispatch, PythonSite};
 use super::maps::STARTS;
-use provider::python::Condition;
 
 /// Bits of a word for the number of the process. What is left is enough for any address below the
 /// kernel's, unless a program asks for more than 47 bits of address.
