@@ -1,23 +1,33 @@
 //! Looking for a string in another one: `strstr`, `index` and `rindex`.
 //!
-//! The method is shift-or (Baeza-Yates and Gonnet), which looks at each byte once and has no
-//! inner loop, and so suits the verifier. Bit `j` of the state `d` is 0 when the last `j + 1`
-//! bytes are the first `j + 1` of what is looked for; a table has for every byte a word with the
-//! bits 0 where that byte stands:
+//! A literal is looked for by shift-or (Baeza-Yates and Gonnet), which looks at each byte once and has
+//! no inner loop, and so suits the verifier. Bit `j` of the state `d` is 0 when the last `j + 1`
+//! bytes are the first `j + 1` of what is looked for; a table, read-only data, has for every byte a
+//! word with the bits 0 where that byte stands:
 //!
 //! ```text
 //!     d = -1;  for each byte c: d = d << 1 | table[c];  found if bit m - 1 is 0
 //! ```
 //!
-//! So what is looked for has at most 64 bytes: a longer literal is refused, and a longer string
-//! at run time is a fault. A literal's table is read-only data; any other's is made behind the
-//! heap, where the next string will be put.
+//! A literal of more than 64 bytes, and what only the probe knows, is compared at one place after
+//! another, by one open loop that counts places and bytes that were alike:
+//!
+//! ```text
+//!     if (alike == m) found;
+//!     if (string[place + alike] == needle[alike]) alike += 1;
+//!     else { alike = 0; place += 1; }
+//! ```
+//!
+//! Where the kernel has no open loops (before Linux 5.17), a table is made for what only the probe
+//! knows, behind the heap, where the next string will be put. What is looked for has at most 64 bytes
+//! there: a longer literal is refused, and a longer string at run time is a fault.
 
 use dlang::diag::Span;
 use dlang::program::Expr;
 
 use crate::emit::{Emit, Emitted, Fault, Refusal, imm};
 use crate::insn::{Alu, Cond, Helper, Reg, Size};
+use crate::join::Loop;
 use crate::null::OnNull;
 use crate::stack::Val;
 use crate::string::Str;
@@ -36,11 +46,24 @@ enum Sought {
 }
 
 /// What is looked for.
-struct Needle {
-    /// Its length.
-    len: Val,
-    /// The offset of its table in the read-only data; `None` if the table is behind the heap.
-    table: Option<u32>,
+enum Needle {
+    /// By a table, with at most [`MOST`] bytes.
+    Table {
+        len: Val,
+        /// Its offset in the read-only data; `None` if it is behind the heap.
+        table: Option<u32>,
+    },
+    /// By comparing it, a string on the heap.
+    Compared(Str),
+}
+
+impl Needle {
+    /// How many bytes it has.
+    fn len(&self) -> &Val {
+        match self {
+            Self::Table { len, .. } | Self::Compared(Str { len, .. }) => len,
+        }
+    }
 }
 
 impl Emit<'_> {
@@ -55,7 +78,7 @@ impl Emit<'_> {
         let sub = self.sought(sub)?;
         let needle = self.needle(sub, span)?;
         let at = self.find(&string, &needle, &Val::Const(0), &string.len, false, span)?;
-        self.stack.give(needle.len);
+        self.give_needle(needle);
         let null = self.null_label(on_null);
         let reg = self.reg(&at, Reg::R1);
         self.asm.jump_if_imm(Cond::SLt, reg, 0, null);
@@ -96,9 +119,10 @@ impl Emit<'_> {
         self.put(&result, reg);
         self.asm.bind(done);
         self.make_value_unknown(&result, span)?;
-        for val in [at, from, count, needle.len] {
+        for val in [at, from, count] {
             self.stack.give(val);
         }
+        self.give_needle(needle);
         self.give_string(string);
         Ok(result)
     }
@@ -123,7 +147,7 @@ impl Emit<'_> {
             self.load(Reg::R1, &start);
             self.asm.jump_if_imm(Cond::SLt, Reg::R1, 0, done);
             self.asm.jump_if(Cond::Ge, Reg::R1, Reg::R2, whole);
-            let len = self.reg(&needle.len, Reg::R0);
+            let len = self.reg(needle.len(), Reg::R0);
             self.asm.alu(Alu::Add, Reg::R1, len);
             self.asm.jump_if(Cond::Ge, Reg::R1, Reg::R2, whole);
             self.asm.mov(Reg::R2, Reg::R1);
@@ -137,9 +161,10 @@ impl Emit<'_> {
         self.put(&result, reg);
         self.asm.bind(done);
         self.make_value_unknown(&result, span)?;
-        for val in [at, count, needle.len] {
+        for val in [at, count] {
             self.stack.give(val);
         }
+        self.give_needle(needle);
         self.give_string(string);
         Ok(result)
     }
@@ -147,16 +172,14 @@ impl Emit<'_> {
     /// Computes what is looked for.
     fn sought(&mut self, sub: &Expr) -> Emitted<Sought> {
         let span = sub.span;
-        let Some(bytes) = self.constant_string(sub) else {
-            return self.string(sub).map(Sought::Computed);
-        };
-        if bytes.len() > usize::from(MOST) {
-            return Err(Refusal {
+        match self.constant_string(sub) {
+            Some(bytes) if bytes.len() <= usize::from(MOST) => Ok(Sought::Literal(bytes)),
+            Some(_) if self.storage.open_loops.is_none() => Err(Refusal {
                 span,
-                message: format!("looking for more than {MOST} bytes is not supported yet"),
-            });
+                message: format!("looking for more than {MOST} bytes needs Linux 5.17"),
+            }),
+            _ => self.string(sub).map(Sought::Computed),
         }
-        Ok(Sought::Literal(bytes))
     }
 
     /// Prepares the search. A table behind the heap is there until the next string is made, so
@@ -170,19 +193,29 @@ impl Emit<'_> {
                 }
                 let table = table.iter().flat_map(|word| word.to_le_bytes()).collect();
                 let len = i64::try_from(bytes.len()).expect("it has been compared with MOST");
-                Ok(Needle {
+                Ok(Needle::Table {
                     len: Val::Const(len),
                     table: Some(self.rodata.put(table)),
                 })
             }
+            Sought::Computed(string) if self.storage.open_loops.is_some() => {
+                Ok(Needle::Compared(string))
+            }
             Sought::Computed(string) => {
                 self.make_table(&string, span)?;
                 self.stack.give(string.start);
-                Ok(Needle {
+                Ok(Needle::Table {
                     len: string.len,
                     table: None,
                 })
             }
+        }
+    }
+
+    fn give_needle(&mut self, needle: Needle) {
+        match needle {
+            Needle::Table { len, .. } => self.stack.give(len),
+            Needle::Compared(string) => self.give_string(string),
         }
     }
 
@@ -247,10 +280,6 @@ impl Emit<'_> {
         last: bool,
         span: Span,
     ) -> Emitted<Val> {
-        let strsize = self.storage.strsize;
-        let result = self.take(span)?;
-        let (again, nothing, done) = (self.asm.label(), self.asm.label(), self.asm.label());
-        let (empty, end) = (self.asm.label(), self.asm.label());
         self.scratch(Reg::R1, span)?;
         self.asm.alu_imm(Alu::Add, Reg::R1, imm(self.storage.heap));
         self.load(Reg::R0, &string.start);
@@ -258,12 +287,35 @@ impl Emit<'_> {
         self.asm.alu(Alu::Add, Reg::R0, start);
         self.bound_start(Reg::R0);
         self.asm.alu(Alu::Add, Reg::R1, Reg::R0);
+        let result = match needle {
+            Needle::Table { len, table } => {
+                self.find_by_table(len, *table, (from, count), last, span)
+            }
+            Needle::Compared(needle) => self.find_by_comparing(needle, (from, count), last, span),
+        }?;
+        self.make_value_unknown(&result, span)?;
+        Ok(result)
+    }
+
+    /// [`find`](Self::find) by shift-or. `r1` is where the bytes start.
+    fn find_by_table(
+        &mut self,
+        len: &Val,
+        table: Option<u32>,
+        (from, count): (&Val, &Val),
+        last: bool,
+        span: Span,
+    ) -> Emitted<Val> {
+        let strsize = self.storage.strsize;
+        let result = self.take(span)?;
+        let (again, nothing, done) = (self.asm.label(), self.asm.label(), self.asm.label());
+        let (empty, end) = (self.asm.label(), self.asm.label());
         // The bit that tells: 1 << (m - 1).
-        self.load(Reg::R0, &needle.len);
+        self.load(Reg::R0, len);
         self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, empty);
         self.asm.alu_imm(Alu::Add, Reg::R0, -1);
         self.asm.alu_imm(Alu::And, Reg::R0, 63);
-        if let Some(offset) = needle.table {
+        if let Some(offset) = table {
             let rodata = self.storage.rodata;
             self.asm.map_value(Reg::R2, rodata, offset);
         } else {
@@ -321,7 +373,7 @@ impl Emit<'_> {
         self.make_bounded(Reg::R4, Reg::R1, strsize + 1);
         let absent = self.asm.label();
         self.asm.jump_if_imm(Cond::Eq, Reg::R4, 0, absent);
-        for (op, val) in [(Alu::Add, from), (Alu::Sub, &needle.len)] {
+        for (op, val) in [(Alu::Add, from), (Alu::Sub, len)] {
             let reg = self.reg(val, Reg::R0);
             self.asm.alu(op, Reg::R4, reg);
         }
@@ -334,7 +386,73 @@ impl Emit<'_> {
         let here = self.reg(if last { count } else { from }, Reg::R0);
         self.put(&result, here);
         self.asm.bind(end);
-        self.make_value_unknown(&result, span)?;
         Ok(result)
+    }
+
+    /// [`find`](Self::find) by comparing at one place after another. `r1` is where the bytes start.
+    fn find_by_comparing(
+        &mut self,
+        needle: &Str,
+        (from, count): (&Val, &Val),
+        last: bool,
+        span: Span,
+    ) -> Emitted<Val> {
+        let strsize = self.storage.strsize;
+        let result = self.take(span)?;
+        let (again, alike) = (self.asm.label(), self.asm.label());
+        let (found, done) = (self.asm.label(), self.asm.label());
+        let too_long = self.fault(Fault::NoScratch, &Val::Const(0));
+        // The last place to look at.
+        self.copy_apart(Reg::R3, count);
+        let len = self.reg(&needle.len, Reg::R0);
+        self.asm.alu(Alu::Sub, Reg::R3, len);
+        self.put_imm(&result, -1);
+        self.asm.jump_if_imm(Cond::SLt, Reg::R3, 0, done);
+        let end = self.keep(Reg::R3, span)?;
+        self.copy_apart(Reg::R3, &needle.len);
+        let len = self.keep(Reg::R3, span)?;
+        self.heap_address_known(Reg::R2, &needle.start);
+        // r1 = bytes, r2 = needle, r3 = alike, r4 = places left behind
+        self.asm.mov_imm(Reg::R3, 0);
+        self.asm.mov_imm(Reg::R4, 0);
+        self.turn(Loop::Open, (Reg::R4, strsize), Reg::R0, (again, too_long));
+        self.make_bounded(Reg::R3, Reg::R0, strsize);
+        let all = self.reg(&len, Reg::R0);
+        self.go_on_if(Cond::Ne, all, Reg::R3, found);
+        self.compared_at(Reg::R5, &end, last);
+        self.asm.alu(Alu::Add, Reg::R5, Reg::R3);
+        self.bound(Reg::R5, strsize);
+        self.asm.alu(Alu::Add, Reg::R5, Reg::R1);
+        self.asm.load(Size::Byte, Reg::R0, Reg::R5, 0);
+        self.asm.mov(Reg::R5, Reg::R2);
+        self.asm.alu(Alu::Add, Reg::R5, Reg::R3);
+        self.asm.load(Size::Byte, Reg::R5, Reg::R5, 0);
+        self.asm.alu_imm(Alu::Add, Reg::R3, 1);
+        self.asm.jump_if(Cond::Eq, Reg::R0, Reg::R5, alike);
+        self.asm.mov_imm(Reg::R3, 0);
+        self.asm.alu_imm(Alu::Add, Reg::R4, 1);
+        let most = self.reg(&end, Reg::R0);
+        self.go_on_if(Cond::Ge, most, Reg::R4, done);
+        self.asm.bind(alike);
+        self.asm.jump(again);
+        self.asm.bind(found);
+        self.compared_at(Reg::R5, &end, last);
+        let from = self.reg(from, Reg::R0);
+        self.asm.alu(Alu::Add, Reg::R5, from);
+        self.put(&result, Reg::R5);
+        self.asm.bind(done);
+        self.stack.give(end);
+        self.stack.give(len);
+        Ok(result)
+    }
+
+    /// `dst = where a needle is compared` when `r4` places have been left behind.
+    fn compared_at(&mut self, dst: Reg, end: &Val, last: bool) {
+        if last {
+            self.load(dst, end);
+            self.asm.alu(Alu::Sub, dst, Reg::R4);
+        } else {
+            self.asm.mov(dst, Reg::R4);
+        }
     }
 }
