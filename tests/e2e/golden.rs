@@ -196,7 +196,7 @@ fn check_output(script: &Path, outcome: Outcome) -> Result<(), String> {
 }
 
 /// Faults tell where in the generated code they happened, which changes with every improvement.
-fn masked(text: &str) -> String {
+pub(crate) fn masked(text: &str) -> String {
     let mut parts = text.split("at BPF pc ");
     let mut masked = parts.next().unwrap_or_default().to_owned();
     for part in parts {

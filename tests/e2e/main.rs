@@ -24,6 +24,7 @@ mod mixed;
 mod one_cpu;
 mod otlp;
 mod outputs;
+mod pages;
 mod parts;
 mod python;
 mod returns;
