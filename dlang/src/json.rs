@@ -38,7 +38,10 @@ enum Step<'p> {
 fn next_step(path: &[u8], first: bool) -> Option<(Step<'_>, &[u8])> {
     if let Some(index) = path.strip_prefix(b"[") {
         let end = index.iter().position(|&byte| byte == b']')?;
-        let number = std::str::from_utf8(&index[..end]).ok()?.parse().ok()?;
+        let digits = &index[..end];
+        // A number may have a sign for `parse`.
+        digits.first().filter(|byte| byte.is_ascii_digit())?;
+        let number = std::str::from_utf8(digits).ok()?.parse().ok()?;
         return Some((Step::Element(number), &index[end + 1..]));
     }
     let name = if first {
@@ -160,6 +163,7 @@ mod tests {
             (".x", None),
             ("ok..n", None),
             ("ok.ds_state[x]", None),
+            ("ok.ds_state[+1]", None),
             ("ok.ds_state[0]n", None),
             ("ok.ds_state[0", None),
         ] {

@@ -16,6 +16,7 @@ mod heap_level;
 pub mod insn;
 mod int;
 mod join;
+mod json;
 mod layout;
 mod letters;
 mod locals;

@@ -62,7 +62,7 @@ impl Emit<'_> {
             (Subroutine::InetNtoa, [address]) => self.inet_ntoa(address, span),
             (Subroutine::InetNtoa6, [high, low]) => self.inet_ntoa6((high, low), span),
             (Subroutine::LinkNtop, words) => self.link_ntop(words, span),
-            (Subroutine::Json, _) => Err(only_printed(subroutine, span)),
+            (Subroutine::Json, [text, path]) => self.json(text, path, span),
             _ => Err(unknown(subroutine, span)),
         }
     }
@@ -503,15 +503,6 @@ impl Emit<'_> {
         self.put(&to.len, reg);
         self.give_string(from);
     }
-}
-
-/// The refusal of a subroutine that the consumer computes, and no code here does.
-fn only_printed(subroutine: Subroutine, span: Span) -> Refusal {
-    let message = format!(
-        "{}() of what only the probe knows can be printed, and not be used in predicates, keys and variables yet",
-        dlang::names::subroutine_name(subroutine)
-    );
-    Refusal { span, message }
 }
 
 /// For calls that `check` lets nobody write.

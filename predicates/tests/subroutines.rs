@@ -372,8 +372,37 @@ fn any_string_size() {
     }
 }
 
+/// Objects and arrays of few names, three deep.
+fn json_value() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof!["[0-9]", "true|null", "\"[ab,}\\]]{0,3}\""];
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        let members = prop::collection::vec(("[ab]", " ?", inner.clone()), 0..3);
+        let members = members.prop_map(|members| {
+            let members = members.iter();
+            let members = members.map(|(name, blank, value)| format!("\"{name}\":{blank}{value}"));
+            format!("{{{}}}", members.collect::<Vec<_>>().join(", "))
+        });
+        let elements = prop::collection::vec(inner, 0..4);
+        prop_oneof![
+            members,
+            elements.prop_map(|elements| format!("[{}]", elements.join(" ,"))),
+        ]
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 4, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Texts that are nearly JSON, in the kernel and by its definition.
+    #[test]
+    fn random_json(
+        texts in prop::collection::vec(("[{}\\[\\]\",:\\\\ a1]{0,14}", "[a1.\\[\\]]{0,5}"), 12),
+        values in prop::collection::vec((json_value(), "(a|b|\\[[012]\\])((\\.a|\\.b|\\[[012]\\])){0,2}"), 12),
+    ) {
+        let rows = texts.iter().chain(&values);
+        let rows: Vec<[In; 2]> = rows.map(|(text, path)| [s(text), s(path)]).collect();
+        check_json(&rows, 256);
+    }
 
     /// Small alphabets, so that things are found.
     #[test]
@@ -488,6 +517,87 @@ fn paths_are_cleaned() {
         &[s("/y/../x")],
         Out::Int(8),
     )]);
+}
+
+/// What a text of JSON and a path make, computed by the kernel.
+fn check_json(rows: &[[In; 2]], strsize: u32) {
+    let options = Options {
+        open: true,
+        strsize,
+        ..Options::default()
+    };
+    let source = "json(copyinstr(arg0), copyinstr(arg1))";
+    let rows: Vec<_> = rows.iter().map(|args| (source, &args[..])).collect();
+    fold_all(options, &rows);
+}
+
+#[test]
+fn parts_of_json_are_found() {
+    let text = r#" { "ok" : { "ds_state":[ { "n": 5 }, "a\"b\u00e9", -1.5e3 , [true,null]], "" : 1 }, "x": "y", "x": "z", "e": [], "o": {}, "a\"b": 7, "c.d": 8, "ok2": 9 } "#;
+    let paths = [
+        "x",
+        "ok",
+        "ok.ds_state[0]",
+        "ok.ds_state[0].n",
+        "ok.ds_state[1]",
+        "ok.ds_state[2]",
+        "ok.ds_state[3]",
+        "ok.ds_state[3][0]",
+        "ok.ds_state[3][1]",
+        "ok.ds_state[3][2]",
+        "ok.ds_state[4]",
+        "ok.ds_state[00002]",
+        "ok.ds_state[4294967298]",
+        "ok.ds_state[18446744073709551618]",
+        "ok.ds_state[]",
+        "ok.ds_state[x]",
+        "ok.ds_state[+1]",
+        "ok.ds_state[0]n",
+        "ok.ds_state[0",
+        "e",
+        "o",
+        "e[0]",
+        "o.a",
+        "nosuch",
+        "x.y",
+        "ok[0]",
+        "ok.",
+        "ok..n",
+        "",
+        ".x",
+        "[0]",
+        "a\\\"b",
+        "c.d",
+        "o2",
+        "ok2",
+    ];
+    let mut rows: Vec<[In; 2]> = paths.iter().map(|path| [s(text), s(path)]).collect();
+    for (text, path) in [
+        ("[1, [2, 3]]", "[1][0]"),
+        ("[1", "[0]"),
+        ("[1", "[1]"),
+        ("[]", "[0]"),
+        ("[1,]", "[1]"),
+        ("{\"a\": ", "a"),
+        ("{\"a\": ]", "a"),
+        ("{\"a\" 1}", "a"),
+        ("{\"a\": \"b", "a"),
+        ("{\"a\": \"b\\", "a"),
+        ("{\"a\\", "a"),
+        ("{a: 1}", "a"),
+        ("{\"a\": 1]}", "a"),
+        ("{\"a\": [1}, 2", "a"),
+        ("{\"a\": tru\"e, \"b\": 2}", "b"),
+        ("5", "a"),
+        ("", "a"),
+        ("{\"a\": [1, {\"b\": \"}\"}]}", "a"),
+    ] {
+        rows.push([s(text), s(path)]);
+    }
+    check_json(&rows, 256);
+    let long = format!("{{\"{}\": [{}7]}}", "k".repeat(300), "[1, 2], ".repeat(400));
+    let path = format!("{}[400]", "k".repeat(300));
+    check_json(&[[s(&long), s(&path)]], 4096);
 }
 
 #[test]

@@ -118,6 +118,8 @@ pub struct Options {
     pub timer: bool,
     /// Whether loops are functions, as on a kernel without `may_goto`.
     pub calls: bool,
+    /// Whether it runs only where loops are open ones: what is tested has no others.
+    pub open: bool,
     /// Whether arguments may be texts that were converted to the scratch.
     pub converted_text: bool,
     /// What is declared before the clauses.
@@ -133,6 +135,7 @@ impl Default for Options {
             share: false,
             timer: false,
             calls: false,
+            open: false,
             converted_text: false,
             declarations: "",
             firings: 1,
@@ -175,6 +178,9 @@ fn check_program<T: Into<Out> + Clone>(options: Options, rows: &[(&str, &[In], T
         return;
     }
     for (timer, calls) in [(false, false), (true, false), (true, true)] {
+        if options.open && (!timer || KernelFeatures::open_loops().is_none()) {
+            continue;
+        }
         let options = Options {
             timer,
             calls,
