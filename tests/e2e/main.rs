@@ -30,5 +30,6 @@ mod python;
 mod returns;
 mod stacks;
 mod stress;
+mod stripped;
 mod top;
 mod tracks;

@@ -1,7 +1,7 @@
 //! The symbols of an ELF file: which one holds a place in it.
 //!
-//! From `.symtab`, else `.dynsym` and what `.gnu_debugdata` has. A symbol holds as many bytes as its
-//! size says; one without a size, as assembly has, reaches to the next.
+//! From `.symtab`, else `.dynsym` and what `.gnu_debugdata` has, and `.eh_frame` for functions without a name
+//! (`usdt::frames`). A symbol holds as many bytes as its size says; one without a size, as assembly has, reaches to the next.
 
 use std::fs;
 use std::ops::Range;
@@ -12,7 +12,8 @@ use object::read::elf::{FileHeader, Sym, SymbolTable};
 use object::{ReadRef, elf};
 
 use crate::usdt::elf::{Contents, Elf, SymbolNames};
-use crate::usdt::symbols::unpack;
+use crate::usdt::frames;
+use crate::usdt::symbols::{holder, unpack};
 
 /// A symbol: where it starts, as an offset in the file, how many bytes it has, and where its name is among all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,16 +62,42 @@ impl Image {
                 {
                     image.add(&table, inner.symbol_names(&table), inner.endian(), file);
                 }
+                image.sort();
+                image.add_unnamed(file);
             }
         }
-        let Self { symbols, names } = &mut image;
+        image.sort();
+        image
+    }
+
+    /// Adds the functions that have no name, to the others in their order.
+    fn add_unnamed<'f, F: ReadRef<'f>>(&mut self, file: &Elf<'f, F>) {
+        let is_named = |start| {
+            let found = self.holder(start);
+            found.is_some_and(|named| named.start == start || named.size > 0)
+        };
+        let in_file =
+            |range: Range<u64>| file.file_offset(range.start).map(|found| (found.0, range));
+        let unnamed: Vec<_> = frames::ranges(file)
+            .into_iter()
+            .filter_map(in_file)
+            .filter(|(start, _)| !is_named(*start))
+            .collect();
+        for (start, range) in unnamed {
+            let size = range.end - range.start;
+            self.push(start, size, &frames::name_of(range.start));
+        }
+    }
+
+    /// Puts the symbols in their order, one at each place.
+    fn sort(&mut self) {
+        let Self { symbols, names } = self;
         let rank = |entry: &Entry| {
             let name = names.get(entry.name.clone()).unwrap_or_default();
             (entry.size == 0, name.starts_with('_'), name.len(), name)
         };
         symbols.sort_by(|a, b| a.start.cmp(&b.start).then_with(|| rank(a).cmp(&rank(b))));
         symbols.dedup_by_key(|entry| entry.start);
-        image
     }
 
     fn add<'a, 'f, H, R, F>(
@@ -120,18 +147,15 @@ impl Image {
 
     /// The symbol that holds a place in the file, and how far the place is from its start.
     pub(super) fn find(&self, offset: u64) -> Option<(&str, u64)> {
-        let behind = self.symbols.partition_point(|entry| entry.start <= offset);
-        let before = self.symbols.get(..behind)?;
-        // A function may lie within another: the one that starts last and reaches so far.
-        let holds = |entry: &&Entry| offset - entry.start < entry.size.max(1) || entry.size == 0;
-        let entry = before.iter().rev().take(NESTED).find(holds)?;
+        let entry = self.holder(offset)?;
         let name = self.names.get(entry.name.clone())?;
         Some((name, offset - entry.start))
     }
-}
 
-/// So many symbols before a place are asked whether they hold it.
-const NESTED: usize = 8;
+    fn holder(&self, offset: u64) -> Option<&Entry> {
+        holder(&self.symbols, offset, |entry| (entry.start, entry.size))
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -161,6 +185,7 @@ mod tests {
             (40, Some(("no_size", 8))),
             (73, Some(("inner", 1))),
             (80, Some(("outer", 16))),
+            (100, None),
         ] {
             assert_eq!(image.find(offset), found, "{offset}");
         }

@@ -5,9 +5,10 @@ use std::os::fd::AsRawFd as _;
 use std::path::PathBuf;
 
 use object::ReadRef;
-use unwind::{Section, rows};
+use unwind::rows;
 
 use crate::usdt::elf::{Contents, Elf};
+use crate::usdt::frames;
 use crate::usdt::loads::CodeLoads;
 
 /// A file's table, and how places in the file lead to what is in it.
@@ -32,10 +33,8 @@ impl Table {
     }
 
     fn of<'a, R: ReadRef<'a>>(file: &Elf<'a, R>) -> Option<Self> {
-        let address = file.section_address(".eh_frame")?;
-        let bytes = file.section_data(".eh_frame").ok()??;
-        let rows = rows(Section { address, bytes }, file.section_address(".text"));
-        let rules = unwind::Table::of(&rows);
+        let (eh_frame, text) = frames::section(file)?;
+        let rules = unwind::Table::of(&rows(eh_frame, text));
         let loads = file.code_loads();
         (rules.pages > 0).then_some(Self { rules, loads })
     }
@@ -54,9 +53,8 @@ mod tests {
     fn our_own_functions_have_the_rules_of_their_rows() {
         let contents = Contents::open("/proc/self/exe".as_ref()).unwrap();
         let elf = contents.elf().unwrap();
-        let address = elf.section_address(".eh_frame").unwrap();
-        let bytes = elf.section_data(".eh_frame").unwrap().unwrap();
-        let rows = rows(Section { address, bytes }, elf.section_address(".text"));
+        let (eh_frame, text) = frames::section(&elf).unwrap();
+        let rows = rows(eh_frame, text);
         let table = Table::of(&elf).unwrap();
         let with_rules = rows.iter().filter(|row| row.rule != 0).count();
         assert!(with_rules > 1000, "{with_rules} of {}", rows.len());

@@ -38,6 +38,7 @@ fn with_markers(findings: OnceLock<Findings>) -> Arc<FileProbes> {
         },
         findings,
         functions: OnceLock::new(),
+        frames: OnceLock::new(),
         looks_for_callers: OnceLock::new(),
         objects: Arc::new(PythonObjects::of(Path::new("/nonexistent"))),
     })

@@ -16,6 +16,7 @@ use super::names::provider_in;
 use crate::probe::{File, Moment, Probe, ProbeArg, Scope, Sites};
 use crate::python::cache::{Cache, Findings};
 use crate::python_objects::PythonObjects;
+use crate::usdt::frames::Frames;
 use crate::usdt::note::Note;
 use crate::usdt::symbols::{self, Function};
 use crate::usdt::{UsdtFile, UsdtSite, args};
@@ -161,6 +162,8 @@ pub(crate) struct FileProbes {
     pub(crate) findings: OnceLock<Findings>,
     /// Its functions, once they have been asked for.
     pub(crate) functions: OnceLock<Vec<Function>>,
+    /// What its `.eh_frame` says of stacks, once that has been asked for.
+    pub(crate) frames: OnceLock<Frames>,
     /// [`looks_for_callers`](Self::looks_for_callers), once that has been asked for.
     pub(crate) looks_for_callers: OnceLock<bool>,
     /// How the objects of its interpreter are laid out, if it has one.
@@ -198,6 +201,7 @@ impl FileProbes {
             usdt,
             findings: OnceLock::new(),
             functions: OnceLock::new(),
+            frames: OnceLock::new(),
             looks_for_callers: OnceLock::new(),
             objects: Arc::new(PythonObjects::of(&file.path)),
         }
@@ -211,15 +215,21 @@ impl FileProbes {
             usdt: UsdtFile::default(),
             findings: OnceLock::new(),
             functions: OnceLock::new(),
+            frames: OnceLock::new(),
             looks_for_callers: OnceLock::new(),
             objects: Arc::new(PythonObjects::of(&file.path)),
         }
     }
 
-    /// The functions that its symbol tables name. Read at the first call.
+    /// Its functions, of which not all need have a name. Read at the first call.
     pub(crate) fn functions(&self) -> &[Function] {
         self.functions
             .get_or_init(|| symbols::functions_in(&self.file.path))
+    }
+
+    /// What its `.eh_frame` says of stacks. Read at the first call.
+    pub(crate) fn frames(&self) -> &Frames {
+        self.frames.get_or_init(|| Frames::of(&self.file.path))
     }
 
     /// Whether its code looks for its callers on the stack: it throws exceptions, or is Go, whose stacks
@@ -451,6 +461,7 @@ mod tests {
             groups: Vec::new(),
             findings: OnceLock::new(),
             functions: OnceLock::new(),
+            frames: OnceLock::new(),
             looks_for_callers: OnceLock::new(),
             objects: Arc::new(PythonObjects::of(Path::new("/nonexistent"))),
         };

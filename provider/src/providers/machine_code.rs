@@ -163,6 +163,7 @@ mod tests {
             file_offset: address,
             size: bytes.len() as u64,
             is_in_symtab: true,
+            has_name: true,
         }
     }
 

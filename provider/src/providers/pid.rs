@@ -5,9 +5,12 @@
 //!     pid$target:libc:getenv:return         arg1 is its result
 //!     pid$target:a.out:main:4               the instruction 4 bytes in, a hexadecimal number
 //!     pid$target:a.out:main:                both, and each instruction
+//!     pid$target:a.out:sub_1149:entry       a function without a name, at 0x1149 of the file
+//!     pid$target:a.out:-:1149               the instruction there
 //! ```
 //!
-//! The functions are those of the symbol tables (`usdt::symbols`). A probe description names a
+//! The functions are those of the symbol tables, and in a stripped file those that only `.eh_frame` knows
+//! (`usdt::symbols`, `usdt::frames`). A probe description names a
 //! process: there are thousands of functions in each, so that `pid*` would be no answer to any question,
 //! and a listing has them only if they are asked for. A function with several names (`malloc`,
 //! `__libc_malloc`) is one probe under the best-known one for a description with a glob, and can be
@@ -17,7 +20,8 @@
 //! is right before the first instruction only. A return is seen at the function's `ret` instructions
 //! if these can be known ([`machine_code`]), else by the kernel's return probe, which has its own address
 //! in the place of the return address on the stack: a program that looks for the callers there, to throw an
-//! exception or because it moves stacks, would end. Where that may be, there is no probe.
+//! exception or because it moves stacks, would end. Where that may be, there is no probe. Nor is there where something
+//! else is on top of the stack: at `_start`, and at a part of a function that is kept apart.
 
 use std::cell::LazyCell;
 use std::fs;
@@ -36,7 +40,7 @@ use crate::glob::Glob;
 use crate::probe::{ArgLocation, Arguments, Moment, ProbeKind, Register, Scope, Site, Sites};
 use crate::process::files;
 use crate::spelling::near;
-use crate::usdt::symbols::Function;
+use crate::usdt::symbols::{Function, holder};
 
 /// The provider.
 #[derive(Debug)]
@@ -46,6 +50,9 @@ const NAME: &str = "pid";
 
 /// The module name of the program itself, whatever its file is called.
 const PROGRAM: &str = "a.out";
+
+/// The function whose offsets are places in the file.
+const FILE: &str = "-";
 
 /// The functions' probes that a glob for their names may mean.
 const NAMED: [&str; 2] = ["entry", "return"];
@@ -71,6 +78,9 @@ impl Provider for Pid {
         {
             return Vec::new();
         }
+        if desc.function == FILE {
+            return of_file(search, &desc.name).into_iter().collect();
+        }
         let functions = matching(search.file.functions(), &desc.function);
         // What is named is not left out: the kernel says why it cannot be probed.
         let is_named = Glob::new(&desc.function).is_literal() && !desc.function.is_empty();
@@ -90,13 +100,13 @@ impl Provider for Pid {
                 let points = points(&desc.name, with_starts, starts);
                 let is_harmless = |point: &Point| {
                     *point != Point::Return
-                        || !*looks_for_callers
                         || ends_by_returns(search.file, function)
+                        || !*looks_for_callers && has_caller(search.file, function)
                 };
                 let points: Vec<_> = points.into_iter().filter(is_harmless).collect();
-                points
-                    .into_iter()
-                    .map(move |point| offer(search, function, point))
+                points.into_iter().map(move |point| {
+                    offer(search, (function, point), &function.name, &point.name())
+                })
             })
             .collect()
     }
@@ -209,9 +219,28 @@ fn matching<'f>(functions: &'f [Function], wanted: &str) -> impl Iterator<Item =
     })
 }
 
-fn offer<'f>(search: &Search<'f>, function: &'f Function, point: Point) -> Offer<'f> {
+/// The instruction at a place of the file, if a function is known to have one there.
+fn of_file<'f>(search: &Search<'f>, name: &str) -> Option<Offer<'f>> {
+    let place = offset(name)?;
+    let functions = search.file.functions();
+    let function = holder(functions, place, |function| {
+        (function.address, function.size)
+    })?;
+    let within = place - function.address;
+    let starts = instruction_starts(search.file, function);
+    starts.binary_search(&within).ok()?;
+    Some(offer(search, (function, Point::Offset(within)), FILE, name))
+}
+
+/// A place of a function, as it is called.
+fn offer<'f>(
+    search: &Search<'f>,
+    (function, point): (&'f Function, Point),
+    shown: &str,
+    name: &str,
+) -> Offer<'f> {
     let Search { file, scope, .. } = *search;
-    let desc = full_name(scope, NAME, &file.module(), &function.name, &point.name());
+    let desc = full_name(scope, NAME, &file.module(), shown, name);
     Offer {
         key: search.key(desc, Origin::Function),
         make: Box::new(move || make(file, scope, function, point)),
@@ -250,7 +279,7 @@ fn code_of(file: &fs::File, function: &Function) -> Option<Vec<u8>> {
 }
 
 /// The part of a function that GCC keeps apart as it is seldom executed, `f.cold`, if jumps out of the
-/// function go there.
+/// function go there. In a stripped file it is what no call begins.
 fn part_apart<'f>(
     file: &'f FileProbes,
     function: &Function,
@@ -268,10 +297,20 @@ fn part_apart<'f>(
         let mut names = functions[first..]
             .iter()
             .take_while(|other| other.address == function.address);
+        let is_without_name = !function.has_name && !part.has_name;
+        if is_without_name && part.address != function.address {
+            return file.frames().begins_call(part.address) == Some(false);
+        }
         let in_step = part.address.wrapping_sub(part.file_offset)
             == function.address.wrapping_sub(function.file_offset);
         in_step && name.is_some_and(|name| names.any(|other| other.name == name))
     })
+}
+
+/// Whether the address to which a function returns is on top of the stack where it begins, for all that is known.
+fn has_caller(file: &FileProbes, function: &Function) -> bool {
+    // Elsewhere it is in a register.
+    !cfg!(target_arch = "x86_64") || file.frames().begins_call(function.address) != Some(false)
 }
 
 /// Whether a function's `ret`s are its only ways out.
@@ -373,8 +412,20 @@ fn missing(files: &[Arc<FileProbes>], desc: &ProbeDesc, pid: u32) -> Diagnosis {
     let functions = || meant.iter().flat_map(|file| file.functions());
     if functions().next().is_none() {
         return Diagnosis {
-            reason: format!("{where_} has no symbols, so that its functions are not known"),
-            advice: vec!["a stripped program exports none; use one that is not stripped".into()],
+            reason: format!(
+                "{where_} has neither symbols nor `.eh_frame`, so that its functions are not known"
+            ),
+            advice: vec!["use one that is not stripped of both".into()],
+            ..Diagnosis::default()
+        };
+    }
+    if desc.function == FILE {
+        return Diagnosis {
+            reason: format!(
+                "no instruction of {where_} is known to start at `{}`",
+                desc.name
+            ),
+            advice: vec!["its name is an address of the file in hexadecimal, in a function".into()],
             ..Diagnosis::default()
         };
     }
@@ -397,13 +448,22 @@ fn missing(files: &[Arc<FileProbes>], desc: &ProbeDesc, pid: u32) -> Diagnosis {
             function.name, desc.name
         ),
         None if Glob::new(&desc.name).matches(&Point::Return.name()) => {
+            let has_caller = meant.iter().all(|file| has_caller(file, function));
             return Diagnosis {
-                reason: format!(
-                    "`{}` ends by more than its `ret`s, and the kernel's return probe would end a program \
-                     that looks for callers on the stack ({where_} throws exceptions, is Go, moves stacks \
-                     with greenlet, or has a shadow stack)",
-                    function.name
-                ),
+                reason: if has_caller {
+                    format!(
+                        "`{}` ends by more than its `ret`s, and the kernel's return probe would end a program \
+                         that looks for callers on the stack ({where_} throws exceptions, is Go, moves stacks \
+                         with greenlet, or has a shadow stack)",
+                        function.name
+                    )
+                } else {
+                    format!(
+                        "no address to return to is on top of the stack where `{}` begins: it is no \
+                         function that is called, or a part of one",
+                        function.name
+                    )
+                },
                 advice: vec![
                     "its entry can be probed, and each of its instructions by its offset".into(),
                 ],
@@ -485,6 +545,7 @@ mod tests {
             file_offset: address,
             size: 8,
             is_in_symtab: true,
+            has_name: true,
         };
         let functions = [
             function("malloc", 16),

@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 
 use object::elf::{FileHeader64, ProgramHeader64, SectionHeader64};
@@ -175,6 +176,13 @@ impl<'a, R: ReadRef<'a>> Elf<'a, R> {
     pub fn section_address(&self, name: &str) -> Option<u64> {
         self.section(name)
             .map(|section| section.sh_addr(self.endian))
+    }
+
+    /// The linked addresses of a section.
+    pub(crate) fn section_range(&self, name: &str) -> Option<Range<u64>> {
+        let section = self.section(name)?;
+        let start = section.sh_addr(self.endian);
+        Some(start..start.saturating_add(section.sh_size(self.endian)))
     }
 
     /// The bytes of a section; `None` when there is none.

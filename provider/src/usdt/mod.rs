@@ -25,6 +25,7 @@ pub mod args;
 pub mod cpython;
 pub mod elf;
 mod file;
+pub(crate) mod frames;
 pub(crate) mod loads;
 pub mod note;
 pub(crate) mod symbols;

@@ -2,7 +2,8 @@
 //!
 //! Looked up in `.symtab`, else in `.dynsym`, else in the symbol table that Fedora keeps compressed
 //! in `.gnu_debugdata`: a whole ELF file under xz, which is decompressed only when the
-//! others don't tell. A site in a stripped file may be in no known function.
+//! others don't tell. A site in a stripped file may be in no function with a name. Where all functions of a file are
+//! asked for, those that only `.eh_frame` knows are among them (`frames`).
 
 #![warn(clippy::indexing_slicing)]
 
@@ -13,6 +14,7 @@ use object::read::elf::{FileHeader, Sym, SymbolTable};
 use object::{ReadRef, elf};
 
 use super::elf::{Contents, Elf, SymbolNames};
+use super::frames;
 
 /// More than any real `.gnu_debugdata` (libpython's is 300 KB): a bomb stops here.
 const LARGEST_DEBUGDATA: usize = 64 << 20;
@@ -41,10 +43,10 @@ pub(super) fn functions_at<'a, R: ReadRef<'a>>(
     names
 }
 
-/// A function that a symbol table names.
+/// A function that a symbol table names, or that `.eh_frame` alone knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Function {
-    /// Its name, without a version.
+    /// Its name, without a version; `sub_` and the address if it has none.
     pub(crate) name: String,
     /// Its linked address.
     pub(crate) address: u64,
@@ -55,11 +57,13 @@ pub(crate) struct Function {
     /// Whether the file's `.symtab` has it. Where there is none, as in a distribution's libraries, DTrace means
     /// no instructions by a glob.
     pub(crate) is_in_symtab: bool,
+    /// Whether a symbol table has its name.
+    pub(crate) has_name: bool,
 }
 
 /// The functions of a file, by address; of those at one address, the best-known name comes first: the
-/// one without underscores, then the shortest. Empty for a file that is no ELF file, or has no
-/// symbols.
+/// one without underscores, then the shortest. Empty for a file that is no ELF file, or has neither
+/// symbols nor frames.
 pub(crate) fn functions_in(path: &Path) -> Vec<Function> {
     let Ok(contents) = Contents::open(path) else {
         return Vec::new();
@@ -91,8 +95,59 @@ pub(crate) fn functions_in(path: &Path) -> Vec<Function> {
         a.address.cmp(&b.address).then_with(by_name)
     });
     functions.dedup_by(|a, b| (&a.name, a.address) == (&b.name, b.address));
+    if file.symbols(false).is_none() {
+        add_unnamed(&file, &mut functions);
+    }
     functions
 }
+
+/// Adds the functions that have no name, to those by address that have one.
+fn add_unnamed<'f, F: ReadRef<'f>>(file: &Elf<'f, F>, functions: &mut Vec<Function>) {
+    let is_named = |address| {
+        let found = holder(functions, address, |named| (named.address, named.size));
+        found.is_some_and(|named| named.address == address || named.size > 0)
+    };
+    let unnamed: Vec<_> = frames::ranges(file)
+        .into_iter()
+        .filter(|range| !is_named(range.start))
+        .filter_map(|range| {
+            let (file_offset, true) = file.file_offset(range.start)? else {
+                return None;
+            };
+            Some(Function {
+                name: frames::name_of(range.start),
+                address: range.start,
+                file_offset,
+                size: range.end - range.start,
+                is_in_symtab: false,
+                has_name: false,
+            })
+        })
+        .collect();
+    functions.extend(unnamed);
+    // Those at one address stay in their order.
+    functions.sort_by_key(|function| function.address);
+}
+
+/// Of symbols by their starts, the one that holds a place: a function may lie within another, so the one that starts
+/// last and reaches so far. One without a size, as assembly has, reaches to the next. `extent` is a symbol's start and size.
+pub(crate) fn holder<S>(
+    symbols: &[S],
+    place: u64,
+    extent: impl Fn(&S) -> (u64, u64),
+) -> Option<&S> {
+    let behind = symbols.partition_point(|symbol| extent(symbol).0 <= place);
+    let before = symbols.get(..behind)?;
+    let holds = |(nth, symbol): &(usize, &S)| {
+        let (start, size) = extent(symbol);
+        place - start < size || size == 0 && *nth == 0
+    };
+    let mut nearest = before.iter().rev().take(NESTED).enumerate();
+    nearest.find(holds).map(|(_, symbol)| symbol)
+}
+
+/// So many symbols before a place are asked whether they hold it.
+const NESTED: usize = 8;
 
 /// Whether a file expects one of these functions of others; `None` if it does not say what it expects,
 /// as a static program does not.
@@ -137,6 +192,7 @@ fn add_functions<'a, 'f, H, R, F>(
                 file_offset,
                 size: symbol.st_size(endian),
                 is_in_symtab,
+                has_name: true,
             });
         }
     }

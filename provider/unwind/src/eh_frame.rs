@@ -1,5 +1,7 @@
 //! `.eh_frame` to rows.
 
+use std::ops::Range;
+
 use gimli::{
     BaseAddresses, CfaRule, CieOrFde, EhFrame, EndianSlice, LittleEndian, Operation, Register,
     RegisterRule, UnwindContext, UnwindExpression, UnwindSection as _, UnwindTableRow, X86_64,
@@ -32,23 +34,11 @@ type Reader<'a> = EndianSlice<'a, LittleEndian>;
 /// What is damaged is left out, and what is beyond 32 bits of address.
 #[must_use]
 pub fn rows(eh_frame: Section<'_>, text: Option<u64>) -> Vec<Row> {
-    let frames = EhFrame::new(eh_frame.bytes, LittleEndian);
-    let mut bases = BaseAddresses::default().set_eh_frame(eh_frame.address);
-    if let Some(text) = text {
-        bases = bases.set_text(text);
-    }
     let mut found = Vec::new();
     let mut context = UnwindContext::new();
-    let mut entries = frames.entries(&bases);
-    while let Ok(Some(entry)) = entries.next() {
-        let CieOrFde::Fde(partial) = entry else {
-            continue;
-        };
-        let Ok(fde) = partial.parse(EhFrame::cie_from_offset) else {
-            continue;
-        };
-        let Ok(mut table) = fde.rows(&frames, &bases, &mut context) else {
-            continue;
+    each_entry(eh_frame, text, |frames, bases, fde| {
+        let Ok(mut table) = fde.rows(frames, bases, &mut context) else {
+            return;
         };
         let signal = fde.is_signal_trampoline();
         while let Ok(Some(row)) = table.next_row() {
@@ -59,12 +49,50 @@ pub fn rows(eh_frame: Section<'_>, text: Option<u64>) -> Vec<Row> {
                 break;
             };
             if start < end {
-                let rule = rule_of(row, &frames, fde.cie(), signal);
+                let rule = rule_of(row, frames, fde.cie(), signal);
                 found.push((start, end, rule));
             }
         }
-    }
+    });
     joined(found)
+}
+
+/// The pieces of code that a file's `.eh_frame` has an entry for, by address. What is damaged is left out.
+#[must_use]
+pub fn ranges(eh_frame: Section<'_>, text: Option<u64>) -> Vec<Range<u64>> {
+    let mut found = Vec::new();
+    each_entry(eh_frame, text, |_, _, fde| {
+        let (start, bytes) = (fde.initial_address(), fde.len());
+        found.extend(start.checked_add(bytes).map(|end| start..end));
+    });
+    found.retain(|range| !range.is_empty());
+    found.sort_unstable_by_key(|range| range.start);
+    found.dedup_by_key(|range| range.start);
+    found
+}
+
+type Entry<'a> = gimli::FrameDescriptionEntry<Reader<'a>>;
+
+/// Goes through the entries of `.eh_frame` that are for code.
+fn each_entry<'a>(
+    eh_frame: Section<'a>,
+    text: Option<u64>,
+    mut each: impl FnMut(&EhFrame<Reader<'a>>, &BaseAddresses, &Entry<'a>),
+) {
+    let frames = EhFrame::new(eh_frame.bytes, LittleEndian);
+    let mut bases = BaseAddresses::default().set_eh_frame(eh_frame.address);
+    if let Some(text) = text {
+        bases = bases.set_text(text);
+    }
+    let mut entries = frames.entries(&bases);
+    while let Ok(Some(entry)) = entries.next() {
+        let CieOrFde::Fde(partial) = entry else {
+            continue;
+        };
+        if let Ok(fde) = partial.parse(EhFrame::cie_from_offset) {
+            each(&frames, &bases, &fde);
+        }
+    }
 }
 
 /// Where compilers let functions start.

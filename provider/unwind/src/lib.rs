@@ -18,4 +18,4 @@ pub mod python;
 pub mod rule;
 
 pub use compact::Table;
-pub use eh_frame::{Row, Section, rows};
+pub use eh_frame::{Row, Section, ranges, rows};

@@ -112,6 +112,13 @@ pub mod kind {
     pub const AT_RSP_AND_8: u32 = AT_RSP | AND_8;
 }
 
+/// Whether a rule says that the return address is on top of the stack.
+#[must_use]
+pub fn begins_call(rule: u32) -> bool {
+    let cfa = !(RBP_MASK << RBP_SHIFT);
+    rule & cfa == encode(Cfa::Rsp(8), Rbp::Same)
+}
+
 /// A rule's bits; those of [`Cfa::Unknown`] if it does not fit.
 #[must_use]
 pub fn encode(cfa: Cfa, rbp: Rbp) -> u32 {
