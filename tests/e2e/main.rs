@@ -27,6 +27,7 @@ mod outputs;
 mod pages;
 mod parts;
 mod python;
+mod replaced;
 mod returns;
 mod stacks;
 mod stress;

@@ -220,6 +220,6 @@ fn functions_never_have_the_names_of_the_file_that_has_taken_the_place_of_theirs
     assert_eq!(told, "");
     let (shown, told) = stacks_after("cp other victim");
     assert!(shown.contains("victim`0x"), "{shown}{told}");
-    let why = "victim has been replaced or written over since process ";
+    let why = "victim has been replaced, deleted or written over since process ";
     assert!(told.contains(why), "{shown}{told}");
 }

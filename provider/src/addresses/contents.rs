@@ -5,7 +5,7 @@
 //! names of others:
 //!
 //! - another file has got the path and even the inode's number before the file was opened: it was made or written
-//!   after it had been mapped;
+//!   after it had been mapped, or is on another file system (`process::same`);
 //! - the open file is written over where it is (`cp new old`): its time and size are no longer those that it had.
 //!
 //! Of such a file nothing is read.
@@ -14,10 +14,11 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::spaces::NewMapping;
-use crate::process::files::same_mounts;
+use crate::process::files::{runs, same_mounts};
+use crate::process::same::is_another;
 
 /// What is read of it.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ pub(super) enum Contents {
     File(Opened),
     /// The kernel's code in every process.
     Vdso(Vec<u8>),
-    /// Another file is at its path now.
+    /// Another file is at its path now, or none, and it cannot be opened in another way.
     Replaced,
     /// Nothing can be read of it.
     Nothing,
@@ -82,20 +83,22 @@ impl Contents {
             // Once the process is gone, its mounts are not known: try ours.
             Some(mapping.path.clone()),
         ];
-        let mut another = false;
+        let mut another_seen = false;
         let found = ways.into_iter().flatten().find_map(|path| {
             // A device or a pipe might wait for us.
             fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
-            let file = fs::File::open(path).ok()?;
+            let file = fs::File::open(&path).ok()?;
             let meta = file.metadata().ok()?;
-            let is_it =
-                meta.is_file() && meta.ino() == mapping.inode && !is_newer(&meta, mapping.when);
-            another |= !is_it;
+            let is_it = meta.is_file()
+                && meta.ino() == mapping.inode
+                && !is_newer(&meta, mapping.when)
+                && !is_another(pid, &range, &path, &meta);
+            another_seen |= !is_it;
             is_it.then(|| Opened::new(file, &meta))
         });
         match found {
             Some(opened) => Self::File(opened),
-            None if another => Self::Replaced,
+            None if another_seen || runs(pid) => Self::Replaced,
             None => Self::Nothing,
         }
     }
@@ -129,7 +132,16 @@ fn is_newer(meta: &fs::Metadata, when: Option<SystemTime>) -> bool {
     let after = |time: std::io::Result<SystemTime>| {
         time.is_ok_and(|time| when.is_some_and(|when| time > when))
     };
-    after(meta.modified()) || after(meta.created())
+    // Where the file system does not know when it was made, any change tells: times of writing can be set at will.
+    let changed = || {
+        let since = Duration::new(
+            meta.ctime().try_into().ok()?,
+            meta.ctime_nsec().try_into().ok()?,
+        );
+        Some(SystemTime::UNIX_EPOCH + since)
+    };
+    let made = meta.created().or_else(|error| changed().ok_or(error));
+    after(meta.modified()) || after(made)
 }
 
 /// What `/proc/PID/maps` calls the kernel's code in every process.
@@ -151,8 +163,6 @@ pub(super) fn own_vdso() -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn mapping(path: &Path, when: Option<SystemTime>) -> NewMapping {

@@ -68,7 +68,7 @@ impl fmt::Display for Missing {
             Self::Room(why) => why.fmt(f),
             Self::Replaced { file, pid } => write!(
                 f,
-                "{file} has been replaced or written over since process {pid} mapped it; its functions there have no names"
+                "{file} has been replaced, deleted or written over since process {pid} mapped it; its functions there have no names"
             ),
         }
     }

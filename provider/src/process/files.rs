@@ -14,6 +14,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::same::is_another;
 use crate::probe::File;
 use crate::remedy;
 use crate::text::escaped;
@@ -92,11 +93,30 @@ pub fn has_kernels_ids() -> bool {
 /// kernel threads, and for processes that are gone or not ours to look at.
 #[must_use]
 pub fn executable_files(pid: u32) -> Vec<Arc<File>> {
-    let Ok(maps) = fs::read(format!("/proc/{pid}/maps")) else {
-        return Vec::new();
-    };
+    let maps = fs::read(format!("/proc/{pid}/maps")).unwrap_or_default();
     let near = same_mounts(pid);
     let exe = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+    let mut mappings = of_each_file(&maps);
+    mappings.sort_by_key(|mapping| mapping.path != exe);
+    mappings
+        .iter()
+        .filter_map(|mapping| mapping.find(pid, near))
+        .map(Arc::new)
+        .collect()
+}
+
+/// The files that a process has mapped to execute, and that nothing leads to which we may use: others have their names
+/// now, or none has.
+pub(crate) fn replaced_files(pid: u32) -> Vec<PathBuf> {
+    let maps = fs::read(format!("/proc/{pid}/maps")).unwrap_or_default();
+    let near = same_mounts(pid);
+    let mut mappings = of_each_file(&maps);
+    mappings.retain(|mapping| mapping.find(pid, near).is_none());
+    mappings.into_iter().map(|mapping| mapping.path).collect()
+}
+
+/// One mapping of each file in the text of `/proc/PID/maps`.
+fn of_each_file(maps: &[u8]) -> Vec<Mapping<'_>> {
     let mut mappings: Vec<Mapping<'_>> = Vec::new();
     for mapping in maps.split(|byte| *byte == b'\n').filter_map(Mapping::parse) {
         if !mappings
@@ -106,12 +126,7 @@ pub fn executable_files(pid: u32) -> Vec<Arc<File>> {
             mappings.push(mapping);
         }
     }
-    mappings.sort_by_key(|mapping| mapping.path != exe);
     mappings
-        .iter()
-        .filter_map(|mapping| mapping.find(pid, near))
-        .map(Arc::new)
-        .collect()
 }
 
 /// Whether a process moves parts of its stack about, as greenlet does.
@@ -297,15 +312,16 @@ impl<'a> Mapping<'a> {
             let inside = self.path.strip_prefix("/").unwrap_or(&self.path);
             PathBuf::from(format!("/proc/{pid}/root")).join(inside)
         };
-        let by_mapping = PathBuf::from(format!(
-            "/proc/{pid}/map_files/{}",
-            short_range(&self.range)
-        ));
+        let range = short_range(&self.range);
+        let by_mapping = PathBuf::from(format!("/proc/{pid}/map_files/{range}"));
         // The name may lead to another file by now.
         let named = Some(by_name).filter(|_| !self.deleted).into_iter();
         named.chain([by_mapping]).find_map(|path| {
             let meta = fs::metadata(&path).ok()?;
-            (meta.is_file() && meta.ino() == self.inode).then(|| File {
+            let is_it = meta.is_file()
+                && meta.ino() == self.inode
+                && !is_another(pid, &range, &path, &meta);
+            is_it.then(|| File {
                 path,
                 shown: escaped(&self.path).into(),
                 identity: (meta.dev(), meta.ino()),

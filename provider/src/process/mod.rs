@@ -14,6 +14,7 @@ pub mod mapped;
 mod membership;
 pub(crate) mod reports;
 pub mod running;
+pub(crate) mod same;
 pub mod tree;
 
 pub use command::split_command;

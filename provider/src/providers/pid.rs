@@ -40,6 +40,7 @@ use crate::glob::Glob;
 use crate::probe::{ArgLocation, Arguments, Moment, ProbeKind, Register, Scope, Site, Sites};
 use crate::process::files;
 use crate::spelling::near;
+use crate::text::escaped;
 use crate::usdt::symbols::{Function, holder};
 
 /// The provider.
@@ -195,14 +196,18 @@ impl Point {
 /// Whether a module of a description is this file: by its name, by `libc.so` or `libc` for
 /// `libc.so.6`, or as the program of the process.
 fn is_module(file: &FileProbes, wanted: &str, pid: u32) -> bool {
-    let name = file.module();
     if wanted == PROGRAM {
         let program = fs::metadata(format!("/proc/{pid}/exe"));
         return program.is_ok_and(|meta| (meta.dev(), meta.ino()) == file.file.identity);
     }
+    is_called(&file.module(), wanted)
+}
+
+/// Whether a module of a description is a file of this name.
+fn is_called(name: &str, wanted: &str) -> bool {
     let glob = Glob::new(wanted);
-    let library = name.find(".so").map_or(&*name, |at| &name[..at]);
-    glob.matches(&name) || glob.matches(library) || glob.matches(&format!("{library}.so"))
+    let library = name.find(".so").map_or(name, |at| &name[..at]);
+    glob.matches(name) || glob.matches(library) || glob.matches(&format!("{library}.so"))
 }
 
 /// The functions that a description's field means; of those at one address only the first, unless
@@ -398,6 +403,19 @@ fn missing(files: &[Arc<FileProbes>], desc: &ProbeDesc, pid: u32) -> Diagnosis {
         .filter(|file| is_module(file, &desc.module, pid))
         .collect();
     if meant.is_empty() {
+        let replaced = files::replaced_files(pid).into_iter();
+        let mut names = replaced.filter_map(|path| path.file_name().map(escaped));
+        if let Some(name) = names.find(|name| is_called(name, &desc.module)) {
+            return Diagnosis {
+                reason: format!(
+                    "`{name}` has been replaced or deleted since {who} mapped it, and the file that is mapped cannot be read"
+                ),
+                advice: vec![
+                    "this needs root, or CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE, and that the process runs".into(),
+                ],
+                ..Diagnosis::default()
+            };
+        }
         return Diagnosis {
             reason: format!("{who} has no module `{}`", desc.module),
             did_you_mean: near(&desc.module, &modules),

@@ -5,8 +5,10 @@
 
 #![warn(clippy::indexing_slicing)]
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io;
+use std::iter;
 use std::ops::Range;
 use std::path::Path;
 
@@ -217,15 +219,7 @@ impl<'a, R: ReadRef<'a>> Elf<'a, R> {
 
     /// The build id, as lower-case hex.
     pub fn build_id(&self) -> Option<String> {
-        use std::fmt::Write;
-        let notes = self.notes(".note.gnu.build-id").ok()?;
-        let (.., id) = notes
-            .into_iter()
-            .find(|(owner, kind, _)| *owner == b"GNU" && *kind == elf::NT_GNU_BUILD_ID)?;
-        Some(id.iter().fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        }))
+        build_id_among(self.notes(".note.gnu.build-id").ok()?)
     }
 
     /// The full symbol table, or the dynamic one.
@@ -271,6 +265,29 @@ impl<'a, R: ReadRef<'a>> Elf<'a, R> {
         }
         Ok(section.data(self.endian, self.data)?)
     }
+}
+
+/// The build id of a file of which there is only the start, as where it is in a process's memory.
+pub(crate) fn build_id_by_segments(start: &[u8]) -> Option<String> {
+    let header = FileHeader64::<Endianness>::parse(start).ok()?;
+    let endian = header.endian().ok()?;
+    let segments = header.program_headers(endian, start).ok()?;
+    segments.iter().find_map(|segment| {
+        let mut notes = segment.notes(endian, start).ok()??;
+        let notes = iter::from_fn(|| notes.next().ok().flatten());
+        build_id_among(notes.map(|note| (note.name(), note.n_type(endian), note.desc())))
+    })
+}
+
+/// The build id among some notes, as lower-case hex.
+fn build_id_among<'a>(notes: impl IntoIterator<Item = RawNote<'a>>) -> Option<String> {
+    let mut notes = notes.into_iter();
+    let (.., id) =
+        notes.find(|(owner, kind, _)| *owner == b"GNU" && *kind == elf::NT_GNU_BUILD_ID)?;
+    Some(id.iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    }))
 }
 
 fn machine_of(machine: u16) -> Option<Machine> {
