@@ -15,13 +15,14 @@ use predicates::asm::OpenLoops;
 use predicates::storage::TaskFields;
 use provider::catalog::Catalog;
 use provider::features::{self, KernelFeatures};
-use provider::probe::{KernelHook, ProbeKind, TraceEvent};
+use provider::probe::ProbeKind;
 
 use crate::buffers::aggregated_bytes;
 use crate::compile::Parsed;
 use crate::kernel::{call_flags, task_fields};
 use crate::matching::Match;
 use crate::options::Options;
+use crate::ring_lock;
 
 /// Which kinds of probes a program means, as far as the code depends on it.
 #[derive(Clone, Debug, Default)]
@@ -36,7 +37,7 @@ pub(crate) struct Meant {
     pub(crate) calls: bool,
     /// Whether the kernel's tracepoints or functions are, which may fire in the middle of other probes' clauses.
     pub(crate) kernel: bool,
-    /// Whether the end of waiting for a lock of the kernel is, where the thread has it.
+    /// Whether such are that may fire while the thread has the lock of the ring buffer.
     pub(crate) locks: bool,
     /// The clauses of the text, by number, with probes that fire where interrupts may be off: timers and the kernel's.
     pub(crate) in_interrupts: HashSet<usize>,
@@ -50,7 +51,7 @@ impl Meant {
             files: means_files(parsed, catalog),
             calls: probes().any(|probe| matches!(probe.kind, ProbeKind::SystemCall(_))),
             kernel: probes().any(|probe| matches!(probe.kind, ProbeKind::Kernel(_))),
-            locks: probes().any(|probe| ends_waiting(&probe.kind)),
+            locks: probes().any(|probe| ring_lock::may_be_held(&probe.kind)),
             in_interrupts: matches
                 .iter()
                 .filter(|found| {
@@ -62,19 +63,6 @@ impl Meant {
                 .map(|found| found.spec.0)
                 .collect(),
         }
-    }
-}
-
-/// Whether a probe of this kind fires where waiting for a lock of the kernel has ended.
-fn ends_waiting(kind: &ProbeKind) -> bool {
-    let ProbeKind::Kernel(hook) = kind else {
-        return false;
-    };
-    match hook {
-        KernelHook::Tracepoint(name) | KernelHook::Event(TraceEvent { name, .. }) => {
-            &**name == "contention_end"
-        }
-        KernelHook::Function(..) | KernelHook::Symbol(..) => false,
     }
 }
 

@@ -40,6 +40,7 @@ mod otlp;
 mod prepare;
 mod progress;
 mod rejection;
+mod ring_lock;
 mod run;
 mod self_test;
 mod stability;

@@ -43,7 +43,7 @@ pub struct LowerOptions {
     pub frames: FrameOptions,
     /// The only CPU whose firings count, if it is not all of them: `cpu`.
     pub cpu: Option<u32>,
-    /// Whether there are probes where waiting for a lock of the kernel ends.
+    /// Whether there are probes that may fire while the thread has the lock of the ring buffer.
     pub in_locks: bool,
     /// Whether there are probes of the kernel's that may fire in the middle of another's clauses.
     pub nests: bool,

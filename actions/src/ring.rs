@@ -1,7 +1,7 @@
 //! Putting a record in the ring buffer.
 //!
-//! Before Linux 6.15 the kernel takes a lock for that which knows nothing of who has it. Where a thread has waited for
-//! just this lock, `contention_end` fires while it has it: a clause there that sent a record would wait for itself,
+//! Before Linux 6.15 the kernel takes a lock for that which knows nothing of who has it. Where a thread has it, probes
+//! may fire: `contention_end`, functions of spin locks. A clause there that sent a record would wait for itself,
 //! for ever. So in an enabling with such probes ([`Storage::in_locks`](predicates::storage::Storage)) a word of each
 //! CPU says that a record is being sent, and none is sent meanwhile: it is dropped, and counted.
 

@@ -218,7 +218,7 @@ pub struct Storage {
     pub switches: MapRef,
     /// Who waits for locks of the kernel, if the program asks for it: see [`crate::contention`].
     pub contentions: Option<MapRef>,
-    /// Whether there are probes where a thread may hold a lock of eBPF's own: where waiting for one ends.
+    /// Whether there are probes that may fire while the thread has the lock of the ring buffer.
     pub in_locks: bool,
     /// How the kernel has loops without a bound, if it has any.
     pub open_loops: Option<OpenLoops>,

@@ -1,6 +1,6 @@
 //! The kernel's probes: system calls, tracepoints, and functions where the machine allows programs at them.
 
-use crate::harness::{can_trace_python, rdtrace, run, skipped, trigger};
+use crate::harness::{can_trace, can_trace_python, rdtrace, run, skipped, trigger};
 
 const PROGRAM: &str = r#"
     fbt::do_filp_open:entry
@@ -206,4 +206,31 @@ fn locks_that_ebpf_takes_itself_have_no_probes() {
         let refused = run(rdtrace(["-n", &format!("lockstat:::{probe}")])).failure(1);
         assert!(refused.contains("eBPF's maps and buffers"), "{refused}");
     }
+}
+
+/// Before Linux 6.15, a record that is sent while the same thread has the lock of the ring buffer would stop the machine.
+#[test]
+fn clauses_at_functions_of_spin_locks_send_nothing_in_the_middle_of_a_record() {
+    const TEXT: &str = r#"
+        syscall:::entry /pid == $target/ { trace("call"); }
+        fbt::_raw_spin_lock_irqsave:return,
+        fbt::_raw_spin_unlock_irqrestore:entry
+        /pid == $target/
+        {
+            trace("lock");
+        }
+    "#;
+    if !can_trace() {
+        return;
+    }
+    let probe = "fbt::_raw_spin_lock_irqsave:return";
+    if !run(rdtrace(["-ln", probe])).stdout.contains("irqsave") {
+        skipped("this machine allows no programs at the kernel's functions of spin locks");
+        return;
+    }
+    let outcome = run(rdtrace(["-qn", TEXT, "-c", "ls /"]));
+    assert_eq!(outcome.status, 0, "{outcome:?}");
+    let count = |what: &str| outcome.stdout.matches(what).count();
+    assert!(count("call") > 10 && count("lock") > 10, "{outcome:?}");
+    assert!(outcome.stderr.contains(" drops on CPU "), "{outcome:?}");
 }
