@@ -114,6 +114,91 @@ fn compare_functions(what: &str, script: &str, names: &[&str], fewest: usize) {
     });
 }
 
+/// Prints each call of a function that is written in C besides, with its module.
+const WITH_C: &str = r#"
+    python$target:::cfunction-entry { printf("%d > %s c:%s:%s %d\n", tid, args[0], args[3], args[1], args[2]); }
+    python$target:::cfunction-return { printf("%d < %s c:%s:%s %d\n", tid, args[0], args[3], args[1], args[2]); }"#;
+
+/// Those of some events that a profiler tells of, too, as it does.
+fn as_told(seen: &[&str], told: &[&str], without: &[&str]) -> [Vec<String>; 2] {
+    let is_kept = |line: &&&str| {
+        let name = line.rsplit([':', ' ']).nth(1).unwrap_or_default();
+        let is_without = line.contains(" c:") && without.contains(&name);
+        !is_without && !line.contains("/twin.py ")
+    };
+    let [seen, told] = [seen, told].map(|lines| lines.iter().filter(is_kept).collect::<Vec<_>>());
+    // A profiler is not told of which class a method is.
+    let modules = told.iter().map(|line| line.contains(" c:-:"));
+    let without_class = |line: &str| {
+        let (start, rest) = line.split_once(" c:").unwrap_or((line, ""));
+        let (_, name) = rest.split_once(':').unwrap_or_default();
+        format!("{start} c:-:{name}")
+    };
+    let seen = seen.iter().zip(modules.chain(std::iter::repeat(false)));
+    let seen = seen.map(|(line, is_method)| {
+        if is_method {
+            without_class(line)
+        } else {
+            (**line).to_owned()
+        }
+    });
+    [
+        seen.collect(),
+        told.iter().map(|line| (**line).to_owned()).collect(),
+    ]
+}
+
+/// Without a profiler, and with the one that tells what to expect.
+#[test]
+fn calls_of_c_functions_are_those_that_a_profiler_is_told() {
+    each("C functions", |python| {
+        if python.version < (3, 11, 0) {
+            return Some("calls are not looked for in versions before 3.11");
+        }
+        let twin = python.file("tests/pythons/twin.py");
+        for script in ["tests/pythons/cfunctions.py", "tests/pythons/tasks.py"] {
+            let script = python.file(script);
+            let with_profiler = format!("{twin} {script} c");
+            for traced in [&script, &with_profiler] {
+                let program = format!("{FUNCTIONS}{WITH_C}");
+                let run = trace(python, &program, traced, &[]);
+                assert_eq!(run.messages, "", "{}", python.name());
+                let mut threads: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+                for line in run.events.lines() {
+                    if let Some((thread, event)) = line.split_once(' ') {
+                        threads.entry(thread).or_default().push(event);
+                    }
+                }
+                let names = ["everything", "in_thread"];
+                let seen = calls_of(threads.into_values(), &names);
+                let told = python.run(&[&twin, &script, "c"]);
+                let told = String::from_utf8(told.stdout).unwrap();
+                let threads = told
+                    .split("thread\n")
+                    .map(|thread| thread.lines().collect());
+                let told = calls_of(threads, &names);
+                assert_eq!(seen.len(), told.len(), "{}", python.name());
+                // What the interpreter does itself where it has specialised the call.
+                let specialised = ["len", "isinstance", "append"];
+                let without = if traced == &script {
+                    &specialised[..]
+                } else {
+                    &[]
+                };
+                for (seen, told) in seen.iter().zip(&told) {
+                    let [seen, told] = as_told(seen, told, without);
+                    assert!(told.len() > 200, "{}: {} events", python.name(), told.len());
+                    let same = seen.iter().zip(&told).take_while(|(a, b)| a == b).count();
+                    let [seen, told] = [seen, told]
+                        .map(|events| events.into_iter().skip(same).take(5).collect::<Vec<_>>());
+                    assert_eq!(seen, told, "{}: event {same}", python.name());
+                }
+            }
+        }
+        None
+    });
+}
+
 #[test]
 fn tasks_are_seen_with_all_that_asyncio_does() {
     compare_functions("tasks", "tests/pythons/tasks.py", &["everything"], 1000);

@@ -61,7 +61,7 @@ fn frames_command(python: &Python, script: &str, file: &str) -> String {
     format!("{} {script} {file} {wait}", python.command.join(" "))
 }
 
-/// What is made in no version is refused with the reason, and what there is instead; a misspelt name is answered with all that
+/// What is not made in a version is refused with the reason, and what there is instead; a misspelt name is answered with all that
 /// the process has.
 #[test]
 fn each_says_what_it_has_and_why_not() {
@@ -78,9 +78,13 @@ fn each_says_what_it_has_and_why_not() {
             assert!(!output.status.success(), "{name}: {}", python.name());
             String::from_utf8(output.stderr).unwrap()
         };
-        let said = refused("cfunction-entry");
-        for part in ["why: ", "version", "builtin_len"] {
-            assert!(said.contains(part), "{said}");
+        if python.version < (3, 11, 0) {
+            let said = refused("cfunction-entry");
+            let (_, minor, micro) = python.version;
+            let version = format!("CPython 3.{minor}.{micro}");
+            for part in ["nor can it be made from outside", &version, "builtin_len"] {
+                assert!(said.contains(part), "{said}");
+            }
         }
         let said = refused("gil-wiat");
         for name in [

@@ -38,7 +38,7 @@ import-find-load-done { printf("%s %d", copyinstr(arg0), arg1); @modules[copyins
 "#;
 
 /// Programs of single probes, with arguments and without.
-const SOME: [&str; 14] = [
+const SOME: [&str; 17] = [
     "function-entry { @[copyinstr(arg1)] = count(); @both[copyinstr(arg0), arg1] = count(); }",
     "function-entry { this->x = 0; }",
     "function-return { this->x = 0; }",
@@ -49,6 +49,9 @@ const SOME: [&str; 14] = [
     "gil-wait { self->ts = timestamp; }",
     "gil-acquire { @[tid] = sum(arg0); }\ngil-release { @released = count(); }",
     "gil-wait { trace(1); }\ngil-acquire /arg0 > 9/ { @[tid] = max(arg0); }\nfunction-entry { trace(arg0); }",
+    "cfunction-entry { trace(copyinstr(arg0)); }",
+    "cfunction-return { this->x = 0; }",
+    "cfunction-entry { this->x = 0; }\ncfunction-return { @[copyinstr(arg1), copyinstr(arg0)] = count(); }",
     "import-find-load-start { trace(copyinstr(arg0)); }",
     "import-find-load-start { this->x = 0; }",
     "import-find-load-done { trace(arg1); }",
@@ -127,7 +130,7 @@ fn compile(
             .lines()
             .map(|line| format!("{}\n", line.replace("function-", "python1:::function-")))
             .map(|line| {
-                let bare = ["gc-", "gil-", "audit", "import-"]
+                let bare = ["gc-", "gil-", "audit", "import-", "cfunction-"]
                     .iter()
                     .any(|name| line.starts_with(name));
                 if bare {

@@ -28,6 +28,7 @@ pub fn args(event: PythonEvent) -> Vec<ProbeArg> {
         PythonEvent::GilWait | PythonEvent::GilRelease => &[],
         PythonEvent::GilAcquire => return vec![nanoseconds("uint64_t (waited)")],
         PythonEvent::ImportDone => &[Int::U64, Int::I32],
+        PythonEvent::CfunctionEntry | PythonEvent::CfunctionReturn => &[Int::U64, Int::U64],
     };
     types
         .iter()

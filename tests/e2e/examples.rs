@@ -453,6 +453,31 @@ fn gil_shows_who_waits_for_whom() {
 }
 
 #[test]
+fn cfunctions_shows_where_time_goes_in_c() {
+    if !can_find_frames() {
+        return;
+    }
+    let output = example("cfunctions.d", &[], "cfunctions.py");
+    let row = |module: &str, name: &str| {
+        let mut rows = output.lines().map(|line| line.split_whitespace());
+        let row = rows.find(|row| {
+            let names: Vec<&str> = row.clone().take(2).collect();
+            names == [module, name]
+        });
+        let numbers = row.into_iter().flatten().skip(2);
+        let numbers = numbers.map(|number| number.parse::<u64>().unwrap());
+        numbers.collect::<Vec<u64>>()
+    };
+    // Microseconds, of the longest, calls: 20 times 1 ms in each of the sorts.
+    let [slept, sorted] = [row("time", "sleep"), row("builtins", "sorted")];
+    assert!(slept[0] >= 3 * 70_000 && slept[1] >= 50_000, "{output}");
+    assert!(sorted[0] >= 3 * 20_000, "{output}");
+    assert_eq!(slept[2], 63, "{output}");
+    // The interpreter's start has some of these, too.
+    assert!(sorted[2] >= 3 && row("str", "join")[2] >= 3, "{output}");
+}
+
+#[test]
 fn tasks_shows_who_computes_and_who_stops_the_loop() {
     if !can_find_frames() {
         return;

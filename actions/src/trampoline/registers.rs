@@ -76,6 +76,11 @@ pub(super) fn dispatch(
     );
     let locks = maps.and_then(|maps| python::Locks::of(probes, entries, used, slots, maps, leave));
     arms.extend(locks.iter().flat_map(python::Locks::hits).map(Arm::Lock));
+    let calls = match maps {
+        Some(maps) => python::CCalls::of(emit, probes, entries, used, slots, maps, leave)?,
+        None => None,
+    };
+    arms.extend(calls.iter().flat_map(python::CCalls::hits).map(Arm::CCall));
     let alone = arms.len() as u64;
     let mut shared = Vec::new();
     let mut first = alone;
@@ -139,6 +144,11 @@ pub(super) fn dispatch(
                     locks.hit(emit, *hit)?;
                 }
             }
+            Arm::CCall(hit) => {
+                if let Some(calls) = &calls {
+                    calls.hit(emit, *hit);
+                }
+            }
         }
     }
     for (shared, &(_, label)) in shared.iter().zip(&numbered) {
@@ -153,6 +163,9 @@ pub(super) fn dispatch(
     }
     if let Some(audits) = audits {
         audits.finish(emit)?;
+    }
+    if let Some(calls) = calls {
+        calls.finish(emit)?;
     }
     emit.asm.bind(unreadable);
     emit.count(Counter::ArgumentDrops, Span::default())?;
@@ -200,6 +213,8 @@ enum Arm<'p> {
     Audit(&'p NoHookSite),
     /// One at which a thread asks for the interpreter's lock, gets it, or lets go of it.
     Lock(python::LockHit<'p>),
+    /// One at which a function written in C is called, or has returned.
+    CCall(python::CCallHit<'p>),
 }
 
 impl Arm<'_> {
@@ -211,7 +226,8 @@ impl Arm<'_> {
             | Self::Event(_)
             | Self::Import(_)
             | Self::Audit(_)
-            | Self::Lock(_) => false,
+            | Self::Lock(_)
+            | Self::CCall(_) => false,
         }
     }
 
@@ -223,6 +239,7 @@ impl Arm<'_> {
             Self::Import(hit) => hit.address(),
             Self::Audit(site) => site.address,
             Self::Lock(hit) => hit.site.address,
+            Self::CCall(hit) => hit.place().address,
         }
     }
 
@@ -234,6 +251,7 @@ impl Arm<'_> {
             Self::Import(hit) => (hit.file_offset(), None),
             Self::Audit(site) => (site.file_offset, None),
             Self::Lock(hit) => (hit.site.file_offset, None),
+            Self::CCall(hit) => (hit.place().file_offset, None),
         };
         UprobeSite {
             file_offset,

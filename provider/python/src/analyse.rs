@@ -2,6 +2,7 @@
 
 use super::build::{Build, Method};
 use super::caught::CaughtSite;
+use super::cfunctions::Cfunctions;
 use super::entries::EntrySite;
 use super::headers::offsets_of;
 use super::identify::{Identity, identify};
@@ -48,6 +49,9 @@ pub(super) fn build(image: &Image<'_>) -> Result<Build, Refusal> {
                 sites: found.sites,
                 entries: Ok(Vec::new()),
                 caught: found.caught,
+                cfunctions: Err(format!(
+                    "in CPython {version}, as in all before 3.11, calls of functions in C are not looked for yet"
+                )),
                 fingerprint: 0,
                 masking_opcodes: &[],
             }
@@ -72,6 +76,7 @@ pub(super) fn build(image: &Image<'_>) -> Result<Build, Refusal> {
         gil: gil::find(image),
         passes: exceptions::find(image),
         caught: functions.caught,
+        cfunctions: functions.cfunctions,
         imports: import::find(image, version.minor, &offsets.string),
         audits: audit::find(image, version.minor),
         fingerprint: functions.fingerprint,
@@ -84,6 +89,7 @@ struct Functions {
     sites: Vec<Site>,
     entries: Result<Vec<EntrySite>, String>,
     caught: Result<Vec<CaughtSite>, String>,
+    cfunctions: Result<Cfunctions, String>,
     fingerprint: u64,
     masking_opcodes: &'static [u8],
 }
@@ -120,6 +126,15 @@ fn in_handlers(
         sites: found.sites,
         entries: found.entries,
         caught: found.caught,
+        cfunctions: if identity.free_threaded() {
+            Err(format!(
+                "in a free-threaded CPython {version} calls are not looked for yet"
+            ))
+        } else {
+            found
+                .cfunctions
+                .map_err(|why| format!("in the code of this CPython {version}, {why}"))
+        },
         fingerprint: fingerprint(&shared),
         masking_opcodes: opcodes.masking,
     })

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::audit::Audits;
 use super::caught::CaughtSite;
+use super::cfunctions::Cfunctions;
 use super::entries::EntrySite;
 use super::gc::Collector;
 use super::gil::Gil;
@@ -43,6 +44,8 @@ pub struct Build {
     pub passes: Option<Place>,
     /// Where an exception has found its handler; or why that could not be found.
     pub caught: Result<Vec<CaughtSite>, String>,
+    /// Where functions that are written in C are called; or why that could not be found.
+    pub cfunctions: Result<Cfunctions, String>,
     /// Where an import looks for a module; or why that could not be found.
     pub imports: Result<Imports, String>,
     /// Where audit events are raised; none before 3.8.

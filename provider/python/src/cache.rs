@@ -28,6 +28,7 @@ use super::analyse::analyse;
 use super::audit::Audits;
 use super::build::{Build, Method, Place};
 use super::caught::CaughtSite;
+use super::cfunctions::Cfunctions;
 use super::entries::EntrySite;
 use super::gc::Collector;
 use super::gil::Gil;
@@ -267,6 +268,7 @@ struct KeptBuild {
     gil: Result<Gil, String>,
     passes: Option<Place>,
     caught: Result<Vec<CaughtSite>, String>,
+    cfunctions: Result<Cfunctions, String>,
     imports: Result<Imports, String>,
     audits: Option<Audits>,
     fingerprint: u64,
@@ -285,6 +287,7 @@ impl KeptBuild {
             gil: build.gil.clone(),
             passes: build.passes,
             caught: build.caught.clone(),
+            cfunctions: build.cfunctions.clone(),
             imports: build.imports.clone(),
             audits: build.audits.clone(),
             fingerprint: build.fingerprint,
@@ -307,6 +310,7 @@ impl KeptBuild {
             gil: self.gil,
             passes: self.passes,
             caught: self.caught,
+            cfunctions: self.cfunctions,
             imports: self.imports,
             audits: self.audits,
             fingerprint: self.fingerprint,

@@ -182,6 +182,8 @@ pub(super) struct State {
     fresh: u32,
     /// Whether moves of 32 bits are followed like those of 64.
     narrow: bool,
+    /// Whether marks in the lowest bits of addresses do not matter: without them it is the same value.
+    without_marks: bool,
     info: InstructionInfoFactory,
 }
 
@@ -198,6 +200,7 @@ impl State {
             loaded: Vec::new(),
             fresh: 16,
             narrow: false,
+            without_marks: false,
             info: InstructionInfoFactory::new(),
         }
     }
@@ -208,6 +211,12 @@ impl State {
             narrow: true,
             ..Self::new()
         }
+    }
+
+    /// From here on, an address whose lowest bits are cleared is taken for the same value. (From 3.14 on they tell how a
+    /// reference is counted.)
+    pub(super) fn ignore_marks(&mut self) {
+        self.without_marks = true;
     }
 
     /// The unknown that a register is before the first instruction.
@@ -223,6 +232,7 @@ impl State {
             loaded: self.loaded.clone(),
             fresh: self.fresh,
             narrow: self.narrow,
+            without_marks: self.without_marks,
             info: InstructionInfoFactory::new(),
         }
     }
@@ -315,6 +325,12 @@ impl State {
             .iter()
             .find(|(p, _)| *p == place)
             .map(|&(_, v)| v)
+    }
+
+    /// Where `value` was loaded from, if it was in this run.
+    pub(super) fn origin(&self, value: Value) -> Option<Value> {
+        let loaded = self.loaded.iter().find(|(_, v)| *v == value);
+        loaded.map(|&(place, _)| place)
     }
 
     /// The registers that hold `value`, frame-like ones (callee-saved) first.
@@ -426,6 +442,16 @@ impl State {
                 Some(place) => Effect::Memory(place, self.get(insn.op1_register())),
                 None => Effect::Other,
             },
+            Code::And_rm64_imm8
+                if self.without_marks
+                    && insn.op0_kind() == OpKind::Register
+                    && insn.immediate8to64() >= -MARKS =>
+            {
+                match self.get(register) {
+                    Some(value) => Effect::Register(register, value),
+                    None => Effect::Other,
+                }
+            }
             Code::Lea_r64_m => match self.place(insn) {
                 Some(value) => Effect::Register(register, value),
                 None => Effect::Other,
@@ -470,6 +496,9 @@ impl State {
         }
     }
 }
+
+/// An object's address is a multiple of this.
+const MARKS: i64 = 8;
 
 enum Effect {
     Register(R, Value),

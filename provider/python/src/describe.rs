@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::build::{Build, Method};
+use super::cfunctions::{CallSite, ReturnSite};
 use super::code::Emulated;
 use super::entries::{EntrySite, FlagTest};
 use super::event::PythonEvent;
@@ -91,6 +92,13 @@ impl Build {
                     )),
                 }
             }
+            PythonEvent::CfunctionEntry | PythonEvent::CfunctionReturn => {
+                let functions = self.cfunctions.iter();
+                for functions in functions {
+                    lines.extend(functions.entries.iter().map(CallSite::to_string));
+                    lines.extend(functions.returns.iter().map(ReturnSite::to_string));
+                }
+            }
             PythonEvent::FunctionReturn => {
                 lines.extend(self.sites.iter().map(Site::to_string));
             }
@@ -133,7 +141,9 @@ impl Build {
             | PythonEvent::GcDone
             | PythonEvent::GilWait
             | PythonEvent::GilAcquire
-            | PythonEvent::GilRelease => false,
+            | PythonEvent::GilRelease
+            | PythonEvent::CfunctionEntry
+            | PythonEvent::CfunctionReturn => false,
         }
     }
 
@@ -148,6 +158,9 @@ impl Build {
             }
             (PythonEvent::GilWait | PythonEvent::GilAcquire | PythonEvent::GilRelease, _) => {
                 "by the jumps behind what is done with the lock's mutex and conditions".into()
+            }
+            (PythonEvent::CfunctionEntry | PythonEvent::CfunctionReturn, _) => {
+                "by what leads to the calls of objects in the handlers of its opcodes, and what follows them".into()
             }
             (_, Method::Calls) => "by the start and the end of the interpreter function".into(),
             (_, Method::Handlers) => "by the handlers of its opcodes".into(),
@@ -207,7 +220,37 @@ impl fmt::Display for EntrySite {
 impl fmt::Display for FlagTest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = if self.set { "set" } else { "clear" };
-        write!(f, "if flags {:#x} are {state}", self.mask)
+        write!(f, "if flags {:#x} are {state}", self.mask)?;
+        match (self.less, self.set) {
+            (false, _) => Ok(()),
+            (true, true) => f.write_str(" or sign and overflow differ"),
+            (true, false) => f.write_str(" and sign and overflow are alike"),
+        }
+    }
+}
+
+/// `Location: 0x0000000000111642, cfunction-entry, conditional jump, object in %rbp, frame in %rbx, if flags 0x40 are set`
+impl fmt::Display for CallSite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Location: {:#018x}, cfunction-entry, {}, object in {}, frame in {}",
+            self.place.address, self.execution, self.object, self.frame
+        )?;
+        match self.flags {
+            Some(flags) => write!(f, ", {flags}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for ReturnSite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Location: {:#018x}, cfunction-return, {}, frame in {}",
+            self.place.address, self.execution, self.frame
+        )
     }
 }
 

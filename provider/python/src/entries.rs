@@ -60,39 +60,42 @@ pub struct EntrySite {
 pub struct FlagTest {
     /// Bits of `RFLAGS`.
     pub mask: u16,
+    /// Whether it counts like one of them that the sign and the overflow flag differ: a signed number was less.
+    pub less: bool,
     /// Whether some of them must be set, or none.
     pub set: bool,
 }
 
 impl FlagTest {
-    /// By which `insn` jumps, if a mask can say it; with `taken`, else by which it does not.
+    /// By which `insn` jumps, if it is a conditional jump; with `taken`, else by which it does not.
     pub(super) fn of(insn: &Instruction, taken: bool) -> Option<Self> {
         const CARRY: u16 = 1;
         const PARITY: u16 = 1 << 2;
         const ZERO: u16 = 1 << 6;
         const SIGN: u16 = 1 << 7;
         const OVERFLOW: u16 = 1 << 11;
-        let (mask, set) = match insn.condition_code() {
-            ConditionCode::e => (ZERO, true),
-            ConditionCode::ne => (ZERO, false),
-            ConditionCode::b => (CARRY, true),
-            ConditionCode::ae => (CARRY, false),
-            ConditionCode::be => (CARRY | ZERO, true),
-            ConditionCode::a => (CARRY | ZERO, false),
-            ConditionCode::s => (SIGN, true),
-            ConditionCode::ns => (SIGN, false),
-            ConditionCode::p => (PARITY, true),
-            ConditionCode::np => (PARITY, false),
-            ConditionCode::o => (OVERFLOW, true),
-            ConditionCode::no => (OVERFLOW, false),
-            ConditionCode::l
-            | ConditionCode::ge
-            | ConditionCode::le
-            | ConditionCode::g
-            | ConditionCode::None => return None,
+        let (mask, less, set) = match insn.condition_code() {
+            ConditionCode::e => (ZERO, false, true),
+            ConditionCode::ne => (ZERO, false, false),
+            ConditionCode::b => (CARRY, false, true),
+            ConditionCode::ae => (CARRY, false, false),
+            ConditionCode::be => (CARRY | ZERO, false, true),
+            ConditionCode::a => (CARRY | ZERO, false, false),
+            ConditionCode::s => (SIGN, false, true),
+            ConditionCode::ns => (SIGN, false, false),
+            ConditionCode::p => (PARITY, false, true),
+            ConditionCode::np => (PARITY, false, false),
+            ConditionCode::o => (OVERFLOW, false, true),
+            ConditionCode::no => (OVERFLOW, false, false),
+            ConditionCode::l => (0, true, true),
+            ConditionCode::ge => (0, true, false),
+            ConditionCode::le => (ZERO, true, true),
+            ConditionCode::g => (ZERO, true, false),
+            ConditionCode::None => return None,
         };
         Some(Self {
             mask,
+            less,
             set: set == taken,
         })
     }
@@ -446,11 +449,19 @@ mod tests {
             (0x76, (0x41, true)),  // jbe
             (0x77, (0x41, false)), // ja
             (0x78, (0x80, true)),  // js
+            (0x7c, (0, true)),     // jl
+            (0x7f, (0x40, false)), // jg
         ] {
             assert_eq!(test(opcode, true), Some(flags), "{opcode:x}");
             assert_eq!(test(opcode, false), Some((flags.0, !flags.1)), "{opcode:x}");
         }
-        assert_eq!(test(0x7c, true), None, "jl compares two flags");
+        let [less, not_less, below] = [0x7c, 0x7d, 0x72].map(|opcode| {
+            let insn = Decoder::with_ip(64, &[opcode, 0x10], 0, DecoderOptions::NONE).decode();
+            FlagTest::of(&insn, true).map(|flags| (flags.less, flags.set))
+        });
+        assert_eq!(less, Some((true, true)));
+        assert_eq!(not_less, Some((true, false)));
+        assert_eq!(below, Some((false, true)));
     }
 
     /// How many sites each build has; those whose recordings lack the rest of the handlers have none.

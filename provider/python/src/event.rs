@@ -26,11 +26,15 @@ pub enum PythonEvent {
     GilAcquire,
     /// `gil-release()`: it has let go of it.
     GilRelease,
+    /// `cfunction-entry(file, function, line, module)`: Python code calls a function that is written in C.
+    CfunctionEntry,
+    /// `cfunction-return(file, function, line, module)`: it has returned.
+    CfunctionReturn,
 }
 
 impl PythonEvent {
     /// All of them, in the order in which they get their ids.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::FunctionEntry,
         Self::FunctionReturn,
         Self::GcStart,
@@ -41,6 +45,8 @@ impl PythonEvent {
         Self::GilWait,
         Self::GilAcquire,
         Self::GilRelease,
+        Self::CfunctionEntry,
+        Self::CfunctionReturn,
     ];
 
     /// The event whose marker has this name.
@@ -63,12 +69,14 @@ impl PythonEvent {
             Self::GilWait => "gil-wait",
             Self::GilAcquire => "gil-acquire",
             Self::GilRelease => "gil-release",
+            Self::CfunctionEntry => "cfunction-entry",
+            Self::CfunctionReturn => "cfunction-return",
         }
     }
 
     /// Whether CPython has a marker of that name. What it has none for is meant only by descriptions that name it
-    /// from its beginning: a script for `python$target:::` was written for the markers, and the
-    /// lock changes hands often.
+    /// from its beginning: a script for `python$target:::` was written for the markers, and these
+    /// events are frequent.
     #[must_use]
     pub fn is_marker(self) -> bool {
         match self {
@@ -79,7 +87,11 @@ impl PythonEvent {
             | Self::ImportStart
             | Self::ImportDone
             | Self::Audit => true,
-            Self::GilWait | Self::GilAcquire | Self::GilRelease => false,
+            Self::GilWait
+            | Self::GilAcquire
+            | Self::GilRelease
+            | Self::CfunctionEntry
+            | Self::CfunctionReturn => false,
         }
     }
 
@@ -87,7 +99,10 @@ impl PythonEvent {
     #[must_use]
     pub fn function(self) -> &'static str {
         match self {
-            Self::FunctionEntry | Self::FunctionReturn => "_PyEval_EvalFrameDefault",
+            Self::FunctionEntry
+            | Self::FunctionReturn
+            | Self::CfunctionEntry
+            | Self::CfunctionReturn => "_PyEval_EvalFrameDefault",
             Self::GcStart | Self::GcDone => "gc_collect_main",
             Self::ImportStart | Self::ImportDone => "PyImport_ImportModuleLevelObject",
             Self::Audit => "sys_audit_tstate",
@@ -106,6 +121,7 @@ impl PythonEvent {
             }
             Self::GcStart | Self::GcDone => build.collectors.as_ref().is_ok_and(|c| !c.is_empty()),
             Self::GilWait | Self::GilAcquire | Self::GilRelease => build.gil.is_ok(),
+            Self::CfunctionEntry | Self::CfunctionReturn => build.cfunctions.is_ok(),
             Self::Audit => build.audits.as_ref().is_some_and(|a| !a.sites.is_empty()),
         }
     }

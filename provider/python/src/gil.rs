@@ -86,7 +86,9 @@ impl Gil {
             | PythonEvent::GcDone
             | PythonEvent::ImportStart
             | PythonEvent::ImportDone
-            | PythonEvent::Audit => &[],
+            | PythonEvent::Audit
+            | PythonEvent::CfunctionEntry
+            | PythonEvent::CfunctionReturn => &[],
         }
     }
 }

@@ -31,6 +31,7 @@ use std::collections::BTreeSet;
 use iced_x86::{Code, FlowControl, Instruction, OpKind, Register as R};
 
 use super::caught::{self, CaughtSite};
+use super::cfunctions::{self, Cfunctions};
 use super::code::{Emulated, Home, State, Value, branch_target, emulated, pt_regs, straight};
 use super::entries::{self, EntrySite};
 use super::finder::{FRAME, Finder, NEXT_INSTR};
@@ -47,6 +48,7 @@ pub(super) struct Found {
     pub(super) sites: Vec<Site>,
     pub(super) entries: Result<Vec<EntrySite>, String>,
     pub(super) caught: Result<Vec<CaughtSite>, String>,
+    pub(super) cfunctions: Result<Cfunctions, String>,
     pub(super) notes: Vec<String>,
 }
 
@@ -115,10 +117,12 @@ pub(super) fn sites(
     }
     let entries = entries::find(&finder, opcodes);
     let caught = caught::in_handlers(&finder, opcodes);
+    let cfunctions = cfunctions::find(&finder, opcodes);
     Ok(Found {
         sites,
         entries,
         caught,
+        cfunctions,
         notes,
     })
 }

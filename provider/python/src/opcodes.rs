@@ -31,6 +31,10 @@ pub struct Opcodes {
     pub yield_value: &'static [u8],
     /// `PUSH_EXC_INFO`, with which the handlers of exceptions begin.
     pub push_exc_info: u8,
+    /// Those that call any object, and their instrumented forms: `CALL`, `CALL_FUNCTION_EX`, `CALL_KW`, `CALL_NON_PY_GENERAL`.
+    pub(super) calls: &'static [u8],
+    /// Those that call nothing but functions that are written in C, which specialisation makes: `CALL_BUILTIN_O` and its like.
+    pub(super) c_calls: &'static [u8],
     /// `RETURN_GENERATOR`, where it has to be told apart.
     pub return_generator: Option<u8>,
     /// How a JIT compiler, if the build has one, is seen at work.
@@ -97,6 +101,8 @@ const VERSIONS: [Opcodes; 5] = [
         instrumented_returns: &[],
         yield_value: &[86],
         push_exc_info: 35,
+        calls: &[171, 142],
+        c_calls: &[67, 72, 73, 76, 80, 81, 113],
         return_generator: Some(75),
         jit: None,
         has_entry_flag: true,
@@ -113,6 +119,8 @@ const VERSIONS: [Opcodes; 5] = [
         instrumented_returns: &[242, 247],
         yield_value: &[150, 243],
         push_exc_info: 35,
+        calls: &[171, 142, 241, 244],
+        c_calls: &[34, 38, 39, 40, 44, 45, 46],
         return_generator: None,
         jit: None,
         has_entry_flag: false,
@@ -129,6 +137,8 @@ const VERSIONS: [Opcodes; 5] = [
         instrumented_returns: &[239, 240],
         yield_value: &[118, 241],
         push_exc_info: 33,
+        calls: &[53, 54, 57, 176, 244, 245, 246],
+        c_calls: &[166, 167, 168, 172, 173, 174, 175],
         return_generator: None,
         jit: Some(Jit {
             enter: 70,
@@ -148,6 +158,8 @@ const VERSIONS: [Opcodes; 5] = [
         instrumented_returns: &[246],
         yield_value: &[120, 247],
         push_exc_info: 32,
+        calls: &[52, 4, 55, 152, 160, 250, 251, 252],
+        c_calls: &[147, 148, 149, 156, 157, 158, 159],
         return_generator: None,
         jit: Some(Jit {
             enter: 255,
@@ -167,6 +179,8 @@ const VERSIONS: [Opcodes; 5] = [
         instrumented_returns: &[245],
         yield_value: &[119, 246],
         push_exc_info: 30,
+        calls: &[50, 4, 53, 151, 155, 163, 249, 250, 251],
+        c_calls: &[148, 149, 150, 159, 160, 161, 162],
         return_generator: None,
         jit: Some(Jit {
             enter: 254,

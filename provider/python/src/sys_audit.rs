@@ -254,7 +254,11 @@ mod tests {
             .iter()
             .map(|site| (site.address, site.flags))
             .collect();
-        let zero = |set| super::FlagTest { mask: 1 << 6, set };
+        let zero = |set| super::FlagTest {
+            mask: 1 << 6,
+            less: false,
+            set,
+        };
         // No interpreter; no hook of either kind.
         assert_eq!(places, [(0x2e_a37c, zero(true)), (0x2e_a428, zero(true))]);
         assert!(

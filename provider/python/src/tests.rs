@@ -153,8 +153,14 @@ fn interpreters_found_here() {
                 let imports = imports.map_or_else(String::as_str, |_| "imports");
                 let caught = build.caught.as_ref();
                 let caught = caught.map_or_else(String::as_str, |_| "handlers of exceptions");
+                let calls = build
+                    .cfunctions
+                    .as_ref()
+                    .map_or_else(Clone::clone, |calls| {
+                        format!("calls {}+{}", calls.entries.len(), calls.returns.len())
+                    });
                 println!(
-                    "covered: {} {:?}, {gc}, {gil}, {imports}, {caught}: {name}",
+                    "covered: {} {:?}, {gc}, {gil}, {imports}, {caught}, {calls}: {name}",
                     build.version, build.method
                 );
             }

@@ -80,7 +80,9 @@ impl Events {
                 | PythonEvent::ImportDone
                 | PythonEvent::GilWait
                 | PythonEvent::GilAcquire
-                | PythonEvent::GilRelease => continue,
+                | PythonEvent::GilRelease
+                | PythonEvent::CfunctionEntry
+                | PythonEvent::CfunctionReturn => continue,
             }
             collectors = sites.build.collectors.as_ref().ok();
         }

@@ -74,7 +74,9 @@ impl<'p> Locks<'p> {
                 | PythonEvent::GcDone
                 | PythonEvent::ImportStart
                 | PythonEvent::ImportDone
-                | PythonEvent::Audit => continue,
+                | PythonEvent::Audit
+                | PythonEvent::CfunctionEntry
+                | PythonEvent::CfunctionReturn => continue,
             }
             gil = sites.build.gil.as_ref().ok();
         }

@@ -132,7 +132,9 @@ impl<'p> Imports<'p> {
                 | PythonEvent::Audit
                 | PythonEvent::GilWait
                 | PythonEvent::GilAcquire
-                | PythonEvent::GilRelease => continue,
+                | PythonEvent::GilRelease
+                | PythonEvent::CfunctionEntry
+                | PythonEvent::CfunctionReturn => continue,
             };
             build = Some(&*sites.build);
             *firing = Some(Firing {

@@ -37,6 +37,8 @@ pub(crate) struct PythonMaps {
     pub(super) importing: MapRef,
     /// When threads asked for the interpreter's lock, while how long they waited is wanted.
     pub(super) asking: MapRef,
+    /// What frames have called, while cfunction-return is enabled.
+    pub(super) calling: MapRef,
     /// The instructions that start functions (`starts`).
     pub(super) starts: MapRef,
     /// Whether the kernel has loops without a bound.
@@ -56,7 +58,8 @@ impl PythonMaps {
             collecting: MapRef(first + Self::PARTS + 1),
             importing: MapRef(first + Self::PARTS + 2),
             asking: MapRef(first + Self::PARTS + 3),
-            starts: MapRef(first + Self::PARTS + 4),
+            calling: MapRef(first + Self::PARTS + 4),
+            starts: MapRef(first + Self::PARTS + 5),
             open_loops,
         }
     }
@@ -91,6 +94,14 @@ impl PythonMaps {
         ));
         // Process and thread; time.
         maps.push(MapSpec::new("python_gil", MapKind::LruHash, 8, 8, 1 << 12));
+        // Process, frame; name, module.
+        maps.push(MapSpec::new(
+            "python_calls",
+            MapKind::LruHash,
+            16,
+            16,
+            1 << 14,
+        ));
         maps.push(MapSpec::new(
             "python_starts",
             MapKind::Array,

@@ -1,6 +1,6 @@
 //! Probes of Pythons that have none: what a hit on an instruction of the interpreter means, and the
 //! arguments of the probe that fires. This is about function-entry and function-return; `events`,
-//! `audits`, `imports` and `gil` have the others.
+//! `audits`, `imports`, `gil` and `cfunctions` have the others.
 //!
 //! A *hit* is an execution of an instruction that carries one of our breakpoints; `docs/python.md`
 //! explains how these are found. A hit goes through four steps, and the probe fires if it passes all:
@@ -24,6 +24,7 @@
 mod active;
 mod arguments;
 mod audits;
+mod cfunctions;
 mod copies;
 mod dispatch;
 mod earlier;
@@ -52,6 +53,7 @@ use provider::probe::{Probe, ProbeKind, PythonEvent, PythonSites, Scope};
 use provider::python::{Event, Method, Site};
 
 pub(super) use self::audits::Audits;
+pub(super) use self::cfunctions::{CCallHit, CCalls};
 pub(super) use self::dispatch::{Dispatch, PythonSite};
 use self::dispatch::{Earlier, Firing, Scratch, starts};
 pub(super) use self::events::{EventSite, Events};
@@ -76,6 +78,9 @@ pub(super) fn place_arguments(
     let loops = maps.is_some_and(|maps| maps.open_loops);
     if imports::is_import(sites.event) {
         return imports::place_arguments(emit, sites.event, used, slots);
+    }
+    if cfunctions::is_cfunction(sites.event) {
+        return cfunctions::place_arguments(emit, used, slots);
     }
     if is_function(sites.event) {
         emit.reserve_for_loops();
@@ -167,7 +172,9 @@ impl<'p> Dispatch<'p> {
                 | PythonEvent::Audit
                 | PythonEvent::GilWait
                 | PythonEvent::GilAcquire
-                | PythonEvent::GilRelease => continue,
+                | PythonEvent::GilRelease
+                | PythonEvent::CfunctionEntry
+                | PythonEvent::CfunctionReturn => continue,
             }
             build = Some(&*sites.build);
             // No two programs have an EPID in common.

@@ -10,6 +10,10 @@ use provider::python::{FlagTest, Location};
 
 use crate::trampoline::locations::load_register;
 
+/// Which bits of the processor's flags the sign and the overflow of the last operation are.
+const SIGN: i32 = 7;
+const OVERFLOW: i32 = 11;
+
 /// `dst = value at a location`; `r9` holds the context, and the slot `word` may be used.
 pub(super) fn locate(emit: &mut Emit<'_>, dst: Reg, location: Location, word: i16) {
     match location {
@@ -26,7 +30,17 @@ pub(super) fn locate(emit: &mut Emit<'_>, dst: Reg, location: Location, word: i1
 /// Leaves unless the processor's flags are as `test` says; `r9` holds the context.
 pub(super) fn leave_unless(emit: &mut Emit<'_>, test: FlagTest, leave: Label) {
     load_register(emit, Reg::R0, Reg::R9, Register::FLAGS);
-    emit.asm.alu_imm(Alu::And, Reg::R0, i32::from(test.mask));
+    if test.less {
+        // The overflow flag where the sign flag is: whether they differ.
+        emit.asm.mov(Reg::R1, Reg::R0);
+        emit.asm.alu_imm(Alu::Rsh, Reg::R1, OVERFLOW - SIGN);
+        emit.asm.alu(Alu::Xor, Reg::R1, Reg::R0);
+        emit.asm.alu_imm(Alu::And, Reg::R1, 1 << SIGN);
+        emit.asm.alu_imm(Alu::And, Reg::R0, i32::from(test.mask));
+        emit.asm.alu(Alu::Or, Reg::R0, Reg::R1);
+    } else {
+        emit.asm.alu_imm(Alu::And, Reg::R0, i32::from(test.mask));
+    }
     let other = if test.set { Cond::Eq } else { Cond::Ne };
     emit.asm.jump_if_imm(other, Reg::R0, 0, leave);
 }

@@ -67,12 +67,24 @@ pub(super) fn why_lacking(process: &Lacking<'_>) -> Why {
                 "{file} has no USDT probes, and none can be made: {refusal}"
             )]
         }
+        // Which one the process runs is not known yet where it was held before it started.
+        (None, Some((_, analysis @ Ok(build)))) if is_made(process.name) => {
+            instead(version_of(build), process.name, Some(analysis))
+        }
         (None, _) => Vec::new(),
     };
-    let lines = never_made(process.name).map_or(lines, |never| never.map(str::to_owned).into());
     Why {
         runs: python.map(|python| python.to_string()),
         lines,
+    }
+}
+
+/// The version of an interpreter that was understood.
+fn version_of(build: &Build) -> Version {
+    Version {
+        major: build.version.major,
+        minor: build.version.minor,
+        micro: build.version.micro.unwrap_or_default(),
     }
 }
 
@@ -99,19 +111,6 @@ pub(super) fn python_children(pid: u32, is_python: impl Fn(u32) -> bool) -> Opti
 /// Whether a probe is made from code and has no marker in some versions or in any.
 fn is_made(name: &str) -> bool {
     PythonEvent::named(name).is_some() || exceptions::names().any(|made| made == name)
-}
-
-/// Why a probe that one may look for is made in no version, and what there is instead.
-fn never_made(name: &str) -> Option<[&'static str; 2]> {
-    match name {
-        "cfunction-entry" | "cfunction-return" => Some([
-            "why: functions written in C are called by their addresses from many places of the interpreter, which differ from \
-             version to version; they are not looked for yet",
-            "instead: a function of a library or of the interpreter itself is traced by its own name, \
-             pid$target::builtin_len:entry, where the file has symbols; ustack() shows which Python function has called it",
-        ]),
-        _ => None,
-    }
 }
 
 /// Why this version lacks a marker, why none can be made in its place, and what to do.
@@ -152,6 +151,14 @@ fn instead(version: Version, name: &str, analysis: Option<&Analysis>) -> Vec<Str
     if let Some(reason) = analysis.and_then(|analysis| why_not_made(analysis, name)) {
         lines.push(format!("nor can it be made from outside: {reason}"));
     }
+    if name.starts_with("cfunction-") {
+        lines.push(
+            "instead: trace with a CPython 3.11 to 3.15; or trace a function by its own name, \
+             pid$target::builtin_len:entry, where the file has symbols (ustack() shows which Python function has called it)"
+                .into(),
+        );
+        return lines;
+    }
     lines.push(
         "instead: trace with one of the usual builds of CPython 3.6 to 3.15 for x86-64, which need \
          no probes in them; `rdtrace --check-python FILE` tells of one"
@@ -180,6 +187,9 @@ fn why_not_made(analysis: &Analysis, name: &str) -> Option<String> {
         PythonEvent::ImportStart | PythonEvent::ImportDone => build.imports.as_ref().err(),
         PythonEvent::GilWait | PythonEvent::GilAcquire | PythonEvent::GilRelease => {
             build.gil.as_ref().err()
+        }
+        PythonEvent::CfunctionEntry | PythonEvent::CfunctionReturn => {
+            build.cfunctions.as_ref().err()
         }
         PythonEvent::FunctionEntry | PythonEvent::FunctionReturn | PythonEvent::Audit => None,
     };

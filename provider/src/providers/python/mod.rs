@@ -1,6 +1,7 @@
 //! CPython's probes: its USDT markers, and what is made from the code of an interpreter; which of the
 //! two, the [`Choice`](choice::Choice) says.
 
+mod cfunctions;
 pub(crate) mod choice;
 pub(crate) mod exceptions;
 mod installed;
@@ -180,7 +181,7 @@ fn made_from_code<'f>(
                 event,
             };
             Made {
-                dependent: None,
+                dependent: cfunctions::dependent(event),
                 args: synthesised::args(event).into(),
                 kind: ProbeKind::Python(sites),
                 source: source_args(event.name()),
