@@ -214,6 +214,11 @@ class Tracer:
             if line.startswith("ready"):
                 self.ready.set()
 
+    def wait(self):
+        """Until it traces; one that does not would count nothing, and differ in nothing."""
+        if not self.ready.wait(120):
+            sys.exit(f"{shlex.join(self.process.args)[:80]}: not ready in two minutes")
+
     def counts(self):
         """Ends it, and gives what it has counted."""
         self.process.send_signal(signal.SIGINT)
@@ -269,7 +274,7 @@ def of_process(ours, theirs):
         tracers = [Tracer(command, OF_PROCESS, *target) for command in (theirs, ours)]
         try:
             for tracer in tracers:
-                tracer.ready.wait(60)
+                tracer.wait()
             time.sleep(1)
             traced.stdin.write("go\n")
             traced.stdin.flush()
@@ -322,7 +327,7 @@ def one_pass(ours, theirs, probes):
         tracers = [Tracer(command, text) for command in (theirs, ours)]
         try:
             for tracer in tracers:
-                tracer.ready.wait(60)
+                tracer.wait()
             time.sleep(1)
             subprocess.run([sys.executable, __file__, "load", executed], check=True, timeout=60)
             time.sleep(1)
