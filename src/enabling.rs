@@ -9,8 +9,8 @@ use std::sync::Arc;
 use actions::consume::pipeline::EcbTable;
 use actions::consume::{Consumer, OutputOptions};
 use actions::lower::{
-    Compiler, Enabled, LowerOptions, Object, names_tasks, reads_objects, shows_awaiting,
-    shows_processes,
+    Compiler, Enabled, LowerOptions, Object, finds_greenlets, names_tasks, reads_objects,
+    shows_awaiting, shows_processes,
 };
 use actions::record::Ecb;
 use anyhow::Result;
@@ -198,6 +198,19 @@ impl Enabling {
                     matters
                 };
                 pythons = pythons.tell_of_tasks(asked, Box::new(tell));
+            }
+            if finds_greenlets(program) {
+                let messages = self.messages.clone();
+                let targets = targets.to_vec();
+                let tell = move |pid: u32, file: &str| {
+                    if targets.is_empty() || targets.contains(&pid) {
+                        messages.say(&format!(
+                            "pygreenlet is 0 in process {pid}: how {file} keeps its greenlets is not known; its code is not \
+                             that of greenlet 0.4 to 3.5 for glibc"
+                        ));
+                    }
+                };
+                pythons = pythons.find_greenlets(Box::new(tell));
             }
             addresses.keep_pythons(pythons);
         }

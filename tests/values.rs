@@ -30,11 +30,21 @@ fn shown_and_written(
     script: &str,
     seconds: u32,
 ) -> (String, String) {
+    shown_and_written_with(python, program, script, &seconds.to_string())
+}
+
+/// The same of a script with these operands behind its file.
+fn shown_and_written_with(
+    python: &Python,
+    program: &str,
+    script: &str,
+    operands: &str,
+) -> (String, String) {
     let script = python.file(&format!("tests/pythons/{script}"));
     let this = std::thread::current();
     let answers = Answers::of(python, this.name().unwrap_or("test"));
     let command = format!(
-        "{} {script} {} {seconds}",
+        "{} {script} {} {operands}",
         python.command.join(" "),
         answers.inside
     );
@@ -319,6 +329,79 @@ fn tasks_have_the_names_that_asyncio_has_for_them_and_variables() {
         assert!(expected.lines().count() > 60, "{}", python.name());
         None
     });
+}
+
+/// A directory, where this Python sees it.
+fn copied(python: &Python, from: &Path) -> String {
+    if python.root == Path::new("/") {
+        return from.to_str().unwrap().to_owned();
+    }
+    let name = from.file_name().unwrap().to_str().unwrap();
+    let mut copy = std::process::Command::new("cp");
+    copy.arg("-rT")
+        .arg(from)
+        .arg(python.root.join("tmp").join(name));
+    assert!(copy.status().unwrap().success());
+    format!("/tmp/{name}")
+}
+
+/// Which are what `id(greenlet.getcurrent())` says, and may be keys of variables.
+#[test]
+fn greenlets_are_told_from_each_other() {
+    const PROGRAM: &str = r#"syscall::getppid:entry /pid == $target && pyfunc == "say"/
+        { self->calls[pygreenlet]++; printf("%d %d\n", pygreenlet, self->calls[pygreenlet]); }"#;
+    each("greenlets", |python| {
+        let tag = python.run(&[
+            "-c",
+            "import sys; print(sys.implementation.cache_tag + 't' * ('t' in sys.abiflags))",
+        ]);
+        let tag = String::from_utf8(tag.stdout).unwrap();
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+        let directory = target.join("readers/greenlets").join(tag.trim());
+        if !test_support::has(directory.to_str().unwrap()) {
+            return Some("it has no greenlet in target/readers/greenlets");
+        }
+        let operands = format!(
+            "{} {}",
+            seconds_to_be_known(python),
+            copied(python, &directory)
+        );
+        let (shown, expected) = shown_and_written_with(python, PROGRAM, "greenlets.py", &operands);
+        assert_alike(python, shown.trim(), &expected);
+        assert!(expected.lines().count() > 330, "{}", python.name());
+        let of_greenlets = expected.lines().filter(|line| !line.starts_with("0 "));
+        assert!(of_greenlets.count() > 300, "{}", python.name());
+        None
+    });
+}
+
+#[test]
+fn that_a_module_is_no_greenlet_that_is_known_is_told() {
+    const MAPS: &str = "import mmap, os, sys, time; file = open(sys.argv[1], 'rb'); \
+        mmap.mmap(file.fileno(), 0, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_EXEC); time.sleep(0.5); os.getppid()";
+    if !test_support::root() || !test_support::has("/usr/bin/python3") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let script = dir.path().join("maps.py");
+    std::fs::write(&script, MAPS.replace("; ", "\n")).unwrap();
+    let module = dir.path().join("_greenlet.so");
+    std::fs::copy("/usr/bin/true", &module).unwrap();
+    let command = format!("/usr/bin/python3 {} {}", script.display(), module.display());
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_rdtrace"))
+        .args([
+            "-qn",
+            "syscall::getppid:entry /pid == $target/ { trace(pygreenlet); }",
+        ])
+        .args(["-c", &command])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), "0");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("how _greenlet.so keeps its greenlets is not known"),
+        "{said}"
+    );
 }
 
 /// The coroutines that wait for a task stand behind its own, from 3.14 on; before, that is refused in Python's own probes, and

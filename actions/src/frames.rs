@@ -154,6 +154,14 @@ pub fn names_tasks(program: &Program) -> bool {
         })
 }
 
+/// Whether a program asks for the greenlet that a thread is running.
+#[must_use]
+pub fn finds_greenlets(program: &Program) -> bool {
+    program_has(program, &|expr| {
+        matches!(expr.kind, ExprKind::Builtin(Builtin::Pygreenlet))
+    })
+}
+
 /// Whether a program asks for the coroutines that wait for the asyncio task that a thread is running.
 #[must_use]
 pub fn shows_awaiting(program: &Program) -> bool {
@@ -173,6 +181,7 @@ fn is_of_frame(expr: &Expr) -> bool {
                 | Builtin::Pydepth
                 | Builtin::Pythread
                 | Builtin::Pytask
+                | Builtin::Pygreenlet
                 | Builtin::Pyexception
                 | Builtin::Pytraceback
                 | Builtin::Pyqualname

@@ -22,7 +22,8 @@ pub use crate::compiler::{Compiler, reads_objects, wants_open_loops};
 use crate::contention;
 use crate::follow::Keeping;
 pub use crate::frames::{
-    finds_python, keeps_stacks, mixes, names_tasks, shows_awaiting, walks_processes,
+    finds_greenlets, finds_python, keeps_stacks, mixes, names_tasks, shows_awaiting,
+    walks_processes,
 };
 use crate::maps::{COUNTERS_MAP, program_name};
 pub use crate::options::{Enabled, LowerOptions};

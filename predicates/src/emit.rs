@@ -54,6 +54,8 @@ pub(crate) enum Fetched {
     PythonLine,
     /// The address of the running task of asyncio, which may be 0.
     Task,
+    /// The address of the running greenlet, which may be 0.
+    Greenlet,
     /// A user string: length with NUL, and its start in the heap; an index into `strings`.
     Length(usize),
     /// The start that goes with `Length`.
@@ -75,6 +77,7 @@ impl Fetched {
             | Self::Python
             | Self::PythonLine
             | Self::Task
+            | Self::Greenlet
             | Self::Length(_)
             | Self::Start(_)
             | Self::TokenStart

@@ -254,6 +254,7 @@ impl Emit<'_> {
             Builtin::Pyresumed => self.python_resumed(span)?,
             Builtin::Pydepth => self.python_depth(span)?,
             Builtin::Pyframe => self.python_frame(span)?,
+            Builtin::Pygreenlet => self.python_greenlet(span)?,
             Builtin::Id => self.shared_id(Reg::R0),
             Builtin::Epid => self.shared_epid(Reg::R0),
             Builtin::Errno => self.error_number(),

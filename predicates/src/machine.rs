@@ -120,6 +120,7 @@ impl MachineState {
             | Builtin::Pyresumed
             | Builtin::Pythread
             | Builtin::Pytask
+            | Builtin::Pygreenlet
             | Builtin::Pyqualname
             | Builtin::Pydepth
             | Builtin::Pyframe => return None,

@@ -84,6 +84,7 @@ impl Field {
             | Builtin::Pyresumed
             | Builtin::Pythread
             | Builtin::Pytask
+            | Builtin::Pygreenlet
             | Builtin::Pyqualname
             | Builtin::Pydepth
             | Builtin::Pyframe => None,

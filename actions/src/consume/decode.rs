@@ -177,6 +177,7 @@ pub(super) fn known(ecb: &Ecb, builtin: Builtin) -> Option<Value<'_>> {
         | Builtin::Pyresumed
         | Builtin::Pythread
         | Builtin::Pytask
+        | Builtin::Pygreenlet
         | Builtin::Pyqualname
         | Builtin::Pydepth
         | Builtin::Pyframe

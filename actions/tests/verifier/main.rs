@@ -159,6 +159,11 @@ fn what_was_refused_or_slow_loads_soon() {
             300_000,
         ),
         (
+            "app1:::hit /pygreenlet != 3/ { self->t[pygreenlet] = timestamp; trace(arg0 > 1 ? pygreenlet : 0); }
+             profile-97 { @t[pygreenlet, pyfunc] = count(); }",
+            300_000,
+        ),
+        (
             "app1:::hit { trace(arg0 > 1 ? pyframe : arg1 > 1 ? pyframe + 2 : 0); trace(pyframe); }",
             40_000,
         ),

@@ -83,6 +83,7 @@ pub const fn builtin_name(builtin: Builtin) -> &'static str {
         Builtin::Pyresumed => "pyresumed",
         Builtin::Pythread => "pythread",
         Builtin::Pytask => "pytask",
+        Builtin::Pygreenlet => "pygreenlet",
         Builtin::Pytraceback => "pytraceback",
         Builtin::Pydepth => "pydepth",
         Builtin::Pyframe => "pyframe",

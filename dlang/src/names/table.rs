@@ -118,6 +118,7 @@ pub const TABLE: &[Name] = &[
     subroutine("pyfloat", INT64, &[OBJECT], Ok(Subroutine::Pyfloat)),
     variable("pyframe", UINT64, Builtin::Pyframe),
     variable("pyfunc", STRING, Builtin::Pyfunc),
+    variable("pygreenlet", UINT64, Builtin::Pygreenlet),
     subroutine("pyint", INT64, &[OBJECT], Ok(Subroutine::Pyint)),
     subroutine("pylen", INT64, &[OBJECT], Ok(Subroutine::Pylen)),
     variable("pyline", INT, Builtin::Pyline),

@@ -67,6 +67,8 @@ pub enum Builtin {
     Pythread,
     /// `pytask`: the name of the asyncio task that the thread is running; empty if it runs none.
     Pytask,
+    /// `pygreenlet`, `uint64_t`: the address of the greenlet that the thread is running; 0 if it has nothing to do with them.
+    Pygreenlet,
     /// `pymodule`: the name of its module.
     Pymodule,
     /// `pyline`, `int`: its line; 0 if it is in none, -1 where the code has no line.

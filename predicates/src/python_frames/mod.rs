@@ -19,6 +19,7 @@ mod code;
 pub(crate) mod dict;
 pub(crate) mod exception;
 mod frame;
+mod greenlet;
 mod lines;
 mod mixed;
 mod module;

@@ -27,6 +27,8 @@ pub(super) struct Image<'d> {
     /// Slots of the procedure linkage table, in order: (slot, name of the function).
     imports: Vec<(u64, &'d [u8])>,
     needed: Vec<&'d [u8]>,
+    /// Where the dynamic linker stores the number of this file's blocks of thread-local storage.
+    block_numbers: Vec<u64>,
     /// What was read, for the recorder of test fixtures: (address, length).
     #[cfg(test)]
     pub(super) touched: std::cell::RefCell<Vec<(u64, usize)>>,
@@ -60,6 +62,7 @@ const R_RELATIVE: u32 = 8;
 const R_JUMP_SLOT: u32 = 7;
 const R_GLOB_DAT: u32 = 6;
 const R_64: u32 = 1;
+const R_DTPMOD64: u32 = 16;
 
 impl<'d> Image<'d> {
     /// Reads the headers and the dynamic relocations.
@@ -90,6 +93,7 @@ impl<'d> Image<'d> {
             relative: Vec::new(),
             imports: Vec::new(),
             needed: Vec::new(),
+            block_numbers: Vec::new(),
             #[cfg(test)]
             touched: std::cell::RefCell::default(),
         };
@@ -205,6 +209,11 @@ impl<'d> Image<'d> {
         &self.needed
     }
 
+    /// Whether the dynamic linker stores there which block of thread-local storage threads have for this file.
+    pub(super) fn is_number_of_block(&self, place: u64) -> bool {
+        self.block_numbers.contains(&place)
+    }
+
     /// The address of the first place where `needle` is in a segment that is not code, or in
     /// code (string literals may lie in either).
     pub(super) fn find(&self, needle: &regex::bytes::Regex) -> Option<u64> {
@@ -305,6 +314,7 @@ impl<'d> Image<'d> {
         };
         let mut relative = Vec::new();
         let mut imports = Vec::new();
+        let mut block_numbers = Vec::new();
         for rela in [table(DT_RELA, DT_RELASZ), table(DT_JMPREL, DT_PLTRELSZ)] {
             for entry in rela.as_chunks::<24>().0 {
                 let (place, rest) = entry.split_at(8);
@@ -312,6 +322,8 @@ impl<'d> Image<'d> {
                 let (place, info, addend) = (read_u64(place), read_u64(info), read_u64(addend));
                 match u32::try_from(info & 0xffff_ffff).unwrap_or(0) {
                     R_RELATIVE => relative.push((place, addend)),
+                    // Without a symbol, this file's.
+                    R_DTPMOD64 if info >> 32 == 0 => block_numbers.push(place),
                     R_JUMP_SLOT | R_GLOB_DAT | R_64 => {
                         imports.extend(symbol_name(info >> 32).map(|name| (place, name)));
                     }
@@ -332,6 +344,7 @@ impl<'d> Image<'d> {
         imports.sort_unstable();
         self.relative = relative;
         self.imports = imports;
+        self.block_numbers = block_numbers;
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::contents::Contents;
+use super::greenlets::GreenletModule;
 use super::image::Image;
 use super::interpreter::Interpreter;
 use super::table::Table;
@@ -28,6 +29,7 @@ pub(super) struct MappedFile {
     image: OnceLock<Image>,
     table: OnceLock<Option<Table>>,
     interpreter: OnceLock<Option<Interpreter>>,
+    greenlets: OnceLock<Option<GreenletModule>>,
 }
 
 impl MappedFile {
@@ -39,6 +41,7 @@ impl MappedFile {
             image: OnceLock::new(),
             table: OnceLock::new(),
             interpreter: OnceLock::new(),
+            greenlets: OnceLock::new(),
         }
     }
 
@@ -57,6 +60,17 @@ impl MappedFile {
         let found = self.interpreter.get_or_init(|| match &self.contents {
             Contents::File(opened) => opened.read(Interpreter::of_file).flatten(),
             Contents::Vdso(_) | Contents::Replaced | Contents::Nothing => None,
+        });
+        found.as_ref()
+    }
+
+    /// The extension module greenlet, if it is that.
+    pub(super) fn greenlets(&self) -> Option<&GreenletModule> {
+        let found = self.greenlets.get_or_init(|| match &self.contents {
+            Contents::File(opened) if GreenletModule::may_be(&self.name) => {
+                opened.read(GreenletModule::of_file)
+            }
+            Contents::File(_) | Contents::Vdso(_) | Contents::Replaced | Contents::Nothing => None,
         });
         found.as_ref()
     }

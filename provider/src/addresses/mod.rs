@@ -6,6 +6,7 @@
 
 mod contents;
 mod demangle;
+mod greenlets;
 mod image;
 mod interpreter;
 mod kernel;

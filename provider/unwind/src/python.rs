@@ -149,6 +149,19 @@ pub enum Fact {
     CoroutineType,
     /// See [`Fact::CoroutineType`].
     GeneratorType,
+    /// Where the number is of the block of thread-local storage that threads have for the file of the extension module greenlet;
+    /// 0 where that has none, or is not loaded.
+    GreenletBlock,
+    /// In such a block: the address of what is known of its thread, or a smaller number than 2.
+    GreenletState,
+    /// There: the greenlet that it is running.
+    Greenlet,
+    /// Before greenlet 2.0: the variable with the greenlet that ran last, of any thread; 0 from then on.
+    LastGreenlet,
+    /// In a greenlet: the dict of its thread.
+    GreenletDict,
+    /// In a thread state: that dict.
+    DictOfGreenlets,
     /// How the calls of the interpreter's function are told from each other on the stack of C: an [`EvalCalls`].
     EvalCalls,
     /// In a frame, where that is [`EvalCalls::Structs`]: a byte that is not 0 in the outermost one of each call; else
