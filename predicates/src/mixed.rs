@@ -29,19 +29,30 @@
 //!     }
 //! ```
 //!
+//! Before CPython 3.11 no place is known, but each call runs one function. The next call is the frame whose code is where the
+//! interpreter's function runs one: neither before the thread's state has that function, nor after.
+//!
+//! ```text
+//!         if (place == NEXT_CALL && pc - before is in one of the ranges) { count--; copying = 1; continue; }
+//! ```
+//!
 //! Where the walk ends before it has come to the next place, a word says that frames are missing ("..."), and the
 //! functions that are left follow. Where a place was passed without being found, the list and the stack are not in
 //! step: the rest is shown as C has it, and that is counted.
 
 use dlang::diag::Span;
-use unwind::python::AND_MORE;
+use unwind::python::{AND_MORE, EVAL_RANGES};
 
 use crate::asm::Label;
 use crate::emit::{Emit, Emitted, imm};
 use crate::insn::{Alu, Cond, Reg, Size};
+use crate::python_layout::area;
 use crate::storage::Counter;
 use crate::unwind::Slots;
 use crate::words::Words;
+
+/// The place of the next call where none is known.
+pub(crate) const NEXT_CALL: i32 = 1;
 
 /// Where the two stacks are put together, and the stack slots that takes.
 #[derive(Clone, Copy, Debug)]
@@ -127,13 +138,20 @@ impl Emit<'_> {
     /// When the CFA of the frame that was put last has been found: if the next place is in that frame, takes
     /// it back, and on to `again` to put functions.
     pub(crate) fn begin_python_call(&mut self, mixed: MixedSlots, slots: Slots, again: Label) {
-        let other = self.asm.label();
+        let [by_place, call, other] = [(); 3].map(|()| self.asm.label());
+        self.asm.load(Size::Double, Reg::R1, Reg::FP, mixed.place);
+        self.unlink(Reg::R1);
+        self.asm.jump_if_imm(Cond::Ne, Reg::R1, NEXT_CALL, by_place);
+        self.is_eval_code(slots, call);
+        self.asm.jump(other);
+        self.asm.bind(by_place);
         self.asm.load(Size::Double, Reg::R1, Reg::FP, mixed.place);
         self.asm.load(Size::Double, Reg::R2, Reg::FP, slots.cfa);
         self.asm.load(Size::Double, Reg::R3, Reg::FP, slots.sp);
         self.asm.alu(Alu::Sub, Reg::R1, Reg::R3);
         self.asm.alu(Alu::Sub, Reg::R2, Reg::R3);
         self.asm.jump_if(Cond::Ge, Reg::R1, Reg::R2, other);
+        self.asm.bind(call);
         self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.count);
         self.asm.alu_imm(Alu::Add, Reg::R1, -1);
         self.asm.store(Size::Double, Reg::FP, slots.count, Reg::R1);
@@ -144,6 +162,24 @@ impl Emit<'_> {
             .store(Size::Double, Reg::FP, mixed.copying, Reg::R1);
         self.asm.jump(again);
         self.asm.bind(other);
+    }
+
+    /// On to `call` if the frame is at code in which the interpreter's function runs a function.
+    fn is_eval_code(&mut self, slots: Slots, call: Label) {
+        self.asm.load(Size::Double, Reg::R4, Reg::FP, slots.pc);
+        self.asm.load(Size::Double, Reg::R1, Reg::FP, slots.before);
+        self.asm.alu(Alu::Sub, Reg::R4, Reg::R1);
+        self.scratch_known(Reg::R5);
+        let python = self.storage.python.map_or(0, |python| python.at);
+        self.asm
+            .alu_imm(Alu::Add, Reg::R5, imm(python + area::EVAL_CODE));
+        for range in (0..).step_by(16).take(EVAL_RANGES) {
+            self.asm.load(Size::Double, Reg::R1, Reg::R5, range);
+            self.asm.load(Size::Double, Reg::R2, Reg::R5, range + 8);
+            self.asm.mov(Reg::R3, Reg::R4);
+            self.asm.alu(Alu::Sub, Reg::R3, Reg::R1);
+            self.asm.jump_if(Cond::Lt, Reg::R3, Reg::R2, call);
+        }
     }
 
     /// Behind the walk: the functions further out, if it has not come so far; counts those whose place it has
@@ -188,6 +224,8 @@ impl Emit<'_> {
         self.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, told);
         let further = self.asm.label();
         self.asm.load(Size::Double, Reg::R0, Reg::FP, mixed.place);
+        self.unlink(Reg::R0);
+        self.asm.jump_if_imm(Cond::Eq, Reg::R0, NEXT_CALL, further);
         self.asm.load(Size::Double, Reg::R2, Reg::FP, slots.sp);
         self.asm.jump_if(Cond::Ge, Reg::R0, Reg::R2, further);
         self.count(Counter::MixedMismatches, span)?;

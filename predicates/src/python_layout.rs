@@ -49,7 +49,7 @@ pub mod state_of_thread {
 
 /// Offsets in the memory of [`PythonFrames`].
 pub(crate) mod area {
-    use unwind::python::{FRAME_BYTES, WINDOW};
+    use unwind::python::{EVAL_RANGES, FRAME_BYTES, WINDOW};
 
     /// What is known of the frames that were read: three words.
     pub(crate) const FRAMES: u32 = 0;
@@ -75,8 +75,10 @@ pub(crate) mod area {
     pub(crate) const WORK_BYTES: u32 = 96;
     /// A text or a piece of a line table that is put together.
     pub(crate) const NAMES: u32 = WORK + WORK_BYTES;
+    /// In which code the calls of the interpreter's function run a function: ranges, as in the facts.
+    pub(crate) const EVAL_CODE: u32 = NAMES + 1024 + 16;
     /// The list of new code objects.
-    pub(crate) const NEW: u32 = NAMES + 1024 + 16;
+    pub(crate) const NEW: u32 = EVAL_CODE + 16 * EVAL_RANGES as u32;
 }
 
 /// The most new code objects in one firing: as deep as stacks are by default.

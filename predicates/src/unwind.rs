@@ -67,12 +67,12 @@ const NO_CODE: i32 = 4096;
 /// The stack slots of a walk.
 #[derive(Clone, Copy)]
 pub(crate) struct Slots {
-    pc: i16,
+    pub(crate) pc: i16,
     pub(crate) sp: i16,
     bp: i16,
     pub(crate) count: i16,
     /// 1 if `pc` is where a call returns to.
-    before: i16,
+    pub(crate) before: i16,
     /// The address that is looked up.
     at: i16,
     /// The first range of the process, and how many it has.

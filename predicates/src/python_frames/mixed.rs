@@ -10,10 +10,12 @@
 //!               outermost frame of each call says that it is that
 //! ```
 //!
-//! Before 3.11 it leaves nothing there, and there is no list.
+//! Before 3.11 it leaves nothing there. But then each call runs one function, and each function has a call, so it is enough to
+//! know a call when it is met: by the code that it is in, of the ranges that the facts have. Their place in the list is
+//! [`NEXT_CALL`].
 
 use dlang::diag::Span;
-use unwind::python::{AND_MORE, EvalCalls, Fact};
+use unwind::python::{AND_MORE, EVAL_RANGES, EvalCalls, Fact};
 
 use super::Slots;
 use super::frame::{BYTES, GENERATOR, Reading};
@@ -21,7 +23,8 @@ use super::thread::NO_FIELD_IMM;
 use crate::asm::Label;
 use crate::emit::{Emit, Emitted, imm};
 use crate::insn::{Alu, Cond, Reg, Size};
-use crate::python_layout::PythonFrames;
+use crate::mixed::NEXT_CALL;
+use crate::python_layout::{PythonFrames, area};
 use crate::storage::Counter;
 use crate::words::Words;
 
@@ -36,7 +39,7 @@ struct List {
     place: i16,
     /// How many functions there are.
     functions: i16,
-    /// 3.11: the address of the struct of the call whose functions are being listed.
+    /// 3.11: the address of the struct of the call whose functions are being listed; before, [`NEXT_CALL`].
     call: i16,
 }
 
@@ -78,6 +81,7 @@ impl Emit<'_> {
         self.fact(Reg::R1, Fact::EvalCalls, s);
         self.asm
             .jump_if_imm(Cond::Eq, Reg::R1, imm(EvalCalls::Unknown as u32), none);
+        self.take_eval_code(python, list, s, span)?;
         self.find_python_frame(python, s, none, span)?;
         self.first_place(list, s, out);
 
@@ -106,6 +110,31 @@ impl Emit<'_> {
         self.asm.bind(none);
         self.stack.give_buffer(count, List::BYTES);
         self.give_python_slots(s);
+        Ok(())
+    }
+
+    /// Before 3.11, notes in which code the calls of the interpreter's function run one.
+    fn take_eval_code(
+        &mut self,
+        python: PythonFrames,
+        list: List,
+        s: Slots,
+        span: Span,
+    ) -> Emitted<()> {
+        let other = self.asm.label();
+        self.asm
+            .jump_if_imm(Cond::Ne, Reg::R1, imm(EvalCalls::Code as u32), other);
+        self.asm.mov_imm(Reg::R0, NEXT_CALL.into());
+        self.make_unknown(Reg::R0, Reg::R1, span)?;
+        self.asm.store(Size::Double, Reg::FP, list.call, Reg::R0);
+        self.python_at(Reg::R1, python, area::EVAL_CODE);
+        self.asm.load(Size::Double, Reg::R2, Reg::FP, s.facts);
+        for word in (0..).step_by(8).take(2 * EVAL_RANGES) {
+            let fact = Fact::EvalCode.offset() + word;
+            self.asm.load(Size::Double, Reg::R0, Reg::R2, fact);
+            self.asm.store(Size::Double, Reg::R1, word, Reg::R0);
+        }
+        self.asm.bind(other);
         Ok(())
     }
 
@@ -148,7 +177,7 @@ impl Emit<'_> {
         self.asm.bind(function);
     }
 
-    /// 3.11: if the frame is the outermost one of its call, goes on with the struct of the call before.
+    /// 3.11: if the frame is the outermost one of its call, goes on with the struct of the call before. Before, each frame is that.
     fn place_of_struct(
         &mut self,
         python: PythonFrames,
@@ -157,8 +186,10 @@ impl Emit<'_> {
         wanted: u32,
         (next, out): (Label, Label),
     ) {
+        let [by_code, have] = [(); 2].map(|()| self.asm.label());
         self.fact(Reg::R1, Fact::EntryFrame, s);
-        self.asm.jump_if_imm(Cond::Eq, Reg::R1, NO_FIELD_IMM, next);
+        self.asm
+            .jump_if_imm(Cond::Eq, Reg::R1, NO_FIELD_IMM, by_code);
         self.frame_field(python, s, Fact::EntryFrame, (Size::Byte, BYTES));
         self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, next);
         // Behind the current frame.
@@ -167,6 +198,12 @@ impl Emit<'_> {
         self.asm.alu_imm(Alu::Add, Reg::R3, 8);
         self.python_word(s, out);
         self.asm.store(Size::Double, Reg::FP, list.call, Reg::R0);
+        self.asm.jump(have);
+        self.asm.bind(by_code);
+        self.fact(Reg::R1, Fact::EvalCalls, s);
+        self.asm
+            .jump_if_imm(Cond::Ne, Reg::R1, imm(EvalCalls::Code as u32), next);
+        self.asm.bind(have);
         self.begin_call(list, wanted, out);
         self.asm.load(Size::Double, Reg::R4, Reg::FP, list.call);
         self.add_to_list(list, out);

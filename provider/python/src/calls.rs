@@ -31,8 +31,11 @@ use super::image::Image;
 use super::refusal::Refusal;
 use super::site::{Event, Execution, InstructionPointer, Location, Site};
 
+/// The interpreter function.
+const EVAL: &str = "_PyEval_EvalFrameDefault";
+
 /// `frame` in `PyThreadState`.
-const TSTATE_FRAME: i64 = 24;
+pub(super) const TSTATE_FRAME: i64 = 24;
 
 /// `f_back` in `PyFrameObject`.
 const F_BACK: u64 = 24;
@@ -50,18 +53,9 @@ pub(super) struct Found {
 
 /// Finds the sites in 3.`minor`.
 pub(super) fn sites(image: &Image<'_>, minor: u8) -> Result<Found, Refusal> {
-    let name = "_PyEval_EvalFrameDefault";
-    let start = image
-        .symbol(name)
-        .ok_or_else(|| missing(name, "it is not exported"))?
-        .address;
-    let entry = entry(image, start, minor)?;
-    let code = reachable(
-        image,
-        std::iter::once(start).chain(handlers(image)),
-        FUNCTION_LIMIT,
-    );
-    let exits = exits(image, &code, entry.register, entry.stack)?;
+    let Function {
+        entry, code, exits, ..
+    } = function(image, minor)?;
     let site = |insn: &Instruction, event| {
         let kind = emulated(image, insn)?;
         Some(Site {
@@ -77,7 +71,7 @@ pub(super) fn sites(image: &Image<'_>, minor: u8) -> Result<Found, Refusal> {
     };
     let sites = std::iter::once((&entry.insn, Event::Entry))
         .chain(exits.iter().map(|insn| (insn, Event::Exit)))
-        .map(|(insn, event)| site(insn, event).ok_or_else(|| missing(name, "no place for a probe")))
+        .map(|(insn, event)| site(insn, event).ok_or_else(|| missing(EVAL, "no place for a probe")))
         .collect::<Result<_, _>>()?;
     Ok(Found {
         sites,
@@ -85,10 +79,43 @@ pub(super) fn sites(image: &Image<'_>, minor: u8) -> Result<Found, Refusal> {
     })
 }
 
-struct Entry {
+/// The interpreter function.
+pub(super) struct Function {
+    pub(super) start: u64,
+    /// All instructions that are reached in it, and perhaps in others.
+    pub(super) code: BTreeMap<u64, Instruction>,
+    pub(super) entry: Entry,
+    /// The calls that it ends with.
+    pub(super) exits: Vec<Instruction>,
+}
+
+/// Finds it in 3.`minor`.
+pub(super) fn function(image: &Image<'_>, minor: u8) -> Result<Function, Refusal> {
+    let start = image
+        .symbol(EVAL)
+        .ok_or_else(|| missing(EVAL, "it is not exported"))?
+        .address;
+    let entry = entry(image, start, minor)?;
+    let code = reachable(
+        image,
+        std::iter::once(start).chain(handlers(image)),
+        FUNCTION_LIMIT,
+    );
+    let exits = exits(image, &code, entry.register, entry.stack)?;
+    Ok(Function {
+        start,
+        code,
+        entry,
+        exits,
+    })
+}
+
+pub(super) struct Entry {
     insn: Instruction,
     /// Holds the frame.
-    register: R,
+    pub(super) register: R,
+    /// The instruction behind the store.
+    pub(super) linked: u64,
     /// What to add to the stack pointer to get its value at the function's first instruction.
     stack: i64,
 }
@@ -99,9 +126,12 @@ fn entry(image: &Image<'_>, start: u64, minor: u8) -> Result<Entry, Refusal> {
     // The thread state became the first argument in 3.9.
     let frame = State::initial(if minor >= 9 { R::RSI } else { R::RDI });
     let mut state = State::new();
-    let mut started = false;
+    let mut started = None;
     for insn in straight(image, start, PATH_LIMIT) {
-        if started && emulated(image, &insn).is_some() && insn.mnemonic() != Mnemonic::Push {
+        if let Some(linked) = started
+            && emulated(image, &insn).is_some()
+            && insn.mnemonic() != Mnemonic::Push
+        {
             let register = state
                 .holders(frame)
                 .find(|r| CALLEE_SAVED.contains(r))
@@ -111,10 +141,13 @@ fn entry(image: &Image<'_>, start: u64, minor: u8) -> Result<Entry, Refusal> {
             return Ok(Entry {
                 insn,
                 register,
+                linked,
                 stack,
             });
         }
-        started |= stores_frame(&state, &insn, frame);
+        if started.is_none() && stores_frame(&state, &insn, frame) {
+            started = Some(insn.next_ip());
+        }
         state.step(&insn);
     }
     Err(missing(
@@ -155,14 +188,7 @@ fn exits(
             continue;
         }
         // tstate->frame = f->f_back, with the frame still in its register.
-        let reads_back = code
-            .range(call.ip().saturating_sub(BEFORE)..call.ip())
-            .any(|(_, i)| {
-                i.code() == Code::Mov_r64_rm64
-                    && i.memory_base() == frame
-                    && i.memory_displacement64() == F_BACK
-            });
-        if !reads_back {
+        if before(code, call).all(|insn| reads_back(insn, frame).is_none()) {
             return Err(missing(what, "the frame is not in its register there"));
         }
         found.push(*call);
@@ -176,13 +202,30 @@ fn exits(
     }
 }
 
+/// What stands before an exit call, where `f->f_back` is read and stored.
+pub(super) fn before<'c>(
+    code: &'c BTreeMap<u64, Instruction>,
+    call: &Instruction,
+) -> impl DoubleEndedIterator<Item = &'c Instruction> {
+    let range = call.ip().saturating_sub(BEFORE)..call.ip();
+    code.range(range).map(|(_, insn)| insn)
+}
+
+/// The register that an instruction loads the frame's `f_back` to.
+pub(super) fn reads_back(insn: &Instruction, frame: R) -> Option<R> {
+    let reads = insn.code() == Code::Mov_r64_rm64
+        && insn.memory_base() == frame
+        && insn.memory_displacement64() == F_BACK;
+    reads.then(|| insn.op0_register())
+}
+
 /// How many bytes before the exit call `f->f_back` is read.
 const BEFORE: u64 = 96;
 
 /// The handlers of the loop, through which all of the function is reached. Before 3.11, too, the
 /// table of computed gotos is a run of 256 code addresses; any such run will do here, since only
 /// what looks like the end of this function is taken from it.
-fn handlers(image: &Image<'_>) -> Vec<u64> {
+pub(super) fn handlers(image: &Image<'_>) -> Vec<u64> {
     let words = image.words();
     words
         .chunk_by(|a, b| b.0 == a.0.wrapping_add(8))

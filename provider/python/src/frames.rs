@@ -35,6 +35,7 @@ use iced_x86::{Code, Instruction, Mnemonic, OpKind, Register as R};
 use super::asyncio::{RunningTask, running_task};
 use super::awaiting::{Awaiting, awaiting};
 use super::code::{decode, straight};
+use super::eval_code::{EvalCode, eval_code};
 use super::headers::offsets_of;
 use super::identify::{identify_soon, may_be_python};
 use super::image::Image;
@@ -66,6 +67,8 @@ pub struct Frames {
     pub task: Option<RunningTask>,
     /// How it is found who waits for a task; `None` if that is not known.
     pub awaiting: Option<Awaiting>,
+    /// Before 3.11: in which code the interpreter's function runs a Python function; `None` if that is not known.
+    pub eval_code: Option<EvalCode>,
 }
 
 /// The way to a thread's state, and from there to its current frame.
@@ -155,6 +158,9 @@ pub(super) fn of_image(image: &Image<'_>) -> Result<Frames, Refusal> {
         code_type: code_type.ok_or_else(|| unknown("PyCode_Type"))?.address,
         objects: objects::of_image(image, version, free_threaded).ok(),
         task: running_task(image, version, offsets.string.length),
+        eval_code: (version.minor < 11)
+            .then(|| eval_code(image, version.minor))
+            .flatten(),
         awaiting: published.and_then(|published| awaiting(image, version, published, &offsets)),
     })
 }

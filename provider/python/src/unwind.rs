@@ -5,7 +5,10 @@
 
 use std::ops::Range;
 
-use gimli::{BaseAddresses, EhFrame, EhFrameHdr, EndianSlice, LittleEndian, UnwindSection as _};
+use gimli::{
+    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EndianSlice, LittleEndian, UnwindContext,
+    UnwindSection as _, X86_64,
+};
 
 use super::image::Image;
 
@@ -43,5 +46,20 @@ impl<'d> Functions<'d> {
             .ok()?;
         let start = fde.initial_address();
         Some(start..start.checked_add(fde.len())?)
+    }
+
+    /// Whether what starts at `address` goes on with the stack of what jumps there, as a part of a function that was split
+    /// does: called functions start with nothing on the stack but where they return to.
+    pub(super) fn continues(&self, address: u64) -> Option<bool> {
+        let mut context = UnwindContext::new();
+        let row = self
+            .frames
+            .unwind_info_for_address(&self.bases, &mut context, address, EhFrame::cie_from_offset)
+            .ok()?;
+        let called = CfaRule::RegisterAndOffset {
+            register: X86_64::RSP,
+            offset: 8,
+        };
+        Some(*row.cfa() != called)
     }
 }

@@ -149,11 +149,18 @@ fn facts(frames: &Frames, base: u64) -> Facts {
         end = end.max(chain.owner + 1);
     }
     let calls = match frames.version.minor {
+        ..=10 if frames.eval_code.is_some() => EvalCalls::Code,
         ..=10 => EvalCalls::Unknown,
         11 => EvalCalls::Structs,
         12.. => EvalCalls::Frames,
     };
     set(Fact::EvalCalls, u64::from(calls as u32));
+    let code = frames.eval_code.unwrap_or_default();
+    for (at, (start, end)) in (Fact::EvalCode as usize..).step_by(2).zip(code.ranges) {
+        facts.words[at] = base.wrapping_add(start);
+        facts.words[at + 1] = end - start;
+    }
+    let mut set = |fact: Fact, value: u64| facts.words[fact as usize] = value;
     // `is_entry`, the byte before `owner`.
     let entry = frame.chain.filter(|_| calls == EvalCalls::Structs);
     let entry = entry.map_or(NO_FIELD, |chain| u64::from(chain.owner) - 1);
@@ -267,6 +274,7 @@ mod tests {
                 objects: objects_of(version, free_threaded),
                 task: None,
                 awaiting: None,
+                eval_code: None,
             };
             let facts = facts(&frames, 0x1000);
             let of = |fact: Fact| facts.words[fact as usize];

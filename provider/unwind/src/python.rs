@@ -169,6 +169,8 @@ pub enum Fact {
     EntryFrame,
     /// The format of line tables: [`LNOTAB`], [`LINE_TABLE`], [`LOCATIONS`].
     LineFormat,
+    /// Where that is [`EvalCalls::Code`]: the first of [`EVAL_RANGES`] ranges of that code, each its start and its length.
+    EvalCode,
 }
 
 /// What stands for the formats of line tables: those of 3.6 to 3.9, of 3.10, of 3.11 on. Their twin is `LineFormat` in
@@ -181,7 +183,7 @@ pub const LOCATIONS: u32 = 2;
 
 impl Fact {
     /// How many there are.
-    pub const COUNT: usize = Self::LineFormat as usize + 1;
+    pub const COUNT: usize = Self::EvalCode as usize + 2 * EVAL_RANGES;
 
     /// Where it is in the value.
     #[must_use]
@@ -194,13 +196,19 @@ impl Fact {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum EvalCalls {
-    /// Nothing that could be found: before 3.11.
+    /// Nothing that could be found.
     Unknown = 0,
     /// 3.11: the struct in which the current frame is, and behind that the address of the one of the call before.
     Structs = 1,
     /// 3.12 on: a frame in front of those of the functions that they run.
     Frames = 2,
+    /// Before 3.11: nothing, but there is one for each function, told by the code that it is in.
+    Code = 3,
 }
+
+/// How many ranges of code there are in which calls of the interpreter's function run a function, before 3.11. Their twin is
+/// `EvalCode` in `provider/python/src/eval_code.rs`.
+pub const EVAL_RANGES: usize = 8;
 
 /// What stands for the place of a field that there is not.
 pub const NO_FIELD: u64 = u64::MAX;
@@ -215,7 +223,8 @@ pub struct Facts {
 }
 
 /// Where the layout of objects starts in the value: it is known if the first word is not 0.
-pub const LAYOUT: u32 = 8 * (Fact::LineFormat as u32 + 1);
+pub const LAYOUT: u32 = 8 * (Fact::EvalCode as u32 + 2 * 8);
+const _: () = assert!(LAYOUT as usize == 8 * Fact::COUNT);
 
 impl Facts {
     /// Bytes of them.
