@@ -173,7 +173,7 @@ impl Emit<'_> {
         let python = self.storage.python.map_or(0, |python| python.at);
         self.asm
             .alu_imm(Alu::Add, Reg::R5, imm(python + area::EVAL_CODE));
-        for range in (0..).step_by(16).take(EVAL_RANGES) {
+        for range in (0..).step_by(16).take(EVAL_RANGES as usize) {
             self.asm.load(Size::Double, Reg::R1, Reg::R5, range);
             self.asm.load(Size::Double, Reg::R2, Reg::R5, range + 8);
             self.asm.mov(Reg::R3, Reg::R4);

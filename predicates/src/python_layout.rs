@@ -78,7 +78,7 @@ pub(crate) mod area {
     /// In which code the calls of the interpreter's function run a function: ranges, as in the facts.
     pub(crate) const EVAL_CODE: u32 = NAMES + 1024 + 16;
     /// The list of new code objects.
-    pub(crate) const NEW: u32 = EVAL_CODE + 16 * EVAL_RANGES as u32;
+    pub(crate) const NEW: u32 = EVAL_CODE + 16 * EVAL_RANGES;
 }
 
 /// The most new code objects in one firing: as deep as stacks are by default.

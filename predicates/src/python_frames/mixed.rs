@@ -129,7 +129,7 @@ impl Emit<'_> {
         self.asm.store(Size::Double, Reg::FP, list.call, Reg::R0);
         self.python_at(Reg::R1, python, area::EVAL_CODE);
         self.asm.load(Size::Double, Reg::R2, Reg::FP, s.facts);
-        for word in (0..).step_by(8).take(2 * EVAL_RANGES) {
+        for word in (0..).step_by(8).take(2 * EVAL_RANGES as usize) {
             let fact = Fact::EvalCode.offset() + word;
             self.asm.load(Size::Double, Reg::R0, Reg::R2, fact);
             self.asm.store(Size::Double, Reg::R1, word, Reg::R0);

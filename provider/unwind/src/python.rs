@@ -183,7 +183,7 @@ pub const LOCATIONS: u32 = 2;
 
 impl Fact {
     /// How many there are.
-    pub const COUNT: usize = Self::EvalCode as usize + 2 * EVAL_RANGES;
+    pub const COUNT: usize = Self::EvalCode as usize + 2 * EVAL_RANGES as usize;
 
     /// Where it is in the value.
     #[must_use]
@@ -208,7 +208,7 @@ pub enum EvalCalls {
 
 /// How many ranges of code there are in which calls of the interpreter's function run a function, before 3.11. Their twin is
 /// `EvalCode` in `provider/python/src/eval_code.rs`.
-pub const EVAL_RANGES: usize = 8;
+pub const EVAL_RANGES: u32 = 8;
 
 /// What stands for the place of a field that there is not.
 pub const NO_FIELD: u64 = u64::MAX;
@@ -223,7 +223,7 @@ pub struct Facts {
 }
 
 /// Where the layout of objects starts in the value: it is known if the first word is not 0.
-pub const LAYOUT: u32 = 8 * (Fact::EvalCode as u32 + 2 * 8);
+pub const LAYOUT: u32 = 8 * (Fact::EvalCode as u32 + 2 * EVAL_RANGES);
 const _: () = assert!(LAYOUT as usize == 8 * Fact::COUNT);
 
 impl Facts {
