@@ -15,6 +15,7 @@ use predicates::asm::OpenLoops;
 use predicates::storage::TaskFields;
 use provider::catalog::Catalog;
 use provider::features::{self, KernelFeatures};
+use provider::map::possible_cpus;
 use provider::probe::ProbeKind;
 
 use crate::buffers::aggregated_bytes;
@@ -125,6 +126,7 @@ pub(crate) fn code_options(
                 .any(|clause| meant.in_interrupts.contains(&clause.number) && keeps_stacks(clause)),
             mixed: options.pystack,
         },
+        cpus: possible_cpus().map_or(1, |cpus| u32::try_from(cpus).unwrap_or(u32::MAX)),
         cpu: options.cpu,
         in_locks: meant.locks,
         nests: meant.kernel,

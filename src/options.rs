@@ -135,8 +135,8 @@ pub(crate) enum Conformance {
 }
 
 /// The most that a string takes: one that is set to be larger has this size. (Scripts set far
-/// more than any string has; what is computed in one firing must fit a thread's scratch.)
-const LARGEST_STRING: u32 = 16384;
+/// more than any string has.)
+const LARGEST_STRING: u32 = 65536;
 
 /// The most speculations at a time: more have this number.
 const MOST_SPECULATIONS: u32 = 1024;
@@ -514,7 +514,7 @@ mod tests {
         ] {
             assert_eq!(options.set_assignment(good), Ok(()), "{good}");
         }
-        options.set("strsize", Some("32768")).unwrap();
+        options.set("strsize", Some("128k")).unwrap();
         assert_eq!(options.output.strsize, LARGEST_STRING);
         options.set_assignment("quiet").unwrap();
         assert!(options.output.quiet);

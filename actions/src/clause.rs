@@ -322,9 +322,9 @@ impl<'p> Record<'p> {
                 emit.asm.mov(Reg::R2, start);
                 let fixed = i32::from(to_i16(self.plan.layout.fixed));
                 emit.asm.alu_imm(Alu::Add, Reg::R2, fixed);
-                emit.asm.store(Size::Half, Reg::R1, base, Reg::R2);
+                emit.asm.store(Size::Word, Reg::R1, base, Reg::R2);
                 let len = emit.reg(&string.len, Reg::R0);
-                emit.asm.store(Size::Half, Reg::R1, base + 2, len);
+                emit.asm.store(Size::Word, Reg::R1, base + 4, len);
                 emit.give_string(string);
             }
             Field::Bytes { offset, .. } => emit.copy_struct(source, |emit| {

@@ -25,7 +25,7 @@ use crate::follow::followed_map;
 use crate::frames::{
     self, PYTHON_MAPS, TABLE_WORDS, names_tasks, python_maps, stacks_map, unwind_maps,
 };
-use crate::maps::{COUNTERS_MAP, FIRST_OWN, GLOBALS, RING, SWITCHES, THREAD, TIMER_SCRATCH};
+use crate::maps::{COUNTERS_MAP, FIRST_OWN, GLOBALS, RING, SCRATCH, SWITCHES, THREAD};
 use crate::options::{Enabled, LowerOptions};
 use crate::plan::{each_clause_expr, each_statement, most_fixed, plan_record};
 use crate::record::{AggregationLayout, EpochPlace, KeySelector};
@@ -37,6 +37,10 @@ fn record_size(program: &Program) -> u32 {
     let clauses = program.clauses.iter();
     clauses.map(|c| most_fixed(&c.body)).max().unwrap_or(0) + 64
 }
+
+/// The largest `strsize` with which a thread's state has room for its scratch, too, whatever a program does in a
+/// firing.
+const MOST_IN_STATE: u32 = 4096;
 
 /// Loops over strings that the verifier is to follow turn by turn in one program: some thousand
 /// instructions each.
@@ -146,7 +150,7 @@ impl Compiler {
         let common = CommonMaps {
             globals: GLOBALS,
             thread: THREAD,
-            timer_scratch: TIMER_SCRATCH,
+            scratch: SCRATCH,
             rodata: MapRef(0),
             counters: COUNTERS_MAP,
             switches: SWITCHES,
@@ -180,6 +184,7 @@ impl Compiler {
             }
         });
         let sizes = Sizes {
+            claims: strsize > MOST_IN_STATE,
             objects: reads_objects(&program),
             frames,
             unwind,

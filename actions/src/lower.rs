@@ -12,7 +12,7 @@ use dlang::walk::{each_clause_expr, each_statement, program_has};
 use predicates::asm::{Code, MapRef};
 use predicates::emit::{Refusal, Rodata};
 use predicates::part::PartMaps;
-use predicates::storage::{COUNTER_BYTES, has_process};
+use predicates::storage::{CLAIM_LEVELS, COUNTER_BYTES, has_process};
 use provider::object::{
     self, Attachment, Called, Context, MapId, MapKind, MapSpec, ProgramId, Relocation, Target,
 };
@@ -56,6 +56,9 @@ const LARGEST_STATE: u32 = 60_000;
 /// The most that is set aside in a thread's state for probes that come later, unless one clause alone
 /// may need more: each thread that hits a probe has it.
 const LARGEST_ROOM: u32 = 32_760;
+
+/// The largest scratch that a firing may claim: older kernels allow no larger values.
+const LARGEST_CLAIM: u32 = 4_000_000;
 
 /// What the kernel puts before each record in the ring buffer, in bytes.
 const RECORD_HEADER: u32 = 8;
@@ -221,10 +224,14 @@ impl Compiler {
     ) -> Result<(), Refusal> {
         let strsize = self.storage.strsize;
         let needed = self.state_for(heap.threads);
+        let timers = heap.timers.map_or(8, |heap| self.state_for(heap));
+        let claims = self.storage.claims;
         let most = match self.state_size {
+            None if claims => LARGEST_CLAIM,
             None => LARGEST_STATE,
             Some(size) => size,
         };
+        let most_for_timers = if claims { most } else { LARGEST_TIMER_SCRATCH };
         if needed > most {
             return Err(Refusal {
                 span: heap.heaviest,
@@ -234,17 +241,27 @@ impl Compiler {
                 ),
             });
         }
-        let timers = heap.timers.map_or(8, |heap| self.state_for(heap));
-        if timers > LARGEST_TIMER_SCRATCH {
+        if timers > most_for_timers {
             return Err(Refusal {
                 span: heap.heaviest_timer,
                 message: format!(
                     "the strings of a timer's firing may take {timers} bytes, and \
-                     {LARGEST_TIMER_SCRATCH} is the most: lower strsize ({strsize})"
+                     {most_for_timers} is the most: lower strsize ({strsize})"
+                ),
+            });
+        }
+        if claims && self.storage.state > LARGEST_STATE {
+            return Err(Refusal {
+                span: heap.heaviest,
+                message: format!(
+                    "the variables of a thread take {} bytes, and {LARGEST_STATE} is the most: \
+                     lower strsize ({strsize})",
+                    self.storage.state
                 ),
             });
         }
         if first {
+            let needed = if claims { needed.max(timers) } else { needed };
             let room = if self.options.grows {
                 needed.max(self.room_for_later())
             } else {
@@ -289,7 +306,12 @@ impl Compiler {
         let counts: Vec<u32> = clauses.collect();
         let all = room(counts.iter().sum::<u32>() + FLOW);
         let largest = room(counts.into_iter().max().unwrap_or(0) + FLOW);
-        let most = largest.clamp(LARGEST_ROOM, LARGEST_STATE);
+        let limit = if self.storage.claims {
+            LARGEST_CLAIM
+        } else {
+            LARGEST_STATE
+        };
+        let most = largest.clamp(LARGEST_ROOM, limit);
         all.min(most).next_multiple_of(8)
     }
 
@@ -323,11 +345,19 @@ impl Compiler {
 
     /// The maps 0 to 5.
     fn common_maps(&self, ring: u32, state_size: u32, timer_scratch: u32) -> Vec<MapSpec> {
+        let (state_size, scratch) = if self.storage.claims {
+            let places = self.options.cpus * CLAIM_LEVELS.unsigned_abs();
+            let scratch = MapSpec::new("scratch", MapKind::Array, 4, state_size, places);
+            (self.storage.state, scratch)
+        } else {
+            let scratch = MapSpec::new("scratch", MapKind::PerCpuArray, 4, timer_scratch, 1);
+            (state_size, scratch)
+        };
         vec![
             MapSpec::new("principal", MapKind::RingBuf, 0, 0, ring),
             MapSpec::new("globals", MapKind::Array, 4, self.storage.globals_size, 1),
             MapSpec::new("thread", MapKind::TaskStorage, 4, state_size, 0),
-            MapSpec::new("timer_scratch", MapKind::PerCpuArray, 4, timer_scratch, 1),
+            scratch,
             MapSpec::new("counters", MapKind::PerCpuArray, 4, COUNTER_BYTES, 1),
             MapSpec::new("switches", MapKind::PerCpuArray, 4, 8, 1),
         ]

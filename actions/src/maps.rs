@@ -12,7 +12,7 @@ pub(crate) const GLOBALS: MapRef = MapRef(1);
 /// The state of each thread, in task storage.
 pub(crate) const THREAD: MapRef = MapRef(2);
 /// The scratch of timers, for each CPU.
-pub(crate) const TIMER_SCRATCH: MapRef = MapRef(3);
+pub(crate) const SCRATCH: MapRef = MapRef(3);
 /// Drops, for each CPU.
 pub(crate) const COUNTERS_MAP: MapRef = MapRef(4);
 /// How often each CPU has switched threads.

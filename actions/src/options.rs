@@ -41,6 +41,8 @@ pub struct LowerOptions {
     pub grows: bool,
     /// How many frames stacks have.
     pub frames: FrameOptions,
+    /// How many CPUs the machine may have.
+    pub cpus: u32,
     /// The only CPU whose firings count, if it is not all of them: `cpu`.
     pub cpu: Option<u32>,
     /// Whether there are probes that may fire while the thread has the lock of the ring buffer.

@@ -392,11 +392,11 @@ impl Planner<'_> {
                 self.field(Field::Bytes { offset, len }, Some(expr.clone()))
             }
             None if matches!(expr.kind, ExprKind::Call(Subroutine::Pyrepr, _)) => {
-                let offset = self.room(4, 4);
+                let offset = self.room(8, 4);
                 self.field(Field::Object { offset }, Some(expr.clone()))
             }
             None => {
-                let offset = self.room(4, 4);
+                let offset = self.room(8, 4);
                 self.field(Field::Str { offset }, Some(expr.clone()))
             }
         };

@@ -12,7 +12,7 @@
 //!      +--------+--------+---------------+----------------+
 //! ```
 //!
-//! A string field in the fixed part is a `u16` offset from the start of the record and a `u16`
+//! A string field in the fixed part is a `u32` offset from the start of the record and a `u32`
 //! length without the NUL. The heap may hold strings of the same firing that this record does not
 //! name: clauses share what they read. Nothing constant travels (probe names, literals, formats):
 //! the consumer knows them from the EPID.
@@ -100,12 +100,12 @@ pub enum Field {
         /// Width and sign.
         int: Int,
     },
-    /// A string: two `u16`, its offset in the record and its length.
+    /// A string: two `u32`, its offset in the record and its length.
     Str {
         /// Offset of the pair in the record, a multiple of 4.
         offset: u32,
     },
-    /// A Python object: two `u16`, the offset in the record of what was read of it and how many bytes.
+    /// A Python object: two `u32`, the offset in the record of what was read of it and how many bytes.
     /// Its text is made when the record is read.
     Object {
         /// Offset of the pair in the record, a multiple of 4.

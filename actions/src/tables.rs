@@ -389,6 +389,7 @@ mod tests {
             cpu: None,
             in_locks: false,
             nests: false,
+            cpus: 1,
         };
         let source = Source {
             origin: Origin::Script("test.d".into()),

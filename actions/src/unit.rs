@@ -200,11 +200,12 @@ impl Unit<'_> {
         let prologue = parts.leave_main(&mut emit)?;
         emit.asm.bind(prologue);
         emit.asm.note("prologue");
-        if compiler.storage.nests {
-            emit.zero_slots(); // whoever leaves looks whether the thread's state was found
+        let gives_back = compiler.storage.nests || compiler.storage.claims;
+        if gives_back {
+            emit.zero_slots(); // whoever leaves looks whether scratch was found
         }
         trampoline::emit_filter(&mut emit, pieces[0].first(), compiler.followed, leave)?;
-        if !compiler.storage.nests {
+        if !gives_back {
             emit.zero_slots();
         }
         if compiler.program.clauses.iter().any(exits) && self.source != Source::End {

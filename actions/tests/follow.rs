@@ -53,6 +53,7 @@ impl Following {
             open_loops: None,
             grows: true,
             frames: actions::frames::FrameOptions::default(),
+            cpus: 1,
             cpu: None,
             in_locks: false,
             nests: false,

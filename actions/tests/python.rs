@@ -201,6 +201,7 @@ fn compile(
         open_loops,
         grows: false,
         frames: actions::frames::FrameOptions::default(),
+        cpus: 1,
         cpu: None,
         in_locks: false,
         nests: false,

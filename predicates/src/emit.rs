@@ -42,6 +42,8 @@ pub(crate) enum Fetched {
     Thread,
     /// Address of this CPU's timer scratch.
     TimerScratch,
+    /// Address of the scratch that the firing has claimed.
+    Claimed,
     /// The result of `bpf_get_current_pid_tgid`.
     PidTgid,
     /// The result of `bpf_get_current_uid_gid`.
@@ -70,7 +72,7 @@ impl Fetched {
     /// Whether it is an address of memory of ours, which another program cannot be given as such.
     pub(crate) fn is_address(&self) -> bool {
         match self {
-            Self::Thread | Self::TimerScratch => true,
+            Self::Thread | Self::TimerScratch | Self::Claimed => true,
             Self::PidTgid
             | Self::UidGid
             | Self::Timestamp
@@ -468,6 +470,7 @@ impl<'a> Emit<'a> {
     /// Ends the program. It must return 0: anything else costs another 200 ns per hit.
     pub fn leave(&mut self) {
         self.give_thread_back();
+        self.give_claimed_back();
         self.asm.mov_imm(Reg::R0, 0);
         self.asm.push(Insn::exit());
     }

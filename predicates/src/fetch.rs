@@ -100,7 +100,7 @@ impl Emit<'_> {
             e.task_value(map, true);
             e.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, give_up);
             // A timer has interrupted the thread, whose scratch is in use; it has its own.
-            if !e.machine.timer {
+            if e.scratch_kind() == Fetched::Thread {
                 e.take_thread();
                 e.empty_heap();
                 e.clear_scratch(span)?;
@@ -127,7 +127,8 @@ impl Emit<'_> {
     /// `r0`.
     pub(crate) fn give_thread_back(&mut self) {
         let slot = self.slots.get(&Fetched::Thread);
-        let Some(&slot) = slot.filter(|_| self.storage.nests && !self.machine.timer) else {
+        let has_scratch = self.scratch_kind() == Fetched::Thread;
+        let Some(&slot) = slot.filter(|_| self.storage.nests && has_scratch) else {
             return;
         };
         let done = self.asm.label();
@@ -149,21 +150,21 @@ impl Emit<'_> {
     }
 
     /// Empties the heap of the scratch at `r0`, which a firing has just found.
-    fn empty_heap(&mut self) {
+    pub(crate) fn empty_heap(&mut self) {
         self.asm
             .store_imm(Size::Double, Reg::R0, own_state::HEAP_USED, 0);
     }
 
-    /// Sees to it that [`Self::early_thread_state`] can be used.
-    pub fn plan_thread_state(&mut self, span: Span) -> Emitted<()> {
-        self.slot(Fetched::Thread, span).map(drop)
+    /// Sees to it that [`Self::early_scratch`] can be used.
+    pub fn plan_scratch(&mut self, span: Span) -> Emitted<()> {
+        self.scratch_slot(span).map(drop)
     }
 
-    /// [`Self::thread_state`] for code that runs before the probes' own, between the prologue's
+    /// [`Self::scratch`] for code that runs before the probes' own, between the prologue's
     /// zeroing and the clauses.
-    pub fn early_thread_state(&mut self, dst: Reg, span: Span) -> Emitted<()> {
-        self.fetched.remove(&Fetched::Thread);
-        self.thread_state(dst, span)
+    pub fn early_scratch(&mut self, dst: Reg, span: Span) -> Emitted<()> {
+        self.fetched.remove(&self.scratch_kind());
+        self.scratch(dst, span)
     }
 
     /// `r0 = bpf_probe_read_user_str(r1, r2, r3)`, or the kernel's counterpart for text that was
@@ -181,8 +182,8 @@ impl Emit<'_> {
             return Ok(());
         }
         let (upper, refused, done) = (self.asm.label(), self.asm.label(), self.asm.label());
-        // What was converted has fetched the state; the slot is 0 otherwise.
-        let state = self.slot(Fetched::Thread, span)?;
+        // What was converted has fetched the scratch; the slot is 0 otherwise.
+        let state = self.scratch_slot(span)?;
         let temps = self.temps_offset(span)?;
         let (texts, size) = self.storage.texts;
         self.asm.jump_if_imm(Cond::SLt, Reg::R3, 0, upper);
@@ -209,10 +210,13 @@ impl Emit<'_> {
 
     /// `dst = address of the scratch`, laid out like a thread's state. Destroys `r0` to `r5`.
     pub fn scratch(&mut self, dst: Reg, span: Span) -> Emitted<()> {
+        if self.storage.claims {
+            return self.claimed_scratch(dst, span);
+        }
         if !self.machine.timer {
             return self.thread_state(dst, span);
         }
-        let map = self.storage.timer_scratch;
+        let map = self.storage.scratch;
         let give_up = self.give_up;
         self.gave_up = true;
         let key = self.buffer(8, span)?;
@@ -244,10 +248,10 @@ impl Emit<'_> {
     }
 
     pub(crate) fn scratch_kind(&self) -> Fetched {
-        if self.machine.timer {
-            Fetched::TimerScratch
-        } else {
-            Fetched::Thread
+        match (self.storage.claims, self.machine.timer) {
+            (true, _) => Fetched::Claimed,
+            (false, true) => Fetched::TimerScratch,
+            (false, false) => Fetched::Thread,
         }
     }
 

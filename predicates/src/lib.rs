@@ -2,6 +2,7 @@
 
 mod address;
 pub mod asm;
+mod claim;
 mod condition;
 mod constant;
 pub mod contention;

@@ -205,12 +205,13 @@ impl Emit<'_> {
 
     /// Finds the scratch that an earlier part of the firing has found.
     fn find_scratch_again(&mut self, span: Span) -> Emitted<()> {
-        let map = if self.machine.timer {
-            self.storage.timer_scratch
+        if self.storage.claims {
+            self.find_claimed(span)?;
+        } else if self.machine.timer {
+            self.find_value(self.storage.scratch, false, span)?;
         } else {
-            self.storage.thread
-        };
-        self.find_value(map, false, span)?;
+            self.find_value(self.storage.thread, false, span)?;
+        }
         let slot = self.scratch_slot(span)?;
         self.asm.store(Size::Double, Reg::FP, slot, Reg::R0);
         Ok(())

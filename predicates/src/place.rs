@@ -237,7 +237,7 @@ impl Emit<'_> {
             own_globals::END,
             self.storage.speculations.0,
         ));
-        regions.push((Region::Thread, own_state::END, self.storage.temps));
+        regions.push((Region::Thread, own_state::END, self.storage.state));
         regions.retain(|(_, start, end)| end > start && end - start >= size);
         self.scratch(Reg::R1, span)?;
         // A timer looks for the thread's state only where nothing else is meant.

@@ -7,6 +7,8 @@
 //!   therefore never see each other's bytes, which per-CPU scratch cannot promise. Timer programs
 //!   interrupt threads in the middle of their own scratch, so they have per-CPU scratch instead;
 //!   timers of one CPU do not interrupt each other.
+//! * Where strings are so long that a thread's scratch would not fit its state, a firing claims scratch of the same
+//!   layout from an array (`claim`), and the state has the variables only.
 //! * `task->` variables are elements of associative arrays, with the running task as the first part of the key.
 //! * Associative arrays are hash maps, one for each length class of their keys.
 //!
@@ -207,8 +209,13 @@ pub struct Storage {
     pub speculations: (u32, u32),
     /// The task storage map.
     pub thread: MapRef,
-    /// The per-CPU array with a Timer program's scratch, laid out as a thread's state.
-    pub timer_scratch: MapRef,
+    /// The array with scratch that is in no thread's state, and laid out like one: a per-CPU one for timers, or
+    /// one with [`CLAIM_LEVELS`] places for each CPU where all firings claim their scratch.
+    pub scratch: MapRef,
+    /// Whether firings claim their scratch, which a thread's state has no room for.
+    pub claims: bool,
+    /// Bytes of a thread's state in front of the scratch: rdtrace's own words and the variables.
+    pub state: u32,
     /// The array map of read-only bytes: literals and zeros.
     pub rodata: MapRef,
     /// Per-CPU counters: see [`Counter`].
@@ -346,6 +353,9 @@ pub const TEXTS: u32 = 2;
 /// The most bytes of a text that is converted, NUL included.
 const LONGEST_TEXT: u32 = 512;
 
+/// How many firings on one CPU may have begun and not ended, where they claim their scratch.
+pub const CLAIM_LEVELS: i32 = 4;
+
 /// What [`Storage::plan`] needs to know beside the program.
 #[derive(Clone, Copy, Debug)]
 pub struct Sizes {
@@ -357,6 +367,8 @@ pub struct Sizes {
     pub key: u32,
     /// Bytes for `alloca` and `copyin` in one clause.
     pub copied: u32,
+    /// See [`Storage::claims`].
+    pub claims: bool,
     /// See [`Storage::open_loops`].
     pub open_loops: Option<OpenLoops>,
     /// See [`Storage::closed_loops`].
@@ -386,8 +398,8 @@ pub struct CommonMaps {
     pub globals: MapRef,
     /// See [`Storage::thread`].
     pub thread: MapRef,
-    /// See [`Storage::timer_scratch`].
-    pub timer_scratch: MapRef,
+    /// See [`Storage::scratch`].
+    pub scratch: MapRef,
     /// See [`Storage::rodata`].
     pub rodata: MapRef,
     /// See [`Storage::counters`].
@@ -476,7 +488,7 @@ impl Storage {
         let null_marks = null_marks
             .map(|(variable, null)| null.then(|| NullMark::of(variable.scope)))
             .collect();
-        let temps = state;
+        let temps = if sizes.claims { own_state::END } else { state };
         let mut end = temps + TEMP_BYTES;
         let locals_at = end;
         for (index, size) in spilled {
@@ -518,7 +530,9 @@ impl Storage {
             globals_size: globals_size + 8 * sizes.speculations,
             speculations: (globals_size, sizes.speculations),
             thread: maps.thread,
-            timer_scratch: maps.timer_scratch,
+            scratch: maps.scratch,
+            claims: sizes.claims,
+            state,
             rodata: maps.rodata,
             counters: maps.counters,
             switches: maps.switches,

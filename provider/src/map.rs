@@ -347,6 +347,11 @@ fn kind_name(kind: MapKind) -> &'static str {
     }
 }
 
-fn possible_cpus() -> io::Result<usize> {
+/// How many CPUs the machine may have: those that may be switched on, too.
+///
+/// # Errors
+///
+/// If the kernel does not tell.
+pub fn possible_cpus() -> io::Result<usize> {
     aya::util::nr_cpus().map_err(|(_, error)| error)
 }

@@ -48,9 +48,9 @@ pub(super) fn int(bytes: &[u8], offset: u32, int: Int) -> Option<i64> {
 /// The string whose offset and length stand at `offset`.
 #[inline]
 pub(super) fn string(bytes: &[u8], offset: u32) -> Option<&[u8]> {
-    let pair = word(bytes, offset as usize)?;
-    let start = (pair & 0xffff) as usize;
-    bytes.get(start..start + (pair >> 16) as usize)
+    let start = word(bytes, offset as usize)? as usize;
+    let len = word(bytes, offset as usize + 4)? as usize;
+    bytes.get(start..start.checked_add(len)?)
 }
 
 /// The value of `field`.

@@ -37,7 +37,7 @@ pub(super) fn lay_out(epid: u32, cpu: u32, data: &[Datum]) -> (Vec<Field>, u32, 
     for datum in data {
         let (size, raw) = match datum {
             Datum::I(n, int) => (usize::from(int.size), *n),
-            Datum::S(_) => (4, 0),
+            Datum::S(_) => (8, 0),
         };
         bytes.resize(bytes.len().next_multiple_of(size), 0);
         let offset = u32::try_from(bytes.len()).unwrap();
@@ -51,9 +51,9 @@ pub(super) fn lay_out(epid: u32, cpu: u32, data: &[Datum]) -> (Vec<Field>, u32, 
     for (field, datum) in fields.iter().zip(data) {
         if let (Field::Str { offset }, Datum::S(s)) = (field, datum) {
             let offset = usize::try_from(*offset).unwrap();
-            let start = u16::try_from(bytes.len()).unwrap().to_le_bytes();
-            let len = u16::try_from(s.len()).unwrap().to_le_bytes();
-            bytes[offset..offset + 4].copy_from_slice(&[start, len].concat());
+            let start = u32::try_from(bytes.len()).unwrap().to_le_bytes();
+            let len = u32::try_from(s.len()).unwrap().to_le_bytes();
+            bytes[offset..offset + 8].copy_from_slice(&[start, len].concat());
             bytes.extend_from_slice(s);
             bytes.push(0);
         }

@@ -72,7 +72,8 @@ pub(crate) fn verify_in_parts(text: &str, part_length: usize) -> Verdict {
         }
     }
     let options = LowerOptions {
-        strsize: 256,
+        // Scratch in a thread's state, or claimed.
+        strsize: if text.len() % 7 == 1 { 16384 } else { 256 },
         scratchsize: 256,
         ring_bytes: 1 << 16,
         aggregation_keys: Some(64),
@@ -95,6 +96,7 @@ pub(crate) fn verify_in_parts(text: &str, part_length: usize) -> Verdict {
         grows: false,
         frames: actions::frames::FrameOptions::default(),
         in_locks: text.len() % 5 == 1,
+        cpus: 64,
         cpu: (text.len() % 3 == 1).then_some(0),
         nests: text.len() % 2 == 1,
     };

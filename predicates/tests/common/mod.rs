@@ -312,13 +312,14 @@ pub fn make(program: &Program, rows: &[Row], options: Options) -> Emitted<Made> 
     let common = CommonMaps {
         globals: MapRef(0),
         thread: MapRef(1),
-        timer_scratch: MapRef(2),
+        scratch: MapRef(2),
         rodata: MapRef(3),
         counters: MapRef(4),
         switches: MapRef(5),
     };
     let sizes = Sizes {
         nests: false,
+        claims: false,
         speculations: 0,
         frames: None,
         unwind: None,

@@ -85,7 +85,7 @@ pub(super) fn place_arguments(
     if is_function(sites.event) {
         emit.reserve_for_loops();
         if [0, 1].iter().any(|n| used.contains(n)) {
-            emit.plan_thread_state(Span::default())?;
+            emit.plan_scratch(Span::default())?;
             emit.converted_text = true;
         }
         let own = [FRAME, RETURNED, RESUMED].map(|n| (n, slots[usize::from(n)]));

@@ -6,7 +6,7 @@ use predicates::emit::{Argument, Emit, Emitted};
 /// Plans for an argument that may be a text which has to be converted.
 pub(super) fn plan_text(emit: &mut Emit<'_>) -> Emitted<()> {
     emit.reserve_for_loops();
-    emit.plan_thread_state(Span::default())?;
+    emit.plan_scratch(Span::default())?;
     emit.converted_text = true;
     Ok(())
 }

@@ -109,7 +109,7 @@ impl Strings {
         self.find_data(emit);
         let span = Span::default();
         let place = emit.buffer(8, span)?;
-        emit.early_thread_state(Reg::R1, span)?;
+        emit.early_scratch(Reg::R1, span)?;
         let (start, size) = emit.storage.texts;
         add(emit, Reg::R1, imm(start + which * size));
         emit.asm.store(Size::Double, Reg::FP, place, Reg::R1);
@@ -117,7 +117,7 @@ impl Strings {
 
         // The address as a number like any other: what is loaded from a map has no type.
         emit.asm.load(Size::Double, Reg::R1, Reg::FP, place);
-        emit.early_thread_state(Reg::R2, span)?;
+        emit.early_scratch(Reg::R2, span)?;
         let temps = emit.temps_offset(span)?;
         emit.asm.load(Size::Double, Reg::R1, Reg::FP, place);
         emit.asm.store(Size::Double, Reg::R2, temps, Reg::R1);
