@@ -13,7 +13,7 @@ use predicates::emit::MachineState;
 use predicates::python::{Python, PythonName};
 use predicates::python_layout::PythonMaps;
 use predicates::scratch::allocates;
-use predicates::storage::{CommonMaps, Sizes, Storage, TupleMaps};
+use predicates::storage::{CommonMaps, ScratchPlace, Sizes, Storage, TupleMaps};
 use predicates::unwind::UnwindMaps;
 use provider::object::{MapId, MapSpec};
 use provider::probe::Probe;
@@ -184,7 +184,11 @@ impl Compiler {
             }
         });
         let sizes = Sizes {
-            claims: strsize > MOST_IN_STATE,
+            scratch: if strsize > MOST_IN_STATE {
+                ScratchPlace::Claimed
+            } else {
+                ScratchPlace::InState
+            },
             objects: reads_objects(&program),
             frames,
             unwind,

@@ -353,6 +353,15 @@ pub const TEXTS: u32 = 2;
 /// The most bytes of a text that is converted, NUL included.
 const LONGEST_TEXT: u32 = 512;
 
+/// Where the scratch of a firing is that is no timer's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScratchPlace {
+    /// In the thread's state.
+    InState,
+    /// In an array, where the firing claims it; that of a timer, too.
+    Claimed,
+}
+
 /// How many firings on one CPU may have begun and not ended, where they claim their scratch.
 pub const CLAIM_LEVELS: i32 = 4;
 
@@ -367,8 +376,8 @@ pub struct Sizes {
     pub key: u32,
     /// Bytes for `alloca` and `copyin` in one clause.
     pub copied: u32,
-    /// See [`Storage::claims`].
-    pub claims: bool,
+    /// Where a firing's scratch is.
+    pub scratch: ScratchPlace,
     /// See [`Storage::open_loops`].
     pub open_loops: Option<OpenLoops>,
     /// See [`Storage::closed_loops`].
@@ -488,7 +497,10 @@ impl Storage {
         let null_marks = null_marks
             .map(|(variable, null)| null.then(|| NullMark::of(variable.scope)))
             .collect();
-        let temps = if sizes.claims { own_state::END } else { state };
+        let temps = match sizes.scratch {
+            ScratchPlace::InState => state,
+            ScratchPlace::Claimed => own_state::END,
+        };
         let mut end = temps + TEMP_BYTES;
         let locals_at = end;
         for (index, size) in spilled {
@@ -531,7 +543,7 @@ impl Storage {
             speculations: (globals_size, sizes.speculations),
             thread: maps.thread,
             scratch: maps.scratch,
-            claims: sizes.claims,
+            claims: sizes.scratch == ScratchPlace::Claimed,
             state,
             rodata: maps.rodata,
             counters: maps.counters,

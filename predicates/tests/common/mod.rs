@@ -29,8 +29,8 @@ use predicates::asm::{Code, MapRef, OpenLoops};
 use predicates::emit::{Argument, Emit, Emitted, KernelStack, MachineState, Rodata};
 use predicates::insn::{Insn, Reg, Size};
 use predicates::storage::{
-    COUNTER_BYTES, CommonMaps, Shape, Sizes, Storage, TaskFields, TupleMaps, count_strings,
-    key_sizes,
+    COUNTER_BYTES, CommonMaps, ScratchPlace, Shape, Sizes, Storage, TaskFields, TupleMaps,
+    count_strings, key_sizes,
 };
 use provider::features::{self, KernelFeatures};
 use provider::object::{Context, MapId, MapKind, MapSpec, Relocation};
@@ -319,7 +319,7 @@ pub fn make(program: &Program, rows: &[Row], options: Options) -> Emitted<Made> 
     };
     let sizes = Sizes {
         nests: false,
-        claims: false,
+        scratch: ScratchPlace::InState,
         speculations: 0,
         frames: None,
         unwind: None,
