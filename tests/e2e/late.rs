@@ -118,9 +118,11 @@ fn a_clause_with_too_many_strings_is_named_and_no_other() {
     if !can_trace() {
         return;
     }
-    let many = "trace(copyinstr(arg0)); trace(copyinstr(arg0 + 1)); trace(copyinstr(arg0 + 2)); ";
-    let program = format!("{SEEN}\nmany*:::hit {{ {many} trace(copyinstr(arg0 + 3)); }}");
-    let tracer = Tracer::start(&["-x", "strsize=16384"], &program);
+    let many: String = (0..20)
+        .map(|n| format!("trace(copyinstr(arg0 + {n})); "))
+        .collect();
+    let program = format!("{SEEN}\nmany*:::hit {{ {many} }}");
+    let tracer = Tracer::start(&["-x", "strsize=4096"], &program);
     tracer.traces("one");
     let _many = tracer.program("many", "8@$7");
     tracer.traces("two");

@@ -135,21 +135,23 @@ fn reached(
 /// the stack. What it jumps to as another function begins as functions do.
 fn parts(image: &Image<'_>, function: &Function) -> Option<Vec<Range<u64>>> {
     let functions = Functions::of(image)?;
-    let first = functions.around(function.start)?;
-    let mut parts: Vec<Range<u64>> = vec![first];
-    for insn in function.code.values() {
-        if !matches!(
-            insn.flow_control(),
-            FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch
-        ) || !parts.iter().any(|part| part.contains(&insn.ip()))
-        {
-            continue;
-        }
-        let target = insn.near_branch_target();
-        if parts.iter().all(|part| !part.contains(&target)) {
-            let part = functions.around(target)?;
-            if functions.continues(part.start)? {
-                parts.push(part);
+    let mut parts = vec![functions.around(function.start)?];
+    let mut looked_at = 0;
+    while let Some(part) = parts.get(looked_at).cloned() {
+        looked_at += 1;
+        for insn in function.code.range(part).map(|(_, insn)| insn) {
+            if !matches!(
+                insn.flow_control(),
+                FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch
+            ) {
+                continue;
+            }
+            let target = insn.near_branch_target();
+            if parts.iter().all(|part| !part.contains(&target)) {
+                let part = functions.around(target)?;
+                if functions.continues(part.start)? {
+                    parts.push(part);
+                }
             }
         }
     }
