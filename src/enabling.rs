@@ -16,7 +16,7 @@ use actions::record::Ecb;
 use anyhow::Result;
 use dlang::diag::Source;
 use dlang::tags::Tag;
-use predicates::asm::Code;
+use predicates::asm::{Code, OpenLoops};
 use predicates::storage::own_globals;
 use provider::addresses::{Addresses, Missing, OfTasks, Pythons, Tables};
 use provider::features::KernelFeatures;
@@ -34,7 +34,7 @@ use crate::message::Messages;
 use crate::notices::tell_unfit;
 use crate::options::Options;
 use crate::otlp;
-use crate::rejection;
+use crate::rejection::{self, Rejected};
 
 /// The clauses of a program on probes, in the kernel.
 #[derive(Debug)]
@@ -45,6 +45,7 @@ pub(crate) struct Enabling {
     pub(crate) compiler: Compiler,
     /// Its maps, programs and links.
     pub(crate) session: Session,
+    lower: LowerOptions,
     options: Arc<Options>,
     messages: Messages,
     /// Whether the compiled programs are shown, as `-S` asks.
@@ -75,15 +76,11 @@ impl Enabling {
         messages: Messages,
         show_code: bool,
     ) -> Self {
-        let session = Session::new(KernelFeatures::detect());
-        let session = match options.cpu {
-            Some(cpu) => session.on_cpu(cpu),
-            None => session,
-        };
         Self {
             compiler: Compiler::new(Arc::clone(&checked.program), lower),
-            session,
+            session: session(&options),
             checked,
+            lower,
             options,
             messages,
             show_code,
@@ -106,13 +103,40 @@ impl Enabling {
     /// and the only one.
     pub(crate) fn load(&mut self, found: &[Found]) -> Result<Loaded> {
         self.tell_unfit(found);
-        let enabled = self.checked.on(found);
-        let object = self.compile(&enabled)?;
-        buffers::check(&self.checked.program, &object.ecbs, &self.options)?;
         if let Some(bytes) = buffers::increased_bufsize(self.options.bufsize) {
             self.messages
                 .say_unnamed(&format!("bufsize increased to {bytes}"));
         }
+        let error = match self.try_to_load(found) {
+            Ok(loaded) => return Ok(loaded),
+            Err(error) => error,
+        };
+        let rejected = error.downcast_ref::<Rejected>();
+        if rejected.is_some_and(|rejected| rejected.is_too_much)
+            && self.take_other_loops()
+            && let Ok(loaded) = self.try_to_load(found)
+        {
+            return Ok(loaded);
+        }
+        Err(error)
+    }
+
+    /// Starts again with loops that are functions, which the verifier of Linux 6.12 follows to their ends sooner than those by
+    /// `may_goto` in programs that walk stacks. Whether there is something to change.
+    fn take_other_loops(&mut self) -> bool {
+        if self.lower.open_loops != Some(OpenLoops::MayGoto) {
+            return false;
+        }
+        self.lower.open_loops = Some(OpenLoops::Calls);
+        self.compiler = Compiler::new(Arc::clone(&self.checked.program), self.lower);
+        self.session = session(&self.options);
+        true
+    }
+
+    fn try_to_load(&mut self, found: &[Found]) -> Result<Loaded> {
+        let enabled = self.checked.on(found);
+        let object = self.compile(&enabled)?;
+        buffers::check(&self.checked.program, &object.ecbs, &self.options)?;
         let mut maps = object.maps.clone();
         if let Some(globals) = maps.get_mut(self.compiler.globals().0 as usize) {
             let mut value = vec![0; globals.value_size as usize];
@@ -336,6 +360,15 @@ impl Enabling {
             }
         }
         Ok(object)
+    }
+}
+
+/// Where nothing has been loaded yet.
+fn session(options: &Options) -> Session {
+    let session = Session::new(KernelFeatures::detect());
+    match options.cpu {
+        Some(cpu) => session.on_cpu(cpu),
+        None => session,
     }
 }
 

@@ -12,6 +12,15 @@ use provider::rejection::Rejection;
 use crate::compile::refusal;
 use crate::options::Options;
 
+/// A program that the verifier has refused.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub(crate) struct Rejected {
+    text: String,
+    /// Whether that was because it had to look at too much.
+    pub(crate) is_too_much: bool,
+}
+
 /// The error for a program that the kernel did not take. For one that the verifier has refused it has the
 /// place in the script that the refused instruction comes from, the verifier's last words and the listing.
 pub(crate) fn told(
@@ -49,7 +58,8 @@ pub(crate) fn told(
         let _ = writeln!(text, "  instruction {insn}: {refused}");
     }
     let _ = write!(text, "{}", code.listing());
-    anyhow::Error::msg(text)
+    let is_too_much = load.source.raw_os_error() == Some(libc::E2BIG);
+    Rejected { text, is_too_much }.into()
 }
 
 #[cfg(test)]

@@ -118,10 +118,10 @@ fn a_clause_with_too_many_strings_is_named_and_no_other() {
     if !can_trace() {
         return;
     }
-    let many: String = (0..20)
-        .map(|n| format!("trace(copyinstr(arg0 + {n})); "))
+    let many: Vec<String> = (0..20)
+        .map(|n| format!("trace(copyinstr(arg0 + {n}));"))
         .collect();
-    let program = format!("{SEEN}\nmany*:::hit {{ {many} }}");
+    let program = format!("{SEEN}\nmany*:::hit {{ {} }}", many.join(" "));
     let tracer = Tracer::start(&["-x", "strsize=4096"], &program);
     tracer.traces("one");
     let _many = tracer.program("many", "8@$7");
