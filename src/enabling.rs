@@ -103,14 +103,18 @@ impl Enabling {
     /// and the only one.
     pub(crate) fn load(&mut self, found: &[Found]) -> Result<Loaded> {
         self.tell_unfit(found);
+        let loaded = self
+            .try_to_load(found)
+            .or_else(|error| self.load_with_other_loops(found, error))?;
         if let Some(bytes) = buffers::increased_bufsize(self.options.bufsize) {
             self.messages
                 .say_unnamed(&format!("bufsize increased to {bytes}"));
         }
-        let error = match self.try_to_load(found) {
-            Ok(loaded) => return Ok(loaded),
-            Err(error) => error,
-        };
+        Ok(loaded)
+    }
+
+    /// After an error, which stays if this changes nothing.
+    fn load_with_other_loops(&mut self, found: &[Found], error: anyhow::Error) -> Result<Loaded> {
         let rejected = error.downcast_ref::<Rejected>();
         if rejected.is_some_and(|rejected| rejected.is_too_much)
             && self.take_other_loops()
