@@ -184,7 +184,7 @@ impl Compiler {
             }
         });
         let sizes = Sizes {
-            scratch: if strsize > MOST_IN_STATE {
+            scratch: if strsize > MOST_IN_STATE && !options.nests {
                 ScratchPlace::Claimed
             } else {
                 ScratchPlace::InState

@@ -3,14 +3,18 @@
 //!
 //! An array has some places for each CPU, laid out like a thread's state, and a firing claims one until it
 //! ends. A program stays on its CPU, but others may interrupt it there: each takes the next place that is free.
-//! Who has a place stands in its word [`own_state::BUSY`]: a thread, by its ids, so that the parts of a program find it
-//! again. Of two firings of one thread the one that interrupts the other has the later place and ends first.
+//! Who has a place stands in its word [`own_state::BUSY`], so that the parts of a program find it again: a thread, or a timer
+//! that has interrupted it. Each of these has one firing at a time, so programs whose firings may interrupt another of
+//! their thread (`Storage::nests`) have their scratch in the thread's state, however long strings are.
 
 use dlang::diag::Span;
 
 use crate::emit::{Emit, Emitted, Fetched};
 use crate::insn::{Alu, Cond, Helper, Insn, Reg, Size};
 use crate::storage::{CLAIM_LEVELS, own_state};
+
+/// Set in the owner's number for a timer.
+const TIMER: i64 = i64::MIN;
 
 impl Emit<'_> {
     /// `dst = address of the place that this firing has claimed`. A firing that finds none is given up and counted.
@@ -67,23 +71,14 @@ impl Emit<'_> {
         Ok(())
     }
 
-    /// Gives the place back, if the firing has claimed one. Destroys `r0`.
-    pub(crate) fn give_claimed_back(&mut self) {
-        let Some(&slot) = self.slots.get(&Fetched::Claimed) else {
-            return;
-        };
-        let done = self.asm.label();
-        self.asm.load(Size::Double, Reg::R0, Reg::FP, slot);
-        self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, done);
-        self.asm
-            .store_imm(Size::Double, Reg::R0, own_state::BUSY, 0);
-        self.asm.bind(done);
-    }
-
     /// The thread's ids, which are 0 for the one that idles, and the first place of this CPU.
     fn owner_and_key(&mut self, owner: i16, key: i16) {
         self.asm.call(Helper::GetCurrentPidTgid);
         self.asm.alu_imm(Alu::Add, Reg::R0, 1);
+        if self.machine.timer {
+            self.asm.mov_imm(Reg::R1, TIMER);
+            self.asm.alu(Alu::Or, Reg::R0, Reg::R1);
+        }
         self.asm.store(Size::Double, Reg::FP, owner, Reg::R0);
         self.asm.call(Helper::GetSmpProcessorId);
         self.asm.alu_imm(Alu::Mul, Reg::R0, CLAIM_LEVELS);

@@ -123,12 +123,12 @@ impl Emit<'_> {
             .store_imm(Size::Double, Reg::R0, own_state::BUSY, 1);
     }
 
-    /// Takes back what [`take_thread`](Self::take_thread) noted, if the firing has come that far. Destroys
-    /// `r0`.
-    pub(crate) fn give_thread_back(&mut self) {
-        let slot = self.slots.get(&Fetched::Thread);
-        let has_scratch = self.scratch_kind() == Fetched::Thread;
-        let Some(&slot) = slot.filter(|_| self.storage.nests && has_scratch) else {
+    /// Takes back what [`take_thread`](Self::take_thread) noted, or gives back what was claimed, if the firing has come that
+    /// far. Destroys `r0`.
+    pub(crate) fn give_scratch_back(&mut self) {
+        let kind = self.scratch_kind();
+        let is_noted = kind == Fetched::Claimed || kind == Fetched::Thread && self.storage.nests;
+        let Some(&slot) = self.slots.get(&kind).filter(|_| is_noted) else {
             return;
         };
         let done = self.asm.label();
